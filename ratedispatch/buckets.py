@@ -1,0 +1,129 @@
+"""
+One bucket on aiolimiter.
+
+Decides the level, the wait, and what debit and credit do to one dimension. Knows nothing of
+requests, providers or the line that stands before it.
+
+``aiolimiter.AsyncLimiter`` is a leaky bucket used as a meter: its level rises by what is spent
+and leaks at the rate. It has no public way to ask for the time until an amount fits, to go into
+debt, to give something back, or to change the rate, so this module, and only this module, uses
+its private level. The dependency is pinned below the next minor version, and a contract test
+holds the behaviour that is relied on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiolimiter import AsyncLimiter
+
+if TYPE_CHECKING:
+    from ratedispatch.limits import Rate
+
+#: A share of the burst by which rounding may miss: the loop's clock adds up differently than
+#: the level leaks, and a timer that is early by a nanosecond must not start another one.
+_ROUNDING = 1e-9
+
+
+class Bucket:
+    """
+    The budget of one dimension, in its own unit (requests or tokens).
+
+    All methods need a running event loop, whose ``time()`` is the clock.
+
+    Args:
+        rate: How fast it refills and how much it holds.
+    """
+
+    __slots__ = ("_limiter", "_rate", "_speed", "_surplus")
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._speed = 1.0
+        self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
+        self._surplus = 0.0
+
+    @property
+    def rate(self) -> Rate:
+        """The rate and the burst as set."""
+        return self._rate
+
+    @property
+    def available(self) -> float:
+        """What may be spent now; below zero while in debt."""
+        self._limiter._leak()
+        return self._limiter.max_rate - self._limiter._level + self._surplus
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more flows in: a bucket that is full wastes its rate."""
+        self._limiter._leak()
+        return self._limiter._level <= self._rounding
+
+    def wait(self, amount: float) -> float:
+        """
+        Return the seconds until *amount* may be spent; 0.0 if it may now.
+
+        An amount larger than the burst may be spent when the bucket is full; it drives the
+        bucket into debt, so that the rate is kept over time. Nothing is reserved: call
+        :meth:`debit` in the same turn of the loop.
+        """
+        missing = min(amount, self._limiter.max_rate) - self.available
+        if missing <= self._rounding:
+            return 0.0
+        return missing / self._limiter._rate_per_sec
+
+    def debit(self, amount: float) -> None:
+        """Spend *amount*, into debt if need be. The surplus pays what the bucket cannot."""
+        self._limiter._leak()
+        lacking = amount - (self._limiter.max_rate - self._limiter._level)
+        from_surplus = min(self._surplus, max(0.0, lacking))
+        self._surplus -= from_surplus
+        self._limiter._level += amount - from_surplus
+
+    def credit(self, amount: float) -> None:
+        """Give *amount* back, at most until the bucket is full."""
+        self._limiter._leak()
+        self._limiter._level = max(0.0, self._limiter._level - amount)
+
+    def lower_to(self, available: float) -> None:
+        """See to it that no more than *available* may be spent now."""
+        excess = self.available - available
+        if excess > 0:
+            from_surplus = min(self._surplus, excess)
+            self._surplus -= from_surplus
+            self._limiter._level += excess - from_surplus
+
+    def set_surplus(self, surplus: float) -> None:
+        """
+        Allow *surplus* to be spent once on top of what flows in.
+
+        This is how budget that has piled up at the provider is used: unlike a deeper burst it
+        does not come back after idleness unless it is proven anew.
+        """
+        self._surplus = max(0.0, surplus)
+
+    @property
+    def surplus(self) -> float:
+        """What may be spent once on top of what flows in."""
+        return self._surplus
+
+    def set_speed(self, speed: float) -> None:
+        """Let *speed* times the rate flow in from now on, 0 < *speed*; 1 is the rate itself."""
+        if speed == self._speed:
+            return
+        self._limiter._leak()  # what has flowed in so far did so at the old speed
+        self._speed = speed
+        self._limiter._rate_per_sec = self._rate.per_second * speed
+
+    def set_rate(self, rate: Rate) -> None:
+        """Take *rate* from now on; what has been spent stays spent."""
+        spent = self._limiter.max_rate - (self.available - self._surplus)
+        self._rate = rate
+        self._limiter.max_rate = rate.burst
+        self._limiter._level = spent
+        self._limiter._rate_per_sec = rate.per_second * self._speed
+
+    @property
+    def _rounding(self) -> float:
+        return self._limiter.max_rate * _ROUNDING

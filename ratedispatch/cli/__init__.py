@@ -1,0 +1,41 @@
+"""
+The command line: one module for each command.
+
+Commands import what they need when they run, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "run": "ratedispatch.cli.run:run",
+    "fake-server": "ratedispatch.cli.fake_server:fake_server",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Documentation: the docs folder of the project; start with docs/tutorial.md.",
+)
+@click.version_option(package_name="ratedispatch", message="%(prog)s %(version)s")
+def main() -> None:
+    """Send many requests to an LLM API at its rate limits, without being refused."""

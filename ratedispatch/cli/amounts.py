@@ -1,0 +1,52 @@
+"""Numbers as people write limits: ``3000``, ``30k``, ``2M``, ``1.5M``."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[float, Any]
+else:  # older releases of click cannot be subscripted
+    _ParamType = click.ParamType
+
+_AMOUNT = re.compile(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kKmMgGbB]?)")
+_FACTORS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+
+
+def parse_amount(text: str) -> float:
+    """
+    Return the number that *text* names; ``k``, ``M`` and ``G`` (or ``B``) are 10³, 10⁶ and 10⁹.
+
+    Raises:
+        ValueError: *text* is no such number, or not above zero.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a number such as 3000, 30k or 1.5M")
+    digits, suffix = match.groups()
+    amount = float(digits.replace("_", "").replace(",", "")) * _FACTORS[suffix.lower()]
+    if not amount > 0 or math.isinf(amount):
+        raise ValueError(f"{text!r} is not above zero")
+    return amount
+
+
+class Amount(_ParamType):
+    """A click parameter type for a positive number with an optional ``k``, ``M`` or ``G``."""
+
+    name = "amount"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* as a number, or fail as a usage error that names the flag."""
+        try:
+            return parse_amount(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+AMOUNT = Amount()

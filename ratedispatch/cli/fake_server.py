@@ -1,0 +1,202 @@
+"""
+The command ``ratedispatch fake-server``.
+
+Turns flags into the settings of a fake provider and runs it until a signal comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratedispatch.cli.amounts import AMOUNT
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from ratedispatch.testing.provider import ProviderSettings
+
+
+@click.command(name="fake-server")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port; 0 picks one.",
+)
+@click.option("--rpm", type=AMOUNT, help="Requests per minute; unlimited if omitted.")
+@click.option("--tpm", type=AMOUNT, help="Tokens per minute; unlimited if omitted.")
+@click.option(
+    "--burst-seconds",
+    default=60.0,
+    show_default=True,
+    help="Depth of both buckets, in seconds of their rate; at most 60.",
+)
+@click.option(
+    "--start",
+    type=click.Choice(["full", "empty"]),
+    default="full",
+    show_default=True,
+    help="What the buckets hold at the start.",
+)
+@click.option(
+    "--window",
+    type=click.Choice(["bucket", "sliding", "fixed"]),
+    default="bucket",
+    show_default=True,
+    help="How limits are kept: continuous buckets, a log of 60 s, or counters of a minute.",
+)
+@click.option(
+    "--charge",
+    type=click.Choice(["tokens", "characters"]),
+    default="tokens",
+    show_default=True,
+    help="How a prompt is counted.",
+)
+@click.option("--settle", is_flag=True, help="Give back what an answer did not use.")
+@click.option("--refusals-count", is_flag=True, help="Refused requests count against --rpm.")
+@click.option("--latency", default=0.2, show_default=True, help="Median seconds until an answer.")
+@click.option(
+    "--latency-sigma",
+    default=0.3,
+    show_default=True,
+    help="Sigma of the log-normal spread of the latency; 0 for none.",
+)
+@click.option(
+    "--token-time", default=0.0, show_default=True, help="Further seconds per token of output."
+)
+@click.option(
+    "--output-share",
+    default=0.5,
+    show_default=True,
+    help="Real length of an output as a share of its cap.",
+)
+@click.option(
+    "--output-tokens",
+    type=click.IntRange(min=1),
+    help="Real length of an output in tokens, at most its cap; overrides --output-share.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME=RATE",
+    help="Share of admitted requests struck by a fault; repeatable. Names: 500, 503, "
+    "slow_down, 429, html, html200, reset, disconnect, hang, truncate.",
+)
+@click.option("--no-headers", is_flag=True, help="Send no x-ratelimit headers.")
+@click.option("--api-key", help="The only key accepted; any key, and none, if omitted.")
+@click.option(
+    "--quota",
+    type=click.IntRange(min=0),
+    help="Admitted requests after which the account's quota is exhausted.",
+)
+@click.option(
+    "--outage",
+    metavar="START:SECONDS",
+    help="Refuse everything for SECONDS, from START seconds after the start.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of latencies and faults.")
+@click.option("--exit-with-parent", is_flag=True, help="End when standard input is closed.")
+def fake_server(
+    host: str,
+    port: int,
+    rpm: float | None,
+    tpm: float | None,
+    faults: tuple[str, ...],
+    no_headers: bool,
+    outage: str | None,
+    seed: int,
+    exit_with_parent: bool,
+    **options: Any,
+) -> None:
+    """
+    Serve a fake LLM provider that enforces rate limits as the real one does.
+
+    Point any OpenAI client at the URL that it prints. Its judge is at /_stats.
+    """
+    import asyncio  # noqa: PLC0415 - --help must not wait for it
+
+    from ratedispatch.testing.provider import ProviderSettings  # noqa: PLC0415
+
+    try:
+        settings = ProviderSettings(
+            requests_per_minute=rpm,
+            tokens_per_minute=tpm,
+            faults=_parse_faults(faults),
+            headers=not no_headers,
+            outage=_parse_outage(outage),
+            **options,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        asyncio.run(_serve(settings, host, port, seed, exit_with_parent))
+    except OSError as error:
+        message = error.strerror or str(error)
+        click.echo(f"cannot listen on {host}:{port}: {message}; choose another --port", err=True)
+        raise click.exceptions.Exit(2) from None
+
+
+def _parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
+    faults: dict[str, float] = {}
+    for text in texts:
+        name, _, rate = text.partition("=")
+        try:
+            faults[name] = float(rate)
+        except ValueError:
+            raise ValueError(f"--fault {text!r} is not NAME=RATE, such as 500=0.01") from None
+    return faults
+
+
+def _parse_outage(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    start, _, length = text.partition(":")
+    try:
+        return float(start), float(length)
+    except ValueError:
+        raise ValueError(f"--outage {text!r} is not START:SECONDS, such as 10:30") from None
+
+
+async def _serve(
+    settings: ProviderSettings, host: str, port: int, seed: int, exit_with_parent: bool
+) -> None:
+    import asyncio  # noqa: PLC0415
+    import signal  # noqa: PLC0415
+
+    from ratedispatch.testing.server import FakeServer, raise_file_limit  # noqa: PLC0415
+
+    raise_file_limit()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = FakeServer(settings, seed=seed)
+    found = await server.start(host, port)
+    if exit_with_parent:
+        _end_with_stdin(loop, ended)
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"fake server ready at http://{shown}:{found}/v1")
+    await ended.wait()
+    await server.stop()
+
+
+def _end_with_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Set *ended* when standard input ends; a thread, since it may be a file, pipe or terminal."""
+    import contextlib  # noqa: PLC0415
+    import os  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=watch, daemon=True, name="stdin").start()

@@ -1,0 +1,67 @@
+"""
+How many requests may be in flight.
+
+Decides a number. Knows nothing of buckets, and does not wait: the line in ``budget`` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ratedispatch.limits import Limits
+
+#: Descriptors left for files, the child process, pipes and the loop itself.
+_RESERVED_DESCRIPTORS = 64
+
+#: Seconds for which the full request rate may be in flight. 600 s is how long the openai SDK
+#: waits for an answer by default: a request that takes longer is given up anyway.
+_LONGEST_ANSWER = 600.0
+
+#: Without a request limit nothing says how many are enough; as many as the SDK's own pool.
+_UNLIMITED_DEFAULT = 1000
+
+
+def default_in_flight(limits: Limits, descriptors: int | None) -> int:
+    """
+    Return how many requests may be in flight when nobody says a number.
+
+    By Little's law a server that takes *s* seconds needs ``rate × s`` requests in flight to be
+    used at its rate, so the bound is the request rate times the longest time an answer may
+    take, and what the machine can open.
+
+    Args:
+        limits: The limits of the account.
+        descriptors: File descriptors this process may open; ``None`` if not known.
+    """
+    if limits.requests_per_minute is None:
+        wanted = _UNLIMITED_DEFAULT
+    else:
+        wanted = max(1, round(limits.requests_per_minute / 60 * _LONGEST_ANSWER))
+    if descriptors is None:
+        return wanted
+    return max(1, min(wanted, descriptors - _RESERVED_DESCRIPTORS))
+
+
+def open_descriptors(*, raise_limit: bool = False) -> int | None:
+    """
+    Return how many files this process may have open; ``None`` where there is no such limit.
+
+    Args:
+        raise_limit: Raise the soft limit to the hard one first. It is often 256 or 1,024 for
+            the sake of programs that use ``select``, which asyncio does not.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit on sockets
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not raise_limit:
+        return soft if soft != resource.RLIM_INFINITY else None
+    wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
+    if soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError):  # macOS refuses more than kern.maxfilesperproc
+            return soft
+    return wanted

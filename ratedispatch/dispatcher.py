@@ -1,0 +1,454 @@
+"""
+The life of one request: count, wait for a permit, send, decide, settle, outcome.
+
+Decides the order of these steps and nothing within them. Knows nothing of files, of the SDK or
+of the arithmetic of buckets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ratedispatch import tokens
+from ratedispatch.budget import LocalBudget
+from ratedispatch.concurrency import default_in_flight, open_descriptors
+from ratedispatch.errors import (
+    AttemptTimeout,
+    CostExceedsLimit,
+    InvalidRequest,
+    Stopped,
+    TransportError,
+)
+from ratedispatch.events import AttemptEnded, AttemptSent, LinePaused, RequestEnded
+from ratedispatch.outcome import Completed, Decision, Failed, Response, Ruling
+from ratedispatch.patience import Patience
+from ratedispatch.probation import Probation
+from ratedispatch.providers import openai as dialect
+from ratedispatch.retry import RETRYABLE, RetryPolicy, jittered, retrying
+from ratedispatch.transports import as_transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from ratedispatch.budget import Budget, Permit, Snapshot
+    from ratedispatch.events import Event, Listener
+    from ratedispatch.limits import Limits
+    from ratedispatch.outcome import Outcome
+    from ratedispatch.request import Cost, Request
+
+OutcomeT = TypeVar("OutcomeT", Completed, Failed)
+
+#: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
+#: beyond them waits inside the pool, after it was paid for, and bursts out later.
+_SDK_POOL = 1000
+
+#: Requests of a ``map`` that may be open (waiting to be retried, or answered and not yet taken)
+#: beyond those in flight.
+_OPEN_BEYOND_FLIGHT = 256
+
+#: Characters above which a request is counted in a thread: about 5 ms of tokenizing.
+_LONG_TEXT = 50_000
+
+#: Pauses in seconds after refusals that do not say how long to wait: short ones while it may be
+#: a short episode, then doubling.
+_SHORTEST_PAUSE = 0.5
+_SHORT_PAUSES = 4
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(eq=False, slots=True)
+class _Life:
+    """A request on its way, from its arrival to its outcome."""
+
+    request: Request
+    cost: Cost
+    place: int
+    permit: Permit | None = None
+    task: asyncio.Task[Any] | None = None
+    attempts: int = 0
+    timeouts: int = 0
+    resting: bool = False
+    """Neither in the line nor in flight: asleep before another attempt."""
+    clock: asyncio.Timeout | None = None
+    started: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How an attempt went."""
+
+    ruling: Ruling
+    response: Response | None
+    latency: float
+    error: BaseException | None = None
+
+
+class Dispatcher:
+    """
+    Sends requests at the limits of an account and gives every one of them an outcome.
+
+    Use it as an async context manager, in one event loop.
+
+    Args:
+        client: An ``openai.AsyncOpenAI`` (its own retries are switched off for what goes
+            through here), or any :class:`~ratedispatch.transports.base.Transport`.
+        limits: What the account may spend.
+        max_in_flight: The most requests unanswered at once. By default what the limits, the
+            file descriptors of this process and the SDK's pool of 1,000 connections allow.
+        retry: How often and how patiently to try again.
+        timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
+            are known ten times the slowest of them, but at least 60.
+        listeners: Called with every :data:`~ratedispatch.events.Event`.
+        default_output_tokens: Reserved for the output of a request that sets no cap.
+        refund: Whether the provider gives back reserved tokens that were not used.
+        budget: A budget to use instead of one of its own, for example a shared one.
+        rng: The source of jitter.
+
+    Raises:
+        TypeError: *client* is neither a client nor a transport.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        limits: Limits,
+        *,
+        max_in_flight: int | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | None = None,
+        listeners: Sequence[Listener] = (),
+        default_output_tokens: int = 16,
+        refund: bool = False,
+        budget: Budget | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        if max_in_flight is None:
+            max_in_flight = min(_SDK_POOL, default_in_flight(limits, open_descriptors()))
+        elif max_in_flight < 1:
+            raise ValueError(f"max_in_flight must be at least 1, not {max_in_flight}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
+        self._transport = as_transport(client)
+        self._budget: Budget = budget or LocalBudget(limits, max_in_flight, refund=refund)
+        self._max_open = max_in_flight + _OPEN_BEYOND_FLIGHT
+        self._rng = rng or random.Random()
+        self._attempt = retrying(self._attempt_once, retry or RetryPolicy(), self._rng)
+        self._patience = Patience(timeout)
+        self._probation = Probation(self._budget, self.stop)
+        self._listeners = tuple(listeners)
+        self._default_output_tokens = default_output_tokens
+        self._places = itertools.count()
+        self._lives: set[_Life] = set()
+        self._strikes = 0
+        self._answered = False
+        self._stopped: Callable[[], Stopped] | None = None
+
+    async def __aenter__(self) -> Dispatcher:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Send nothing more. What is in flight belongs to whoever awaits it."""
+        self.stop("closed", "the dispatcher was closed")
+
+    async def submit(self, request: Request) -> Outcome:
+        """
+        Send *request* when it is its turn and return its outcome.
+
+        Requests go in the order in which this is called. A request that cannot be answered
+        returns :class:`~ratedispatch.Failed`; it does not raise.
+
+        Raises:
+            Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
+        """
+        place = next(self._places)
+        if self._stopped is not None:
+            raise self._stopped()
+        life = await self._prepare(request, place)
+        if isinstance(life, Failed):
+            return life
+        life.task = asyncio.current_task()
+        return await self._live(life)
+
+    async def map(
+        self, requests: Iterable[Request] | AsyncIterable[Request]
+    ) -> AsyncIterator[Outcome]:
+        """
+        Send all *requests* in their order and yield their outcomes as they come.
+
+        *requests* is read no further ahead than what may be open at once, so it may be endless,
+        and there is never a task for a request that only waits. Leaving the loop early cancels
+        what is in flight.
+
+        Raises:
+            Stopped: Nothing more is sent; raised after the outcomes of what was in flight.
+        """
+        outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
+        room = asyncio.Semaphore(self._max_open)
+        feeder = asyncio.create_task(self._feed(requests, outcomes, room))
+        feeder.add_done_callback(lambda _: outcomes.put_nowait(None))
+        try:
+            while (outcome := await outcomes.get()) is not None:
+                room.release()
+                yield outcome
+            await feeder  # raises what the source raised
+            if self._stopped is not None:
+                raise self._stopped()
+        finally:
+            feeder.cancel()
+            await asyncio.wait([feeder])
+
+    def stop(self, code: str, message: str) -> None:
+        """
+        Send nothing more. What is in flight is waited for by whoever submitted it.
+
+        Everything else that was submitted raises :class:`Stopped` with *code* and *message*.
+        Only the first stop counts.
+        """
+        if self._stopped is not None:
+            return
+        started = self._answered
+        self._stopped = lambda: Stopped(code, message, started=started)
+        self._budget.close(self._stopped)
+        self._probation.abandon()
+        for life in self._lives:
+            if life.resting and life.task is not None:
+                life.task.cancel()
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the line and its buckets."""
+        return self._budget.snapshot()
+
+    async def _feed(
+        self,
+        requests: Iterable[Request] | AsyncIterable[Request],
+        outcomes: asyncio.Queue[Outcome | None],
+        room: asyncio.Semaphore,
+    ) -> None:
+        """Read requests, get each its first permit, and only then give it a task."""
+
+        async def live(life: _Life) -> None:
+            try:
+                outcome = await self._live(life)
+            except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
+                room.release()
+                return
+            outcomes.put_nowait(outcome)
+
+        async with asyncio.TaskGroup() as group:
+            async for request in _each(requests):
+                await room.acquire()
+                life = await self._prepare(request, next(self._places))
+                if isinstance(life, Failed):
+                    outcomes.put_nowait(life)
+                    continue
+                try:
+                    life.permit = await self._budget.acquire(life.cost, life.place)
+                except Stopped:
+                    return
+                life.task = group.create_task(live(life))
+
+    async def _prepare(self, request: Request, place: int) -> _Life | Failed:
+        """Count *request*; it fails at once if that cannot be done or it can never go."""
+        try:
+            cost = await self._estimate(request)
+            self._budget.check(cost, request.label)
+        except InvalidRequest as error:
+            return self._end(Failed(request, "invalid_request", str(error), error=error))
+        except CostExceedsLimit as error:
+            return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
+        return _Life(request, cost, place)
+
+    async def _estimate(self, request: Request) -> Cost:
+        def estimate() -> Cost:
+            return tokens.estimate(
+                request.body,
+                request.endpoint,
+                default_output_tokens=self._default_output_tokens,
+            )
+
+        if request.is_longer_than(_LONG_TEXT):
+            return await asyncio.to_thread(estimate)
+        return estimate()
+
+    async def _live(self, life: _Life) -> Outcome:
+        """Attempt until there is an outcome."""
+        self._lives.add(life)
+        try:
+            result = await self._attempt(life)
+            if result.ruling.decision is Decision.MISSING:
+                await self._probation.confirm(result.ruling)
+        except asyncio.CancelledError:
+            if self._stopped is None or not life.resting:
+                raise
+            # cancelled by stop, not by the caller
+            task = asyncio.current_task()
+            if task is not None and task.uncancel() > 0:
+                raise
+            raise self._stopped() from None
+        finally:
+            self._lives.discard(life)
+            if life.permit is not None:  # cancelled between its permit and its first attempt
+                self._budget.cancel(life.permit)
+        if self._stopped is not None and result.ruling.decision in _UNRESOLVED:
+            raise self._stopped()
+        return self._end(_outcome(life, result))
+
+    async def _attempt_once(self, life: _Life) -> _Result:
+        """One attempt, admission included. This is what the retries repeat."""
+        life.resting = False
+        permit, life.permit = life.permit, None
+        if permit is None:
+            permit = await self._budget.acquire(life.cost, life.place)
+        life.attempts += 1
+        loop = asyncio.get_running_loop()
+        life.started = loop.time()
+        if self._listeners:
+            self._tell(
+                AttemptSent(life.request, life.attempts, life.cost, permit.waited, life.started)
+            )
+        try:
+            result = await self._send(life)
+        except BaseException:
+            self._budget.settle(permit, None)
+            self._probation.settle()
+            raise
+        self._learn(life, permit, result)
+        life.resting = result.ruling.decision in RETRYABLE
+        if life.resting and self._stopped is not None:
+            raise self._stopped()
+        return result
+
+    async def _send(self, life: _Life) -> _Result:
+        loop = asyncio.get_running_loop()
+        allowed = self._patience.allowed(life.timeouts)
+        response = None
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(allowed) as life.clock:
+                response = await self._transport.send(life.request, allowed)
+            ruling = dialect.rule(response)
+        except (TransportError, TimeoutError) as broken:
+            error = broken if isinstance(broken, TransportError) else _timeout(life, loop.time())
+            ruling = _rule_broken(error)
+            life.timeouts += isinstance(error, AttemptTimeout)
+        except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
+            error = fault
+            ruling = Ruling(Decision.FAIL, "cannot_send", f"{type(fault).__name__}: {fault}")
+        finally:
+            life.clock = None
+        return _Result(ruling, response, loop.time() - life.started, error)
+
+    def _learn(self, life: _Life, permit: Permit, result: _Result) -> None:
+        """Take from an attempt what it says about the buckets, the server and the job."""
+        ruling, response = result.ruling, result.response
+        if response is not None:
+            self._budget.observe(permit, dialect.read_limits(response.headers))
+            self._probation.reach()
+            if ruling.decision not in _DOUBTFUL:
+                self._probation.trust()
+        match ruling.decision:
+            case Decision.ANSWERED:
+                self._answered = True
+                self._strikes = 0
+                if self._patience.record(result.latency):
+                    self._wind_clocks()
+            case Decision.RATE_LIMIT:
+                self._throttle(permit, ruling)
+            case Decision.UNREACHABLE:
+                self._probation.unreach(ruling.message)
+            case Decision.STOP:
+                self.stop(ruling.code, ruling.message)
+        usage = dialect.read_usage(response.body) if response is not None else None
+        self._budget.settle(permit, usage.tokens if usage is not None else None)
+        self._probation.settle()
+        if self._listeners:
+            status = response.status if response is not None else None
+            now = asyncio.get_running_loop().time()
+            self._tell(
+                AttemptEnded(
+                    life.request,
+                    life.attempts,
+                    life.cost,
+                    status,
+                    ruling.decision,
+                    ruling.code,
+                    result.latency,
+                    now,
+                )
+            )
+
+    def _throttle(self, permit: Permit, ruling: Ruling) -> None:
+        """Pause the line once for all the refusals of one episode."""
+        delay = ruling.delay
+        if delay is None:
+            delay = max(_SHORTEST_PAUSE, 2.0 ** (self._strikes - _SHORT_PAUSES))
+            delay = min(_LONGEST_PAUSE, delay)
+        delay = jittered(delay, self._rng)
+        if self._budget.throttle(permit, delay):
+            self._strikes += 1
+            now = asyncio.get_running_loop().time()
+            self._tell(LinePaused(delay, ruling.code, now))
+
+    def _wind_clocks(self) -> None:
+        """Hold what is in flight to the bound that has just been learned."""
+        for life in self._lives:
+            if life.clock is not None:
+                when = life.started + self._patience.allowed(life.timeouts)
+                life.clock.reschedule(when)
+
+    def _end(self, outcome: OutcomeT) -> OutcomeT:
+        if self._listeners:
+            self._tell(RequestEnded(outcome, asyncio.get_running_loop().time()))
+        return outcome
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+#: Decisions that leave a request unanswered rather than failed when the job stops.
+_UNRESOLVED = RETRYABLE | {Decision.STOP, Decision.MISSING}
+
+#: Decisions that say nothing about whether model, path and key are right.
+_DOUBTFUL = RETRYABLE | {Decision.STOP, Decision.MISSING}
+
+
+def _outcome(life: _Life, result: _Result) -> Outcome:
+    ruling, response = result.ruling, result.response
+    if ruling.decision is Decision.ANSWERED:
+        assert response is not None
+        usage = dialect.read_usage(response.body)
+        return Completed(life.request, response, life.cost, usage, life.attempts, result.latency)
+    return Failed(life.request, ruling.code, ruling.message, response, life.attempts, result.error)
+
+
+def _rule_broken(error: TransportError) -> Ruling:
+    if isinstance(error, AttemptTimeout):
+        return Ruling(Decision.TRANSIENT, "timeout", str(error))
+    if not error.reached:
+        return Ruling(Decision.UNREACHABLE, "unreachable", str(error))
+    return Ruling(Decision.TRANSIENT, "connection_broken", str(error))
+
+
+def _timeout(life: _Life, now: float) -> AttemptTimeout:
+    return AttemptTimeout(f"no answer within {now - life.started:.0f} s")
+
+
+async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+        return
+    for request in requests:
+        yield request

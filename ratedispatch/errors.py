@@ -1,0 +1,93 @@
+"""
+What can go wrong, as types.
+
+Knows nothing of how anything is done; every other module may raise from here.
+
+    RateDispatchError
+    ├── InvalidRequest(ValueError)      a request that cannot be counted or sent as it is
+    ├── InvalidLimits(ValueError)       limits that mean nothing: zero, negative, not a number
+    ├── CostExceedsLimit(ValueError)    a request that can never go: larger than the limit
+    ├── VocabularyError(RuntimeError)   a packaged rank file that is damaged
+    ├── TransportError(ConnectionError) no usable answer came back
+    │   └── AttemptTimeout(TimeoutError)
+    ├── JobError(ValueError)            a job that cannot start: files, flags
+    └── Stopped(RuntimeError)           nothing more is sent; what is unanswered can be resumed
+"""
+
+from __future__ import annotations
+
+
+class RateDispatchError(Exception):
+    """The root of every error that ratedispatch raises on purpose."""
+
+
+class InvalidRequest(RateDispatchError, ValueError):
+    """A request that cannot be counted or sent as it stands; the message names the field."""
+
+
+class InvalidLimits(RateDispatchError, ValueError):
+    """Limits that mean nothing (zero, negative, not a number); the message names the field."""
+
+
+class CostExceedsLimit(RateDispatchError, ValueError):
+    """
+    A request larger than a limit, which no waiting can ever make fit.
+
+    Attributes:
+        dimension: What is limited, for example ``tokens``.
+        amount: What the request costs in that dimension.
+        limit: The most that the limit can ever hold, in the same unit.
+    """
+
+    def __init__(self, item: str, dimension: str, amount: float, limit: float) -> None:
+        self.dimension = dimension
+        self.amount = amount
+        self.limit = limit
+        super().__init__(
+            f"{item} costs {amount:,.0f} {dimension} but the limit is {limit:,.0f} {dimension} "
+            f"per minute, so it can never be sent; shorten it, lower its output cap, "
+            f"or raise the limit"
+        )
+
+
+class VocabularyError(RateDispatchError, RuntimeError):
+    """A packaged rank file is missing or does not have its SHA-256."""
+
+
+class TransportError(RateDispatchError, ConnectionError):
+    """
+    No usable answer came back: refused, reset, cut off in the middle.
+
+    Attributes:
+        reached: Whether the server was reached at all. When it was, the request may have been
+            executed and billed.
+    """
+
+    def __init__(self, message: str, *, reached: bool = True) -> None:
+        super().__init__(message)
+        self.reached = reached
+
+
+class AttemptTimeout(TransportError, TimeoutError):
+    """An attempt took longer than allowed; it may have been executed and billed."""
+
+
+class JobError(RateDispatchError, ValueError):
+    """A job that cannot start as it was asked for: a file, a folder or a flag is wrong."""
+
+
+class Stopped(RateDispatchError, RuntimeError):
+    """
+    Nothing more is sent: what is not answered yet can be resumed later.
+
+    Attributes:
+        code: A short machine-readable reason: ``quota``, ``authentication``, ``not_found``,
+            ``unreachable``, ``drained``, ``throttled``.
+        started: Whether at least one request had been answered before the stop. A stop before
+            any answer is a mistake in the configuration rather than an interruption.
+    """
+
+    def __init__(self, code: str, message: str, *, started: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.started = started

@@ -1,0 +1,172 @@
+"""
+The lines of OpenAI's Batch files.
+
+Pure: text in, requests out; outcomes in, text out. Knows nothing of files or of sending.
+
+Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRequestOutput``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.outcome import Completed
+from ratedispatch.request import ENDPOINTS, Request
+
+if TYPE_CHECKING:
+    from ratedispatch.outcome import Failed, Outcome
+
+#: Digits of the row number in the ``id`` of an output line. With it a line tells its row in its
+#: first bytes, so that resuming a job need not parse the answers written so far.
+_ROW_DIGITS = 12
+_PREFIX = b'{"id":"batch_req_'
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """
+    A line that is no request.
+
+    Args:
+        row: Line number, counted from 1.
+        custom_id: Its name, if it has one.
+        code: A short reason for machines.
+        message: One sentence that names the line.
+    """
+
+    row: int
+    custom_id: str | None
+    code: str
+    message: str
+
+
+def parse_line(line: bytes, row: int) -> Request | BadRow:
+    """Return the request on *line*, the row number *row*; a :class:`BadRow` if it is none."""
+    custom_id: str | None = None
+    try:
+        value = _decode(line)
+        if not isinstance(value, dict):
+            raise InvalidRequest(f"expected a JSON object, got {_kind(value)}")
+        custom_id = _custom_id(value)
+        url = value.get("url")
+        if url is None:
+            raise InvalidRequest("url is missing")
+        if url not in ENDPOINTS:
+            known = ", ".join(sorted(ENDPOINTS))
+            raise InvalidRequest(f"url {str(url)[:80]!r} is not one of {known}")
+        method = value.get("method", "POST")
+        if method != "POST":
+            raise InvalidRequest(f"method must be 'POST', got {str(method)[:80]!r}")
+        body = value.get("body")
+        if body is None:
+            raise InvalidRequest("body is missing")
+        if not isinstance(body, dict):
+            raise InvalidRequest(f"body must be a JSON object, got {_kind(body)}")
+        if body.get("stream"):
+            raise InvalidRequest("body.stream must not be true: a row has one answer")
+    except InvalidRequest as error:
+        return BadRow(row, custom_id, "invalid_line", f"line {row}: {error}")
+    return Request(body, url, custom_id, row)
+
+
+def answer_line(outcome: Completed) -> bytes:
+    """Return the output line of an answered request, with its newline."""
+    response = outcome.response
+    return _line(
+        outcome.request.row,
+        outcome.request.custom_id,
+        {
+            "status_code": response.status,
+            "request_id": response.request_id,
+            "body": response.body,
+        },
+        None,
+    )
+
+
+def failure_line(failed: Failed) -> bytes:
+    """
+    Return the error line of a request that failed, with its newline.
+
+    A refusal by the provider keeps its response; everything else has an ``error``.
+    """
+    response = failed.response
+    answer = None
+    if response is not None and response.is_json:
+        answer = {
+            "status_code": response.status,
+            "request_id": response.request_id,
+            "body": response.body,
+        }
+    error = None
+    if answer is None or response is None or response.status < 400:
+        error = {"code": failed.code, "message": failed.message}
+    return _line(failed.request.row, failed.request.custom_id, answer, error)
+
+
+def bad_row_line(bad: BadRow) -> bytes:
+    """Return the error line of a row that is no request, with its newline."""
+    error = {"code": bad.code, "message": bad.message, "line": bad.row}
+    return _line(bad.row, bad.custom_id, None, error)
+
+
+def outcome_line(outcome: Outcome) -> bytes:
+    """Return the line for *outcome*, whichever it is."""
+    return answer_line(outcome) if isinstance(outcome, Completed) else failure_line(outcome)
+
+
+def row_of(line: bytes) -> int | None:
+    """Return the row number that an output or error line tells; ``None`` if it is not ours."""
+    end = len(_PREFIX) + _ROW_DIGITS
+    digits = line[len(_PREFIX) : end]
+    if line.startswith(_PREFIX) and digits.isdigit() and line[end : end + 1] == b'"':
+        return int(digits)
+    return None
+
+
+def _line(row: int | None, custom_id: str | None, response: Any, error: Any) -> bytes:
+    value = {
+        "id": f"batch_req_{row or 0:0{_ROW_DIGITS}d}",
+        "custom_id": custom_id,
+        "response": response,
+        "error": error,
+    }
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape has it
+        return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Any:
+    try:
+        return json.loads(line, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise InvalidRequest("not JSON that can be read: nested too deeply") from error
+    except ValueError as error:  # a number of more than 4,300 digits
+        raise InvalidRequest(f"not JSON that can be read: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidRequest(f"not JSON: {name} is not a JSON number")
+
+
+def _custom_id(value: dict[str, Any]) -> str:
+    custom_id = value.get("custom_id")
+    if custom_id is None:
+        raise InvalidRequest("custom_id is missing")
+    if not isinstance(custom_id, str) or not custom_id:
+        raise InvalidRequest(f"custom_id must be a string that is not empty, got {custom_id!r:.80}")
+    return custom_id
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")

@@ -1,0 +1,201 @@
+"""
+A file in, a file out.
+
+Decides the life of a job: open the files, run the rows that are not done, write what comes,
+report. Knows nothing of buckets or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatcher import Dispatcher
+from ratedispatch.errors import Stopped
+from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
+from ratedispatch.jobs.ledger import JobFiles, Progress, open_job
+from ratedispatch.jobs.report import Report, Tally
+from ratedispatch.jobs.sink import LineSink
+from ratedispatch.jobs.source import BatchSource, count_rows
+from ratedispatch.outcome import Completed
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from ratedispatch.budget import Snapshot
+    from ratedispatch.events import Listener
+    from ratedispatch.limits import Limits
+    from ratedispatch.outcome import Outcome
+
+#: Seconds after which what has come in stands in the files at the latest.
+_FLUSH_INTERVAL = 0.5
+
+#: A secret shorter than this is more likely a word of the text than a key.
+_SHORTEST_SECRET = 8
+
+
+def default_errors_path(output: Path) -> Path:
+    """Return where failed rows go: ``out.errors.jsonl`` for ``out.jsonl``."""
+    return output.with_name(output.name.removesuffix(".jsonl") + ".errors.jsonl")
+
+
+async def run_file(
+    input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
+    output: str | os.PathLike[str],
+    *,
+    client: Any,
+    limits: Limits,
+    errors: str | os.PathLike[str] | None = None,
+    listeners: Sequence[Listener] = (),
+    **options: Any,
+) -> Report:
+    """
+    Send every row of a Batch file and write one line for each; return the report.
+
+    The same call again does what is left of the job.
+
+    Args:
+        input: A JSONL file in OpenAI's Batch format.
+        output: Where answers go, in Batch output format, in the order in which they come.
+        client: An ``openai.AsyncOpenAI``, or any transport.
+        limits: What the account may spend.
+        errors: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
+        listeners: Called with every event.
+        options: Further arguments of :class:`~ratedispatch.Dispatcher`.
+
+    Raises:
+        JobError: A file is missing, or in the way; nothing was touched.
+    """
+    out = Path(output)
+    errors_path = Path(errors) if errors is not None else default_errors_path(out)
+    files = JobFiles(Path(input), out, errors_path)
+    return await Job(files, limits).run(client, listeners=listeners, **options)
+
+
+class Job:
+    """
+    One run over a request file.
+
+    Args:
+        files: Input, output and errors.
+        limits: What the account may spend.
+        secrets: Keys to be blacked out wherever an answer repeats them.
+
+    Raises:
+        JobError: A file is missing, or in the way; nothing was touched.
+    """
+
+    def __init__(self, files: JobFiles, limits: Limits, *, secrets: Sequence[str] = ()) -> None:
+        self._files = files
+        self._limits = limits
+        self._secrets = [s.encode() for s in secrets if len(s) >= _SHORTEST_SECRET]
+        self._done: Progress = open_job(files)
+        self._dispatcher: Dispatcher | None = None
+        self._write_error: OSError | None = None
+        self.tally = Tally(limits)
+        self.total = count_rows(files.input)
+
+    @property
+    def resumed(self) -> int:
+        """Rows that an earlier run has done."""
+        return len(self._done.answered) + len(self._done.failed)
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the state of the line; ``None`` before it runs."""
+        return self._dispatcher.snapshot() if self._dispatcher is not None else None
+
+    def drain(self) -> None:
+        """Send nothing more and end when what is in flight has its outcome."""
+        if self._dispatcher is not None:
+            self._dispatcher.stop("drained", "stopped on request")
+
+    async def run(
+        self, client: Any, *, listeners: Sequence[Listener] = (), **options: Any
+    ) -> Report:
+        """
+        Send the rows that are not done, and return the report.
+
+        What came in is in the files when this returns or raises, cancellation included.
+        """
+        stop: Stopped | None = None
+        dispatcher = Dispatcher(client, self._limits, listeners=(self.tally, *listeners), **options)
+        self._dispatcher = dispatcher
+        answers, failures = LineSink(self._files.output), LineSink(self._files.errors)
+
+        def write_bad_row(bad: BadRow) -> None:
+            self.tally.count_bad_row()
+            self._append(failures, bad_row_line(bad))
+
+        source = BatchSource(
+            self._files.input, is_done=self._done.__contains__, on_bad_row=write_bad_row
+        )
+        flusher = asyncio.create_task(self._flush_regularly(answers, failures))
+        try:
+            async with dispatcher:
+                async for outcome in dispatcher.map(source):
+                    self._write(outcome, answers, failures)
+        except Stopped as error:
+            stop = error
+        finally:
+            flusher.cancel()
+            for sink in (answers, failures):
+                with self._stop_on_write_error():
+                    sink.close()
+        return self._report(stop)
+
+    def _write(self, outcome: Outcome, answers: LineSink, failures: LineSink) -> None:
+        sink = answers if isinstance(outcome, Completed) else failures
+        self._append(sink, outcome_line(outcome))
+
+    def _append(self, sink: LineSink, line: bytes) -> None:
+        for secret in self._secrets:
+            line = line.replace(secret, b"[key removed]")
+        with self._stop_on_write_error():
+            sink.append(line)
+
+    async def _flush_regularly(self, *sinks: LineSink) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_INTERVAL)
+            for sink in sinks:
+                with self._stop_on_write_error():
+                    sink.flush()
+
+    @contextlib.contextmanager
+    def _stop_on_write_error(self) -> Any:
+        """A full disk stops the sending; what is still in memory is tried again at the end."""
+        try:
+            yield
+        except OSError as error:
+            self._write_error = error
+            if self._dispatcher is not None:
+                reason = f"results cannot be written: {error.strerror or error}"
+                self._dispatcher.stop("output", reason)
+
+    def _report(self, stop: Stopped | None) -> Report:
+        tally = self.tally
+        code, message = (stop.code, str(stop)) if stop is not None else (None, None)
+        if self._write_error is not None:
+            code = "output"
+            message = f"results cannot be written: {self._write_error.strerror}"
+        answered = len(self._done.answered) + tally.answered
+        failed = len(self._done.failed) + tally.failed
+        return Report(
+            answered=answered,
+            failed=failed,
+            resumed=self.resumed,
+            unanswered=max(0, self.total - answered - failed),
+            attempts=tally.attempts,
+            refusals=tally.refusals,
+            retries=tally.retries,
+            seconds=tally.seconds,
+            request_share=tally.share("requests"),
+            token_share=tally.share("tokens"),
+            prompt_tokens=tally.prompt_tokens,
+            output_tokens=tally.output_tokens,
+            stop_code=code,
+            stop_message=message,
+            started=stop.started if stop is not None else answered > 0,
+        )

@@ -1,0 +1,212 @@
+"""
+Which job an output belongs to, and which of its rows are done.
+
+Decides whether a job may start, is new, or goes on. Keeps one small file beside the output,
+``OUT.job``, that names the input by its digest; the rows that are done are read from the output
+and the error file themselves, so there is nothing that could disagree with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.batchfile import row_of
+from ratedispatch.jobs.sink import read_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """
+    The files of a job.
+
+    Args:
+        input: What to do.
+        output: Answers.
+        errors: Rows that failed.
+    """
+
+    input: Path
+    output: Path
+    errors: Path
+
+    @property
+    def job(self) -> Path:
+        """The file that says which input the output belongs to."""
+        return self.output.with_name(self.output.name + ".job")
+
+
+class RowSet:
+    """A set of row numbers that takes a bit for each row up to the largest."""
+
+    __slots__ = ("_bits", "_count")
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, row: int) -> bool:
+        index, bit = divmod(row, 8)
+        return index < len(self._bits) and bool(self._bits[index] >> bit & 1)
+
+    def add(self, row: int) -> bool:
+        """Add *row*; return whether it was not there."""
+        index, bit = divmod(row, 8)
+        if index >= len(self._bits):
+            self._bits.extend(bytes(index + 1 - len(self._bits) + 1024))
+        if self._bits[index] >> bit & 1:
+            return False
+        self._bits[index] |= 1 << bit
+        self._count += 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Rows that an earlier run of the job has done."""
+
+    answered: RowSet
+    failed: RowSet
+
+    def __contains__(self, row: int) -> bool:
+        return row in self.answered or row in self.failed
+
+
+def open_job(files: JobFiles) -> Progress:
+    """
+    Check that a job can start with *files*, register it, and return what is done already.
+
+    Nothing is touched unless all of it is right.
+
+    Raises:
+        JobError: One sentence that says which file is wrong, and what to do.
+    """
+    _check_input(files.input)
+    _check_distinct(files)
+    for path in (files.output, files.errors):
+        _check_folder(path)
+    identity = _identify(files.input)
+    if files.job.exists():
+        _check_same_job(files, identity)
+        return read_progress(files)
+    for path in (files.output, files.errors):
+        if path.exists() and path.stat().st_size > 0:
+            raise JobError(
+                f"{path} exists and was not made by this job; "
+                f"choose another output, or remove it to start anew"
+            )
+    _register(files.job, identity)
+    return Progress(RowSet(), RowSet())
+
+
+def read_progress(files: JobFiles) -> Progress:
+    """
+    Return the rows that the output and the error file hold.
+
+    Raises:
+        JobError: A file holds a line that this program did not write.
+    """
+    progress = Progress(RowSet(), RowSet())
+    for path, rows in ((files.output, progress.answered), (files.errors, progress.failed)):
+        for number, line in enumerate(read_lines(path), 1):
+            row = row_of(line)
+            if row is None:
+                raise JobError(
+                    f"line {number} of {path} was not written by ratedispatch; "
+                    f"choose another output, or remove that line"
+                )
+            rows.add(row)
+    return progress
+
+
+def _check_input(path: Path) -> None:
+    if not path.exists():
+        raise JobError(f"the input {path} does not exist")
+    if path.is_dir():
+        raise JobError(f"the input {path} is a directory; give a JSONL file")
+    if not path.stat().st_mode & 0o444:
+        raise JobError(f"the input {path} cannot be read: nobody has permission to")
+    try:
+        with path.open("rb") as file:
+            is_empty = not any(not line.isspace() for line in file)
+    except OSError as error:
+        raise JobError(f"the input {path} cannot be read: {error.strerror}") from error
+    if is_empty:
+        raise JobError(f"the input {path} is empty")
+
+
+def _check_distinct(files: JobFiles) -> None:
+    names = {"input": files.input, "output": files.output, "errors": files.errors}
+    seen: dict[Path, str] = {}
+    for name, path in names.items():
+        real = path.resolve()
+        twin = seen.get(real)
+        if twin is None and path.exists():
+            twin = next((other for known, other in seen.items() if _same_file(known, path)), None)
+        if twin is not None:
+            raise JobError(f"the {twin} and the {name} are the same file: {path}")
+        seen[real] = name
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise JobError(f"the folder {folder} for {path.name} does not exist; create it first")
+    if path.is_dir():
+        raise JobError(f"{path} is a directory; give the name of a file")
+    # the bits too, because for root os.access says yes to a folder that was made read-only
+    if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
+        raise JobError(f"the folder {folder} for {path.name} cannot be written to")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise JobError(f"{path} cannot be written to")
+
+
+def _identify(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        return {
+            "format": _FORMAT,
+            "input": path.name,
+            "bytes": file.tell(),
+            "blake2b": digest.hexdigest(),
+        }
+
+
+def _check_same_job(files: JobFiles, identity: dict[str, Any]) -> None:
+    try:
+        known = json.loads(files.job.read_text(encoding="utf-8"))
+        digest, name, size = known["blake2b"], known["input"], known["bytes"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise JobError(
+            f"{files.job} cannot be read as a job file; remove it together with {files.output} "
+            f"to start anew"
+        ) from error
+    if digest != identity["blake2b"]:
+        raise JobError(
+            f"{files.output} belongs to another job: it was made from {name} of {size:,} bytes, "
+            f"and {files.input} with {identity['bytes']:,} bytes has other content; "
+            f"choose another output"
+        )
+
+
+def _register(path: Path, identity: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise JobError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,164 @@
+"""
+What a job has come to: counts, time, and the share of each limit that was used.
+
+A listener counts; the report is a value. Knows nothing of how anything is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.events import AttemptEnded, AttemptSent, LinePaused, RequestEnded
+from ratedispatch.outcome import Completed, Decision
+
+if TYPE_CHECKING:
+    from ratedispatch.events import Event
+    from ratedispatch.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    The result of a job.
+
+    Args:
+        answered: Rows answered, in this run and before.
+        failed: Rows that failed, in this run and before.
+        resumed: Rows of these that an earlier run had done.
+        unanswered: Rows read that a stop has left unanswered.
+        attempts: Requests sent in this run.
+        refusals: Answers 429 in this run.
+        retries: Attempts in this run beyond the first of a row.
+        seconds: From the first request sent to the last answer.
+        request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
+        token_share: The same of the token limit.
+        prompt_tokens: What the provider reports, over the rows answered in this run.
+        output_tokens: The same.
+        stop_code: Why the job stopped early; ``None`` if it did not.
+        stop_message: One sentence on that.
+        started: Whether anything had been answered by then.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    resumed: int = 0
+    unanswered: int = 0
+    attempts: int = 0
+    refusals: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    request_share: float | None = None
+    token_share: float | None = None
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    stop_code: str | None = None
+    stop_message: str | None = None
+    started: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has its answer or its failure."""
+        return self.stop_code is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """Return the report as one sentence for a person."""
+        counts = [f"{self.answered:,} answered", f"{self.failed:,} failed"]
+        if self.unanswered:
+            counts.append(f"{self.unanswered:,} not yet answered")
+        if self.resumed:
+            counts.append(f"{self.resumed:,} of them by an earlier run")
+        text = ", ".join(counts) + f" in {_duration(self.seconds)}"
+        text += f"; {self.attempts:,} sent, {self.refusals:,} refused, {self.retries:,} retried"
+        shares = [
+            f"{share:.0%} of the {name} limit"
+            for name, share in (("request", self.request_share), ("token", self.token_share))
+            if share is not None and self.attempts
+        ]
+        return text + (f"; used {' and '.join(shares)}" if shares else "") + "."
+
+
+class Tally:
+    """
+    A listener that counts what a report and a progress display need.
+
+    Args:
+        limits: To compare the use with.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.answered = 0
+        self.failed = 0
+        self.attempts = 0
+        self.refusals = 0
+        self.retries = 0
+        self.pauses = 0
+        self.tokens = 0
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.first_sent: float | None = None
+        self.last_sent = 0.0
+        self.last_ended = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take in *event*."""
+        match event:
+            case AttemptSent():
+                self.attempts += 1
+                self.retries += event.attempt > 1
+                self.tokens += event.cost.tokens
+                self.last_sent = event.at
+                if self.first_sent is None:
+                    self.first_sent = event.at
+            case AttemptEnded():
+                self.last_ended = event.at
+                self.refusals += event.status == 429 or event.decision is Decision.RATE_LIMIT
+            case RequestEnded(outcome=Completed() as outcome):
+                self.answered += 1
+                if outcome.usage is not None:
+                    self.prompt_tokens += outcome.usage.prompt_tokens
+                    self.output_tokens += outcome.usage.output_tokens
+            case RequestEnded():
+                self.failed += 1
+            case LinePaused():
+                self.pauses += 1
+
+    def count_bad_row(self) -> None:
+        """Count a row that failed before it became a request."""
+        self.failed += 1
+
+    @property
+    def seconds(self) -> float:
+        """From the first request sent to the last answer."""
+        return 0.0 if self.first_sent is None else max(0.0, self.last_ended - self.first_sent)
+
+    def share(self, dimension: str) -> float | None:
+        """
+        Return the share of a limit that was used while requests were being sent.
+
+        The last request opens a stretch that is not used up, so it is left out, as is its time:
+        (spent - last) / (rate × time between the first and the last), at most 1.
+        """
+        limits = self._limits
+        requests = dimension == "requests"
+        limit = limits.requests_per_minute if requests else limits.tokens_per_minute
+        if limit is None or self.first_sent is None:
+            return None
+        spent = self.attempts if requests else self.tokens
+        span = self.last_sent - self.first_sent
+        if span <= 0:
+            return min(1.0, spent / limit)
+        return min(1.0, spent * (1 - 1 / self.attempts) / (limit / 60 * span))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

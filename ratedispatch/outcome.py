@@ -1,0 +1,141 @@
+"""
+What came back: responses, what to make of them, and outcomes.
+
+Values only. The room ``providers`` decides which decision a response means.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.request import Cost, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    An answer as it came over the wire.
+
+    Args:
+        status: HTTP status code.
+        headers: Header values by lower-case name.
+        body: The decoded JSON, or the text when it is not JSON.
+        is_json: Whether the body was JSON.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    is_json: bool = True
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's name for this exchange, to be quoted to its support."""
+        return self.headers.get("x-request-id") or self.headers.get("request-id")
+
+
+class Decision(enum.Enum):
+    """What to do about an attempt."""
+
+    ANSWERED = "answered"
+    """It succeeded."""
+    TRANSIENT = "transient"
+    """Try this request again after a while; the others go on."""
+    RATE_LIMIT = "rate_limit"
+    """The line as a whole is too fast: it pauses, and this request keeps its place."""
+    UNREACHABLE = "unreachable"
+    """No connection: the line holds and probes, and this request keeps its place."""
+    FAIL = "fail"
+    """This request can never succeed as it stands; the others go on."""
+    MISSING = "missing"
+    """The model or the path does not exist for this key: fails, and stops a job just begun."""
+    STOP = "stop"
+    """No request can succeed until somebody acts: stop, resumable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """
+    A decision and its grounds.
+
+    Args:
+        decision: What to do.
+        code: The provider's code, or ours, for example ``rate_limit_exceeded``.
+        message: One sentence for a person.
+        delay: Seconds the provider asks to wait at least, if it says so.
+    """
+
+    decision: Decision
+    code: str = ""
+    message: str = ""
+    delay: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that the provider says it used."""
+
+    prompt_tokens: int
+    output_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and output tokens together."""
+        return self.prompt_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """
+    A request that was answered.
+
+    Args:
+        request: The request as submitted.
+        response: The provider's answer.
+        cost: What was reserved for the last attempt.
+        usage: What the provider reports, if it does.
+        attempts: Times it was sent, refusals included.
+        latency: Seconds from sending the last attempt to its whole answer.
+    """
+
+    request: Request
+    response: Response
+    cost: Cost
+    usage: Usage | None = None
+    attempts: int = 1
+    latency: float = 0.0
+
+    @property
+    def body(self) -> Any:
+        """The JSON of the answer."""
+        return self.response.body
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """
+    A request that cannot be answered.
+
+    Args:
+        request: The request as submitted.
+        code: A short reason for machines, the provider's own where there is one.
+        message: One sentence for a person.
+        response: The provider's last answer, if one came at all.
+        attempts: Times it was sent; 0 if it never was.
+        error: The exception of the last attempt, if it raised one.
+    """
+
+    request: Request
+    code: str
+    message: str
+    response: Response | None = None
+    attempts: int = 0
+    error: BaseException | None = field(default=None, compare=False)
+
+
+Outcome = Completed | Failed

@@ -1,0 +1,60 @@
+"""
+How long an attempt may take.
+
+Decides a number of seconds from the latencies seen. Knows no requests and does not wait.
+
+A server that has answered a hundred requests within six seconds and leaves one open for a
+minute will not answer it any more; waiting the SDK's ten minutes for it only delays the end.
+"""
+
+from __future__ import annotations
+
+#: The openai SDK's own default, in seconds.
+LONGEST = 600.0
+
+#: Never less than this, and never less than ten times the slowest answer seen: cutting off an
+#: answer that would have come bills it twice.
+_SHORTEST = 60.0
+_FACTOR = 10.0
+
+#: Answers needed before anything is concluded from them.
+_ENOUGH = 100
+
+
+class Patience:
+    """
+    The longest an attempt may take.
+
+    Args:
+        fixed: Seconds, if the user has said a number; otherwise it is learned.
+    """
+
+    __slots__ = ("_count", "_fixed", "_slowest")
+
+    def __init__(self, fixed: float | None = None) -> None:
+        self._fixed = fixed
+        self._count = 0
+        self._slowest = 0.0
+
+    def record(self, latency: float) -> bool:
+        """Take in the *latency* of an answer in seconds; return whether the bound has moved."""
+        self._count += 1
+        slower = latency > self._slowest
+        self._slowest = max(self._slowest, latency)
+        return self._fixed is None and (
+            self._count == _ENOUGH or (slower and self._count > _ENOUGH)
+        )
+
+    def allowed(self, timeouts: int = 0) -> float:
+        """
+        Return the seconds an attempt may take.
+
+        Args:
+            timeouts: Attempts of the same request that have timed out already. Each doubles
+                what it is given, in case it really is that much slower than the others.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        if self._count < _ENOUGH:
+            return LONGEST
+        return min(LONGEST, max(_SHORTEST, _FACTOR * self._slowest) * 2.0**timeouts)

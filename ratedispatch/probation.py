@@ -1,0 +1,127 @@
+"""
+Whether there is a point in sending more.
+
+Decides, when nothing has been answered yet and the model or path is not found, or when the
+server cannot be reached, to hold the line, to probe, and in the end to stop. Knows nothing of
+requests, buckets or HTTP.
+
+Without it a mistyped model would be reported once for each of a million rows, and a router that
+restarts at night would use up the attempts of every row that is tried meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ratedispatch.budget import Budget
+    from ratedispatch.outcome import Ruling
+
+#: Seconds before the first probe of a server that cannot be reached, and between later ones.
+_FIRST_PROBE = 0.5
+_LONGEST_PROBE = 30.0
+
+#: Probes before giving up a server that never answered: 0.5 + 1 + 2 = 3.5 s in all.
+_PROBES_AT_START = 3
+
+#: Seconds to go on probing a server that has answered before: long enough for a router or a
+#: server to restart, short enough that the reason stands in the log when somebody looks.
+_PATIENCE = 900.0
+
+
+class Probation:
+    """
+    The doubts about a job.
+
+    Args:
+        budget: Whose line is held while in doubt.
+        stop: Called with a code and a message when the doubt is confirmed.
+    """
+
+    def __init__(self, budget: Budget, stop: Callable[[str, str], None]) -> None:
+        self._budget = budget
+        self._stop = stop
+        self._doubt: Ruling | None = None
+        self._resolved: asyncio.Event = asyncio.Event()
+        self._trusted = False
+        self._reached = False
+        self._probes = 0
+        self._unreached_since: float | None = None
+        self._probe_timer: asyncio.TimerHandle | None = None
+
+    def trust(self) -> None:
+        """A request was answered in earnest: the model, the path and the key are right."""
+        if not self._trusted:
+            self._trusted = True
+            if self._doubt is not None:
+                self._doubt = None
+                self._resolved.set()
+                self._budget.release()
+
+    def reach(self) -> None:
+        """Some answer came: the server can be reached."""
+        self._reached = True
+        if self._unreached_since is not None:
+            self._unreached_since = None
+            self._probes = 0
+            self._cancel_timer()
+            if self._doubt is None:
+                self._budget.release()
+
+    async def confirm(self, ruling: Ruling) -> None:
+        """
+        Return when it is certain that only this request has a wrong model or path.
+
+        Until one request has been answered, nothing further is sent; what is in flight decides.
+        """
+        if self._trusted:
+            return
+        if self._doubt is None:
+            self._doubt = ruling
+            self._resolved.clear()
+            self._budget.hold()
+        self.settle()
+        await self._resolved.wait()
+
+    def settle(self) -> None:
+        """Something in flight has ended: if it was the last, the doubt is confirmed."""
+        if self._doubt is not None and self._budget.snapshot().in_flight == 0:
+            self._stop("not_found", self._doubt.message)
+
+    def unreach(self, message: str) -> None:
+        """A connection could not be opened: hold the line and probe, or give up."""
+        now = asyncio.get_running_loop().time()
+        if self._unreached_since is None:
+            self._unreached_since = now
+            self._budget.hold()
+        if self._probe_timer is not None:
+            return
+        waited = now - self._unreached_since
+        if (
+            (self._reached
+            and waited > _PATIENCE)
+            or (not self._reached
+            and (self._probes >= _PROBES_AT_START))
+        ):
+            self._stop("unreachable", message)
+            return
+        delay = min(_LONGEST_PROBE, _FIRST_PROBE * 2.0**self._probes)
+        self._probes += 1
+        self._probe_timer = asyncio.get_running_loop().call_later(delay, self._probe)
+
+    def abandon(self) -> None:
+        """Everything stops: nobody waits for a doubt to be resolved any more."""
+        self._resolved.set()
+        self._cancel_timer()
+
+    def _probe(self) -> None:
+        self._probe_timer = None
+        self._budget.release(1)
+
+    def _cancel_timer(self) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+            self._probe_timer = None

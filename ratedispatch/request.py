@@ -1,0 +1,127 @@
+"""
+A request and what it costs.
+
+Values only. Knows neither how a cost is found nor how a request travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
+COMPLETIONS = "/v1/completions"
+
+#: The endpoints whose requests can be counted and sent, as the Batch file format spells them.
+ENDPOINTS = frozenset({CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    One request, as it is to be sent.
+
+    Args:
+        body: The JSON object to post, for example ``{"model": ..., "messages": [...]}``.
+        endpoint: The path with its version, for example ``/v1/chat/completions``.
+        custom_id: The caller's own name for it; it comes back with the outcome.
+        row: The caller's own number for it (a line number, say); carried along, not interpreted.
+    """
+
+    body: Mapping[str, Any]
+    endpoint: str = CHAT
+    custom_id: str | None = None
+    row: int | None = None
+
+    @classmethod
+    def chat(
+        cls,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any]],
+        custom_id: str | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """Return a chat completion request; *parameters* are further fields of the body."""
+        body = {"model": model, "messages": list(messages), **parameters}
+        return cls(body, CHAT, custom_id)
+
+    @property
+    def model(self) -> str:
+        """The model named in the body; an empty string if there is none."""
+        model = self.body.get("model")
+        return model if isinstance(model, str) else ""
+
+    @property
+    def label(self) -> str:
+        """How messages name this request: by ``custom_id``, by row, or by endpoint."""
+        if self.custom_id is not None:
+            return f"request {self.custom_id!r}"
+        return f"request {self.row}" if self.row is not None else f"a request to {self.endpoint}"
+
+    def is_longer_than(self, characters: int) -> bool:
+        """Whether the strings of the body add up to more than *characters*."""
+        values: list[Any] = [self.body]
+        while values:
+            value = values.pop()
+            if isinstance(value, str):
+                characters -= len(value)
+            elif isinstance(value, Mapping):
+                values.extend(value.values())
+            elif isinstance(value, list | tuple):
+                characters -= len(value)
+                values.extend(value)
+            if characters < 0:
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One reason for a cost: *tokens* charged for *name* (``messages``, ``tools``, …)."""
+
+    name: str
+    tokens: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """
+    What a request is expected to be charged.
+
+    Args:
+        prompt_tokens: Tokens of everything that is sent.
+        output_tokens: Tokens reserved for what comes back.
+        requests: Requests it counts as.
+        parts: The reasons, when they were asked for; they add up to ``tokens``.
+    """
+
+    prompt_tokens: int
+    output_tokens: int = 0
+    requests: int = 1
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and output tokens together: what a tokens-per-minute limit is charged."""
+        return self.prompt_tokens + self.output_tokens
+
+    def amount(self, dimension: str) -> float:
+        """
+        Return what this costs in *dimension*: ``requests`` or ``tokens``.
+
+        Raises:
+            KeyError: *dimension* is neither.
+        """
+        if dimension == "requests":
+            return self.requests
+        if dimension == "tokens":
+            return self.prompt_tokens + self.output_tokens
+        raise KeyError(dimension)

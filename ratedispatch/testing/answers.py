@@ -1,0 +1,179 @@
+"""
+The bodies of a provider's answers.
+
+Decides shapes only: four endpoints, the list of models, the envelope of errors. Knows nothing
+of limits, clocks or connections.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS
+
+if TYPE_CHECKING:
+    from ratedispatch.testing.calls import Call
+
+#: An instant for fields that want one: answers must not depend on when a test runs.
+CREATED = 1_750_000_000
+
+#: Numbers in an embedding when the request does not say; few, since nobody looks at them.
+_DIMENSIONS = 16
+
+_MODELS = ("gpt-6-luna", "gpt-5-mini", "gpt-4.1-mini", "gpt-4o-mini", "text-embedding-3-small")
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def error_body(
+    message: str, *, kind: str, code: str | None = None, param: str | None = None
+) -> bytes:
+    """Return OpenAI's envelope of an error; *kind* is its ``type``."""
+    return _dump({"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+
+def models_body() -> bytes:
+    """Return the list of models: a few names, though every name is accepted."""
+    return _dump(
+        {
+            "object": "list",
+            "data": [
+                {"id": name, "object": "model", "created": CREATED, "owned_by": "fake"}
+                for name in _MODELS
+            ],
+        }
+    )
+
+
+def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> bytes:
+    """
+    Return the answer to *call*, with ``usage``.
+
+    Args:
+        call: What was asked.
+        output_tokens: Tokens reported for each of the ``n`` outputs.
+        finish: ``stop`` or ``length``.
+        number: The provider's running number of this request; it makes the ids.
+    """
+    text = f"answer to {call.echo}"
+    if call.endpoint == CHAT:
+        return _dump(_chat(call, text, output_tokens, finish, number))
+    if call.endpoint == EMBEDDINGS:
+        return _dump(_embeddings(call))
+    if call.endpoint == COMPLETIONS:
+        return _dump(_completions(call, text, output_tokens, finish, number))
+    return _dump(_responses(call, text, output_tokens, finish, number))
+
+
+def _usage(call: Call, output_tokens: int) -> dict[str, Any]:
+    output = output_tokens * call.outputs
+    return {
+        "prompt_tokens": call.prompt_tokens,
+        "completion_tokens": output,
+        "total_tokens": call.prompt_tokens + output,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
+
+
+def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{number:024x}",
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": call.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": finish,
+            }
+            for index in range(call.outputs)
+        ],
+        "usage": _usage(call, output_tokens),
+        "service_tier": "default",
+    }
+
+
+def _completions(
+    call: Call, text: str, output_tokens: int, finish: str, number: int
+) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{number:024x}",
+        "object": "text_completion",
+        "created": CREATED,
+        "model": call.model,
+        "choices": [
+            {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+            for index in range(call.outputs)
+        ],
+        "usage": _usage(call, output_tokens),
+    }
+
+
+def _responses(
+    call: Call, text: str, output_tokens: int, finish: str, number: int
+) -> dict[str, Any]:
+    complete = finish == "stop"
+    return {
+        "id": f"resp_{number:048x}",
+        "object": "response",
+        "created_at": CREATED,
+        "status": "completed" if complete else "incomplete",
+        "error": None,
+        "incomplete_details": None if complete else {"reason": "max_output_tokens"},
+        "instructions": call.body.get("instructions"),
+        "max_output_tokens": call.body.get("max_output_tokens"),
+        "model": call.model,
+        "output": [
+            {
+                "type": "message",
+                "id": f"msg_{number:048x}",
+                "status": "completed" if complete else "incomplete",
+                "role": "assistant",
+                "content": [
+                    {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                ],
+            }
+        ],
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "service_tier": "default",
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": {
+            "input_tokens": call.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": call.prompt_tokens + output_tokens,
+        },
+        "metadata": {},
+    }
+
+
+def _embeddings(call: Call) -> dict[str, Any]:
+    dimensions = call.body.get("dimensions")
+    size = dimensions if isinstance(dimensions, int) and dimensions > 0 else _DIMENSIONS
+    seed = (call.row & 0xFFFF) / 0x10000
+    numbers = [round(((seed + index / size) % 1.0) - 0.5, 6) for index in range(size)]
+    vector: list[float] | str = numbers
+    if call.body.get("encoding_format") == "base64":  # what the SDK asks for unless told otherwise
+        vector = base64.b64encode(struct.pack(f"<{size}f", *numbers)).decode()
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index in range(call.inputs)
+        ],
+        "model": call.model,
+        "usage": {"prompt_tokens": call.prompt_tokens, "total_tokens": call.prompt_tokens},
+    }

@@ -1,0 +1,134 @@
+"""
+The fake server as a child process, for tests and benchmarks.
+
+Starts it, waits until it is ready, asks its judge, ends it. Never leaves it behind: it ends with
+its standard input, so it survives neither `stop` nor the death of the parent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import selectors
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_READY = "fake server ready at "
+
+
+class FakeServerProcess:
+    """
+    A context manager around ``ratedispatch fake-server``.
+
+    Args:
+        flags: As on the command line, for example ``"--rpm", "30k", "--fault", "500=0.1"``;
+            port and ``--exit-with-parent`` are added.
+        start_timeout: Seconds that it may take to become ready.
+
+    Attributes:
+        base_url: ``http://127.0.0.1:PORT/v1``, once started.
+        process: The child.
+
+    Raises:
+        RuntimeError: On entry, when it ended or said nothing in time.
+    """
+
+    base_url: str
+    process: subprocess.Popen[str]
+
+    def __init__(self, *flags: str, start_timeout: float = 30.0) -> None:
+        self._flags = flags
+        self._start_timeout = start_timeout
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the child and wait until it listens."""
+        command = [sys.executable, "-m", "ratedispatch", "fake-server", "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--exit-with-parent", *self._flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            line = self._first_line()
+        except BaseException:
+            self.stop()
+            raise
+        self.base_url = line.removeprefix(_READY)
+
+    def _first_line(self) -> str:
+        stdout = self.process.stdout
+        assert stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            if not selector.select(self._start_timeout):
+                raise RuntimeError(f"the fake server was not ready in {self._start_timeout} s")
+        line = stdout.readline().strip()
+        if not line.startswith(_READY):
+            code = self.process.wait(self._start_timeout)
+            raise RuntimeError(f"the fake server ended with exit code {code}: {line}")
+        return line
+
+    def stop(self) -> int:
+        """End the child and return its exit code; more than once does no harm."""
+        process = self.process
+        if process.stdin is not None:
+            process.stdin.close()
+        process.terminate()
+        try:
+            code = process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        return code
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port = urlsplit(self.base_url).port
+        assert port is not None
+        return port
+
+    def stats(self) -> dict[str, Any]:
+        """Return the judge's report."""
+        return self._ask("GET", "/_stats")
+
+    def reset(self) -> None:
+        """Start anew: buckets, chance, quota, outage and judge."""
+        self._ask("POST", "/_reset")
+
+    def set_limits(self, **limits: float | None) -> dict[str, Any]:
+        """Change ``rpm`` or ``tpm`` while it runs (None lifts one); return what is in force."""
+        return self._ask("POST", "/_limits", limits)
+
+    def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"the fake server answered {response.status}: {answer}")
+        assert isinstance(answer, dict)
+        return answer

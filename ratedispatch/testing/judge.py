@@ -1,0 +1,240 @@
+"""
+Judges that watch a provider and say how well it was dispatched to.
+
+Decides nothing about a request. Counts what arrived, what was admitted and refused, who was
+answered twice, and by how much any window of time exceeded the limits. Memory does not grow
+with time beyond a few bytes per second of running and about 200 bytes per distinct row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratedispatch.testing.provider import Reply
+
+#: Latencies are kept in bins this far apart (natural logarithm): percentiles are within 1 %.
+_BIN = 0.01
+
+_REFUSALS = ("requests", "tokens", "too_large", "quota", "outage")
+
+
+class Excess:
+    """
+    The largest amount by which any window of time exceeded ``burst + rate × width``.
+
+    Fed with amounts in order of time, it keeps the level of a meter that leaks at the rate: the
+    level after an amount is the largest ``sum − rate × width`` over all windows that end there.
+
+    Args:
+        limit: Units per minute; None measures nothing.
+        burst: Units that may be spent at once.
+        now: Loop time in seconds.
+    """
+
+    def __init__(self, limit: float | None, burst: float, now: float) -> None:
+        self._rate = None if limit is None else limit / 60.0
+        self._burst = burst
+        self._level = 0.0
+        self._peak = -math.inf
+        self._at = now
+
+    @property
+    def value(self) -> float | None:
+        """The excess so far, below zero if every window kept below; None if nothing came."""
+        return None if self._peak == -math.inf else self._peak
+
+    def add(self, amount: float, now: float) -> None:
+        """Note *amount*, spent *now*; a negative one was given back."""
+        if self._rate is None:
+            return
+        if now > self._at:
+            self._level = max(0.0, self._level - (now - self._at) * self._rate)
+            self._at = now
+        self._level = max(0.0, self._level + amount)
+        self._peak = max(self._peak, self._level - self._burst)
+
+    def resize(self, limit: float | None, burst: float, now: float) -> None:
+        """Measure against another limit from now on; the level is kept."""
+        self.add(0.0, now)
+        self._rate = None if limit is None else limit / 60.0
+        self._burst = burst
+
+
+class Latencies:
+    """Percentiles of seconds within 1 %, in constant memory."""
+
+    def __init__(self) -> None:
+        self._bins: Counter[int] = Counter()
+
+    def add(self, delay: float) -> None:
+        """Note one latency in seconds; below a microsecond counts as one."""
+        self._bins[round(math.log(max(delay, 1e-6)) / _BIN)] += 1
+
+    def percentile(self, share: float) -> float | None:
+        """Return the latency in seconds that *share* (0..1) of all do not exceed."""
+        wanted = share * self._bins.total()
+        seen = 0
+        for index in sorted(self._bins):
+            seen += self._bins[index]
+            if seen >= wanted:
+                return round(math.exp(index * _BIN), 6)
+        return None
+
+
+class Judge:
+    """
+    What happened at a provider since *now* (loop time in seconds).
+
+    Args:
+        limits: Per minute, by dimension; None where there is none.
+        burst_seconds: What may be spent at once, in seconds of the rate.
+        now: When it starts to watch.
+    """
+
+    def __init__(self, limits: dict[str, float | None], burst_seconds: float, now: float) -> None:
+        self._start = now
+        self._burst_seconds = burst_seconds
+        self._first: float | None = None
+        self._last: float | None = None
+        self._last_answer: float | None = None
+        self._arrived = 0
+        self._admitted = 0
+        self._answered = 0
+        self._tokens = 0
+        self._tokens_returned = 0
+        self._abandoned = 0
+        self._in_flight = 0
+        self._in_flight_peak = 0
+        self._kinds: Counter[str] = Counter()
+        self._seconds: dict[int, list[int]] = {}
+        self._admitted_rows: set[int] = set()
+        self._answered_rows: set[int] = set()
+        self._answered_twice: set[int] = set()
+        self._latencies = Latencies()
+        self._limits = dict(limits)
+        self._excess = {
+            (side, name): Excess(limit, self._burst(limit), now)
+            for side in ("offered", "admitted")
+            for name, limit in limits.items()
+        }
+
+    def _burst(self, limit: float | None) -> float:
+        return 0.0 if limit is None else limit / 60.0 * self._burst_seconds
+
+    def set_limits(self, limits: dict[str, float | None], now: float) -> None:
+        """Measure against other limits from now on."""
+        self._limits = dict(limits)
+        for (_, name), excess in self._excess.items():
+            excess.resize(limits[name], self._burst(limits[name]), now)
+
+    def arrive(self, reply: Reply, now: float) -> None:
+        """Note a request that arrived, and what it gets."""
+        if reply.kind == "other":
+            return
+        self._arrived += 1
+        self._kinds[reply.kind] += 1
+        if self._first is None:
+            self._first = now
+        self._last = now
+        call = reply.call
+        if call is None:
+            return
+        excess = self._excess
+        excess["offered", "requests"].add(1, now)
+        excess["offered", "tokens"].add(call.tokens, now)
+        if not reply.is_admitted:
+            return
+        excess["admitted", "requests"].add(1, now)
+        excess["admitted", "tokens"].add(call.tokens, now)
+        self._admitted += 1
+        self._tokens += call.tokens
+        second = self._seconds.setdefault(int(now - self._start), [0, 0])
+        second[0] += 1
+        second[1] += call.tokens
+        self._admitted_rows.add(call.row)
+        self._in_flight += 1
+        self._in_flight_peak = max(self._in_flight_peak, self._in_flight)
+
+    def finish(
+        self, reply: Reply, now: float, *, arrived: float, sent: bool = True, returned: int = 0
+    ) -> None:
+        """
+        Note the end of a request, once for each that arrived.
+
+        Args:
+            reply: What it got.
+            now: Loop time in seconds.
+            arrived: Loop time of its arrival.
+            sent: Whether everything was written before the client went away.
+            returned: Tokens given back to the limits.
+        """
+        if not reply.is_admitted:
+            return
+        self._in_flight -= 1
+        if returned:
+            self._tokens_returned += returned
+            self._excess["admitted", "tokens"].add(-returned, now)
+        if not sent:
+            self._abandoned += 1
+            return
+        if reply.kind != "answer" or reply.call is None:
+            return
+        self._answered += 1
+        self._last_answer = now
+        self._latencies.add(now - arrived)
+        row = reply.call.row
+        if row in self._answered_rows:
+            self._answered_twice.add(row)
+        else:
+            self._answered_rows.add(row)
+
+    def report(self) -> dict[str, Any]:
+        """Return everything as JSON types; instants are seconds since the judge started."""
+        refused = {name: self._kinds[name] for name in _REFUSALS if self._kinds[name]}
+        outcomes = {*_REFUSALS, "answer", "invalid"}
+        total = sum(refused.values())
+        return {
+            "limits": self._limits,
+            "arrived": self._arrived,
+            "admitted": self._admitted,
+            "refused": refused,
+            "refused_share": total / self._arrived if self._arrived else 0.0,
+            "invalid": self._kinds["invalid"],
+            "faults": {name: count for name, count in self._kinds.items() if name not in outcomes},
+            "answered": self._answered,
+            "answered_rows": len(self._answered_rows),
+            "answered_twice": len(self._answered_twice),
+            "answers_too_many": self._answered - len(self._answered_rows),
+            "admitted_rows": len(self._admitted_rows),
+            "admissions_too_many": self._admitted - len(self._admitted_rows),
+            "abandoned": self._abandoned,
+            "tokens_charged": self._tokens,
+            "tokens_returned": self._tokens_returned,
+            "in_flight": self._in_flight,
+            "in_flight_peak": self._in_flight_peak,
+            "first_arrival": self._since(self._first),
+            "last_arrival": self._since(self._last),
+            "last_answer": self._since(self._last_answer),
+            "makespan": (
+                None
+                if self._first is None or self._last_answer is None
+                else self._last_answer - self._first
+            ),
+            "excess": {
+                side: {name: self._excess[side, name].value for name in ("requests", "tokens")}
+                for side in ("offered", "admitted")
+            },
+            "latency": {
+                "p50": self._latencies.percentile(0.50),
+                "p90": self._latencies.percentile(0.90),
+                "p99": self._latencies.percentile(0.99),
+                "max": self._latencies.percentile(1.0),
+            },
+            "seconds": [[second, *counts] for second, counts in sorted(self._seconds.items())],
+        }
+
+    def _since(self, instant: float | None) -> float | None:
+        return None if instant is None else instant - self._start

@@ -1,0 +1,114 @@
+"""
+What a chat completion request weighs.
+
+Decides the weight of messages; content parts, tools and schemas are weighed by their own modules.
+Source: OpenAI cookbook, How_to_count_tokens_with_tiktoken.ipynb, `num_tokens_from_messages`: per
+message a frame, the tokens of role, content and name, and once the priming of the reply.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.tokens import fields
+from ratedispatch.tokens.parts import weigh_content, weigh_document, weigh_text
+from ratedispatch.tokens.tally import MESSAGES, NAMES, PRIMING, Tally
+from ratedispatch.tokens.tools import weigh_choice, weigh_format, weigh_functions, weigh_tools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.tokens.tally import Scale
+
+# hmarr/openai-chat-tokens: a call in a message costs a frame, a result of a function saves some
+_CALL_FRAME = 3
+_RESULT = -2
+
+
+def weigh(body: Mapping[str, Any], scale: Scale) -> Tally:
+    """
+    Return the weight of a chat request.
+
+    Raises:
+        InvalidRequest: A field has the wrong type; the message says which.
+    """
+    tally = Tally()
+    rule = scale.family.messages
+    if body.get("messages") is None:
+        raise InvalidRequest("messages: expected a list, got nothing")
+    messages = fields.items(body["messages"], "messages")
+    count = scale.count
+    tokens = characters = 0
+    for index, message in enumerate(messages):
+        # most messages are of this shape; the general way below gives the same
+        if type(message) is dict and len(message) == 2:
+            role, content = message.get("role"), message.get("content")
+            if type(role) is str and type(content) is str and role != "function":
+                tokens += rule.per_message + count(role) + count(content)
+                characters += len(content)
+                continue
+        tokens += rule.per_message
+        path = f"messages[{index}]"
+        _weigh_message(fields.mapping(message, path), path, scale, tally)
+    tally.add(MESSAGES, tokens)
+    tally.characters += characters
+    tally.messages = len(messages)
+    tally.add(PRIMING, rule.priming)
+    if len(body) > 2:
+        _weigh_settings(body, messages, scale, tally)
+    return tally
+
+
+def _weigh_settings(body: Mapping[str, Any], messages: Any, scale: Scale, tally: Tally) -> None:
+    system = next((m for m in messages if m.get("role") == "system"), None)
+    if weigh_functions(body.get("functions"), scale, tally, has_system=system is not None):
+        weigh_choice(body.get("function_call"), "function_call", scale, tally)
+        content = system.get("content") if system is not None else None
+        if isinstance(content, str):
+            tally.add(MESSAGES, scale.count(f"{content}\n") - scale.count(content))
+    else:
+        weigh_choice(body.get("function_call"), "function_call", scale, tally)
+    weigh_tools(body.get("tools"), "tools", scale, tally)
+    weigh_choice(body.get("tool_choice"), "tool_choice", scale, tally)
+    weigh_format(body.get("response_format"), "response_format", scale, tally)
+    tally.choices = fields.integer(body, "n", least=1) or 1
+    for key in ("max_tokens", "max_completion_tokens"):
+        cap = fields.integer(body, key, least=0)
+        if cap is not None and (tally.cap is None or cap > tally.cap):
+            tally.cap, tally.caps = cap, key
+
+
+def _weigh_message(message: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
+    role = fields.text(message.get("role"), f"{path}.role")
+    tally.add(MESSAGES, scale.count(role) + (_RESULT if role == "function" else 0))
+    weigh_content(message.get("content"), f"{path}.content", scale, tally)
+    name = message.get("name")
+    if name is not None:
+        name = fields.text(name, f"{path}.name")
+        tally.add(NAMES, scale.family.messages.per_name + scale.count(name))
+    refusal = message.get("refusal")
+    if refusal is not None:
+        weigh_text(fields.text(refusal, f"{path}.refusal"), scale, tally)
+    if message.get("function_call") is not None:
+        _weigh_call(message["function_call"], f"{path}.function_call", scale, tally)
+    calls = message.get("tool_calls")
+    if calls is not None:
+        for index, call in enumerate(fields.items(calls, f"{path}.tool_calls")):
+            where = f"{path}.tool_calls[{index}]"
+            inner = fields.mapping(call, where)
+            kind = inner.get("type", "function")
+            key = kind if isinstance(kind, str) and kind in inner else "function"
+            _weigh_call(inner.get(key), f"{where}.{key}", scale, tally)
+
+
+def _weigh_call(call: object, path: str, scale: Scale, tally: Tally) -> None:
+    call = fields.mapping(call, path)
+    name = fields.optional_text(call.get("name"), f"{path}.name")
+    tally.add(MESSAGES, _CALL_FRAME)
+    weigh_text(name, scale, tally)
+    arguments = call.get("arguments", call.get("input"))
+    if isinstance(arguments, str):
+        weigh_text(arguments, scale, tally)
+    elif arguments is not None:
+        weigh_document(arguments, f"{path}.arguments", scale, tally)

@@ -1,0 +1,228 @@
+"""
+Counting requests, with what is remembered between them.
+
+Holds everything that counting keeps: overrides, the memory of texts, the names warned about.
+Decides the endpoint and the model's rules, then lets the module of the endpoint weigh.
+Knows nothing of limits, HTTP or time. May be shared between threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Cost, Part
+from ratedispatch.tokens import chat, fields, models, plain, responses
+from ratedispatch.tokens.assumptions import Assumptions
+from ratedispatch.tokens.fallback import estimate_text
+from ratedispatch.tokens.notices import MissingVocabularyWarning, UnknownModelWarning
+from ratedispatch.tokens.policy import OPENAI
+from ratedispatch.tokens.tally import TEXTS, Scale, Tally
+from ratedispatch.tokens.text import TextCounter, count_text
+from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ratedispatch.tokens.policy import ChargePolicy
+
+MODERATIONS = "/v1/moderations"
+# a job has a handful of models; names beyond this are resolved again each time and not warned about
+_MOST_NAMES = 1_000
+
+
+_WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
+    CHAT: chat.weigh,
+    RESPONSES: responses.weigh,
+    EMBEDDINGS: plain.weigh_embeddings,
+    COMPLETIONS: plain.weigh_completions,
+}
+# OpenAI, moderation guide: "free to use", and no part of the token limits
+_FREE = frozenset({MODERATIONS})
+
+
+def resolve_endpoint(endpoint: str) -> str:
+    """
+    Return the endpoint as the Batch file format spells it, for any path that ends like it.
+
+    Raises:
+        InvalidRequest: Nothing is known of the endpoint.
+    """
+    if endpoint in _WEIGH:
+        return endpoint
+    path = "/" + endpoint.split("?", 1)[0].rstrip("/")
+    # chat before completions: one ends like the other
+    for known in (*_WEIGH, *_FREE):
+        if path.endswith(known.removeprefix("/v1")):
+            return known
+    raise InvalidRequest(
+        f"endpoint: expected one of {', '.join((*_WEIGH, *_FREE))}, got {endpoint[:100]!r}"
+    )
+
+
+class Counter:
+    """
+    Counts requests and remembers what it counted.
+
+    Args:
+        models: The caller's own names: a model's name to the model or the encoding it is like,
+            for example ``{"my-deployment": "gpt-4o-mini"}``.
+        assumptions: What stands in for what a request does not tell.
+        memory: The most bytes of texts to remember, and as many of tools, for each encoding.
+        vocabulary: Where encodings come from; by default shared by the whole process.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, str] | None = None,
+        assumptions: Assumptions | None = None,
+        memory: int = 16_000_000,
+        vocabulary: Vocabulary = SHARED,
+    ) -> None:
+        self._overrides = dict(models or {})
+        self._assumptions = assumptions or Assumptions()
+        self._memory = memory
+        self._vocabulary = vocabulary
+        self._lock = threading.RLock()
+        self._scales: dict[tuple[str, str | None], Scale] = {}
+        self._counters: dict[str, TextCounter] = {}
+        self._warned: set[str] = set()
+
+    def count(
+        self, body: Mapping[str, Any], endpoint: str = CHAT, *, encoding: str | None = None
+    ) -> int:
+        """
+        Return the prompt tokens of *body* as the tokenizer counts them.
+
+        Raises:
+            InvalidRequest: A field has the wrong type; the message names it.
+            ValueError: There is no *encoding* of that name.
+        """
+        return sum(self._weigh(body, endpoint, encoding).parts.values())
+
+    def estimate(
+        self,
+        body: Mapping[str, Any],
+        endpoint: str = CHAT,
+        *,
+        default_output_tokens: int = 16,
+        explain: bool = False,
+        policy: ChargePolicy = OPENAI,
+        encoding: str | None = None,
+    ) -> Cost:
+        """
+        Return what to reserve for *body*: its prompt by *policy*, and its output.
+
+        Args:
+            body: The request.
+            endpoint: Where it goes.
+            default_output_tokens: Reserved for each choice when the request has no output cap.
+            explain: Also give the reasons, which add up to the whole.
+            policy: How the provider charges.
+            encoding: Count with this encoding instead of the model's.
+
+        Raises:
+            InvalidRequest: A field has the wrong type; the message names it.
+            ValueError: There is no *encoding* of that name.
+        """
+        tally = self._weigh(body, endpoint, encoding)
+        parts = tally.parts
+        prompt = sum(parts.values())
+        by_characters = policy.by_characters(tally.characters, tally.messages)
+        texts = sum(tokens for part, tokens in parts.items() if part in TEXTS)
+        surplus = max(0, by_characters - texts)
+        output = 0
+        if policy.output_up_front:
+            cap = default_output_tokens if tally.cap is None else tally.cap
+            output = cap * tally.choices
+        reasons: tuple[Part, ...] = ()
+        if explain:
+            reasons = tuple(_reasons(tally, surplus, output, policy))
+        return Cost(prompt + surplus, output, parts=reasons)
+
+    def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> Tally:
+        weigh = _WEIGH.get(endpoint)
+        if weigh is None:
+            endpoint = resolve_endpoint(endpoint)
+            if endpoint in _FREE:
+                return Tally(choices=0, cap=0)
+            weigh = _WEIGH[endpoint]
+        if not isinstance(body, Mapping):
+            fields.refuse("body", "an object", body)
+        model = body.get("model")
+        if model is None:
+            model = ""
+        elif not isinstance(model, str):
+            fields.refuse("model", "a string", model)
+        scale = self._scales.get((model, encoding)) or self._scale(model, encoding)
+        return weigh(body, scale)
+
+    def _scale(self, model: str, encoding: str | None) -> Scale:
+        family = self._family(model)
+        if encoding is not None:
+            family = replace(family, encoding=encoding)
+        with self._lock:
+            texts = self._text_counter(family.encoding)
+            scale = Scale(family, texts.count, texts.count_once, texts.documents, self._assumptions)
+            if len(self._scales) < _MOST_NAMES:
+                self._scales[model, encoding] = scale
+            return scale
+
+    def _family(self, model: str) -> models.Family:
+        like = self._overrides.get(model, model)
+        if like in ENCODINGS:
+            return replace(models.lookup(model) or models.DEFAULT, encoding=like)
+        family = models.lookup(like)
+        if family is None:
+            if model:
+                self._warn_once(
+                    f"model {model!r:.100} is not known; it is counted like gpt-4o, by "
+                    f"{models.DEFAULT.encoding}, which is an approximation",
+                    UnknownModelWarning,
+                )
+            family = models.DEFAULT
+        return family
+
+    def _text_counter(self, name: str) -> TextCounter:
+        made = self._counters.get(name)
+        if made is None:
+            encoding = self._vocabulary.encoding(name)
+            if encoding is not None:
+                count_once = functools.partial(count_text, encoding.encode_ordinary)
+            else:
+                self._warn_once(
+                    f"the rank file of {name} is neither packaged nor in tiktoken's cache; "
+                    f"its counts are estimates that err high",
+                    MissingVocabularyWarning,
+                )
+                count_once = functools.partial(
+                    estimate_text, self._text_counter("cl100k_base").count_once
+                )
+            made = TextCounter(count_once, self._memory)
+            self._counters[name] = made
+        return made
+
+    def _warn_once(self, message: str, category: type[Warning]) -> None:
+        with self._lock:
+            if message in self._warned or len(self._warned) >= _MOST_NAMES:
+                return
+            self._warned.add(message)
+        warnings.warn(message, category, stacklevel=2)
+
+
+def _reasons(tally: Tally, surplus: int, output: int, policy: ChargePolicy) -> list[Part]:
+    reasons = [Part(part, tokens) for part, tokens in tally.parts.items() if tokens]
+    if surplus:
+        reasons.append(
+            Part("characters", surplus, f"{policy.name} estimates by characters, which is more")
+        )
+    if output:
+        cap = "no cap given" if tally.cap is None else tally.caps
+        reasons.append(Part("output", output, f"{cap}, × {tally.choices}"))
+    return reasons

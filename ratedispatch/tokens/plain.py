@@ -1,0 +1,92 @@
+"""
+What requests without messages weigh: embeddings and the older completions.
+
+Decides the four shapes of their input: a text, texts, token ids, lists of token ids. There is no
+overhead; token ids count their number. Source: OpenAI's OpenAPI description.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.tokens import fields
+from ratedispatch.tokens.tally import MESSAGES, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.tokens.tally import Scale
+
+_SHAPES = "a string, a list of strings, or token ids"
+#: OpenAPI description: the default of ``max_tokens`` for completions.
+COMPLETION_TOKENS = 16
+
+
+def weigh_embeddings(body: Mapping[str, Any], scale: Scale) -> Tally:
+    """
+    Return the weight of an embeddings request; it has no output.
+
+    Raises:
+        InvalidRequest: ``input`` has none of the four shapes.
+    """
+    tally = Tally(choices=0, cap=0)
+    _weigh_input(body.get("input"), "input", scale, tally)
+    return tally
+
+
+def weigh_completions(body: Mapping[str, Any], scale: Scale) -> Tally:
+    """
+    Return the weight of a completions request: every prompt gives max(n, best_of) outputs.
+
+    Raises:
+        InvalidRequest: ``prompt`` has none of the four shapes, or a number is none.
+    """
+    tally = Tally()
+    prompts = _weigh_input(body.get("prompt"), "prompt", scale, tally)
+    tally.messages = prompts
+    suffix = fields.optional_text(body.get("suffix"), "suffix")
+    if suffix:
+        tally.add(MESSAGES, scale.count(suffix))
+        tally.characters += len(suffix)
+    choices = fields.integer(body, "n", least=1) or 1
+    best_of = fields.integer(body, "best_of", least=1) or 1
+    tally.choices = max(choices, best_of) * prompts
+    cap = fields.integer(body, "max_tokens", least=0)
+    tally.cap, tally.caps = (COMPLETION_TOKENS, "default") if cap is None else (cap, "max_tokens")
+    return tally
+
+
+def _weigh_input(given: object, key: str, scale: Scale, tally: Tally) -> int:
+    """Add the tokens of *given*; return how many inputs it has."""
+    if given is None:
+        raise InvalidRequest(f"{key}: expected {_SHAPES}, got nothing")
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, list | tuple):
+        fields.refuse(key, _SHAPES, given)
+    if given and _is_id(given[0]):
+        tally.add(MESSAGES, _count_ids(given, key))
+        return 1
+    tokens = 0
+    for index, one in enumerate(given):
+        if isinstance(one, str):
+            tokens += scale.count(one)
+            tally.characters += len(one)
+        elif isinstance(one, list | tuple):
+            tokens += _count_ids(one, f"{key}[{index}]")
+        else:
+            fields.refuse(f"{key}[{index}]", "a string or a list of token ids", one)
+    tally.add(MESSAGES, tokens)
+    return len(given)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _count_ids(ids: list[Any] | tuple[Any, ...], path: str) -> int:
+    for index, one in enumerate(ids):
+        if not _is_id(one):
+            fields.refuse(f"{path}[{index}]", "a token id", one)
+    return len(ids)
