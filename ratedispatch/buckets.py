@@ -35,13 +35,14 @@ class Bucket:
         rate: How fast it refills and how much it holds.
     """
 
-    __slots__ = ("_limiter", "_rate", "_speed", "_surplus")
+    __slots__ = ("_ceiling", "_limiter", "_rate", "_speed", "_surplus")
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._speed = 1.0
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
         self._surplus = 0.0
+        self._ceiling = 0.0
 
     @property
     def rate(self) -> Rate:
@@ -51,14 +52,8 @@ class Bucket:
     @property
     def available(self) -> float:
         """What may be spent now; below zero while in debt."""
-        self._limiter._leak()
+        self._leak()
         return self._limiter.max_rate - self._limiter._level + self._surplus
-
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing more flows in: a bucket that is full wastes its rate."""
-        self._limiter._leak()
-        return self._limiter._level <= self._rounding
 
     def wait(self, amount: float) -> float:
         """
@@ -75,7 +70,7 @@ class Bucket:
 
     def debit(self, amount: float) -> None:
         """Spend *amount*, into debt if need be. The surplus pays what the bucket cannot."""
-        self._limiter._leak()
+        self._leak()
         lacking = amount - (self._limiter.max_rate - self._limiter._level)
         from_surplus = min(self._surplus, max(0.0, lacking))
         self._surplus -= from_surplus
@@ -94,19 +89,22 @@ class Bucket:
             self._surplus -= from_surplus
             self._limiter._level += excess - from_surplus
 
-    def set_surplus(self, surplus: float) -> None:
+    def raise_to(self, available: float, ceiling: float) -> None:
         """
-        Allow *surplus* to be spent once on top of what flows in.
+        Allow *available* to be spent now, if that is more than the bucket holds.
 
-        This is how budget that has piled up at the provider is used: unlike a deeper burst it
-        does not come back after idleness unless it is proven anew.
+        This is how budget that has piled up at the provider is used. Unlike a deeper burst it
+        does not come back after idleness: what flows in from now on adds up to *ceiling* at
+        most (or to the burst), which is what the provider's own bucket has been proven to hold.
         """
-        self._surplus = max(0.0, surplus)
+        lacking = available - self.available
+        if lacking > 0:
+            self._surplus += lacking
+            self._ceiling = ceiling
 
-    @property
-    def surplus(self) -> float:
-        """What may be spent once on top of what flows in."""
-        return self._surplus
+    def forget_surplus(self) -> None:
+        """Allow no more than what flows in and the burst."""
+        self._surplus = 0.0
 
     def set_speed(self, speed: float) -> None:
         """Let *speed* times the rate flow in from now on, 0 < *speed*; 1 is the rate itself."""
@@ -118,11 +116,19 @@ class Bucket:
 
     def set_rate(self, rate: Rate) -> None:
         """Take *rate* from now on; what has been spent stays spent."""
-        spent = self._limiter.max_rate - (self.available - self._surplus)
+        self._limiter._leak()
         self._rate = rate
         self._limiter.max_rate = rate.burst
-        self._limiter._level = spent
         self._limiter._rate_per_sec = rate.per_second * self._speed
+
+    def _leak(self) -> None:
+        limiter = self._limiter
+        limiter._leak()
+        if self._surplus > 0:
+            total = limiter.max_rate - limiter._level + self._surplus
+            excess = total - max(limiter.max_rate, self._ceiling)
+            if excess > 0:
+                self._surplus = max(0.0, self._surplus - excess)
 
     @property
     def _rounding(self) -> float:

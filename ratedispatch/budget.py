@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 #: Requests that left within this many seconds may reach the provider in another order.
 _REORDERING = 0.1
 
+#: Seconds of rate that are left in the provider's bucket however much it is proven to hold:
+#: requests that leave our machine apart may arrive together.
+_RESERVE = 0.25
+
 #: While the line ramps up after a pause its speed is set anew at least this often, in seconds.
 _RAMP_STEP = 0.02
 
@@ -291,9 +295,11 @@ class LocalBudget:
             bucket.lower_to(max(0.0, estimate))
             slow_start = self._slow_start[index]
             if reading.proves_surplus and slow_start.allows(permit.granted_at):
-                proven = reading.remaining - max(since, since_before) - bucket.rate.burst
-                if proven > bucket.surplus:
-                    bucket.set_surplus(min(proven, max(bucket.surplus, slow_start.step)))
+                reserve = min(bucket.rate.burst, bucket.rate.per_second * _RESERVE)
+                proven = reading.remaining - max(since, since_before) - reserve
+                available = bucket.available
+                if proven > available:
+                    bucket.raise_to(min(proven, available + slow_start.step), proven)
                     slow_start.advance(loop.time())
         self._pump()
 
@@ -316,7 +322,7 @@ class LocalBudget:
             self._paused_until = max(self._paused_until, now + delay)
             self._ramp = _Ramp(self._paused_until, min(_RAMP_LONGEST, delay))
             for bucket in self._buckets:
-                bucket.set_surplus(0.0)
+                bucket.forget_surplus()
         self._pump()
         return is_new
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Cost, Request
 
-OutcomeT = TypeVar("OutcomeT", Completed, Failed)
+OutcomeT = TypeVar("OutcomeT", bound=Completed | Failed)
 
 #: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
 #: beyond them waits inside the pool, after it was paid for, and bursts out later.
@@ -217,8 +217,7 @@ class Dispatcher:
         """
         if self._stopped is not None:
             return
-        started = self._answered
-        self._stopped = lambda: Stopped(code, message, started=started)
+        self._stopped = lambda: Stopped(code, message, started=self._answered)
         self._budget.close(self._stopped)
         self._probation.abandon()
         for life in self._lives:

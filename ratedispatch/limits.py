@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from ratedispatch.errors import InvalidLimits
 
-#: Seconds of rate that may go at once after idleness. Half a second fits into the shallowest
+#: Seconds of rate that may go at once after idleness. Seven tenths fit into the shallowest
 #: bucket that providers document ("60,000 requests/minute may be enforced as 1,000 per second")
 #: with room for requests that leave our machine apart and arrive together.
-BURST_SECONDS = 0.5
+BURST_SECONDS = 0.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
 @click.option(
     "--burst-seconds",
     type=click.FloatRange(0, 60),
-    default=0.5,
+    default=BURST_SECONDS,
     show_default=True,
     help="Seconds of rate that may go at once after idleness.",
 )

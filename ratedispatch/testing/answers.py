@@ -62,7 +62,7 @@ def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> byt
     """
     text = f"answer to {call.echo}"
     if call.endpoint == CHAT:
-        return _dump(_chat(call, text, output_tokens, finish, number))
+        return _chat(call, text, output_tokens, finish, number)
     if call.endpoint == EMBEDDINGS:
         return _dump(_embeddings(call))
     if call.endpoint == COMPLETIONS:
@@ -81,24 +81,23 @@ def _usage(call: Call, output_tokens: int) -> dict[str, Any]:
     }
 
 
-def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{number:024x}",
-        "object": "chat.completion",
-        "created": CREATED,
-        "model": call.model,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": finish,
-            }
-            for index in range(call.outputs)
-        ],
-        "usage": _usage(call, output_tokens),
-        "service_tier": "default",
-    }
+def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -> bytes:
+    """Return what `_dump` would, put together by hand: nearly every answer is one of these."""
+    content = json.dumps(text)
+    choices = ",".join(
+        f'{{"index":{index},"message":{{"role":"assistant","content":{content},"refusal":null}},'
+        f'"logprobs":null,"finish_reason":"{finish}"}}'
+        for index in range(call.outputs)
+    )
+    output = output_tokens * call.outputs
+    return (
+        f'{{"id":"chatcmpl-{number:024x}","object":"chat.completion","created":{CREATED},'
+        f'"model":{json.dumps(call.model)},"choices":[{choices}],"usage":{{'
+        f'"prompt_tokens":{call.prompt_tokens},"completion_tokens":{output},'
+        f'"total_tokens":{call.prompt_tokens + output},'
+        '"prompt_tokens_details":{"cached_tokens":0},'
+        '"completion_tokens_details":{"reasoning_tokens":0}},"service_tier":"default"}'
+    ).encode()
 
 
 def _completions(
@@ -163,17 +162,28 @@ def _responses(
 def _embeddings(call: Call) -> dict[str, Any]:
     dimensions = call.body.get("dimensions")
     size = dimensions if isinstance(dimensions, int) and dimensions > 0 else _DIMENSIONS
-    seed = (call.row & 0xFFFF) / 0x10000
-    numbers = [round(((seed + index / size) % 1.0) - 0.5, 6) for index in range(size)]
-    vector: list[float] | str = numbers
-    if call.body.get("encoding_format") == "base64":  # what the SDK asks for unless told otherwise
-        vector = base64.b64encode(struct.pack(f"<{size}f", *numbers)).decode()
+    # what the SDK asks for unless told otherwise
+    packed = call.body.get("encoding_format") == "base64"
+    vectors = [_vector(call.row + index, size) for index in range(call.inputs)]
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": vector}
-            for index in range(call.inputs)
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": (
+                    base64.b64encode(struct.pack(f"<{size}f", *vector)).decode()
+                    if packed
+                    else vector
+                ),
+            }
+            for index, vector in enumerate(vectors)
         ],
         "model": call.model,
         "usage": {"prompt_tokens": call.prompt_tokens, "total_tokens": call.prompt_tokens},
     }
+
+
+def _vector(seed: int, size: int) -> list[float]:
+    """Return numbers within ±0.5 that differ from text to text, exact in single precision."""
+    return [((seed * 31 + index * 7) % 4096) / 4096 - 0.5 for index in range(size)]

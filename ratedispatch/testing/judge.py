@@ -53,8 +53,9 @@ class Excess:
         if now > self._at:
             self._level = max(0.0, self._level - (now - self._at) * self._rate)
             self._at = now
-        self._level = max(0.0, self._level + amount)
-        self._peak = max(self._peak, self._level - self._burst)
+        level = self._level = max(0.0, self._level + amount)
+        if level - self._burst > self._peak:  # noqa: PLR1730 - run four times for each request
+            self._peak = level - self._burst
 
     def resize(self, limit: float | None, burst: float, now: float) -> None:
         """Measure against another limit from now on; the level is kept."""

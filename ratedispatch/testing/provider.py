@@ -10,8 +10,8 @@ Follows: the rate-limits and error-codes guides of OpenAI; the messages and head
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.testing.answers import answer_body, error_body, models_body
 from ratedispatch.testing.calls import (
@@ -23,7 +23,8 @@ from ratedispatch.testing.calls import (
     read_call,
 )
 from ratedispatch.testing.durations import go_duration
-from ratedispatch.testing.faults import ANSWER_FAULTS, FAULTS, draw_fault
+from ratedispatch.testing.faults import ANSWER_FAULTS, draw_fault
+from ratedispatch.testing.settings import ProviderSettings, check_limit
 from ratedispatch.testing.windows import MINUTE, FixedWindow, SlidingLog, TokenBucket, Window
 
 if TYPE_CHECKING:
@@ -32,81 +33,20 @@ if TYPE_CHECKING:
 
     from ratedispatch.testing.calls import Counter
 
+__all__ = ["Provider", "ProviderSettings", "Reply"]
+
 ORGANIZATION = "org-fake"
 _JSON = "application/json"
 _SHORT = {"requests": "RPM", "tokens": "TPM"}
+_HEADER_NAMES = {
+    name: tuple(f"x-ratelimit-{what}-{name}" for what in ("limit", "remaining", "reset"))
+    for name in _SHORT
+}
 
 #: Bodies that are remembered once read, so that a retry is not counted again; each at most
 #: `_LONGEST_REMEMBERED` bytes: 32 MiB at the very most.
 _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSettings:
-    """
-    How a provider behaves.
-
-    Args:
-        requests_per_minute: The limit on requests; None for none.
-        tokens_per_minute: The limit on tokens; None for none.
-        burst_seconds: Depth of both buckets in seconds of their rate; OpenAI's are 60 deep.
-        start: Whether the buckets start ``full`` or ``empty``.
-        window: ``bucket`` as OpenAI; ``sliding``, a strict log of 60 s; ``fixed``, counters that
-            start anew each minute, and for requests each second too, as Azure's.
-        charge: How a prompt is counted: real ``tokens``, or ``characters`` / 4.
-        settle: Whether the charge is corrected to what was really used once an answer is sent.
-        refusals_count: Whether a refused request counts against the limit on requests.
-        headers: Whether answers carry ``x-ratelimit-*``.
-        latency: Median seconds from a request's arrival to its answer, without tokens.
-        latency_sigma: Sigma of the log-normal distribution around that median; 0 for none.
-        token_time: Further seconds for each token of output.
-        output_share: Real length of an output as a share of its cap, 0..1.
-        output_tokens: Real length of an output in tokens, at most its cap; overrides the share.
-        faults: Rates (0..1) by name; the names are in `ratedispatch.testing.faults`.
-        api_key: The only key accepted; None accepts any, and none.
-        quota: After so many admitted requests the account is empty; None for never.
-        outage: Start and length in seconds, counted from the provider's start, of a time in
-            which every request is refused; None for none.
-
-    Raises:
-        ValueError: A value that means nothing; the message names the field.
-    """
-
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    burst_seconds: float = MINUTE
-    start: Literal["full", "empty"] = "full"
-    window: Literal["bucket", "sliding", "fixed"] = "bucket"
-    charge: Literal["tokens", "characters"] = "tokens"
-    settle: bool = False
-    refusals_count: bool = False
-    headers: bool = True
-    latency: float = 0.2
-    latency_sigma: float = 0.3
-    token_time: float = 0.0
-    output_share: float = 0.5
-    output_tokens: int | None = None
-    faults: Mapping[str, float] = field(default_factory=dict)
-    api_key: str | None = None
-    quota: int | None = None
-    outage: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute"):
-            _check_limit(name, getattr(self, name))
-        if not 0 < self.burst_seconds <= MINUTE:
-            raise ValueError(f"burst_seconds is {self.burst_seconds}, not within 0..60 s")
-        for name in ("latency", "latency_sigma", "token_time"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, not zero or more")
-        if not 0 <= self.output_share <= 1:
-            raise ValueError(f"output_share is {self.output_share}, not within 0..1")
-        for name, rate in self.faults.items():
-            if name not in FAULTS:
-                raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-            if not 0 <= rate <= 1:
-                raise ValueError(f"the rate of fault {name!r} is {rate}, not within 0..1")
 
 
 @dataclass(slots=True)
@@ -193,7 +133,7 @@ class Provider:
         What is already spent stays spent; what a bucket holds is kept, up to its new depth.
         """
         for name, limit in (("requests", requests), ("tokens", tokens)):
-            _check_limit(name, limit)
+            check_limit(name, limit)
             if limit is None:
                 self._windows.pop(name, None)
             elif name in self._windows:
@@ -343,7 +283,7 @@ class Provider:
             call.prompt_tokens + length * call.outputs,
             tickets,
         )
-        if fault in ANSWER_FAULTS:
+        if fault is not None and fault in ANSWER_FAULTS:
             answer = ANSWER_FAULTS[fault]
             reply.status, reply.body = answer.status, answer.body
             if answer.bare:
@@ -425,9 +365,10 @@ class Provider:
             for name, windows in self._windows.items():
                 window = windows[0]
                 remaining = max(0, math.floor(window.remaining(now) + 1e-6))
-                headers[f"x-ratelimit-limit-{name}"] = f"{window.limit:.0f}"
-                headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
-                headers[f"x-ratelimit-reset-{name}"] = go_duration(window.reset(now))
+                limit, left, reset = _HEADER_NAMES[name]
+                headers[limit] = f"{window.limit:.0f}"
+                headers[left] = str(remaining)
+                headers[reset] = go_duration(window.reset(now))
         return headers
 
     def _parts(self, name: str, limit: float) -> tuple[float, ...]:
@@ -455,11 +396,6 @@ def _counter(charge: str) -> Counter:
     if charge == "characters":
         return count_characters
     # here: it loads a vocabulary of some megabytes, which the other way of counting never needs
-    from ratedispatch.tokens import count_tokens  # noqa: PLC0415
+    from ratedispatch.tokens import count_tokens
 
     return count_tokens
-
-
-def _check_limit(name: str, limit: float | None) -> None:
-    if limit is not None and not 0 < limit < math.inf:
-        raise ValueError(f"the limit {name} is {limit}, not a number above zero")

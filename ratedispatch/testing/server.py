@@ -1,9 +1,9 @@
 """
 The fake provider on a real socket.
 
-Reads and writes HTTP, acts out faults of the connection, waits the latency, and answers
-``/_stats``, ``/_limits`` and ``/_reset``. Decides nothing: `provider` says what a request gets,
-`judge` what it meant.
+Waits the latency, acts out faults of the connection, and answers ``/_stats``, ``/_limits`` and
+``/_reset``. Decides nothing: `provider` says what a request gets, `judge` what it meant, `wire`
+how it is read and written.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ import asyncio
 import contextlib
 import json
 import random
-import socket
-import struct
-from typing import TYPE_CHECKING, Any
-
-from aiohttp import web
+import resource
+from typing import TYPE_CHECKING
 
 from ratedispatch.testing.judge import Judge
-from ratedispatch.testing.provider import Provider, ProviderSettings, Reply
+from ratedispatch.testing.provider import Provider, Reply
+from ratedispatch.testing.wire import Connection, Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-#: The largest body that is read; OpenAI's own bound on a request with images is 50 MB.
-_LARGEST_BODY = 64 * 1024 * 1024
+    from ratedispatch.testing.settings import ProviderSettings
 
 #: Connections that may wait to be accepted: thousands are opened at the same instant.
 _BACKLOG = 8192
 
-#: Pairs (linger on, 0 s): closing resets the connection instead of ending it in order.
-_RESET = struct.pack("ii", 1, 0)
+_JSON = {"content-type": "application/json"}
 
 
 class FakeServer:
@@ -40,26 +34,18 @@ class FakeServer:
 
     Args:
         settings: How the provider behaves.
-        seed: Of the provider's chance; `reset` starts it anew.
+        seed: Of the provider's chance; ``/_reset`` starts it anew.
 
-    Use `start` and `stop`; connections and requests are served in between.
+    Serves between `start` and `stop`.
     """
 
     def __init__(self, settings: ProviderSettings, *, seed: int = 0) -> None:
         self._settings = settings
         self._seed = seed
-        self._connections = 0
+        self._connections: set[Connection] = set()
         self._connections_peak = 0
         self._connections_opened = 0
         self._loop = asyncio.get_running_loop()
-        self._web = _Web(
-            self._handle,
-            self._connected,
-            request_factory=self._make_request,
-            handler_cancellation=True,  # a client that goes away must free what hangs
-            access_log=None,
-            lingering_time=0.0,
-        )
         self._listener: asyncio.Server | None = None
         self._restart()
 
@@ -71,7 +57,10 @@ class FakeServer:
             OSError: The address cannot be had.
         """
         self._listener = await self._loop.create_server(
-            self._web, host, port, backlog=_BACKLOG, reuse_address=True
+            lambda: Connection(self._serve, self._opened, self._closed),
+            host,
+            port,
+            backlog=_BACKLOG,
         )
         found: int = self._listener.sockets[0].getsockname()[1]
         return found
@@ -80,153 +69,133 @@ class FakeServer:
         """Stop listening and cut every connection, whatever it is waiting for."""
         if self._listener is not None:
             self._listener.close()
-        await self._web.shutdown(timeout=0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # the loop reports each loss in its next turn
 
     def _restart(self) -> None:
         now = self._loop.time()
         self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
         self._judge = Judge(self._provider.limits, self._settings.burst_seconds, now)
-        self._connections_peak = self._connections
+        self._connections_peak = len(self._connections)
+        self._connections_opened = 0
 
-    def _connected(self, change: int) -> None:
-        self._connections += change
-        if change > 0:
-            self._connections_opened += 1
-            self._connections_peak = max(self._connections_peak, self._connections)
+    def _opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._connections_opened += 1
+        self._connections_peak = max(self._connections_peak, len(self._connections))
 
-    def _make_request(
-        self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any
-    ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message, payload, protocol, writer, task, self._loop, client_max_size=_LARGEST_BODY
-        )
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.path
-        control = path.removeprefix("/v1").startswith("/_")
-        body = await request.read() if request.can_read_body else b""
-        if control:
-            return self._control(request.method, path.removeprefix("/v1"), body)
-        provider, judge = self._provider, self._judge
-        arrived = self._loop.time()
-        if request.method == "POST":
-            reply = provider.arrive(path, request.headers, body, arrived)
-        else:
-            reply = provider.get(path, request.headers)
-        judge.arrive(reply, arrived)
-        sent = False
-        returned = 0
-        try:
-            response = await self._answer(request, reply)
-            transport = request.transport
-            sent = transport is not None and not transport.is_closing()
-            returned = provider.finish(reply, self._loop.time())
-        finally:
-            judge.finish(reply, self._loop.time(), arrived=arrived, sent=sent, returned=returned)
-        return response
-
-    async def _answer(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        """Wait as long as *reply* says and return it; cut the connection if that is its fault."""
-        fault = reply.fault
-        if fault == "reset":
-            return self._cut(request, reset=True)
-        if fault == "hang":
-            await self._loop.create_future()
-        if reply.delay > 0:
-            await asyncio.sleep(reply.delay / 2 if fault == "disconnect" else reply.delay)
-        if fault == "disconnect":
-            return self._cut(request)
-        response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
-        if fault == "truncate":
-            return await self._truncate(request, response)
-        return response
-
-    async def _truncate(
-        self, request: web.BaseRequest, response: web.Response
-    ) -> web.StreamResponse:
-        """Send the head and half of the body, then close."""
-        partial = web.StreamResponse(status=response.status, headers=response.headers)
-        assert isinstance(response.body, bytes)
-        partial.content_length = len(response.body)
-        await partial.prepare(request)
-        await partial.write(response.body[: len(response.body) // 2])
-        return self._cut(request)
-
-    def _cut(self, request: web.BaseRequest, *, reset: bool = False) -> web.StreamResponse:
-        """Close the connection; what is returned is never written."""
-        transport = request.transport
-        if transport is not None:
-            if reset:
-                sock = transport.get_extra_info("socket")
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                transport.abort()
-            else:
-                transport.close()
-        return _Unsent()
-
-    def _control(self, method: str, path: str, body: bytes) -> web.StreamResponse:
+    def _serve(self, exchange: Exchange) -> None:
+        path = exchange.path.removeprefix("/v1")
+        if path.startswith("/_"):
+            self._control(exchange, path)
+            return
         now = self._loop.time()
+        if exchange.method == "POST":
+            reply = self._provider.arrive(exchange.path, exchange.headers, exchange.body, now)
+        else:
+            reply = self._provider.get(exchange.path, exchange.headers)
+        self._judge.arrive(reply, now)
+        _Visit(self._loop, self._provider, self._judge, exchange, reply, now).begin()
+
+    def _control(self, exchange: Exchange, path: str) -> None:
+        now = self._loop.time()
+        status = 200
+        result: object
         if path == "/_stats":
-            report = self._judge.report()
-            report["connections"] = self._connections
-            report["connections_peak"] = self._connections_peak
-            report["connections_opened"] = self._connections_opened
-            return _json(report)
-        if method == "POST" and path == "/_reset":
+            result = {
+                **self._judge.report(),
+                "connections": len(self._connections),
+                "connections_peak": self._connections_peak,
+                "connections_opened": self._connections_opened,
+            }
+        elif exchange.method == "POST" and path == "/_reset":
             self._restart()
-            return _json({"ok": True})
-        if method == "POST" and path == "/_limits":
+            result = {"ok": True}
+        elif exchange.method == "POST" and path == "/_limits":
             try:
-                wanted = json.loads(body)
-                limits = self._provider.limits
-                self._provider.set_limits(
-                    wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
-                )
+                result = self._change_limits(exchange.body, now)
             except (ValueError, TypeError, AttributeError) as error:
-                return _json({"error": {"message": str(error)}}, status=400)
-            self._judge.set_limits(self._provider.limits, now)
-            return _json(self._provider.limits)
-        return _json({"error": {"message": f"there is no {method} {path}"}}, status=404)
+                status, result = 400, {"error": {"message": str(error)}}
+        else:
+            status = 404
+            result = {"error": {"message": f"there is no {exchange.method} {path}"}}
+        exchange.answer(status, _JSON, json.dumps(result).encode())
+
+    def _change_limits(self, body: bytes, now: float) -> dict[str, float | None]:
+        wanted = json.loads(body)
+        limits = self._provider.limits
+        self._provider.set_limits(
+            wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
+        )
+        self._judge.set_limits(self._provider.limits, now)
+        return self._provider.limits
 
 
-class _Web(web.Server):
-    """aiohttp's low-level server, which tells how many connections are open."""
+class _Visit:
+    """One request between its arrival and its end: a timer, and the books of both judges."""
 
-    def __init__(self, handler: Any, connected: Callable[[int], None], **options: Any) -> None:
-        super().__init__(handler, **options)
-        self._connected = connected
+    __slots__ = ("_arrived", "_exchange", "_judge", "_loop", "_provider", "_reply", "_timer")
 
-    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        self._connected(1)
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        provider: Provider,
+        judge: Judge,
+        exchange: Exchange,
+        reply: Reply,
+        arrived: float,
+    ) -> None:
+        self._loop = loop
+        self._provider = provider
+        self._judge = judge
+        self._exchange = exchange
+        self._reply = reply
+        self._arrived = arrived
+        self._timer: asyncio.TimerHandle | None = None
 
-    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        self._connected(-1)
+    def begin(self) -> None:
+        """Answer at once, or set the timer."""
+        reply = self._reply
+        delay = reply.delay
+        if reply.fault == "reset":
+            delay = 0.0
+        elif reply.fault == "disconnect":
+            delay /= 2
+        self._exchange.on_lost = self._lost
+        if reply.fault == "hang":
+            return
+        if delay > 0:
+            self._timer = self._loop.call_later(delay, self._end)
+        else:
+            self._end()
 
+    def _end(self) -> None:
+        exchange, reply = self._exchange, self._reply
+        exchange.on_lost = None
+        now = self._loop.time()
+        returned = self._provider.finish(reply, now)
+        self._judge.finish(reply, now, arrived=self._arrived, returned=returned)
+        if reply.fault == "reset":
+            exchange.reset()
+        elif reply.fault == "disconnect":
+            exchange.close()
+        elif reply.fault == "truncate":
+            exchange.truncate(reply.status, reply.headers, reply.body)
+        else:
+            exchange.answer(reply.status, reply.headers, reply.body)
 
-class _Unsent(web.StreamResponse):
-    """Stands for a connection that is already cut."""
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        self._eof_sent = True
-        self.force_close()
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        pass
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=json.dumps(value).encode(), content_type="application/json"
-    )
+    def _lost(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._judge.finish(self._reply, self._loop.time(), arrived=self._arrived, sent=False)
 
 
 def raise_file_limit() -> None:
     """Let this process open as many connections as the system permits it to."""
-    import resource  # noqa: PLC0415 - Unix only
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

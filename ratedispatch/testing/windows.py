@@ -84,7 +84,7 @@ class TokenBucket:
     def _refill(self, now: float) -> float:
         if now > self._at:
             grown = self._available + (now - self._at) * self._rate
-            self._available = grown if grown < self._depth else self._depth
+            self._available = min(self._depth, grown)
             self._at = now
         return self._available
 

@@ -55,7 +55,7 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> Tally:
     tally.characters += characters
     tally.messages = len(messages)
     tally.add(PRIMING, rule.priming)
-    if len(body) > 2:
+    if len(body) > 1 + ("model" in body):
         _weigh_settings(body, messages, scale, tally)
     return tally
 
@@ -63,12 +63,11 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> Tally:
 def _weigh_settings(body: Mapping[str, Any], messages: Any, scale: Scale, tally: Tally) -> None:
     system = next((m for m in messages if m.get("role") == "system"), None)
     if weigh_functions(body.get("functions"), scale, tally, has_system=system is not None):
-        weigh_choice(body.get("function_call"), "function_call", scale, tally)
         content = system.get("content") if system is not None else None
         if isinstance(content, str):
+            # the definitions follow the first system message, from which a line break parts them
             tally.add(MESSAGES, scale.count(f"{content}\n") - scale.count(content))
-    else:
-        weigh_choice(body.get("function_call"), "function_call", scale, tally)
+    weigh_choice(body.get("function_call"), "function_call", scale, tally)
     weigh_tools(body.get("tools"), "tools", scale, tally)
     weigh_choice(body.get("tool_choice"), "tool_choice", scale, tally)
     weigh_format(body.get("response_format"), "response_format", scale, tally)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MODERATIONS = "/v1/moderations"
 # a job has a handful of models; names beyond this are resolved again each time and not warned about
 _MOST_NAMES = 1_000
+_LONGEST_NAME = 1_000
 
 
 _WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
@@ -46,15 +47,8 @@ _WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
 _FREE = frozenset({MODERATIONS})
 
 
-def resolve_endpoint(endpoint: str) -> str:
-    """
-    Return the endpoint as the Batch file format spells it, for any path that ends like it.
-
-    Raises:
-        InvalidRequest: Nothing is known of the endpoint.
-    """
-    if endpoint in _WEIGH:
-        return endpoint
+def _resolve_endpoint(endpoint: str) -> str:
+    """Return the endpoint as the Batch file format spells it, for any path that ends like it."""
     path = "/" + endpoint.split("?", 1)[0].rstrip("/")
     # chat before completions: one ends like the other
     for known in (*_WEIGH, *_FREE):
@@ -129,8 +123,13 @@ class Counter:
 
         Raises:
             InvalidRequest: A field has the wrong type; the message names it.
-            ValueError: There is no *encoding* of that name.
+            ValueError: There is no *encoding* of that name, or *default_output_tokens* is
+                negative.
         """
+        if default_output_tokens < 0:
+            raise ValueError(
+                f"default_output_tokens must not be negative, got {default_output_tokens}"
+            )
         tally = self._weigh(body, endpoint, encoding)
         parts = tally.parts
         prompt = sum(parts.values())
@@ -149,7 +148,7 @@ class Counter:
     def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> Tally:
         weigh = _WEIGH.get(endpoint)
         if weigh is None:
-            endpoint = resolve_endpoint(endpoint)
+            endpoint = _resolve_endpoint(endpoint)
             if endpoint in _FREE:
                 return Tally(choices=0, cap=0)
             weigh = _WEIGH[endpoint]
@@ -161,16 +160,20 @@ class Counter:
         elif not isinstance(model, str):
             fields.refuse("model", "a string", model)
         scale = self._scales.get((model, encoding)) or self._scale(model, encoding)
-        return weigh(body, scale)
+        try:
+            return weigh(body, scale)
+        except RecursionError:
+            raise InvalidRequest("body: nested too deeply to be counted") from None
 
     def _scale(self, model: str, encoding: str | None) -> Scale:
-        family = self._family(model)
-        if encoding is not None:
-            family = replace(family, encoding=encoding)
+        if encoding is None:
+            family = self._family(model)
+        else:  # whoever says the encoding knows that the model is not in our tables
+            family = replace(models.lookup(model) or models.DEFAULT, encoding=encoding)
         with self._lock:
             texts = self._text_counter(family.encoding)
             scale = Scale(family, texts.count, texts.count_once, texts.documents, self._assumptions)
-            if len(self._scales) < _MOST_NAMES:
+            if len(self._scales) < _MOST_NAMES and len(model) < _LONGEST_NAME:
                 self._scales[model, encoding] = scale
             return scale
 

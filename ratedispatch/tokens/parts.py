@@ -30,7 +30,11 @@ _TEXTS = {
 }
 _IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
 _FILES = {"file", "input_file"}
-_BASE64 = re.compile(r"data:[^\"',]{0,200};base64,[A-Za-z0-9+/=\s]*")
+# a data URL, or a run that no language writes; the lookbehind keeps the search linear
+_BASE64 = re.compile(
+    r"data:[^\"',]{0,200};base64,[A-Za-z0-9+/=]*"
+    r"|(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{1024,}"
+)
 # bytes per token of plain text sent as a file; prose has more, so this errs high
 _TEXT_BYTES = 3
 
@@ -95,6 +99,8 @@ def _weigh_part(part: Mapping[str, Any], path: str, scale: Scale, tally: Tally) 
 def _image_tokens(part: Mapping[str, Any], path: str, scale: Scale) -> int:
     image = part.get("image_url")
     detail = part.get("detail")
+    if image is None and part.get("type") == "image_url":
+        fields.refuse(f"{path}.image_url", "an object with a url", image)
     if not isinstance(image, str) and image is not None:
         inner = fields.mapping(image, f"{path}.image_url")
         image, detail = inner.get("url"), inner.get("detail", detail)

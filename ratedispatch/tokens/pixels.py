@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 # a JPEG's frame header stands behind its metadata: at most a few hundred segments of 64 kB
 _MOST_SEGMENTS = 512
+_LINE = 128  # characters: lines of base64 are shorter (RFC 2045: 76)
+_LINES = 400_000  # characters: beyond this a JPEG in lines is not measured
 _HEAD = 32  # bytes: all but JPEG fit
 # SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -54,6 +56,8 @@ def size_of(url: str) -> Size | None:
     head = read(url, start, 0, _HEAD)
     size = _by_head(head)
     if size is None and head[:2] == b"\xff\xd8":
+        if len(url[start : start + _LINE].split()) > 1:  # base64 in lines, whose breaks shift it
+            url, start = "".join(url[start : start + _LINES].split()), 0
         size = _jpeg(url, start)
     return size if size is not None and size.width > 0 and size.height > 0 else None
 

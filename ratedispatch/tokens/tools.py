@@ -151,10 +151,12 @@ def _inside(schema: Mapping[str, Any], path: str, count: Callable[[str], int], d
         return count(fields.compact(schema, path))
     tokens = 0
     properties = schema.get("properties")
-    if isinstance(properties, Mapping) and properties:
-        tokens += _PROPERTIES
+    if isinstance(properties, Mapping):
+        tokens += _PROPERTIES if properties else 0
         for key, value in properties.items():
             tokens += _property(str(key), value, path, count, depth)
+    elif properties is not None:
+        tokens += count(fields.compact(properties, path))
     items = schema.get("items")
     if items is not None:
         tokens += _property("items", items, path, count, depth)

@@ -40,7 +40,8 @@ def _properties(schema: Mapping[str, Any], indent: int) -> list[str]:
     properties, required = schema.get("properties"), schema.get("required")
     if not isinstance(properties, Mapping):
         return []
-    needed = required if isinstance(required, list | tuple) else ()
+    named = required if isinstance(required, list | tuple) else ()
+    needed = {name for name in named if isinstance(name, str)}
     for key, value in properties.items():
         description = value.get("description") if isinstance(value, Mapping) else None
         if isinstance(description, str) and description and indent < _SHOWN:
@@ -58,7 +59,8 @@ def _type(schema: Any, indent: int) -> str:
         return " | ".join(_type(alternative, indent) for alternative in alternatives)
     kind, enum = schema.get("type"), schema.get("enum")
     if isinstance(kind, list | tuple):
-        return " | ".join(_type({**schema, "type": one}, indent + 2) for one in kind) or "any"
+        kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
+        return " | ".join(_type({**schema, "type": one}, indent) for one in kinds) or "any"
     if kind in ("string", "number", "integer") and isinstance(enum, list | tuple) and enum:
         return " | ".join(json.dumps(item, ensure_ascii=False, default=str) for item in enum)
     if kind == "array":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import tempfile
 import threading
@@ -46,7 +47,6 @@ _O200K_PATTERN = "|".join(  # noqa: FLY002  # one alternative a line
         r"""\s+""",
     )
 )
-_BLOB = "https://openaipublic.blob.core.windows.net/encodings/"
 _DATA = Path(__file__).parent / "data"
 
 _CL100K_SPECIALS = {
@@ -67,15 +67,22 @@ class RankFile:
     name: str
     sha256: str
     packaged: bool = False
+    folder: str = "encodings"
+
+    @property
+    def url(self) -> str:
+        """Where OpenAI publishes it; never opened here, but tiktoken's cache is named by it."""
+        return f"https://openaipublic.blob.core.windows.net/{self.folder}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an encoding is made of."""
+    """What an encoding is made of; *alternative* holds the same ranks in GPT-2's own format."""
 
     ranks: RankFile
     pattern: str
     specials: Mapping[str, int] = field(repr=False)
+    alternative: RankFile | None = None
 
 
 _CL100K = RankFile(
@@ -94,13 +101,18 @@ _P50K = RankFile(
 _R50K = RankFile(
     "r50k_base.tiktoken", "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 )
+_GPT2 = RankFile(
+    "encoder.json",
+    "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    folder="gpt-2/encodings/main",
+)
 
 #: What can be built, by name.
 RECIPES: Mapping[str, Recipe] = {
     "cl100k_base": Recipe(_CL100K, _CL100K_PATTERN, _CL100K_SPECIALS),
     "o200k_base": Recipe(_O200K, _O200K_PATTERN, _O200K_SPECIALS),
     "p50k_base": Recipe(_P50K, _R50K_PATTERN, _R50K_SPECIALS),
-    "r50k_base": Recipe(_R50K, _R50K_PATTERN, _R50K_SPECIALS),
+    "r50k_base": Recipe(_R50K, _R50K_PATTERN, _R50K_SPECIALS, alternative=_GPT2),
 }
 # these differ in special tokens or in the format of the file only, which no count depends on
 _SAME_RANKS = {"o200k_harmony": "o200k_base", "p50k_edit": "p50k_base", "gpt2": "r50k_base"}
@@ -141,7 +153,7 @@ def cached_bytes(ranks: RankFile) -> bytes | None:
         folder = str(Path(tempfile.gettempdir()) / "data-gym-cache")
     if not folder:  # an empty string switches tiktoken's cache off
         return None
-    name = hashlib.sha1((_BLOB + ranks.name).encode(), usedforsecurity=False).hexdigest()
+    name = hashlib.sha1(ranks.url.encode(), usedforsecurity=False).hexdigest()
     try:
         data = (Path(folder) / name).read_bytes()
     except OSError:
@@ -155,18 +167,48 @@ def parse(data: bytes) -> dict[bytes, int]:
     return dict(zip(map(a2b_base64, fields[::2]), map(int, fields[1::2]), strict=True))
 
 
+def parse_gpt2(data: bytes) -> dict[bytes, int]:
+    """
+    Return the ranks in GPT-2's ``encoder.json``; *data* was checked.
+
+    Its tokens are written with one printable character a byte: the byte's own where it is
+    printable, those from U+0100 in order for the others. Source: openai/gpt-2, encoder.py.
+    """
+    plain = [byte for byte in range(256) if chr(byte).isprintable() and chr(byte) != " "]
+    others = [byte for byte in range(256) if byte not in plain]
+    byte_of = {chr(byte): byte for byte in plain}
+    byte_of |= {chr(256 + index): byte for index, byte in enumerate(others)}
+    encoder: dict[str, int] = json.loads(data)
+    return {
+        bytes(byte_of[character] for character in token): rank
+        for token, rank in encoder.items()
+        if token not in _R50K_SPECIALS
+    }
+
+
+def find_ranks(recipe: Recipe) -> dict[bytes, int] | None:
+    """Return the ranks for *recipe* from the package or from tiktoken's cache; else None."""
+    if recipe.ranks.packaged:
+        return parse(packaged_bytes(recipe.ranks))
+    data = cached_bytes(recipe.ranks)
+    if data is not None:
+        return parse(data)
+    data = cached_bytes(recipe.alternative) if recipe.alternative else None
+    return parse_gpt2(data) if data is not None else None
+
+
 def build(name: str) -> tiktoken.Encoding | None:
     """Return the encoding *name*, newly made; None if no rank file for it is at hand."""
     recipe = RECIPES[name]
-    data = packaged_bytes(recipe.ranks) if recipe.ranks.packaged else cached_bytes(recipe.ranks)
-    if data is None:
+    ranks = find_ranks(recipe)
+    if ranks is None:
         return None
     import tiktoken  # here, not above: importing this package must stay cheap
 
     return tiktoken.Encoding(
         name,
         pat_str=recipe.pattern,
-        mergeable_ranks=parse(data),
+        mergeable_ranks=ranks,
         special_tokens=dict(recipe.specials),
     )
 

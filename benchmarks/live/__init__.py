@@ -1,0 +1,1 @@
+"""Benchmarks in real time, against the fake server on the loopback."""

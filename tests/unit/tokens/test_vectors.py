@@ -1,0 +1,80 @@
+"""Every published count, and those that no rule gives, with their differences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ratedispatch.request import EMBEDDINGS
+from ratedispatch.tokens import count_tokens
+from ratedispatch.tokens.images import count_patches
+from ratedispatch.tokens.models import lookup
+from ratedispatch.tokens.vocabulary import RECIPES, SHARED, cached_bytes
+
+from . import vectors
+
+if TYPE_CHECKING:
+    from .vectors import Deviation, Image, Vector
+
+
+@pytest.mark.parametrize("vector", vectors.COOKBOOK + vectors.REPORTED + vectors.FUNCTIONS)
+def test_published_prompts_count_as_published(vector: Vector) -> None:
+    """Each prompt has the tokens that the API reported for it."""
+    assert count_tokens(vector.body, vector.endpoint) == vector.tokens
+
+
+@pytest.mark.parametrize("deviation", vectors.DEVIATING)
+def test_deviating_prompts_deviate_as_documented(deviation: Deviation) -> None:
+    """The reports that no rule gives differ by what the reference page says."""
+    count = count_tokens(deviation.body, "/v1/responses")
+    assert count - deviation.reported == deviation.difference
+
+
+def test_all_function_vectors_are_there() -> None:
+    """The file of function vectors has not lost a line."""
+    assert len(vectors.FUNCTIONS) == 24
+
+
+@pytest.mark.parametrize(("name", "text", "tokens"), vectors.ENCODINGS)
+def test_packaged_encodings_give_published_tokens(name: str, text: str, tokens: list[int]) -> None:
+    """The encodings made from the packaged files give the published token ids."""
+    encoding = SHARED.encoding(name)
+    assert encoding is not None
+    assert encoding.encode_ordinary(text) == tokens
+    body = {"model": "m", "input": text}
+    assert count_tokens(body, EMBEDDINGS, encoding=name) == len(tokens)
+
+
+def test_lone_surrogate_counts_as_replacement_character() -> None:
+    """A lone surrogate is counted as U+FFFD, which is what is sent for it."""
+    encoding = SHARED.encoding("cl100k_base")
+    assert encoding is not None
+    assert encoding.encode_ordinary("\ud83d") == encoding.encode_ordinary("\ufffd")
+
+
+@pytest.mark.skipif(
+    cached_bytes(RECIPES["r50k_base"].ranks) is None,
+    reason="tiktoken has not cached r50k_base here",
+)
+@pytest.mark.parametrize(("text", "tokens"), vectors.OLDER_ENCODINGS)
+def test_older_encodings_from_the_cache_give_published_tokens(text: str, tokens: list[int]) -> None:
+    """r50k_base and gpt2, when tiktoken has cached them, give the published token ids."""
+    for name in ("r50k_base", "gpt2"):
+        encoding = SHARED.encoding(name)
+        assert encoding is not None
+        assert encoding.encode_ordinary(text) == tokens
+
+
+@pytest.mark.parametrize("image", vectors.IMAGES)
+def test_published_images_cost_as_published(image: Image) -> None:
+    """Each image costs what the guide's worked examples say."""
+    family = lookup(image.model)
+    assert family is not None
+    assert family.images.tokens(image.width, image.height, image.detail) == image.tokens
+
+
+@pytest.mark.parametrize(("width", "height", "patches"), vectors.PATCHES)
+def test_published_patches(width: int, height: int, patches: int) -> None:
+    """Patches before the multiplier are those of the guide."""
+    assert count_patches(width, height, 1_536) == patches
