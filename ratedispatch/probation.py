@@ -100,11 +100,8 @@ class Probation:
         if self._probe_timer is not None:
             return
         waited = now - self._unreached_since
-        if (
-            (self._reached
-            and waited > _PATIENCE)
-            or (not self._reached
-            and (self._probes >= _PROBES_AT_START))
+        if (self._reached and waited > _PATIENCE) or (
+            not self._reached and (self._probes >= _PROBES_AT_START)
         ):
             self._stop("unreachable", message)
             return

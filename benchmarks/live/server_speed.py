@@ -29,11 +29,12 @@ from ratedispatch.testing.child import FakeServerProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WORDS = (
+_TEXT = (
     "the bucket holds what a minute allows and every request takes its share of it before "
     "another may go so that nobody waits longer than the limit asks and nothing is refused "
     "answer question model token window level budget permit price order queue night report"
-).split()
+)
+_WORDS = _TEXT.split()
 
 # limits that are counted but never reached: a refusal is cheaper than an answer
 _FLAGS = ("--rpm", "100M", "--tpm", "100G", "--latency", "0.02")

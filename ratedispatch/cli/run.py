@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,7 @@ def run(
         raise click.UsageError(str(error)) from error
     if max_in_flight is None:
         max_in_flight = default_in_flight(limits, open_descriptors(raise_limit=True))
-    with _endpoint(limits, base_url, fake=fake) as url:
+    with _plain_warnings(), _endpoint(limits, base_url, fake=fake) as url:
         report = asyncio.run(
             _run(
                 job,
@@ -181,6 +182,19 @@ def run(
         sys.exit(130)
     _print_report(report, as_json=as_json, key=key, key_env=api_key_env, base_url=url)
     sys.exit(_exit_code(report))
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show the library's warnings as sentences, without the line of code they came from."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        click.echo(f"note: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager

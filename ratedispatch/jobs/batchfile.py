@@ -54,7 +54,7 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
         url = value.get("url")
         if url is None:
             raise InvalidRequest("url is missing")
-        if url not in ENDPOINTS:
+        if not isinstance(url, str) or url not in ENDPOINTS:
             known = ", ".join(sorted(ENDPOINTS))
             raise InvalidRequest(f"url {str(url)[:80]!r} is not one of {known}")
         method = value.get("method", "POST")
@@ -143,7 +143,8 @@ def _line(row: int | None, custom_id: str | None, response: Any, error: Any) -> 
 
 def _decode(line: bytes) -> Any:
     try:
-        return json.loads(line, parse_constant=_refuse_constant)
+        # decoded here, because json guesses at UTF-16 and UTF-32
+        return json.loads(line.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:

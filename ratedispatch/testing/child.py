@@ -89,16 +89,16 @@ class FakeServerProcess:
     def stop(self) -> int:
         """End the child and return its exit code; more than once does no harm."""
         process = self.process
-        if process.stdin is not None:
-            process.stdin.close()
         process.terminate()
         try:
             code = process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        # after the signal: while it ends for its closed input, a signal would still kill it
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
         return code
 
     @property

@@ -225,7 +225,10 @@ class Judge:
                 else self._last_answer - self._first
             ),
             "excess": {
-                side: {name: self._excess[side, name].value for name in ("requests", "tokens")}
+                side: {
+                    name: _rounded(self._excess[side, name].value)
+                    for name in ("requests", "tokens")
+                }
                 for side in ("offered", "admitted")
             },
             "latency": {
@@ -239,3 +242,8 @@ class Judge:
 
     def _since(self, instant: float | None) -> float | None:
         return None if instant is None else instant - self._start
+
+
+def _rounded(excess: float | None) -> float | None:
+    """Drop what the rounding of sums leaves: a client exactly at the limit exceeds it by 0."""
+    return None if excess is None else round(excess, 3) + 0.0

@@ -13,7 +13,7 @@ import contextlib
 import json
 import random
 import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.testing.judge import Judge
 from ratedispatch.testing.provider import Provider, Reply
@@ -73,6 +73,15 @@ class FakeServer:
             connection.abort()
         await asyncio.sleep(0)  # the loop reports each loss in its next turn
 
+    def stats(self) -> dict[str, Any]:
+        """Return what ``/_stats`` tells."""
+        return {
+            **self._judge.report(),
+            "connections": len(self._connections),
+            "connections_peak": self._connections_peak,
+            "connections_opened": self._connections_opened,
+        }
+
     def _restart(self) -> None:
         now = self._loop.time()
         self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
@@ -106,12 +115,7 @@ class FakeServer:
         status = 200
         result: object
         if path == "/_stats":
-            result = {
-                **self._judge.report(),
-                "connections": len(self._connections),
-                "connections_peak": self._connections_peak,
-                "connections_opened": self._connections_opened,
-            }
+            result = self.stats()
         elif exchange.method == "POST" and path == "/_reset":
             self._restart()
             result = {"ok": True}

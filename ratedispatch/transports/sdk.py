@@ -130,13 +130,19 @@ def _transport_error(error: openai.APIConnectionError, timeout: float) -> Transp
     while cause is not None and cause not in causes:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    unreached = (aiohttp.ClientConnectorError, ConnectionRefusedError, httpx2.ConnectError)
+    unreached = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        ConnectionRefusedError,
+        httpx2.ConnectError,
+        httpx2.UnsupportedProtocol,
+    )
+    late = (aiohttp.ServerTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
     for cause in causes:
-        if isinstance(cause, unreached | aiohttp.ConnectionTimeoutError):
+        if isinstance(cause, unreached):
             return TransportError(_sentence(cause), reached=False)
-    timeouts = (aiohttp.ServerTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout)
     for cause in causes:
-        if isinstance(cause, timeouts | httpx2.PoolTimeout):
+        if isinstance(cause, late):
             return AttemptTimeout(f"no answer within {timeout:g} s")
         if isinstance(cause, aiohttp.ClientError):
             return TransportError(_sentence(cause))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ratedispatch.tokens import Counter, text
 from ratedispatch.tokens.memory import Memory
-from ratedispatch.tokens.text import SLICE, count_text
+from ratedispatch.tokens.text import SLICE, TextCounter, count_text
 from ratedispatch.tokens.vocabulary import SHARED
 
 EMBEDDINGS = "/v1/embeddings"
@@ -144,6 +144,21 @@ def test_memory_keeps_what_is_used() -> None:
     memory.put("shared", 7)
     memory.put("x" * 50_000, 1)
     assert memory.get("x" * 50_000) is None
+
+
+def test_counts_survive_a_change_of_generation() -> None:
+    """A shared text is counted once although thousands of others are counted in between."""
+    counted: list[str] = []
+
+    def count(content: str) -> int:
+        counted.append(content)
+        return len(content)
+
+    texts = TextCounter(count, 4_000)
+    for index in range(500):
+        assert texts.count(f"text {index}") == len(f"text {index}")
+        assert texts.count("shared") == 6
+    assert counted.count("shared") == 1
 
 
 def test_memory_changes_no_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,17 @@ def test_deviating_prompts_deviate_as_documented(deviation: Deviation) -> None:
     """The reports that no rule gives differ by what the reference page says."""
     count = count_tokens(deviation.body, "/v1/responses")
     assert count - deviation.reported == deviation.difference
+
+
+@pytest.mark.parametrize("deviation", vectors.DEVIATING)
+def test_reference_page_lists_the_deviations(deviation: Deviation) -> None:
+    """Nobody has to read the tests to learn what is not exact."""
+    page = (Path(__file__).parents[3] / "docs/reference/counting.md").read_text(encoding="utf-8")
+    ours = deviation.reported + deviation.difference
+    row = (
+        f"| {deviation.body['model']} | {deviation.reported} | {ours} | {deviation.difference:+d} |"
+    )
+    assert f'"{deviation.body["input"]}" {row}' in page.replace("−", "-")
 
 
 def test_all_function_vectors_are_there() -> None:
