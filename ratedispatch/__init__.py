@@ -5,26 +5,68 @@ Send many requests to an LLM API at its rate limits, without being refused.
 costs before it is sent.
 """
 
-from ratedispatch.budget import Budget, Level, LocalBudget, Permit, Snapshot
-from ratedispatch.dispatcher import Dispatcher
-from ratedispatch.errors import (
-    CostExceedsLimit,
-    InvalidLimits,
-    InvalidRequest,
-    JobError,
-    RateDispatchError,
-    Stopped,
-    TransportError,
-)
-from ratedispatch.events import AttemptEnded, AttemptSent, Event, LinePaused, RequestEnded
-from ratedispatch.jobs.job import run_file
-from ratedispatch.jobs.report import Report
-from ratedispatch.limits import Limits
-from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
-from ratedispatch.request import Cost, Request
-from ratedispatch.retry import RetryPolicy
-from ratedispatch.tokens import count_tokens
-from ratedispatch.transports.base import Transport
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratedispatch.budget import Budget, Level, LocalBudget, Permit, Snapshot
+    from ratedispatch.dispatcher import Dispatcher
+    from ratedispatch.errors import (
+        CostExceedsLimit,
+        InvalidLimits,
+        InvalidRequest,
+        JobError,
+        RateDispatchError,
+        Stopped,
+        TransportError,
+    )
+    from ratedispatch.events import AttemptEnded, AttemptSent, Event, LinePaused, RequestEnded
+    from ratedispatch.jobs.job import run_file
+    from ratedispatch.jobs.report import Report
+    from ratedispatch.limits import Limits
+    from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
+    from ratedispatch.request import Cost, Request
+    from ratedispatch.retry import RetryPolicy
+    from ratedispatch.tokens import count_tokens
+    from ratedispatch.transports.base import Transport
+
+#: Where each public name is defined. A module is imported when one of its names is first used:
+#: importing the package costs little, and the command line answers ``--help`` at once.
+_HOMES = {
+    "AttemptEnded": "events",
+    "AttemptSent": "events",
+    "Budget": "budget",
+    "Completed": "outcome",
+    "Cost": "request",
+    "CostExceedsLimit": "errors",
+    "Dispatcher": "dispatcher",
+    "Event": "events",
+    "Failed": "outcome",
+    "InvalidLimits": "errors",
+    "InvalidRequest": "errors",
+    "JobError": "errors",
+    "Level": "budget",
+    "Limits": "limits",
+    "LinePaused": "events",
+    "LocalBudget": "budget",
+    "Outcome": "outcome",
+    "Permit": "budget",
+    "RateDispatchError": "errors",
+    "Report": "jobs.report",
+    "Request": "request",
+    "RequestEnded": "events",
+    "Response": "outcome",
+    "RetryPolicy": "retry",
+    "Snapshot": "budget",
+    "Stopped": "errors",
+    "Transport": "transports.base",
+    "TransportError": "errors",
+    "Usage": "outcome",
+    "count_tokens": "tokens",
+    "run_file": "jobs.job",
+}
 
 __all__ = [
     "AttemptEnded",
@@ -59,3 +101,16 @@ __all__ = [
     "count_tokens",
     "run_file",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -10,7 +10,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -188,7 +188,7 @@ def run(
 def _plain_warnings() -> Iterator[None]:
     """Show the library's warnings as sentences, without the line of code they came from."""
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         click.echo(f"note: {message}", err=True)
 
     with warnings.catch_warnings():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "sk-very-secret-key-0123456789"
-ENDPOINTS = {
+ENDPOINTS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5},
     "/v1/responses": {"input": "hi", "max_output_tokens": 16},
     "/v1/embeddings": {"input": ["hi", "there"]},

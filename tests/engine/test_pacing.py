@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ratedispatch.events import AttemptSent
 from ratedispatch.limits import Limits
-from ratedispatch.request import Request
 from ratedispatch.testing.settings import ProviderSettings
 from tests.engine.world import Trace, chat, play
+
+if TYPE_CHECKING:
+    from ratedispatch.request import Request
 
 SHALLOW = ProviderSettings(
     requests_per_minute=3000, tokens_per_minute=2e6, burst_seconds=1, latency=0.2, latency_sigma=0.3

@@ -34,14 +34,14 @@ class Trace:
     seconds: float = 0.0
 
     @property
-    def answered(self) -> list[str | None]:
+    def answered(self) -> list[str]:
         """custom_ids of the answered, sorted."""
         return sorted(o.request.custom_id or "" for o in self.outcomes if isinstance(o, Completed))
 
     @property
-    def failed(self) -> dict[str | None, str]:
+    def failed(self) -> dict[str, str]:
         """Codes of the failed, by custom_id."""
-        return {o.request.custom_id: o.code for o in self.outcomes if isinstance(o, Failed)}
+        return {o.request.custom_id or "": o.code for o in self.outcomes if isinstance(o, Failed)}
 
     @property
     def refused(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def test_what_is_final_is_not_tried_again(decision: Decision) -> None:
 def test_waits_double_within_their_jitter() -> None:
     """Between half and the whole of 1, 2, 4 seconds."""
     times, decision = attempts([BROKEN, BROKEN, BROKEN, OK])
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(times)]
     assert decision is Decision.ANSWERED
     for wait, longest in zip(waits, (1, 2, 4), strict=True):
         assert longest / 2 <= wait <= longest
