@@ -60,9 +60,11 @@ class Bucket:
         Return the seconds until *amount* may be spent; 0.0 if it may now.
 
         An amount larger than the burst may be spent when the bucket is full; it drives the
-        bucket into debt, so that the rate is kept over time. Nothing is reserved: call
-        :meth:`debit` in the same turn of the loop.
+        bucket into debt, so that the rate is kept over time. But where the provider's bucket is
+        known to hold as much, what piles up there may have been spent already, so it is saved
+        up for in full. Nothing is reserved: call :meth:`debit` in the same turn of the loop.
         """
+        self._set_depth(amount if self._rate.burst < amount <= self._ceiling else self._rate.burst)
         missing = min(amount, self._limiter.max_rate) - self.available
         if missing <= self._rounding:
             return 0.0
@@ -75,6 +77,7 @@ class Bucket:
         from_surplus = min(self._surplus, max(0.0, lacking))
         self._surplus -= from_surplus
         self._limiter._level += amount - from_surplus
+        self._set_depth(self._rate.burst)
 
     def credit(self, amount: float) -> None:
         """Give *amount* back, at most until the bucket is full."""
@@ -100,7 +103,7 @@ class Bucket:
         lacking = available - self.available
         if lacking > 0:
             self._surplus += lacking
-            self._ceiling = ceiling
+            self._ceiling = max(self._ceiling, ceiling)
 
     def forget_surplus(self) -> None:
         """Allow no more than what flows in and the burst."""
@@ -118,7 +121,7 @@ class Bucket:
         """Take *rate* from now on; what has been spent stays spent."""
         self._limiter._leak()
         self._rate = rate
-        self._limiter.max_rate = rate.burst
+        self._set_depth(rate.burst)
         self._limiter._rate_per_sec = rate.per_second * self._speed
 
     def _leak(self) -> None:
@@ -129,6 +132,14 @@ class Bucket:
             excess = total - max(limiter.max_rate, self._ceiling)
             if excess > 0:
                 self._surplus = max(0.0, self._surplus - excess)
+
+    def _set_depth(self, depth: float) -> None:
+        """Let the bucket hold *depth*, without a change to what may be spent now."""
+        limiter = self._limiter
+        if limiter.max_rate != depth:
+            limiter._leak()
+            limiter._level = max(0.0, limiter._level + depth - limiter.max_rate)
+            limiter.max_rate = depth
 
     @property
     def _rounding(self) -> float:

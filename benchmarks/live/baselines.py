@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,8 @@ def main() -> None:
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--rpm", type=int, required=True)
     parser.add_argument("--tpm", type=int, required=True)
+    # what a crash leaves unawaited is not what it died of
+    warnings.simplefilter("ignore")
     try:
         asyncio.run(run(parser.parse_args()))
     except Exception as error:  # whatever it is: it is the result

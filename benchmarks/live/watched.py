@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import ratedispatch as rd
 from ratedispatch.concurrency import default_in_flight, open_descriptors
+from ratedispatch.limits import BURST_SECONDS
 from ratedispatch.transports.sdk import make_client
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Watch:
 
 async def watch(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the job and return its report and the instants."""
-    limits = rd.Limits(arguments.rpm, arguments.tpm)
+    limits = rd.Limits(arguments.rpm, arguments.tpm, arguments.burst_seconds)
     in_flight = default_in_flight(limits, open_descriptors(raise_limit=True))
     listener = Watch()
     async with make_client(
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--base-url", required=True)
     parser.add_argument("--rpm", type=int, required=True)
     parser.add_argument("--tpm", type=int, required=True)
+    parser.add_argument("--burst-seconds", type=float, default=BURST_SECONDS)
     print(json.dumps(asyncio.run(watch(parser.parse_args()))))
 
 

@@ -118,3 +118,21 @@ def test_a_dimension_without_a_limit_does_not_bind(limits: Limits) -> None:
     trace = play((chat(i) for i in range(50)), limits, max_in_flight=10)
     assert len(trace.answered) == 50
     assert trace.stats["in_flight_peak"] <= 10
+
+
+def test_a_large_request_behind_a_spent_pile_is_saved_up_for() -> None:
+    """
+    Rows larger than the burst, against a minute of tokens that has just been spent.
+
+    A request that went into debt as soon as the burst was full was refused here: the provider's
+    bucket holds a minute, but no longer anything.
+    """
+    requests = mixed(400)
+    settings = ProviderSettings(
+        requests_per_minute=3000, tokens_per_minute=100_000, burst_seconds=60, latency=0.2
+    )
+    trace = play(requests, Limits(3000, 100_000), settings)
+    least = (trace.stats["tokens_charged"] - 100_000) / (100_000 / 60) + 0.2
+    assert max(event.cost.tokens for event in trace.events if isinstance(event, AttemptSent)) > 3000
+    assert trace.refused == 0
+    assert trace.stats["makespan"] <= 1.03 * least

@@ -72,6 +72,15 @@ def play(steps: list[tuple[str, float]], rate: Rate = RATE) -> list[float]:
         ([("raise_to", 15), ("debit", 25), ("sleep", 99), ("available", 0)], [10]),
         ([("raise_to", 15), ("lower_to", 3), ("available", 0)], [3]),
         ([("raise_to", 15), ("forget_surplus", 0), ("available", 0)], [10]),
+        # larger than the burst, where the provider's bucket is known to hold as much
+        ([("raise_to", 30), ("debit", 30), ("wait", 25), ("sleep", 25), ("wait", 25)], [25, 0]),
+        ([("raise_to", 30), ("debit", 30), ("wait", 25), ("sleep", 99), ("wait", 5)], [25, 0]),
+        ([("raise_to", 30), ("debit", 30), ("sleep", 99), ("wait", 31)], [0]),
+        (
+            [("raise_to", 30), ("debit", 30), ("wait", 25), ("sleep", 25), ("wait", 25)]
+            + [("debit", 25), ("available", 0), ("sleep", 99), ("available", 0)],
+            [25, 0, 0, 10],
+        ),
         # speed and rate: what flowed in before flowed in at the old one
         ([("debit", 10), ("sleep", 2), ("set_speed", 0.5), ("sleep", 2), ("available", 0)], [3]),
         ([("debit", 10), ("set_speed", 0.1), ("wait", 1)], [10]),
