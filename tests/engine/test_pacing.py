@@ -127,7 +127,7 @@ def test_a_large_request_behind_a_spent_pile_is_saved_up_for() -> None:
     A request that went into debt as soon as the burst was full was refused here: the provider's
     bucket holds a minute, but no longer anything.
     """
-    requests = mixed(400)
+    requests = mixed(600)
     settings = ProviderSettings(
         requests_per_minute=3000, tokens_per_minute=100_000, burst_seconds=60, latency=0.2
     )
