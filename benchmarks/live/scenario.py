@@ -217,8 +217,10 @@ def waits(workload: Workload, account: Account, sent: dict[str, float]) -> dict[
         sent: Seconds from the first admission of any row to that of each.
 
     Returns:
-        How many large rows there are and how many wait above the target, the worst ratio over
-        them and over the others, and the latest of each in seconds beyond what is explained.
+        How many large rows there are and how many wait above the target; the worst ratio over
+        them, over the settled of them (whose place explains at least the server's burst in
+        seconds, so that the start no longer touches them) and over the other rows; the latest
+        of each kind in seconds beyond what is explained.
     """
     found: dict[bool, list[Wait]] = {True: [], False: []}
     before = 0
@@ -227,10 +229,12 @@ def waits(workload: Workload, account: Account, sent: dict[str, float]) -> dict[
         found[row.tokens >= _LARGE].append(wait)
         before += row.tokens
     floor = account.latency
+    settled = [wait for wait in found[True] if wait.explained >= account.burst_seconds]
     return {
         "large_rows": len(found[True]),
         "large_rows_above_target": sum(wait.ratio(floor) > _FAIR_RATIO for wait in found[True]),
         "worst_wait_ratio": max(wait.ratio(floor) for wait in found[True]),
+        "worst_wait_ratio_settled": max((wait.ratio(floor) for wait in settled), default=0.0),
         "worst_wait_late_s": max(wait.lateness for wait in found[True]),
         "worst_small_wait_ratio": max(wait.ratio(floor) for wait in found[False]),
         "worst_small_wait_late_s": max(wait.lateness for wait in found[False]),

@@ -6,10 +6,10 @@ Decides what counts as a row and which rows are still to be done. Knows nothing 
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from ratedispatch.jobs.batchfile import BadRow, parse_line
+from ratedispatch.jobs.names import NameSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,18 +44,14 @@ class BatchSource:
 
     def __iter__(self) -> Iterator[Request]:
         """Yield the requests still to be done, in the order of the file."""
-        names: set[int] = set()  # 64 bits of each custom_id
+        names = NameSet()
         for number, line in self._lines():
             self.rows_read += 1
             row = parse_line(line, number)
             name = row.custom_id
-            if name is not None:
-                digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8)
-                before = len(names)
-                names.add(int.from_bytes(digest.digest(), "little"))
-                if len(names) == before:
-                    message = f"line {number}: custom_id {name!r:.80} is there already, further up"
-                    row = BadRow(number, name, "duplicate_custom_id", message)
+            if name is not None and not names.add(name):
+                message = f"line {number}: custom_id {name!r:.80} is there already, further up"
+                row = BadRow(number, name, "duplicate_custom_id", message)
             if self._is_done(number):
                 continue
             if isinstance(row, BadRow):

@@ -125,6 +125,7 @@ def test_large_rows_are_judged_apart_from_the_others() -> None:
     assert found["large_rows"] == 2
     assert found["large_rows_above_target"] == 1
     assert found["worst_wait_ratio"] == pytest.approx(2.0)
+    assert found["worst_wait_ratio_settled"] == pytest.approx(2.0)
     assert found["worst_wait_late_s"] == pytest.approx(2.2)
     assert found["worst_small_wait_ratio"] == pytest.approx(1.0)
     assert found["worst_small_wait_late_s"] == pytest.approx(0.0)

@@ -77,8 +77,17 @@ def play(steps: list[tuple[str, float]], rate: Rate = RATE) -> list[float]:
         ([("raise_to", 30), ("debit", 30), ("wait", 25), ("sleep", 99), ("wait", 5)], [25, 0]),
         ([("raise_to", 30), ("debit", 30), ("sleep", 99), ("wait", 31)], [0]),
         (
-            [("raise_to", 30), ("debit", 30), ("wait", 25), ("sleep", 25), ("wait", 25)]
-            + [("debit", 25), ("available", 0), ("sleep", 99), ("available", 0)],
+            [
+                ("raise_to", 30),
+                ("debit", 30),
+                ("wait", 25),
+                ("sleep", 25),
+                ("wait", 25),
+                ("debit", 25),
+                ("available", 0),
+                ("sleep", 99),
+                ("available", 0),
+            ],
             [25, 0, 0, 10],
         ),
         # speed and rate: what flowed in before flowed in at the old one

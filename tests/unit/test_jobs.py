@@ -20,6 +20,7 @@ from ratedispatch.jobs.batchfile import (
 )
 from ratedispatch.jobs.job import default_errors_path
 from ratedispatch.jobs.ledger import JobFiles, RowSet, open_job
+from ratedispatch.jobs.names import NameSet
 from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.source import BatchSource, count_rows
 from ratedispatch.outcome import Completed, Failed, Response
@@ -138,6 +139,18 @@ def test_a_row_set_is_a_set(rows: set[int]) -> None:
     assert not any(found.add(row) for row in rows)
     assert len(found) == len(rows)
     assert all((row in found) == (row in rows) for row in range(5100))
+
+
+@given(st.lists(st.integers(0, 40).map(str), max_size=60))
+def test_a_name_set_is_a_set_however_its_shelves_fill(names: list[str]) -> None:
+    """Each name is new once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ratedispatch.jobs.names._SHELVES", 3)
+        found = NameSet()
+        seen: set[str] = set()
+        for name in names:
+            assert found.add(name) == (name not in seen)
+            seen.add(name)
 
 
 class TestSource:
