@@ -36,7 +36,9 @@ A number may be written `3000`, `3_000`, `3,000`, `30k`, `1.5M` or `2G`.
 | 3 | The job stopped early; the same command goes on. |
 | 130 | It was interrupted twice; the same command goes on. |
 
-[Errors](errors.md) has the reasons for each, [run a file](../how-to/run-a-file.md) the flags in use, [the fake server](fake-server.md) more about the second command.
+[Errors](errors.md) has the reasons for each.
+[Run a file](../how-to/run-a-file.md) shows the flags in use.
+[The fake server](fake-server.md) says more about the second command.
 """
 
 

@@ -16,7 +16,6 @@ import asyncio
 import heapq
 import itertools
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits, Reading
     from ratedispatch.request import Cost
 
-#: Requests that left within this many seconds may reach the provider in another order.
-_REORDERING = 0.1
+#: Requests that left within this many seconds may reach the provider in another order, above all
+#: at the start, when each has to open its connection first.
+_REORDERING = 1.0
 
 #: Seconds of rate that are left in the provider's bucket however much it is proven to hold:
 #: requests that leave our machine apart may arrive together.
@@ -96,7 +96,7 @@ class Permit:
         waited: Seconds it stood in the line.
     """
 
-    __slots__ = ("_marks", "_open", "cost", "granted_at", "waited")
+    __slots__ = ("_marks", "cost", "granted_at", "waited")
 
     def __init__(
         self, cost: Cost, granted_at: float, waited: float, marks: tuple[float, ...]
@@ -104,8 +104,7 @@ class Permit:
         self.cost = cost
         self.granted_at = granted_at
         self.waited = waited
-        self._marks = marks
-        self._open = True
+        self._marks = marks  # what had been spent in each dimension, this permit included
 
 
 class Budget(Protocol):
@@ -200,7 +199,7 @@ class LocalBudget:
         self._spent = [0.0] * len(self._buckets)
         self._refund = refund
         self._max_in_flight = max_in_flight
-        self._in_flight = 0
+        self._permits: dict[Permit, None] = {}  # in flight, in the order of their grants
         self._line: list[tuple[int, int, Cost, float, asyncio.Future[Permit]]] = []
         self._arrivals = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -211,9 +210,6 @@ class LocalBudget:
         self._ramp: _Ramp | None = None
         self._newest_reading = [-1.0] * len(self._buckets)
         self._slow_start = [_SlowStart(bucket.rate.burst, 0.0) for bucket in self._buckets]
-        # (loop time, spent so far) of the last moments, to allow for reordering on the way
-        self._recent: deque[tuple[float, tuple[float, ...]]] = deque()
-        self._before_recent: tuple[float, ...] = tuple(self._spent)
 
     def check(self, cost: Cost, item: str) -> None:
         """Raise :class:`CostExceedsLimit` if *cost* is above a whole minute of a limit."""
@@ -288,15 +284,14 @@ class LocalBudget:
             if permit.granted_at < self._newest_reading[index]:  # older news than we have
                 continue
             self._newest_reading[index] = permit.granted_at
-            own = permit.cost.amount(bucket.rate.dimension)
             since = self._spent[index] - permit._marks[index]
-            since_before = self._spent[index] - permit._marks[len(self._buckets) + index] - own
             estimate = reading.remaining + age * bucket.rate.per_second - since
             bucket.lower_to(max(0.0, estimate))
             slow_start = self._slow_start[index]
             if reading.proves_surplus and slow_start.allows(permit.granted_at):
                 reserve = min(bucket.rate.burst, bucket.rate.per_second * _RESERVE)
-                proven = reading.remaining - max(since, since_before) - reserve
+                overtaken = self._overtaken(permit, bucket.rate.dimension)
+                proven = reading.remaining - since - overtaken - reserve
                 available = bucket.available
                 if proven > available:
                     bucket.raise_to(min(proven, available + slow_start.step), proven)
@@ -352,7 +347,7 @@ class LocalBudget:
             for bucket, spent in zip(self._buckets, self._spent, strict=True)
         )
         paused = max(0.0, self._paused_until - now)
-        return Snapshot(self._in_flight, self._max_in_flight, len(self._line), paused, levels)
+        return Snapshot(len(self._permits), self._max_in_flight, len(self._line), paused, levels)
 
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
@@ -363,7 +358,7 @@ class LocalBudget:
             if future.done():  # it left the line
                 heapq.heappop(self._line)
                 continue
-            if self._in_flight >= self._max_in_flight or self._releases == 0:
+            if len(self._permits) >= self._max_in_flight or self._releases == 0:
                 return  # a permit that is closed, or a release, pumps again
             now = loop.time()
             wait = self._wait(cost, now)
@@ -395,24 +390,29 @@ class LocalBudget:
         waits = (bucket.wait(cost.amount(bucket.rate.dimension)) for bucket in self._buckets)
         return min(longest, max(waits, default=0.0))
 
+    def _overtaken(self, permit: Permit, dimension: str) -> float:
+        """What may have been charged after *permit* though it left shortly before."""
+        amount = 0.0
+        for other in self._permits:
+            if other is permit:
+                break
+            if other.granted_at >= permit.granted_at - _REORDERING:
+                amount += other.cost.amount(dimension)
+        return amount
+
     def _grant(self, cost: Cost, now: float, waited: float) -> Permit:
-        recent = self._recent
-        while recent and recent[0][0] < now - _REORDERING:
-            self._before_recent = recent.popleft()[1]
         for index, bucket in enumerate(self._buckets):
             amount = cost.amount(bucket.rate.dimension)
             bucket.debit(amount)
             self._spent[index] += amount
-        spent = tuple(self._spent)
-        recent.append((now, spent))
-        self._in_flight += 1
-        return Permit(cost, now, waited, spent + self._before_recent)
+        permit = Permit(cost, now, waited, tuple(self._spent))
+        self._permits[permit] = None
+        return permit
 
     def _close_permit(self, permit: Permit) -> None:
-        if not permit._open:
+        if permit not in self._permits:
             raise RuntimeError("a permit is settled or cancelled exactly once")
-        permit._open = False
-        self._in_flight -= 1
+        del self._permits[permit]
 
     def _on_timer(self) -> None:
         self._timer = None

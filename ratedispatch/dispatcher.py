@@ -30,6 +30,7 @@ from ratedispatch.patience import Patience
 from ratedispatch.probation import Probation
 from ratedispatch.providers import openai as dialect
 from ratedispatch.retry import RETRYABLE, RetryPolicy, jittered, retrying
+from ratedispatch.tokens import policy_for
 from ratedispatch.transports import as_transport
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Cost, Request
+    from ratedispatch.tokens import ChargePolicy
 
 OutcomeT = TypeVar("OutcomeT", bound=Completed | Failed)
 
@@ -55,10 +57,9 @@ _OPEN_BEYOND_FLIGHT = 256
 #: Characters above which a request is counted in a thread: about 5 ms of tokenizing.
 _LONG_TEXT = 50_000
 
-#: Pauses in seconds after refusals that do not say how long to wait: short ones while it may be
-#: a short episode, then doubling.
-_SHORTEST_PAUSE = 0.5
-_SHORT_PAUSES = 4
+#: Pauses in seconds after refusals in a row that do not say how long to wait: a short one for a
+#: refusal that stays alone, about a second while it may be a short episode, then doubling.
+_PAUSES = (0.2, 0.4, 0.8, 1.0, 1.0, 1.0)
 _LONGEST_PAUSE = 30.0
 
 
@@ -106,7 +107,7 @@ class Dispatcher:
             are known ten times the slowest of them, but at least 60.
         listeners: Called with every :data:`~ratedispatch.events.Event`.
         default_output_tokens: Reserved for the output of a request that sets no cap.
-        refund: Whether the provider gives back reserved tokens that were not used.
+        policy: How the provider charges a request; by default by the client's base URL.
         budget: A budget to use instead of one of its own, for example a shared one.
         rng: The source of jitter.
 
@@ -124,7 +125,7 @@ class Dispatcher:
         timeout: float | None = None,
         listeners: Sequence[Listener] = (),
         default_output_tokens: int = 16,
-        refund: bool = False,
+        policy: ChargePolicy | None = None,
         budget: Budget | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -135,7 +136,10 @@ class Dispatcher:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
         self._transport = as_transport(client)
-        self._budget: Budget = budget or LocalBudget(limits, max_in_flight, refund=refund)
+        self._policy = policy or policy_for(getattr(self._transport, "base_url", None))
+        self._budget: Budget = budget or LocalBudget(
+            limits, max_in_flight, refund=self._policy.settles
+        )
         self._max_open = max_in_flight + _OPEN_BEYOND_FLIGHT
         self._rng = rng or random.Random()
         self._attempt = retrying(self._attempt_once, retry or RetryPolicy(), self._rng)
@@ -146,6 +150,7 @@ class Dispatcher:
         self._places = itertools.count()
         self._lives: set[_Life] = set()
         self._strikes = 0
+        self._struck_at = -1.0
         self._answered = False
         self._stopped: Callable[[], Stopped] | None = None
 
@@ -274,6 +279,7 @@ class Dispatcher:
                 request.body,
                 request.endpoint,
                 default_output_tokens=self._default_output_tokens,
+                policy=self._policy,
             )
 
         if request.is_longer_than(_LONG_TEXT):
@@ -359,7 +365,8 @@ class Dispatcher:
         match ruling.decision:
             case Decision.ANSWERED:
                 self._answered = True
-                self._strikes = 0
+                if permit.granted_at > self._struck_at:
+                    self._strikes = 0
                 if self._patience.record(result.latency):
                     self._wind_clocks()
             case Decision.RATE_LIMIT:
@@ -391,12 +398,12 @@ class Dispatcher:
         """Pause the line once for all the refusals of one episode."""
         delay = ruling.delay
         if delay is None:
-            delay = max(_SHORTEST_PAUSE, 2.0 ** (self._strikes - _SHORT_PAUSES))
-            delay = min(_LONGEST_PAUSE, delay)
+            beyond = self._strikes - len(_PAUSES) + 1
+            delay = min(_LONGEST_PAUSE, 2.0**beyond) if beyond > 0 else _PAUSES[self._strikes]
         delay = jittered(delay, self._rng)
         if self._budget.throttle(permit, delay):
-            self._strikes += 1
-            now = asyncio.get_running_loop().time()
+            self._strikes = min(self._strikes + 1, 99)
+            now = self._struck_at = asyncio.get_running_loop().time()
             self._tell(LinePaused(delay, ruling.code, now))
 
     def _wind_clocks(self) -> None:

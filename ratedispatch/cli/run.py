@@ -110,6 +110,12 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
     help="Attempts for a row that meets server errors, broken connections or timeouts.",
 )
 @click.option(
+    "--policy",
+    metavar="NAME",
+    help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
+    "[default: by the base URL]",
+)
+@click.option(
     "--fake", is_flag=True, help="Run against a fake server with these limits; needs no key."
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -126,6 +132,7 @@ def run(
     max_in_flight: int | None,
     timeout: float | None,
     max_attempts: int,
+    policy: str | None,
     *,
     fake: bool,
     quiet: bool,
@@ -147,6 +154,7 @@ def run(
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.limits import Limits
     from ratedispatch.retry import RetryPolicy
+    from ratedispatch.tokens.policy import POLICIES
 
     limits = Limits(rpm, tpm, burst_seconds)
     key = "fake-key-of-the-fake-server" if fake else os.environ.get(api_key_env, "").strip()
@@ -157,6 +165,9 @@ def run(
         )
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
+    if policy is not None and policy not in POLICIES:
+        known = ", ".join(POLICIES)
+        raise click.UsageError(f"--policy {policy} is not one of {known}")
     files = JobFiles(input, output, errors or default_errors_path(output))
     try:
         job = Job(files, limits, secrets=() if fake else (key,))
@@ -171,10 +182,11 @@ def run(
                 limits,
                 base_url=url,
                 key=key,
+                quiet=quiet,
                 max_in_flight=max_in_flight,
                 retry=RetryPolicy(max_attempts=max_attempts),
                 timeout=timeout,
-                quiet=quiet,
+                policy=POLICIES[policy] if policy is not None else None,
             )
         )
     if report is None:
@@ -221,10 +233,9 @@ async def _run(
     *,
     base_url: str | None,
     key: str,
-    max_in_flight: int,
-    retry: object,
-    timeout: float | None,
     quiet: bool,
+    max_in_flight: int,
+    **options: Any,
 ) -> Report | None:
     """Run *job*; ``None`` if it was cancelled by a second interruption."""
     from ratedispatch.jobs.progress import show_progress
@@ -239,9 +250,7 @@ async def _run(
                 await stack.enter_async_context(client)
                 if not quiet:
                     await stack.enter_async_context(show_progress(job, limits, sys.stderr))
-                return await job.run(
-                    client, max_in_flight=max_in_flight, retry=retry, timeout=timeout
-                )
+                return await job.run(client, max_in_flight=max_in_flight, **options)
         except asyncio.CancelledError:
             return None
 

@@ -57,7 +57,7 @@ class ProviderTransport:
         headers = {"x-client-request-id": request.custom_id} if request.custom_id else {}
         reply = self.provider.arrive(request.endpoint, headers, request.body, arrived)
         self.judge.arrive(reply, arrived)
-        is_sent = False
+        is_sent = reply.fault == "reset"
         try:
             match reply.fault:
                 case "hang":
@@ -66,6 +66,7 @@ class ProviderTransport:
                     raise TransportError("connection reset")
                 case "disconnect":
                     await asyncio.sleep(reply.delay / 2)
+                    is_sent = True
                     raise TransportError("server disconnected")
             await asyncio.sleep(reply.delay)
             is_sent = True

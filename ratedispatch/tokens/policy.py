@@ -59,7 +59,10 @@ AZURE = ChargePolicy("azure", characters_per_token=4, tokens_per_message=2)
 AZURE_PROVISIONED = ChargePolicy(
     "azure-provisioned", characters_per_token=4, tokens_per_message=2, settles=True
 )
-#: Tokens and nothing else: proxies that count, own servers, and everything unknown.
+#: A provider that is not known: the larger of both ways of counting, because a refusal costs more
+#: than a reservation that the headers of the next answer correct.
+CAUTIOUS = ChargePolicy("cautious", characters_per_token=4, tokens_per_message=2)
+#: Tokens and nothing else: proxies and own servers that are known to count them.
 TOKENS = ChargePolicy("tokens")
 #: Anthropic: input is estimated and corrected, "max_tokens does not factor in".
 ANTHROPIC = ChargePolicy("anthropic", output_up_front=False, settles=True)
@@ -67,6 +70,21 @@ ANTHROPIC = ChargePolicy("anthropic", output_up_front=False, settles=True)
 GEMINI = ChargePolicy("gemini", output_up_front=False)
 #: Mistral: charged with the actual total; the cap is reserved so that the line cannot overshoot.
 MISTRAL = ChargePolicy("mistral", settles=True)
+
+#: Every policy by its name.
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        OPENAI,
+        AZURE,
+        AZURE_PROVISIONED,
+        ANTHROPIC,
+        GEMINI,
+        MISTRAL,
+        CAUTIOUS,
+        TOKENS,
+    )
+}
 
 # a host, or the end of one after a dot
 _HOSTS: tuple[tuple[str, ChargePolicy], ...] = (
@@ -83,14 +101,14 @@ _HOSTS: tuple[tuple[str, ChargePolicy], ...] = (
 
 
 def policy_for(base_url: str | None) -> ChargePolicy:
-    """Return the policy of the provider at *base_url*; OpenAI's for None, else TOKENS."""
+    """Return the policy of the provider at *base_url*: OpenAI's for None, CAUTIOUS if unknown."""
     if base_url is None:
         return OPENAI
     try:
         host = urlsplit(base_url if "//" in base_url else f"//{base_url}").hostname or ""
     except ValueError:
-        return TOKENS
+        return CAUTIOUS
     for name, policy in _HOSTS:
         if host == name or host.endswith(f".{name}"):
             return policy
-    return TOKENS
+    return CAUTIOUS

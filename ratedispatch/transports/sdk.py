@@ -59,10 +59,14 @@ class SdkTransport:
 
     Args:
         client: Any ``AsyncOpenAI``. It stays the caller's to close.
+
+    Attributes:
+        base_url: Where it sends to.
     """
 
     def __init__(self, client: openai.AsyncOpenAI) -> None:
         self._client = client.with_options(max_retries=0)
+        self.base_url = str(client.base_url)
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.transports.base.Transport`."""

@@ -9,6 +9,7 @@ import pytest
 from ratedispatch.tokens import (
     ANTHROPIC,
     AZURE,
+    CAUTIOUS,
     GEMINI,
     MISTRAL,
     OPENAI,
@@ -120,11 +121,11 @@ def test_output_is_not_reserved_where_it_is_not_charged(policy: ChargePolicy) ->
         ("https://api.anthropic.com/v1/", ANTHROPIC),
         ("https://generativelanguage.googleapis.com/v1beta/openai/", GEMINI),
         ("api.mistral.ai/v1", MISTRAL),
-        ("http://localhost:8000/v1", TOKENS),
-        ("https://notapi.openai.com.example.org/v1", TOKENS),
-        ("https://fakeapi.openai.com", TOKENS),
-        ("http://[::1", TOKENS),
-        ("", TOKENS),
+        ("http://localhost:8000/v1", CAUTIOUS),
+        ("https://notapi.openai.com.example.org/v1", CAUTIOUS),
+        ("https://fakeapi.openai.com", CAUTIOUS),
+        ("http://[::1", CAUTIOUS),
+        ("", CAUTIOUS),
     ],
 )
 def test_policy_is_chosen_by_host(base_url: str | None, policy: ChargePolicy) -> None:

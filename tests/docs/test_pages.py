@@ -1,0 +1,161 @@
+"""What the pages show runs, what they name exists, and where they point there is something."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import ratedispatch
+from ratedispatch import errors
+from ratedispatch.cli import main
+from ratedispatch.limits import BURST_SECONDS
+from ratedispatch.testing.child import FakeServerProcess
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, name_of, run_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS = [ROOT / "README.md", *sorted((DOCS / "how-to").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeServerProcess]:
+    with FakeServerProcess("--latency", "0.01") as child:
+        yield child
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=name_of)
+@pytest.mark.filterwarnings("ignore::ratedispatch.tokens.CountingWarning")
+def test_the_python_of_a_page_runs(
+    page: Path, server: FakeServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its blocks are one program that ends well against a server without limits."""
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    monkeypatch.chdir(tmp_path)
+    # what run-a-file.md picks its failed rows from
+    failed = json.dumps({"id": "batch_req_000000000002", "custom_id": "row-2"})
+    Path("answers.errors.jsonl").write_text(failed + "\n", "utf-8")
+    run_blocks(page)
+    if page.stem == "run-a-file":
+        (again,) = Path("again.jsonl").read_text("utf-8").splitlines()
+        assert json.loads(again)["custom_id"] == "row-2"
+        assert len(Path("from-python.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_all_python_compiles(page: Path) -> None:
+    """No block of any page has a syntax error."""
+    for number, (code, _) in enumerate(blocks(page, "python"), 1):
+        compile(code, f"{name_of(page)}, block {number}", "exec")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the arguments of every use of the program in the console blocks of *page*."""
+    found = []
+    for text, _ in blocks(page, "console"):
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            words = words[: words.index(">")] if ">" in words else words
+            for index, word in enumerate(words):
+                if word in {"ratedispatch", ".venv/bin/ratedispatch"}:
+                    found.append(words[index + 1 :])
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
+def test_the_flags_of_every_command_exist(page: Path) -> None:
+    """Each ratedispatch command of a page is accepted by the parser."""
+    for name, *arguments in commands(page):
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, name
+        command.make_context(name, list(arguments))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that is there."""
+    for target in LINK.findall(page.read_text("utf-8")):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_index_links_every_page() -> None:
+    """Nobody has to find a page by listing folders."""
+    index = DOCS / "index.md"
+    linked = {(DOCS / target).resolve() for target in LINK.findall(index.read_text("utf-8"))}
+    missing = {name_of(page) for page in DOCS.rglob("*.md")} - {"docs/index.md"}
+    assert not missing - {name_of(page) for page in linked if page.is_relative_to(ROOT)}
+
+
+def test_the_library_reference_names_every_public_name() -> None:
+    """A name is public when it is documented, and the other way round."""
+    text = (DOCS / "reference" / "library.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `(\w+)", text, re.MULTILINE))
+    assert set(ratedispatch.__all__) <= rows
+    assert f"burst_seconds={BURST_SECONDS:g})" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in ratedispatch.__all__
+        if f"`{name}(" in (DOCS / "reference" / "library.md").read_text("utf-8")
+    ],
+)
+def test_the_signatures_in_the_library_reference_are_real(name: str) -> None:
+    """The arguments shown are those of the program, in their order, with their defaults."""
+    text = (DOCS / "reference" / "library.md").read_text("utf-8")
+    match = re.search(rf"^\| `{name}\((.*?)\)`", text, re.MULTILINE)
+    assert match is not None
+    shown = [part.strip() for part in match[1].split(",")]
+    real = []
+    parameters = list(inspect.signature(getattr(ratedispatch, name)).parameters.values())
+    for before, parameter in pairwise([None, *parameters]):
+        assert parameter is not None
+        starred = before is None or before.kind is not inspect.Parameter.KEYWORD_ONLY
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and starred:
+            real.append("*")
+        prefix = "**" if parameter.kind is inspect.Parameter.VAR_KEYWORD else ""
+        default = parameter.default
+        suffix = "" if default is inspect.Parameter.empty else f"={json.dumps(default)}"
+        suffix = suffix.replace("null", "None").replace("false", "False").replace("[]", "()")
+        real.append(prefix + parameter.name + suffix)
+    assert shown == real
+
+
+def test_the_tree_of_errors_is_that_of_the_module() -> None:
+    """The tree in the reference is the one in the docstring, and has every error."""
+    (tree,) = (text for text, _ in blocks(DOCS / "reference" / "errors.md", "text"))
+    docstring = inspect.getdoc(errors) or ""
+    assert inspect.cleandoc(tree) in inspect.cleandoc(docstring.replace("\n    ", "\n"))
+    for name, member in vars(errors).items():
+        if isinstance(member, type) and issubclass(member, errors.RateDispatchError):
+            assert name in tree
+
+
+def test_the_codes_of_failures_are_documented() -> None:
+    """Every code that the program gives on its own stands in the reference."""
+    text = (DOCS / "reference" / "errors.md").read_text("utf-8")
+    documented = set(re.findall(r"`(\w+)`", text))
+    package = ROOT / "ratedispatch"
+    files = ["dispatcher.py", "probation.py", "jobs/job.py", "jobs/batchfile.py", "jobs/source.py"]
+    source = "".join(
+        (package / name).read_text("utf-8") for name in [*files, "providers/openai.py"]
+    )
+    given = re.findall(
+        r"(?:Ruling\(Decision\.\w+|Failed\(request|stop\(|BadRow\(\w+, \w+),\s*\"(\w+)\"", source
+    )
+    given += re.findall(r"(?:self\._stop|\.stop)\(\"(\w+)\"", source)
+    assert len(set(given)) > 10
+    assert not set(given) - documented
