@@ -51,7 +51,6 @@ _FURTHER = (
     "rows_answered_twice",
     "large_rows_above_target",
     "worst_wait_ratio",
-    "worst_wait_ratio_settled",
     "worst_wait_late_s",
     "worst_small_wait_ratio",
 )

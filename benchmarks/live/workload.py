@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 _MODEL = "gpt-4o-mini"
 
+# words of three letters at most: a token and at most four characters each, so that a provider
+# that charges characters / 4 charges no more than one that counts tokens
 _TEXT = (
-    "the bucket holds what a minute allows and every request takes its share of it before "
-    "another may go so that nobody waits longer than the limit asks and nothing is refused "
-    "answer question model token window level budget permit price order queue night report"
+    "the cup of tea is on a tin box by my bed so he or she can sip it at six or ten and get up "
+    "to go out in fog and rain if the sun is not yet up we all do as we are told but not you"
 )
 _WORDS = _TEXT.split()
 
