@@ -81,8 +81,8 @@ class Stopped(RateDispatchError, RuntimeError):
     Nothing more is sent: what is not answered yet can be resumed later.
 
     Attributes:
-        code: A short machine-readable reason: ``quota``, ``authentication``, ``not_found``,
-            ``unreachable``, ``drained``, ``throttled``.
+        code: A short machine-readable reason: ``quota``, ``day_limit``, ``authentication``,
+            ``not_found``, ``unreachable``, ``output``, ``drained`` or ``closed``.
         started: Whether at least one request had been answered before the stop. A stop before
             any answer is a mistake in the configuration rather than an interruption.
     """

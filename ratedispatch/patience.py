@@ -38,12 +38,10 @@ class Patience:
 
     def record(self, latency: float) -> bool:
         """Take in the *latency* of an answer in seconds; return whether the bound has moved."""
+        before = self.allowed()
         self._count += 1
-        slower = latency > self._slowest
         self._slowest = max(self._slowest, latency)
-        return self._fixed is None and (
-            self._count == _ENOUGH or (slower and self._count > _ENOUGH)
-        )
+        return self.allowed() != before
 
     def allowed(self, timeouts: int = 0) -> float:
         """

@@ -170,7 +170,7 @@ def run(
         raise click.UsageError(f"--policy {policy} is not one of {known}")
     files = JobFiles(input, output, errors or default_errors_path(output))
     try:
-        job = Job(files, limits, secrets=() if fake else (key,))
+        job = Job(files, limits)
     except JobError as error:
         raise click.UsageError(str(error)) from error
     if max_in_flight is None:
@@ -290,12 +290,15 @@ def _interruptions(job: Job, task: asyncio.Task[object]) -> Iterator[None]:
 def _print_report(
     report: Report, *, as_json: bool, key: str, key_env: str, base_url: str | None
 ) -> None:
+    from ratedispatch.jobs.secrets import hide_key
+
     if report.stop_code is not None:
         advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
-        message = (report.stop_message or report.stop_code).rstrip(". ").replace(key, "[key]")
+        message = hide_key(report.stop_message or report.stop_code, key).rstrip(". ")
         click.echo(f"stopped: {message}; {advice}", err=True)
-    click.echo(json.dumps(report.as_dict()) if as_json else report.sentence())
+    text = json.dumps(report.as_dict()) if as_json else report.sentence()
+    click.echo(hide_key(text, key))
 
 
 def _exit_code(report: Report) -> int:

@@ -17,6 +17,7 @@ from ratedispatch.errors import Stopped
 from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
 from ratedispatch.jobs.ledger import JobFiles, Progress, open_job
 from ratedispatch.jobs.report import Report, Tally
+from ratedispatch.jobs.secrets import hide_key_in_line
 from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.source import BatchSource, count_rows
 from ratedispatch.outcome import Completed
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 #: Seconds after which what has come in stands in the files at the latest.
 _FLUSH_INTERVAL = 0.5
-
-#: A secret shorter than this is more likely a word of the text than a key.
-_SHORTEST_SECRET = 8
 
 
 def default_errors_path(output: Path) -> Path:
@@ -82,16 +80,15 @@ class Job:
     Args:
         files: Input, output and errors.
         limits: What the account may spend.
-        secrets: Keys to be blacked out wherever an answer repeats them.
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
     """
 
-    def __init__(self, files: JobFiles, limits: Limits, *, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, files: JobFiles, limits: Limits) -> None:
         self._files = files
         self._limits = limits
-        self._secrets = [s.encode() for s in secrets if len(s) >= _SHORTEST_SECRET]
+        self._key = ""
         self._done: Progress = open_job(files)
         self._dispatcher: Dispatcher | None = None
         self._write_error: OSError | None = None
@@ -121,6 +118,8 @@ class Job:
         What came in is in the files when this returns or raises, cancellation included.
         """
         stop: Stopped | None = None
+        key = getattr(client, "api_key", None)  # a client may have none, or a function
+        self._key = key if isinstance(key, str) else ""
         dispatcher = Dispatcher(client, self._limits, listeners=(self.tally, *listeners), **options)
         self._dispatcher = dispatcher
         answers, failures = LineSink(self._files.output), LineSink(self._files.errors)
@@ -151,8 +150,7 @@ class Job:
         self._append(sink, outcome_line(outcome))
 
     def _append(self, sink: LineSink, line: bytes) -> None:
-        for secret in self._secrets:
-            line = line.replace(secret, b"[key removed]")
+        line = hide_key_in_line(line, self._key)
         with self._stop_on_write_error():
             sink.append(line)
 

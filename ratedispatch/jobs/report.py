@@ -28,7 +28,7 @@ class Report:
         resumed: Rows of these that an earlier run had done.
         unanswered: Rows read that a stop has left unanswered.
         attempts: Requests sent in this run.
-        refusals: Answers 429 in this run.
+        refusals: Answers in this run that said the rate was too high (429, or 503 "Slow Down").
         retries: Attempts in this run beyond the first of a row.
         seconds: From the first request sent to the last answer.
         request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
@@ -117,7 +117,7 @@ class Tally:
                     self.first_sent = event.at
             case AttemptEnded():
                 self.last_ended = event.at
-                self.refusals += event.status == 429 or event.decision is Decision.RATE_LIMIT
+                self.refusals += event.decision is Decision.RATE_LIMIT
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
                 if outcome.usage is not None:

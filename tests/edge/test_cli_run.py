@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +13,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from click.testing import CliRunner
 
+import ratedispatch as rd
 from ratedispatch.cli import main
 from ratedispatch.testing.child import FakeServerProcess
 
@@ -241,6 +245,39 @@ def test_a_wrong_key_stops_at_once_and_is_not_shown(job: Path, server: FakeServe
         path.read_text() for path in job.iterdir() if path.name != "in.jsonl"
     )
     assert wrong not in everything
+
+
+def test_a_key_that_the_server_repeats_reaches_no_file(job: Path) -> None:
+    """A server that echoes what it was sent, in answers and in errors."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(re.findall(r"content-length: (\d+)", head, re.IGNORECASE)[0])
+        text = (await reader.readexactly(length)).decode()
+        status = "200 OK" if "good" in text else "400 Bad Request"
+        body = json.dumps({"choices": [head], "error": None if "good" in text else head})
+        writer.write(
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            async with openai.AsyncOpenAI(base_url=url, api_key=KEY) as client:
+                await rd.run_file(
+                    job / "in.jsonl", job / "out.jsonl", client=client, limits=rd.Limits(60_000)
+                )
+
+    good = row("good", messages=[{"role": "user", "content": "good"}])
+    (job / "in.jsonl").write_text(good + "\n" + row("bad"))
+    asyncio.run(main())
+    for name in ("out.jsonl", "out.errors.jsonl"):
+        text = (job / name).read_text()
+        assert "[key removed]" in text
+        assert KEY not in text
 
 
 def test_an_unknown_model_stops_within_a_round_trip(job: Path, server: FakeServerProcess) -> None:
