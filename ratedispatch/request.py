@@ -101,12 +101,21 @@ class Cost:
         output_tokens: Tokens reserved for what comes back.
         requests: Requests it counts as.
         parts: The reasons, when they were asked for; they add up to ``tokens``.
+        counted_tokens: Prompt tokens as the tokenizer counts them, whatever is charged.
+        expected_tokens: Prompt tokens as they are expected on the bill: as counted, corrected
+            by what was learned.
+        choices: Answers asked for.
+        is_capped: Whether the request caps its output itself.
     """
 
     prompt_tokens: int
     output_tokens: int = 0
     requests: int = 1
     parts: tuple[Part, ...] = ()
+    counted_tokens: int = 0
+    expected_tokens: int = 0
+    choices: int = 1
+    is_capped: bool = True
 
     @property
     def tokens(self) -> int:

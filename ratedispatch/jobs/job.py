@@ -193,6 +193,7 @@ class Job:
             token_share=tally.share("tokens"),
             prompt_tokens=tally.prompt_tokens,
             output_tokens=tally.output_tokens,
+            expected_tokens=tally.expected_tokens,
             stop_code=code,
             stop_message=message,
             started=stop.started if stop is not None else answered > 0,

@@ -35,6 +35,7 @@ class Report:
         token_share: The same of the token limit.
         prompt_tokens: What the provider reports, over the rows answered in this run.
         output_tokens: The same.
+        expected_tokens: Prompt tokens that were estimated for the same rows.
         stop_code: Why the job stopped early; ``None`` if it did not.
         stop_message: One sentence on that.
         started: Whether anything had been answered by then.
@@ -52,6 +53,7 @@ class Report:
     token_share: float | None = None
     prompt_tokens: int = 0
     output_tokens: int = 0
+    expected_tokens: int = 0
     stop_code: str | None = None
     stop_message: str | None = None
     started: bool = False
@@ -79,7 +81,15 @@ class Report:
             for name, share in (("request", self.request_share), ("token", self.token_share))
             if share is not None and self.attempts
         ]
-        return text + (f"; used {' and '.join(shares)}" if shares else "") + "."
+        if shares:
+            text += f"; used {' and '.join(shares)}"
+        if self.prompt_tokens:
+            off = self.expected_tokens / self.prompt_tokens - 1
+            text += (
+                f"; prompt tokens estimated {self.expected_tokens:,}, "
+                f"billed {self.prompt_tokens:,} ({off:+.2%})"
+            )
+        return text + "."
 
 
 class Tally:
@@ -101,6 +111,7 @@ class Tally:
         self.tokens = 0
         self.prompt_tokens = 0
         self.output_tokens = 0
+        self.expected_tokens = 0
         self.first_sent: float | None = None
         self.last_sent = 0.0
         self.last_ended = 0.0
@@ -123,6 +134,7 @@ class Tally:
                 if outcome.usage is not None:
                     self.prompt_tokens += outcome.usage.prompt_tokens
                     self.output_tokens += outcome.usage.output_tokens
+                    self.expected_tokens += outcome.cost.expected_tokens
             case RequestEnded():
                 self.failed += 1
             case LinePaused():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.request import CHAT
 from ratedispatch.tokens.assumptions import Assumptions
 from ratedispatch.tokens.counter import Counter
+from ratedispatch.tokens.experience import Experience
 from ratedispatch.tokens.notices import (
     CountingWarning,
     MissingVocabularyWarning,
@@ -50,6 +51,7 @@ __all__ = [
     "ChargePolicy",
     "Counter",
     "CountingWarning",
+    "Experience",
     "MissingVocabularyWarning",
     "UnknownModelWarning",
     "count_tokens",
@@ -89,6 +91,7 @@ def estimate(
     explain: bool = False,
     policy: ChargePolicy = OPENAI,
     encoding: str | None = None,
+    experience: Experience | None = None,
 ) -> Cost:
     """
     Return what to reserve for *body*: its prompt as *policy* charges it, and its output.
@@ -100,6 +103,8 @@ def estimate(
         explain: Also give the reasons; ``Cost.parts`` then adds up to ``Cost.tokens``.
         policy: How the provider charges; see `policy_for`.
         encoding: Count with this encoding instead of the one of the body's model.
+        experience: What a job has learned; corrects the count, and takes the place of
+            *default_output_tokens*.
 
     Raises:
         InvalidRequest: A field has the wrong type; the message names it.
@@ -112,4 +117,5 @@ def estimate(
         explain=explain,
         policy=policy,
         encoding=encoding,
+        experience=experience,
     )

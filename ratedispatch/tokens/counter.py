@@ -29,6 +29,7 @@ from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ratedispatch.tokens.experience import Experience
     from ratedispatch.tokens.policy import ChargePolicy
 
 MODERATIONS = "/v1/moderations"
@@ -109,6 +110,7 @@ class Counter:
         explain: bool = False,
         policy: ChargePolicy = OPENAI,
         encoding: str | None = None,
+        experience: Experience | None = None,
     ) -> Cost:
         """
         Return what to reserve for *body*: its prompt by *policy*, and its output.
@@ -120,6 +122,8 @@ class Counter:
             explain: Also give the reasons, which add up to the whole.
             policy: How the provider charges.
             encoding: Count with this encoding instead of the model's.
+            experience: What a job has learned; corrects the count, and takes the place of
+                *default_output_tokens*.
 
         Raises:
             InvalidRequest: A field has the wrong type; the message names it.
@@ -132,18 +136,30 @@ class Counter:
             )
         tally = self._weigh(body, endpoint, encoding)
         parts = tally.parts
-        prompt = sum(parts.values())
+        counted = expected = sum(parts.values())
+        if experience is not None:
+            model = body.get("model") or ""
+            expected = experience.correct(model, counted)
+            default_output_tokens = experience.output_tokens(model)
         by_characters = policy.by_characters(tally.characters, tally.messages)
         texts = sum(tokens for part, tokens in parts.items() if part in TEXTS)
-        surplus = max(0, by_characters - texts)
+        surplus = max(0, by_characters - texts - (expected - counted))
         output = 0
         if policy.output_up_front:
             cap = default_output_tokens if tally.cap is None else tally.cap
             output = cap * tally.choices
         reasons: tuple[Part, ...] = ()
         if explain:
-            reasons = tuple(_reasons(tally, surplus, output, policy))
-        return Cost(prompt + surplus, output, parts=reasons)
+            reasons = tuple(_reasons(tally, expected - counted, surplus, output, policy))
+        return Cost(
+            expected + surplus,
+            output,
+            parts=reasons,
+            counted_tokens=counted,
+            expected_tokens=expected,
+            choices=tally.choices,
+            is_capped=tally.cap is not None,
+        )
 
     def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> Tally:
         weigh = _WEIGH.get(endpoint)
@@ -219,8 +235,12 @@ class Counter:
         warnings.warn(message, category, stacklevel=2)
 
 
-def _reasons(tally: Tally, surplus: int, output: int, policy: ChargePolicy) -> list[Part]:
+def _reasons(
+    tally: Tally, correction: int, surplus: int, output: int, policy: ChargePolicy
+) -> list[Part]:
     reasons = [Part(part, tokens) for part, tokens in tally.parts.items() if tokens]
+    if correction:
+        reasons.append(Part("calibration", correction, "as this job's answers were billed"))
     if surplus:
         reasons.append(
             Part("characters", surplus, f"{policy.name} estimates by characters, which is more")

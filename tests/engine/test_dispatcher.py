@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FAST = Limits(60_000, 6e7)
 OK = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
 
+LONG = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 200}})
+
 
 class Scripted:
     """A transport that answers what a function says, after a second."""
@@ -445,3 +447,26 @@ def test_something_that_is_no_client_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"openai\.AsyncOpenAI"):
         Dispatcher(openai.OpenAI(api_key="sk-nothing"), FAST)
+
+
+def test_answers_without_a_cap_are_reserved_for_as_they_turn_out() -> None:
+    """The first guess is 16; once 32 answers of 200 are known, 200 is reserved."""
+    requests = [
+        Request.chat(model="gpt-4o", messages=[{"role": "user", "content": f"say {i}"}])
+        for i in range(60)
+    ]
+    outcomes, _ = run_map(Scripted(lambda *_: LONG), requests, Limits(600, 6e6))
+    reserved = [outcome.cost.output_tokens for outcome in outcomes]
+    assert reserved[0] == 16
+    assert reserved[-1] == 200
+
+
+def test_what_others_answered_never_makes_a_request_impossible() -> None:
+    """At a limit of 150 a minute, a learned reservation of 200 is cut to what fits."""
+    requests = [
+        Request.chat(model="gpt-4o", messages=[{"role": "user", "content": f"say {i}"}])
+        for i in range(40)
+    ]
+    outcomes, _ = run_map(Scripted(lambda *_: LONG), requests, Limits(None, 150))
+    assert all(isinstance(outcome, Completed) for outcome in outcomes)
+    assert outcomes[-1].cost.tokens == 150

@@ -1,0 +1,142 @@
+"""
+What a job has learned of its models: how long answers are, and how far counts are off.
+
+Decides the reservation for an answer without a cap, and a correction of the prompt count. Knows
+nothing of requests on their way; it is told numbers and answers with numbers.
+"""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_left, insort
+from collections import deque
+
+#: Answers of one model that are remembered: enough for a steady 95th percentile, few enough that
+#: a job which moves on to other prompts is followed within a few seconds.
+_SAMPLE = 256
+
+#: Answers of one model before anything is concluded from them.
+_ENOUGH = 32
+
+#: The share of answers that a reservation is to cover. Below the longest: a reservation that
+#: always covers leaves most of the limit idle, and the settled usage corrects the rest.
+_COVERED = 0.95
+
+#: Models that are told apart; a file that names more is not worth learning from.
+_MODELS = 1000
+
+#: A correction beyond these shares of the count says that something else is wrong, for example
+#: history that a conversation adds.
+_LEAST, _MOST = 0.5, 3.0
+
+
+class Experience:
+    """
+    What is known of each model.
+
+    Args:
+        first_guess: Tokens to reserve for an answer without a cap before anything is known.
+    """
+
+    def __init__(self, first_guess: int = 16) -> None:
+        self._first_guess = first_guess
+        self._models: dict[str, _Model] = {}
+
+    def output_tokens(self, model: str) -> int:
+        """
+        Return what to reserve for one answer of *model* without a cap.
+
+        The 95th percentile of its last 256 answers, once there are 32 of them.
+        """
+        known = self._models.get(model)
+        length = known.outputs.quantile(_COVERED) if known is not None else None
+        return self._first_guess if length is None else length
+
+    def correct(self, model: str, counted: int) -> int:
+        """
+        Return what *counted* prompt tokens of *model* are likely to be billed.
+
+        A constant difference (another chat format) or a constant ratio (another tokenizer),
+        whichever explains the answers so far better; *counted* itself before there are enough.
+        """
+        known = self._models.get(model)
+        if known is None:
+            return counted
+        corrected = round(counted * known.ratio + known.difference)
+        return max(round(_LEAST * counted), min(corrected, round(_MOST * counted)))
+
+    def learn(
+        self, model: str, *, counted: int, billed: int, output: int, choices: int, cut: bool
+    ) -> None:
+        """
+        Take in an answer.
+
+        Args:
+            model: Who answered.
+            counted: Prompt tokens as the tokenizer counts them, uncorrected.
+            billed: Prompt tokens as the provider reports them.
+            output: Output tokens as the provider reports them, of all choices.
+            choices: How many answers it gave.
+            cut: Whether a cap cut the answer, so that its length says nothing.
+        """
+        known = self._models.get(model)
+        if known is None:
+            if len(self._models) >= _MODELS:
+                return
+            known = self._models[model] = _Model()
+        if not cut and choices > 0:
+            known.outputs.add(-(-output // choices))
+        known.add(counted, billed)
+
+
+class _Model:
+    """Outputs and counts of one model, and the correction that follows."""
+
+    __slots__ = ("_pairs", "_since", "difference", "outputs", "ratio")
+
+    def __init__(self) -> None:
+        self.outputs = _Sample()
+        self.ratio = 1.0
+        self.difference = 0.0
+        self._pairs: deque[tuple[int, int]] = deque(maxlen=_SAMPLE)
+        self._since = 0
+
+    def add(self, counted: int, billed: int) -> None:
+        self._pairs.append((counted, billed))
+        self._since += 1
+        if self._since >= _ENOUGH:  # not with every answer: it goes over the whole sample
+            self._since = 0
+            self._fit()
+
+    def _fit(self) -> None:
+        difference = statistics.median(billed - counted for counted, billed in self._pairs)
+        total = sum(counted for counted, _ in self._pairs)
+        ratio = sum(billed for _, billed in self._pairs) / total if total else 1.0
+        by_difference = sum(abs(b - c - difference) for c, b in self._pairs)
+        by_ratio = sum(abs(b - c * ratio) for c, b in self._pairs)
+        if by_difference <= by_ratio:
+            self.ratio, self.difference = 1.0, difference
+        else:
+            self.ratio, self.difference = ratio, 0.0
+
+
+class _Sample:
+    """The last values, in their order and sorted."""
+
+    __slots__ = ("_recent", "_sorted")
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    def add(self, value: int) -> None:
+        if len(self._recent) >= _SAMPLE:
+            del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
+        self._recent.append(value)
+        insort(self._sorted, value)
+
+    def quantile(self, share: float) -> int | None:
+        """The value that *share* of the sample does not exceed; None while it is too small."""
+        if len(self._sorted) < _ENOUGH:
+            return None
+        return self._sorted[min(len(self._sorted) - 1, int(share * len(self._sorted)))]
