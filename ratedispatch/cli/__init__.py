@@ -12,6 +12,7 @@ import click
 
 _COMMANDS = {
     "run": "ratedispatch.cli.run:run",
+    "plan": "ratedispatch.cli.plan:plan",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",
 }
 

@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def run(
         raise click.UsageError(str(error)) from error
     if max_in_flight is None:
         max_in_flight = default_in_flight(limits, open_descriptors(raise_limit=True))
-    with _plain_warnings(), _endpoint(limits, base_url, fake=fake) as url:
+    with plain_warnings(), _endpoint(limits, base_url, fake=fake) as url:
         report = asyncio.run(
             _run(
                 job,
@@ -194,19 +194,6 @@ def run(
         sys.exit(130)
     _print_report(report, as_json=as_json, key=key, key_env=api_key_env, base_url=url)
     sys.exit(_exit_code(report))
-
-
-@contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Show the library's warnings as sentences, without the line of code they came from."""
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"note: {message}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
 
 
 @contextlib.contextmanager

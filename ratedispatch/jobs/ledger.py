@@ -93,7 +93,7 @@ def open_job(files: JobFiles) -> Progress:
     Raises:
         JobError: One sentence that says which file is wrong, and what to do.
     """
-    _check_input(files.input)
+    check_input(files.input)
     _check_distinct(files)
     for path in (files.output, files.errors):
         _check_folder(path)
@@ -131,7 +131,7 @@ def read_progress(files: JobFiles) -> Progress:
     return progress
 
 
-def _check_input(path: Path) -> None:
+def check_input(path: Path) -> None:
     if not path.exists():
         raise JobError(f"the input {path} does not exist")
     if path.is_dir():

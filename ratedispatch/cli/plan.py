@@ -1,0 +1,383 @@
+"""``ratedispatch plan``: what a file of requests will take, before anything is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.limits import BURST_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ratedispatch.jobs.plan import Need, Plan
+
+#: Rows that cannot be sent of which a person is shown the line; --json has more.
+_LISTED = 20
+
+#: Groups of rows, and models without a price, that a person is shown.
+_SHOWN = 20
+
+_BAR_WIDTH = 40
+
+_WHY = {
+    "invalid_line": "malformed",
+    "duplicate_custom_id": "with a custom_id that is there already",
+    "invalid_request": "that cannot be counted",
+    "cost_exceeds_limit": "that can never fit into the limit",
+}
+
+
+@click.command()
+@click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
+@click.option(
+    "--rpm",
+    type=AMOUNT,
+    required=True,
+    metavar="N",
+    help="Requests per minute of the account, such as 3000 or 30k.",
+)
+@click.option(
+    "--tpm",
+    type=AMOUNT,
+    required=True,
+    metavar="N",
+    help="Tokens per minute of the account, such as 200k or 1.5M.",
+)
+@click.option(
+    "--burst-seconds",
+    type=click.FloatRange(0, 60),
+    default=BURST_SECONDS,
+    show_default=True,
+    help="Seconds of rate that may go at once after idleness.",
+)
+@click.option(
+    "--default-output-tokens",
+    type=click.IntRange(min=0),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Reserved for the output of a row that sets no cap.",
+)
+@click.option(
+    "--base-url",
+    metavar="URL",
+    help="The API that will be used; decides the policy.  [default: OPENAI_BASE_URL, or OpenAI]",
+)
+@click.option(
+    "--policy",
+    metavar="NAME",
+    help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
+    "[default: by the base URL]",
+)
+@click.option(
+    "--price-in",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="Price of a million input tokens, for all models; needs --price-out.",
+)
+@click.option(
+    "--price-out",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="Price of a million output tokens, for all models; needs --price-in.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    input: Path,  # noqa: A002
+    rpm: float,
+    tpm: float,
+    burst_seconds: float,
+    default_output_tokens: int,
+    base_url: str | None,
+    policy: str | None,
+    price_in: float | None,
+    price_out: float | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """
+    Read IN.jsonl, send nothing, and tell what it will take at the limits of the account.
+
+    Tells rows, tokens, time and cost, which limit binds, and the rows that cannot be sent. Needs
+    no key.
+
+    \b
+    Exit codes: 0 all rows can be sent; 1 some are malformed or can never fit; 2 wrong usage;
+    130 interrupted.
+    """
+    from ratedispatch.errors import JobError
+    from ratedispatch.jobs.plan import plan_file
+    from ratedispatch.jobs.prices import Price
+    from ratedispatch.limits import Limits
+    from ratedispatch.tokens import POLICIES, policy_for
+
+    if policy is not None and policy not in POLICIES:
+        raise click.UsageError(f"--policy {policy} is not one of {', '.join(POLICIES)}")
+    price = None
+    if price_in is not None and price_out is not None:
+        try:
+            price = Price("all models", price_in, price_out)
+        except ValueError as error:  # not finite
+            raise click.UsageError(str(error)) from error
+    elif price_in is not None or price_out is not None:
+        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+    if policy is not None:
+        charge = POLICIES[policy]
+    else:
+        charge = policy_for(base_url or os.environ.get("OPENAI_BASE_URL") or None)
+    try:
+        with plain_warnings(), _progress(input, quiet=quiet) as show:
+            made = plan_file(
+                input,
+                Limits(rpm, tpm, burst_seconds),
+                policy=charge,
+                default_output_tokens=default_output_tokens,
+                price=price,
+                on_progress=show,
+            )
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise click.UsageError(f"the input {input} cannot be read: {reason}") from error
+    except KeyboardInterrupt:
+        click.echo("interrupted: nothing was sent, and nothing was written", err=True)
+        sys.exit(130)
+    if as_json:
+        click.echo(json.dumps(made.as_dict()))
+    else:
+        click.echo(describe(made, bar=_bar_character()))
+    sys.exit(0 if made.is_sound else 1)
+
+
+def describe(plan: Plan, *, bar: str = "#") -> str:
+    """Return *plan* as text for a person, with *bar* as the character of the bars."""
+    parts = [_rows(plan)]
+    if plan.groups:
+        parts += [_table(plan), _sizes(plan, bar), _time(plan), _cost(plan)]
+    if plan.findings:
+        parts.append(_findings(plan))
+    return "\n\n".join(parts)
+
+
+def for_people(seconds: float) -> str:
+    """Return a time as two units at most: ``8.3 s``, ``12 min 5 s``, ``3 h 12 min``, ``2 d 4 h``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    if seconds < 3599.5:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days:,} d {hours} h" if hours else f"{days:,} d"
+
+
+def _rows(plan: Plan) -> str:
+    text = f"{_count(plan.rows, 'row')}: {plan.sendable:,} can be sent"
+    return text + "".join(
+        f", {count:,} {_WHY.get(code, code)}" for code, count in plan.counts.items()
+    )
+
+
+def _table(plan: Plan) -> str:
+    lines = [("endpoint", "model", "rows", "prompt", "output", "tokens")]
+    lines += [
+        (
+            group.endpoint,
+            _short(group.model),
+            f"{group.rows:,}",
+            f"{group.prompt_tokens:,}",
+            f"{group.output_tokens:,}",
+            f"{group.prompt_tokens + group.output_tokens:,}",
+        )
+        for group in plan.groups[:_SHOWN]
+    ]
+    if len(plan.groups) > _SHOWN:
+        lines.append((f"… {len(plan.groups) - _SHOWN:,} more", "", "", "", "", ""))
+    if len(plan.groups) > 1:
+        prompt, output = plan.prompt_tokens, plan.output_tokens
+        total = f"{prompt + output:,}"
+        lines.append(("all", "", f"{plan.sendable:,}", f"{prompt:,}", f"{output:,}", total))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = "\n".join(
+        "  ".join(
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+    if plan.output_tokens:
+        text += "\nOutput is what is reserved for it: the rows' caps"
+        if plan.uncapped:
+            text += f", and {plan.default_output_tokens:,} tokens where there is none"
+        text += "."
+    return text
+
+
+def _sizes(plan: Plan, bar: str) -> str:
+    tokens = plan.tokens
+    text = (
+        f"Tokens of a row: p50 {tokens.p50:,.0f}, p90 {tokens.p90:,.0f}, p99 {tokens.p99:,.0f} "
+        f"(each within 1 %), max {tokens.max:,}"
+    )
+    ranges = [f"{b.low:,} to {b.high:,}" if b.high > b.low else f"{b.low:,}" for b in plan.bars]
+    width = max(map(len, ranges))
+    most = max(b.count for b in plan.bars)
+    digits = len(f"{most:,}")
+    for label, b in zip(ranges, plan.bars, strict=True):
+        length = -(-b.count * _BAR_WIDTH // most)
+        text += f"\n  {label.rjust(width)}  {b.count:>{digits},}  {bar * length}".rstrip()
+    return text
+
+
+def _time(plan: Plan) -> str:
+    lines = [
+        f"{need.dimension}: {need.work:,} at {need.per_minute:,.0f} per minute "
+        f"take {for_people(need.seconds)}"
+        for need in plan.needs
+    ]
+    binding = plan.binding
+    if binding is None:
+        lines.append("Everything fits into the burst: it goes at once, and takes one latency.")
+        return "\n".join(lines)
+    lines.append(_verdict(plan, binding))
+    lines.append(
+        f"The job takes at least {for_people(plan.seconds)}, and the latency of the last answer "
+        f"on top."
+    )
+    lines.append(
+        f"(the longest of (work − burst) / rate, with a burst of {plan.burst_seconds:g} s of rate)"
+    )
+    return "\n".join(lines)
+
+
+def _verdict(plan: Plan, binding: Need) -> str:
+    other = next((need.dimension for need in plan.needs if need is not binding), None)
+    if other is None:
+        return f"{binding.dimension} bind"
+    if plan.ratio is None:
+        return f"{binding.dimension} bind: the {other} all fit into the burst"
+    return f"{binding.dimension} bind: {_times(plan.ratio)} × the time that {other} need"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
+
+
+def _cost(plan: Plan) -> str:
+    lines = []
+    priced = [group for group in plan.groups if group.price is not None]
+    if plan.usd is not None:
+        ingoing = sum(group.input_tokens for group in priced)
+        outgoing = sum(group.cap_tokens for group in priced)
+        line = f"Cost: {_usd(plan.usd)} for {ingoing:,} input tokens"
+        if outgoing:
+            line += f" and at most {outgoing:,} output tokens: an upper bound, as if every answer "
+            line += "were as long as what is reserved for it"
+        lines.append(line)
+        uncapped = sum(group.uncapped for group in priced)
+        if uncapped:
+            lines.append(
+                f"  {_count(uncapped, 'row')} without an output cap may cost more: "
+                f"{plan.default_output_tokens:,} tokens are counted for each"
+            )
+        for price in {group.price.model: group.price for group in priced if group.price}.values():
+            of = f" of {price.day.isoformat()}, {price.source}" if price.day else ""
+            lines.append(
+                f"  {price.model}: ${price.input:g} in, ${price.output:g} out per million{of}"
+            )
+        if any(group.price is not None and group.price.day for group in priced):
+            lines.append("  List prices, without discounts for batches or cached input.")
+    if plan.unpriced:
+        names = dict.fromkeys(_short(group.model) for group in plan.unpriced)
+        text = ", ".join(list(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        rows = sum(group.rows for group in plan.unpriced)
+        left = "not in this sum" if priced else "so there is no sum"
+        lines.append(
+            f"No price is known for {text} ({_count(rows, 'row')}, {left}); "
+            f"give --price-in and --price-out"
+        )
+    return "\n".join(lines)
+
+
+def _findings(plan: Plan) -> str:
+    total = sum(plan.counts.values())
+    lines = [f"{_count(total, 'row')} cannot be sent:"]
+    lines += [f"  {_printable(finding.message)}" for finding in plan.findings[:_LISTED]]
+    if total > _LISTED:
+        lines.append(f"  … and {total - _LISTED:,} more; --json lists the first 1,000")
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _usd(amount: float) -> str:
+    if amount == 0 or amount >= 0.995:
+        return f"${amount:,.2f}"
+    return f"${amount:.2g}"
+
+
+def _short(model: str) -> str:
+    name = _printable(model) or "(no model)"
+    return name if len(name) <= 60 else name[:59] + "…"
+
+
+def _printable(text: str) -> str:
+    """Leave out what a file could do to a terminal, or what has no UTF-8."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _bar_character() -> str:
+    """A block on a terminal that has it, else plain ASCII."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    with contextlib.suppress(UnicodeError, LookupError):
+        "█".encode(encoding)
+        return "█" if sys.stdout.isatty() else "#"
+    return "#"
+
+
+@contextlib.contextmanager
+def _progress(path: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """Show how far the reading is, on a terminal; give what to call with the bytes read."""
+    if quiet or not sys.stderr.isatty() or not path.is_file():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=path.stat().st_size)
+
+        def show(done: int) -> None:
+            progress.update(task, completed=done)
+
+        yield show
