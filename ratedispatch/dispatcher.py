@@ -206,6 +206,7 @@ class Dispatcher:
 
         Raises:
             Stopped: Nothing more is sent; raised after the outcomes of what was in flight.
+            Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
         outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
         room = asyncio.Semaphore(self._max_open)
@@ -220,7 +221,7 @@ class Dispatcher:
                 raise self._stopped()
         finally:
             feeder.cancel()
-            await asyncio.wait([feeder])
+            await asyncio.gather(feeder, return_exceptions=True)
 
     def stop(self, code: str, message: str) -> None:
         """
@@ -258,8 +259,17 @@ class Dispatcher:
                 return
             outcomes.put_nowait(outcome)
 
+        source = _each(requests)
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
-            async for request in _each(requests):
+            while True:
+                try:
+                    request = await anext(source)
+                except StopAsyncIteration:
+                    break
+                except Exception as error:  # what it yielded before is finished first
+                    failure = error
+                    break
                 await room.acquire()
                 life = await self._prepare(request, next(self._places))
                 if isinstance(life, Failed):
@@ -270,6 +280,8 @@ class Dispatcher:
                 except Stopped:
                     return
                 life.task = group.create_task(live(life))
+        if failure is not None:
+            raise failure
 
     async def _prepare(self, request: Request, place: int) -> _Life | Failed:
         """Count *request*; it fails at once if that cannot be done or it can never go."""

@@ -172,7 +172,7 @@ def describe(plan: Plan, *, bar: str = "#") -> str:
 
 
 def for_people(seconds: float) -> str:
-    """Return a time as two units at most: ``8.3 s``, ``12 min 5 s``, ``3 h 12 min``, ``2 d 4 h``."""
+    """Return a time in two units at most: ``8.3 s``, ``12 min 5 s``, ``3 h 12 min``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     if seconds < 3599.5:
@@ -236,11 +236,11 @@ def _sizes(plan: Plan, bar: str) -> str:
     )
     ranges = [f"{b.low:,} to {b.high:,}" if b.high > b.low else f"{b.low:,}" for b in plan.bars]
     width = max(map(len, ranges))
-    most = max(b.count for b in plan.bars)
+    most = max(b.rows for b in plan.bars)
     digits = len(f"{most:,}")
     for label, b in zip(ranges, plan.bars, strict=True):
-        length = -(-b.count * _BAR_WIDTH // most)
-        text += f"\n  {label.rjust(width)}  {b.count:>{digits},}  {bar * length}".rstrip()
+        length = -(-b.rows * _BAR_WIDTH // most)
+        text += f"\n  {label.rjust(width)}  {b.rows:>{digits},}  {bar * length}".rstrip()
     return text
 
 
@@ -296,9 +296,10 @@ def _cost(plan: Plan) -> str:
                 f"{plan.default_output_tokens:,} tokens are counted for each"
             )
         for price in {group.price.model: group.price for group in priced if group.price}.values():
-            of = f" of {price.day.isoformat()}, {price.source}" if price.day else ""
+            of = f" ({price.day.isoformat()}, {price.source})" if price.day else ""
             lines.append(
-                f"  {price.model}: ${price.input:g} in, ${price.output:g} out per million{of}"
+                f"  {price.model}: {_rate(price.input)} in, {_rate(price.output)} out "
+                f"per million{of}"
             )
         if any(group.price is not None and group.price.day for group in priced):
             lines.append("  List prices, without discounts for batches or cached input.")
@@ -331,6 +332,10 @@ def _usd(amount: float) -> str:
     if amount == 0 or amount >= 0.995:
         return f"${amount:,.2f}"
     return f"${amount:.2g}"
+
+
+def _rate(amount: float) -> str:
+    return f"${amount:.2f}" if round(amount, 2) == amount else f"${amount:g}"
 
 
 def _short(model: str) -> str:

@@ -1,7 +1,7 @@
 """
 Quantiles and bars of any number of amounts, in constant memory.
 
-Pure counting. Knows nothing of what the amounts are.
+Pure counting. Knows nothing of what the amounts are made of.
 Follows: the bucketing of HdrHistogram (Gil Tene), a fixed number of leading bits of each amount.
 """
 
@@ -15,18 +15,18 @@ from typing import NamedTuple
 _BITS = 7
 
 #: The most that a quantile may be away from the true one, as a share of it.
-RELATIVE_ERROR = 1 / 2 ** (_BITS)
+RELATIVE_ERROR = 1 / 2**_BITS
 
 #: The finest that an octave is divided for bars; each part is a whole number of bins.
 _FINEST = 8
 
 
 class Bar(NamedTuple):
-    """Amounts from *low* to *high*, both included, and how many they are."""
+    """Amounts from *low* to *high*, both included, and of how many rows they are."""
 
     low: int
     high: int
-    count: int
+    rows: int
 
 
 class Histogram:
@@ -52,8 +52,7 @@ class Histogram:
         shift = amount.bit_length() - _BITS
         key = amount >> shift << shift if shift > 0 else amount
         self._bins[key] = self._bins.get(key, 0) + 1
-        if amount > self.largest:
-            self.largest = amount
+        self.largest = max(self.largest, amount)
         if amount < self.smallest or not self.count:
             self.smallest = amount
         self.count += 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.dispatcher import Dispatcher
 from ratedispatch.errors import Stopped
 from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
-from ratedispatch.jobs.ledger import JobFiles, Progress, open_job
+from ratedispatch.jobs.ledger import JobFiles, open_job
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.secrets import hide_key_in_line
 from ratedispatch.jobs.sink import LineSink
@@ -89,7 +89,9 @@ class Job:
         self._files = files
         self._limits = limits
         self._key = ""
-        self._done: Progress = open_job(files)
+        opened = open_job(files)
+        self._done = opened.progress
+        self._lock = opened.lock
         self._dispatcher: Dispatcher | None = None
         self._write_error: OSError | None = None
         self.tally = Tally(limits)
@@ -143,6 +145,7 @@ class Job:
             for sink in (answers, failures):
                 with self._stop_on_write_error():
                     sink.close()
+            self._lock.close()
         return self._report(stop)
 
     def _write(self, outcome: Outcome, answers: LineSink, failures: LineSink) -> None:

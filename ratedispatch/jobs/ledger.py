@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import row_of
@@ -84,11 +84,26 @@ class Progress:
         return row in self.answered or row in self.failed
 
 
-def open_job(files: JobFiles) -> Progress:
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """
+    A job that this process works on.
+
+    Args:
+        progress: What an earlier run has done.
+        lock: Keeps other processes out until it is closed.
+    """
+
+    progress: Progress
+    lock: IO[str]
+
+
+def open_job(files: JobFiles) -> OpenJob:
     """
     Check that a job can start with *files*, register it, and return what is done already.
 
-    Nothing is touched unless all of it is right.
+    Nothing is touched unless all of it is right. Until the result is closed, no other process
+    can open the same job.
 
     Raises:
         JobError: One sentence that says which file is wrong, and what to do.
@@ -100,7 +115,12 @@ def open_job(files: JobFiles) -> Progress:
     identity = _identify(files.input)
     if files.job.exists():
         _check_same_job(files, identity)
-        return read_progress(files)
+        lock = _lock(files)
+        try:
+            return OpenJob(read_progress(files), lock)
+        except JobError:
+            lock.close()
+            raise
     for path in (files.output, files.errors):
         if path.exists() and path.stat().st_size > 0:
             raise JobError(
@@ -108,7 +128,7 @@ def open_job(files: JobFiles) -> Progress:
                 f"choose another output, or remove it to start anew"
             )
     _register(files.job, identity)
-    return Progress(RowSet(), RowSet())
+    return OpenJob(Progress(RowSet(), RowSet()), _lock(files))
 
 
 def read_progress(files: JobFiles) -> Progress:
@@ -210,3 +230,20 @@ def _register(path: Path, identity: dict[str, Any]) -> None:
         path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
     except OSError as error:
         raise JobError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _lock(files: JobFiles) -> IO[str]:
+    """Lock the job file; the system lets go of it when this process ends, however it ends."""
+    file = files.job.open("r+", encoding="utf-8")
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes on one output are not noticed there
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise JobError(
+            f"another process is working on {files.output}; wait for it, or choose another output"
+        ) from error
+    return file

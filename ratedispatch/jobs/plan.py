@@ -8,24 +8,25 @@ opens no connection.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import CostExceedsLimit, InvalidRequest
-from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.ledger import check_input
 from ratedispatch.jobs.prices import Price, price_of
 from ratedispatch.jobs.source import BatchSource
-from ratedispatch.request import CHAT, RESPONSES
+from ratedispatch.request import CHAT, RESPONSES, Cost
 from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from ratedispatch.limits import Limits, Rate
+    from ratedispatch.jobs.batchfile import BadRow
+    from ratedispatch.limits import Limits
     from ratedispatch.request import Request
     from ratedispatch.tokens import ChargePolicy
 
@@ -310,7 +311,11 @@ class Planner:
             )
         self._limits = limits
         self._rates = limits.rates()
+        self._most_requests = limits.requests_per_minute or math.inf
+        self._most_tokens = limits.tokens_per_minute or math.inf
         self._policy = policy
+        self._up_front = policy.output_up_front
+        self._by_characters = policy.characters_per_token is not None
         # the caps are billed even where the limit is not charged for them
         self._asked = replace(policy, output_up_front=True)
         self._default = default_output_tokens
@@ -331,29 +336,31 @@ class Planner:
                 request.endpoint,
                 default_output_tokens=self._default,
                 policy=self._asked,
-                explain=True,
+                explain=self._by_characters,
             )
         except InvalidRequest as error:
             self._note(request.row, request.custom_id, UNCOUNTABLE, str(error))
             return
-        output = cost.output_tokens if self._policy.output_up_front else 0
-        charged = cost.prompt_tokens + output
-        for rate in self._rates:
-            amount = charged if rate.dimension == "tokens" else cost.requests
-            if amount > rate.per_minute:
-                self._note_too_large(request, rate, amount)
-                return
-        total = self._sum(request.endpoint, request.model)
+        cap = cost.output_tokens
+        output = cap if self._up_front else 0
+        charged = prompt = cost.prompt_tokens
+        charged += output
+        if charged > self._most_tokens or cost.requests > self._most_requests:
+            self._note_too_large(request, Cost(prompt, output, cost.requests))
+            return
+        model = request.model
+        total = self._sums.get((request.endpoint, model)) or self._sum(request.endpoint, model)
         total.rows += 1
-        total.prompt += cost.prompt_tokens
+        total.prompt += prompt
         total.output += output
-        # a provider that limits by characters still bills what the tokenizer counts
-        total.billed += cost.prompt_tokens
-        for part in cost.parts:
-            if part.name == "characters":
-                total.billed -= part.tokens
-        total.cap += cost.output_tokens
-        if request.endpoint in _UNBOUNDED and not _is_capped(request):
+        total.billed += prompt
+        if self._by_characters:
+            # what such a provider limits by characters it still bills by the tokenizer's count
+            for part in cost.parts:
+                if part.name == "characters":
+                    total.billed -= part.tokens
+        total.cap += cap
+        if request.endpoint in _UNBOUNDED and not _is_capped(request.body):
             total.uncapped += 1
         self._histogram.add(charged)
 
@@ -403,17 +410,17 @@ class Planner:
         )
 
     def _sum(self, endpoint: str, model: str) -> _Sum:
-        key = (endpoint, model)
-        total = self._sums.get(key)
-        if total is None:
-            if len(self._sums) >= MOST_GROUPS or len(model) > _LONGEST_NAME:
-                key = (endpoint, OTHERS)
-            total = self._sums.setdefault(key, _Sum())
-        return total
+        is_kept = len(self._sums) < MOST_GROUPS and len(model) <= _LONGEST_NAME
+        return self._sums.setdefault((endpoint, model if is_kept else OTHERS), _Sum())
 
-    def _note_too_large(self, request: Request, rate: Rate, amount: int) -> None:
-        message = str(CostExceedsLimit(request.label, rate.dimension, amount, rate.per_minute))
-        self._note(request.row, request.custom_id, TOO_LARGE, message)
+    def _note_too_large(self, request: Request, cost: Cost) -> None:
+        """Note the first limit of which a whole minute is not enough."""
+        for rate in self._rates:
+            amount = cost.amount(rate.dimension)
+            if amount > rate.per_minute:
+                error = CostExceedsLimit(request.label, rate.dimension, amount, rate.per_minute)
+                self._note(request.row, request.custom_id, TOO_LARGE, str(error))
+                return
 
     def _note(self, row: int | None, custom_id: str | None, code: str, message: str) -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
@@ -429,9 +436,12 @@ class Planner:
 _UNBOUNDED = frozenset({CHAT, RESPONSES})
 
 
-def _is_capped(request: Request) -> bool:
-    body = request.body
-    return any(body.get(name) is not None for name in _CAPS)
+def _is_capped(body: Mapping[str, Any]) -> bool:
+    # no generator: this is asked for every row
+    for name in _CAPS:  # noqa: SIM110
+        if body.get(name) is not None:
+            return True
+    return False
 
 
 class _MeteredSource(BatchSource):

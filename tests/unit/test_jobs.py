@@ -235,18 +235,30 @@ class TestLedger:
 
     def test_a_new_job_is_registered_and_the_same_job_goes_on(self, files: JobFiles) -> None:
         """What the files hold is done."""
-        assert len(open_job(files).answered) == 0
+        new = open_job(files)
+        assert len(new.progress.answered) == 0
+        new.lock.close()
         files.output.write_bytes(b'{"id":"batch_req_000000000001","custom_id":"a"}\n{"id":"bat')
         files.errors.write_bytes(b'{"id":"batch_req_000000000007","custom_id":"b"}\n')
-        done = open_job(files)
+        again = open_job(files)
+        again.lock.close()
+        done = again.progress
         assert 1 in done.answered
         assert 7 in done.failed
         assert 7 in done
         assert 2 not in done
 
+    def test_a_second_process_is_refused_until_the_first_ends(self, files: JobFiles) -> None:
+        """The lock is the system's: it ends with whoever holds it."""
+        first = open_job(files)
+        with pytest.raises(JobError, match="another process is working on"):
+            open_job(files)
+        first.lock.close()
+        open_job(files).lock.close()
+
     def test_another_input_is_refused(self, files: JobFiles) -> None:
         """The output belongs to the job it was made by."""
-        open_job(files)
+        open_job(files).lock.close()
         files.input.write_bytes(line(custom_id="other") + b"\n")
         with pytest.raises(JobError, match="belongs to another job"):
             open_job(files)
@@ -261,14 +273,14 @@ class TestLedger:
 
     def test_a_foreign_line_in_the_output_is_refused(self, files: JobFiles) -> None:
         """With its number."""
-        open_job(files)
+        open_job(files).lock.close()
         files.output.write_bytes(b"precious\n")
         with pytest.raises(JobError, match="line 1 of"):
             open_job(files)
 
     def test_a_damaged_job_file_is_refused(self, files: JobFiles) -> None:
         """One sentence, no traceback."""
-        open_job(files)
+        open_job(files).lock.close()
         files.job.write_text("{}")
         with pytest.raises(JobError, match="cannot be read as a job file"):
             open_job(files)
