@@ -216,7 +216,7 @@ class LocalBudget:
         for bucket in self._buckets:
             rate = bucket.rate
             amount = cost.amount(rate.dimension)
-            if amount > rate.per_minute:
+            if amount > max(rate.per_minute, rate.burst):  # one request always goes, in its time
                 raise CostExceedsLimit(item, rate.dimension, amount, rate.per_minute)
 
     async def acquire(self, cost: Cost, place: int) -> Permit:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Descriptors left for files, the child process, pipes and the loop itself.
 _RESERVED_DESCRIPTORS = 64
 
+#: Where nothing bounds them.
+_ANY_NUMBER = 1_000_000
+
 #: Seconds for which the full request rate may be in flight. 600 s is how long the openai SDK
 #: waits for an answer by default: a request that takes longer is given up anyway.
 _LONGEST_ANSWER = 600.0
@@ -38,9 +41,14 @@ def default_in_flight(limits: Limits, descriptors: int | None) -> int:
         wanted = _UNLIMITED_DEFAULT
     else:
         wanted = max(1, round(limits.requests_per_minute / 60 * _LONGEST_ANSWER))
+    return max(1, min(wanted, most_in_flight(descriptors)))
+
+
+def most_in_flight(descriptors: int | None) -> int:
+    """Return how many connections can be open with *descriptors*; very many if it is ``None``."""
     if descriptors is None:
-        return wanted
-    return max(1, min(wanted, descriptors - _RESERVED_DESCRIPTORS))
+        return _ANY_NUMBER
+    return max(1, descriptors - _RESERVED_DESCRIPTORS)
 
 
 def open_descriptors(*, raise_limit: bool = False) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import math
 import random
@@ -80,6 +81,8 @@ class _Life:
     task: asyncio.Task[Any] | None = None
     attempts: int = 0
     timeouts: int = 0
+    is_mapped: bool = False
+    """One of the many of a ``map``, rather than a ``submit`` of its own."""
     resting: bool = False
     """Neither in the line nor in flight: asleep before another attempt."""
     clock: asyncio.Timeout | None = None
@@ -115,7 +118,8 @@ class Dispatcher:
         default_output_tokens: Reserved for the output of a request that sets no cap, until
             enough answers of its model are known; then what 95 % of them stay within.
         policy: How the provider charges a request; by default by the client's base URL.
-        budget: A budget to use instead of one of its own, for example a shared one.
+        budget: A budget to use instead of one of its own. It is closed with the dispatcher, so
+            it cannot be shared by two.
         rng: The source of jitter.
 
     Raises:
@@ -158,6 +162,7 @@ class Dispatcher:
         self._met: set[str] = set()  # models whose vocabulary is loaded
         self._places = itertools.count()
         self._lives: set[_Life] = set()
+        self._readers: set[asyncio.Task[Any]] = set()
         self._strikes = 0
         self._struck_at = -1.0
         self._answered = False
@@ -238,6 +243,11 @@ class Dispatcher:
         for life in self._lives:
             if life.resting and life.task is not None:
                 life.task.cancel()
+        for reader in self._readers:
+            reader.cancel()
+
+    def _is_stopped(self) -> bool:
+        return self._stopped is not None
 
     def snapshot(self) -> Snapshot:
         """Return the state of the line and its buckets."""
@@ -264,7 +274,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    request = await anext(source)
+                    request = await self._read(source)
                 except StopAsyncIteration:
                     break
                 except Exception as error:  # what it yielded before is finished first
@@ -279,9 +289,33 @@ class Dispatcher:
                     life.permit = await self._budget.acquire(life.cost, life.place)
                 except Stopped:
                     return
+                life.is_mapped = True
                 life.task = group.create_task(live(life))
+                life.task.add_done_callback(functools.partial(self._return_permit, life))
         if failure is not None:
             raise failure
+
+    async def _read(self, source: AsyncIterator[Request]) -> Request:
+        """The next request; a stop ends the wait for a source that has nothing to say."""
+        if self._is_stopped():
+            raise StopAsyncIteration
+        task = asyncio.current_task()
+        assert task is not None
+        self._readers.add(task)
+        try:
+            return await anext(source)
+        except asyncio.CancelledError:
+            if not self._is_stopped() or task.uncancel() > 0:
+                raise
+            raise StopAsyncIteration from None
+        finally:
+            self._readers.discard(task)
+
+    def _return_permit(self, life: _Life, _: object) -> None:
+        """Give back what was paid for a task that was cancelled before its first step."""
+        if life.permit is not None:
+            self._budget.cancel(life.permit)
+            life.permit = None
 
     async def _prepare(self, request: Request, place: int) -> _Life | Failed:
         """Count *request*; it fails at once if that cannot be done or it can never go."""
@@ -321,7 +355,7 @@ class Dispatcher:
         self._lives.add(life)
         try:
             result = await self._attempt(life)
-            if result.ruling.decision is Decision.MISSING:
+            if result.ruling.decision is Decision.MISSING and life.is_mapped:
                 await self._probation.confirm(result.ruling)
         except asyncio.CancelledError:
             if self._stopped is None or not life.resting:
@@ -333,8 +367,6 @@ class Dispatcher:
             raise self._stopped() from None
         finally:
             self._lives.discard(life)
-            if life.permit is not None:  # cancelled between its permit and its first attempt
-                self._budget.cancel(life.permit)
         if self._stopped is not None and result.ruling.decision in _UNRESOLVED:
             raise self._stopped()
         return self._end(_outcome(life, result))
@@ -406,7 +438,10 @@ class Dispatcher:
             case Decision.STOP:
                 self.stop(ruling.code, ruling.message)
         usage = dialect.read_usage(response.body) if response is not None else None
-        self._budget.settle(permit, usage.tokens if usage is not None else None)
+        if ruling.decision is Decision.UNREACHABLE:
+            self._budget.cancel(permit)  # nobody has counted it
+        else:
+            self._budget.settle(permit, usage.tokens if usage is not None else None)
         if usage is not None and ruling.decision is Decision.ANSWERED:
             cost = life.cost
             self._experience.learn(
@@ -436,10 +471,12 @@ class Dispatcher:
 
     def _throttle(self, permit: Permit, ruling: Ruling) -> None:
         """Pause the line once for all the refusals of one episode."""
-        delay = ruling.delay
-        if delay is None:
-            beyond = self._strikes - len(_PAUSES) + 1
-            delay = min(_LONGEST_PAUSE, 2.0**beyond) if beyond > 0 else _PAUSES[self._strikes]
+        beyond = self._strikes - len(_PAUSES) + 1
+        own = min(_LONGEST_PAUSE, 2.0**beyond) if beyond > 0 else _PAUSES[self._strikes]
+        if ruling.delay is None:
+            delay = own
+        else:  # "0" again and again is no advice
+            delay = max(ruling.delay, own) if self._strikes else ruling.delay
         delay = jittered(delay, self._rng)
         if self._budget.throttle(permit, delay):
             self._strikes = min(self._strikes + 1, 99)

@@ -12,13 +12,10 @@ from __future__ import annotations
 #: The openai SDK's own default, in seconds.
 LONGEST = 600.0
 
-#: Never less than this, and never less than ten times the slowest answer seen: cutting off an
-#: answer that would have come bills it twice.
-_SHORTEST = 60.0
+#: Never less than this after so many answers, and never less than ten times the slowest of them:
+#: cutting off an answer that would have come bills it twice.
+_SHORTEST = ((100, 60.0), (20, 180.0))
 _FACTOR = 10.0
-
-#: Answers needed before anything is concluded from them.
-_ENOUGH = 100
 
 
 class Patience:
@@ -53,6 +50,7 @@ class Patience:
         """
         if self._fixed is not None:
             return self._fixed
-        if self._count < _ENOUGH:
-            return LONGEST
-        return min(LONGEST, max(_SHORTEST, _FACTOR * self._slowest) * 2.0**timeouts)
+        for enough, shortest in _SHORTEST:
+            if self._count >= enough:
+                return min(LONGEST, max(shortest, _FACTOR * self._slowest) * 2.0**timeouts)
+        return LONGEST

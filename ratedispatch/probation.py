@@ -51,6 +51,7 @@ class Probation:
         self._probes = 0
         self._unreached_since: float | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._abandoned = False
 
     def trust(self) -> None:
         """A request was answered in earnest: the model, the path and the key are right."""
@@ -77,7 +78,7 @@ class Probation:
 
         Until one request has been answered, nothing further is sent; what is in flight decides.
         """
-        if self._trusted:
+        if self._trusted or self._abandoned:
             return
         if self._doubt is None:
             self._doubt = ruling
@@ -111,6 +112,7 @@ class Probation:
 
     def abandon(self) -> None:
         """Everything stops: nobody waits for a doubt to be resolved any more."""
+        self._abandoned = True
         self._resolved.set()
         self._cancel_timer()
 

@@ -30,6 +30,9 @@ class Ruled(Protocol):
 
 ResultT = TypeVar("ResultT", bound=Ruled)
 
+#: Seconds that one request waits at most because its server asks for it.
+_LONGEST_ASKED = 600.0
+
 #: For these the line as a whole waits; the request itself only takes its old place in it.
 _LINE_WAITS = frozenset({Decision.RATE_LIMIT, Decision.UNREACHABLE})
 RETRYABLE = _LINE_WAITS | {Decision.TRANSIENT}
@@ -122,5 +125,5 @@ def _delays(policy: RetryPolicy, rng: random.Random) -> Generator[float, Any, No
             if attempts >= policy.max_attempts:
                 return
             own = next(exponential) * rng.uniform(0.5, 1.0)
-            asked = jittered(ruling.delay, rng) if ruling.delay is not None else 0.0
-            result = yield max(own, asked)
+            asked = jittered(min(ruling.delay or 0.0, _LONGEST_ASKED), rng)
+            result = yield max(own, asked) if ruling.delay else own

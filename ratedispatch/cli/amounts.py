@@ -50,3 +50,16 @@ class Amount(_ParamType):
 
 
 AMOUNT = Amount()
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that does without ``nan`` and ``inf``, which compare as they like."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* as a finite number in the range, or fail as a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number

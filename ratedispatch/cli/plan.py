@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.cli.amounts import AMOUNT, FiniteRange
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import BURST_SECONDS
 
@@ -54,7 +54,7 @@ _WHY = {
 )
 @click.option(
     "--burst-seconds",
-    type=click.FloatRange(0, 60),
+    type=FiniteRange(0, 60),
     default=BURST_SECONDS,
     show_default=True,
     help="Seconds of rate that may go at once after idleness.",
@@ -80,13 +80,13 @@ _WHY = {
 )
 @click.option(
     "--price-in",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="USD",
     help="Price of a million input tokens, for all models; needs --price-out.",
 )
 @click.option(
     "--price-out",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="USD",
     help="Price of a million output tokens, for all models; needs --price-in.",
 )

@@ -10,10 +10,11 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.cli.amounts import AMOUNT, FiniteRange
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import BURST_SECONDS
 
@@ -71,7 +72,7 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
 )
 @click.option(
     "--burst-seconds",
-    type=click.FloatRange(0, 60),
+    type=FiniteRange(0, 60),
     default=BURST_SECONDS,
     show_default=True,
     help="Seconds of rate that may go at once after idleness.",
@@ -97,7 +98,7 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Seconds for one attempt.  [default: 600, or ten times the slowest of the "
     "first answers, at least 60]",
@@ -148,7 +149,7 @@ def run(
     Exit codes: 0 all rows answered; 1 finished, some rows failed; 2 wrong usage or
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
     """
-    from ratedispatch.concurrency import default_in_flight, open_descriptors
+    from ratedispatch.concurrency import default_in_flight, most_in_flight, open_descriptors
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.job import Job, default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
@@ -169,13 +170,24 @@ def run(
         known = ", ".join(POLICIES)
         raise click.UsageError(f"--policy {policy} is not one of {known}")
     files = JobFiles(input, output, errors or default_errors_path(output))
+    if not key.isascii() or not key.isprintable():
+        raise click.UsageError(
+            f"the API key in {api_key_env} holds a character that no key has (a line end, a dash "
+            f"or quotes from a text program?); set it anew"
+        )
+    url = None if fake else base_url or os.environ.get("OPENAI_BASE_URL") or None
+    _check_url(url)
     try:
         job = Job(files, limits)
     except JobError as error:
         raise click.UsageError(str(error)) from error
-    if max_in_flight is None:
-        max_in_flight = default_in_flight(limits, open_descriptors(raise_limit=True))
-    with plain_warnings(), _endpoint(limits, base_url, fake=fake) as url:
+    except KeyboardInterrupt:
+        click.echo("cancelled before anything was sent", err=True)
+        sys.exit(130)
+    descriptors = open_descriptors(raise_limit=True)
+    possible = default_in_flight(limits, descriptors)
+    max_in_flight = min(max_in_flight or possible, most_in_flight(descriptors))
+    with plain_warnings(), _endpoint(limits, url, fake=fake) as url:
         report = asyncio.run(
             _run(
                 job,
@@ -196,11 +208,26 @@ def run(
     sys.exit(_exit_code(report))
 
 
+def _check_url(url: str | None) -> None:
+    """Refuse what is no URL before anything is touched."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        is_url = False
+    if not is_url:
+        raise click.UsageError(
+            f"--base-url {url!r} is no URL; it looks like https://api.openai.com/v1"
+        )
+
+
 @contextlib.contextmanager
 def _endpoint(limits: Limits, base_url: str | None, *, fake: bool) -> Iterator[str | None]:
     """The base URL to use; with *fake*, that of a fake server that runs as long as the block."""
     if not fake:
-        yield base_url or os.environ.get("OPENAI_BASE_URL") or None
+        yield base_url
         return
     from ratedispatch.testing.child import FakeServerProcess
 

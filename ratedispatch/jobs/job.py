@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ratedispatch.errors import Stopped
 from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
 from ratedispatch.jobs.ledger import JobFiles, open_job
 from ratedispatch.jobs.report import Report, Tally
-from ratedispatch.jobs.secrets import hide_key_in_line
+from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
 from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.source import BatchSource, count_rows
 from ratedispatch.outcome import Completed
@@ -94,6 +95,7 @@ class Job:
         self._lock = opened.lock
         self._dispatcher: Dispatcher | None = None
         self._write_error: OSError | None = None
+        self._unwritten = (0, 0)
         self.tally = Tally(limits)
         self.total = count_rows(files.input)
 
@@ -145,15 +147,18 @@ class Job:
             for sink in (answers, failures):
                 with self._stop_on_write_error():
                     sink.close()
+            self._unwritten = (answers.lines_waiting, failures.lines_waiting)
             self._lock.close()
         return self._report(stop)
 
     def _write(self, outcome: Outcome, answers: LineSink, failures: LineSink) -> None:
         sink = answers if isinstance(outcome, Completed) else failures
-        self._append(sink, outcome_line(outcome))
+        line = outcome_line(outcome)
+        if holds_key(line, self._key):
+            line = outcome_line(_without_key(outcome, self._key))
+        self._append(sink, line)
 
     def _append(self, sink: LineSink, line: bytes) -> None:
-        line = hide_key_in_line(line, self._key)
         with self._stop_on_write_error():
             sink.append(line)
 
@@ -172,17 +177,16 @@ class Job:
         except OSError as error:
             self._write_error = error
             if self._dispatcher is not None:
-                reason = f"results cannot be written: {error.strerror or error}"
-                self._dispatcher.stop("output", reason)
+                self._dispatcher.stop("output", _unwritable(error))
 
     def _report(self, stop: Stopped | None) -> Report:
         tally = self.tally
         code, message = (stop.code, str(stop)) if stop is not None else (None, None)
         if self._write_error is not None:
             code = "output"
-            message = f"results cannot be written: {self._write_error.strerror}"
-        answered = len(self._done.answered) + tally.answered
-        failed = len(self._done.failed) + tally.failed
+            message = _unwritable(self._write_error)
+        answered = len(self._done.answered) + tally.answered - self._unwritten[0]
+        failed = len(self._done.failed) + tally.failed - self._unwritten[1]
         return Report(
             answered=answered,
             failed=failed,
@@ -201,3 +205,20 @@ class Job:
             stop_message=message,
             started=stop.started if stop is not None else answered > 0,
         )
+
+
+def _unwritable(error: OSError) -> str:
+    return f"results cannot be written: {error.strerror or error}"
+
+
+def _without_key(outcome: Outcome, key: str) -> Outcome:
+    """*outcome* with *key* blacked out in what the server said."""
+    response = outcome.response
+    if response is not None:
+        body = hide_key_in(response.body, key)
+        headers = {name: hide_key(value, key) for name, value in response.headers.items()}
+        response = dataclasses.replace(response, body=body, headers=headers)
+    if isinstance(outcome, Completed):
+        assert response is not None
+        return dataclasses.replace(outcome, response=response)
+    return dataclasses.replace(outcome, response=response, message=hide_key(outcome.message, key))

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.sink import read_lines
+from ratedispatch.jobs.source import numbered_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +119,7 @@ def open_job(files: JobFiles) -> OpenJob:
         lock = _lock(files)
         try:
             return OpenJob(read_progress(files), lock)
-        except JobError:
+        except BaseException:
             lock.close()
             raise
     for path in (files.output, files.errors):
@@ -158,9 +159,10 @@ def check_input(path: Path) -> None:
         raise JobError(f"the input {path} is a directory; give a JSONL file")
     if not path.stat().st_mode & 0o444:
         raise JobError(f"the input {path} cannot be read: nobody has permission to")
+    if not path.is_file():
+        raise JobError(f"the input {path} is no regular file, and has to be read more than once")
     try:
-        with path.open("rb") as file:
-            is_empty = not any(not line.isspace() for line in file)
+        is_empty = next(numbered_rows(path), None) is None
     except OSError as error:
         raise JobError(f"the input {path} cannot be read: {error.strerror}") from error
     if is_empty:
@@ -168,7 +170,12 @@ def check_input(path: Path) -> None:
 
 
 def _check_distinct(files: JobFiles) -> None:
-    names = {"input": files.input, "output": files.output, "errors": files.errors}
+    names = {
+        "input": files.input,
+        "output": files.output,
+        "errors": files.errors,
+        "job file": files.job,
+    }
     seen: dict[Path, str] = {}
     for name, path in names.items():
         real = path.resolve()
@@ -190,6 +197,8 @@ def _check_folder(path: Path) -> None:
         raise JobError(f"the folder {folder} for {path.name} does not exist; create it first")
     if path.is_dir():
         raise JobError(f"{path} is a directory; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise JobError(f"{path} is no regular file; a job needs one that it can go on with")
     # the bits too, because for root os.access says yes to a folder that was made read-only
     if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
         raise JobError(f"the folder {folder} for {path.name} cannot be written to")

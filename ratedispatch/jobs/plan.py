@@ -23,7 +23,7 @@ from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.limits import Limits
@@ -444,17 +444,6 @@ def _is_capped(body: Mapping[str, Any]) -> bool:
     return False
 
 
-class _MeteredSource(BatchSource):
-    """A source that tells how far in the file it is, give or take line ends and blank lines."""
-
-    bytes_read = 0
-
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        for number, line in super()._lines():
-            self.bytes_read += len(line) + 1
-            yield number, line
-
-
 def plan_file(
     path: str | os.PathLike[str],
     limits: Limits,
@@ -491,7 +480,7 @@ def plan_file(
     )
     file = Path(path)
     check_input(file)
-    source: _MeteredSource
+    source: BatchSource
 
     def tick(row: int) -> bool:
         """Every row passes here once; none is ever done."""
@@ -499,7 +488,7 @@ def plan_file(
             on_progress(source.bytes_read)
         return False
 
-    source = _MeteredSource(file, is_done=tick, on_bad_row=planner.add_bad_row)
+    source = BatchSource(file, is_done=tick, on_bad_row=planner.add_bad_row)
     for request in source:
         planner.add(request)
     if on_progress is not None:

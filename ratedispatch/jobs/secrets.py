@@ -7,17 +7,43 @@ or a terminal. Pure.
 
 from __future__ import annotations
 
-#: A key shorter than this ("any", as servers without keys are given) is more likely a word.
-_SHORTEST = 8
+import json
+from typing import Any
 
 _PLACEHOLDER = "[key removed]"
+
+_SHORTEST = 8
+
+
+def is_secret(key: str) -> bool:
+    """
+    Return whether *key* is to be hidden.
+
+    Servers without keys are given any word, which may well stand in an answer: what is short,
+    or all letters, is taken for a word.
+    """
+    return len(key) >= _SHORTEST and not key.isalpha()
 
 
 def hide_key(text: str, key: str) -> str:
     """Return *text* with *key* blacked out."""
-    return text.replace(key, _PLACEHOLDER) if len(key) >= _SHORTEST else text
+    return text.replace(key, _PLACEHOLDER) if is_secret(key) else text
 
 
-def hide_key_in_line(line: bytes, key: str) -> bytes:
-    """Return the UTF-8 *line* with *key* blacked out."""
-    return line.replace(key.encode(), _PLACEHOLDER.encode()) if len(key) >= _SHORTEST else line
+def holds_key(line: bytes, key: str) -> bool:
+    """Return whether the JSON *line* holds *key*, as it is or escaped."""
+    if not is_secret(key):
+        return False
+    escaped = json.dumps(key, ensure_ascii=False)[1:-1]
+    return key.encode() in line or escaped.encode() in line
+
+
+def hide_key_in(value: Any, key: str) -> Any:
+    """Return the JSON *value* with *key* blacked out in its texts; numbers stay as they are."""
+    if isinstance(value, str):
+        return hide_key(value, key)
+    if isinstance(value, list):
+        return [hide_key_in(item, key) for item in value]
+    if isinstance(value, dict):
+        return {hide_key(name, key): hide_key_in(item, key) for name, item in value.items()}
+    return value

@@ -49,6 +49,11 @@ class LineSink:
             written = self._file.write(self._buffer)
             del self._buffer[:written]
 
+    @property
+    def lines_waiting(self) -> int:
+        """Lines that were taken and are not written, as a whole."""
+        return self._buffer.count(b"\n")
+
     def close(self) -> None:
         """Write what waits, down to the disk, and close the file."""
         try:

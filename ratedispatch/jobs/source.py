@@ -28,6 +28,9 @@ class BatchSource:
         path: The file.
         is_done: Tells whether a row needs nothing more.
         on_bad_row: Called with every row that is no request.
+
+    Attributes:
+        bytes_read: How far in the file it is, give or take line ends and blank lines.
     """
 
     def __init__(
@@ -40,13 +43,13 @@ class BatchSource:
         self._path = path
         self._is_done = is_done
         self._on_bad_row = on_bad_row
-        self.rows_read = 0
+        self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Request]:
         """Yield the requests still to be done, in the order of the file."""
         names = NameSet()
-        for number, line in self._lines():
-            self.rows_read += 1
+        for number, line in numbered_rows(self._path):
+            self.bytes_read += len(line) + 1
             row = parse_line(line, number)
             name = row.custom_id
             if name is not None and not names.add(name):
@@ -59,17 +62,17 @@ class BatchSource:
             else:
                 yield row
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not blank, with their numbers in the file, counted from 1."""
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                text = line.removeprefix(_BOM) if number == 1 else line
-                text = text.strip()
-                if text:
-                    yield number, text
+
+def numbered_rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of *path* that are not blank, with their numbers, counted from 1."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(_BOM) if number == 1 else line
+            text = text.strip()
+            if text:
+                yield number, text
 
 
 def count_rows(path: Path) -> int:
     """Return the number of lines that are not blank: what a progress bar counts up to."""
-    with path.open("rb") as file:
-        return sum(1 for line in file if not line.isspace())
+    return sum(1 for _ in numbered_rows(path))

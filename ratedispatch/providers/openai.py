@@ -39,11 +39,14 @@ QUOTA_CODES = frozenset(
 #: Seconds above which a refusal is about a day's limit rather than a minute's.
 _LONGEST_PAUSE = 300.0
 
+#: Seconds to wait above which it is better to stop and be started again.
+_NIGHT = 3600.0
+
 _REQUESTED = re.compile(r"Limit:? ([\d,]+).*?Requested:? ([\d,]+)", re.DOTALL)
 _TRY_AGAIN = re.compile(
     r"(?:try again|retry) (?:in|after) ([\d.]+ ?(?:[a-zµ]+[\d.a-zµ]*)?)", re.IGNORECASE
 )
-_PER_DAY = re.compile(r"per day|\((?:RPD|TPD)\)")
+_PER_DAY = re.compile(r"per[ -]day|\((?:RPD|TPD)\)")
 
 
 def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
@@ -158,7 +161,8 @@ def _rule_refusal(code: str, message: str, delay: float | None) -> Ruling:
             return Ruling(Decision.FAIL, "request_too_large", message, delay)
     if message.startswith("Request too large"):
         return Ruling(Decision.FAIL, "request_too_large", message, delay)
-    if _PER_DAY.search(message) and (delay is None or delay > _LONGEST_PAUSE):
+    is_daily = _PER_DAY.search(message) and (delay is None or delay > _LONGEST_PAUSE)
+    if is_daily or (delay is not None and delay > _NIGHT):
         return Ruling(Decision.STOP, "day_limit", message, delay)
     return Ruling(Decision.RATE_LIMIT, code or "429", message, delay)
 

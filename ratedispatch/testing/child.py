@@ -65,6 +65,7 @@ class FakeServerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a Ctrl-C on the terminal is for the parent to deal with
         )
         try:
             line = self._first_line()

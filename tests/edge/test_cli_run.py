@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 import ratedispatch as rd
 from ratedispatch.cli import main
+from ratedispatch.jobs.sink import LineSink
 from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def run(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Any:
             arguments += [flag, "60k" if flag == "--rpm" else "10M"]
     variables = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": None}
     return CliRunner().invoke(main, arguments, env={**variables, **(env or {})})
+
+
+def make_pipe(folder: Path) -> None:
+    (folder / "in.jsonl").unlink()
+    os.mkfifo(folder / "in.jsonl")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -173,6 +179,8 @@ def test_strange_texts_are_counted_and_sent(tmp_path: Path, server: FakeServerPr
         (lambda f: ((f / "in.jsonl").unlink(), (f / "in.jsonl").mkdir()), "is a directory"),
         (lambda f: (f / "in.jsonl").write_text(""), "is empty"),
         (lambda f: (f / "in.jsonl").write_text("\n \n"), "is empty"),
+        (lambda f: (f / "in.jsonl").write_bytes(b"\xef\xbb\xbf\n"), "is empty"),
+        (make_pipe, "no regular file"),
         (lambda f: (f / "in.jsonl").chmod(0), "cannot be read"),
         (lambda f: (f / "out.jsonl").write_text("mine"), "was not made by this job"),
         (lambda f: (f / "out.errors.jsonl").write_text("mine"), "was not made by this job"),
@@ -295,6 +303,62 @@ def test_an_unreachable_host_stops_within_seconds(job: Path) -> None:
     result = run(job, "--base-url", "http://127.0.0.1:9/v1")
     assert result.exit_code == 2
     assert "http://127.0.0.1:9/v1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--timeout", "nan"), "--timeout"),
+        (("--burst-seconds", "nan"), "--burst-seconds"),
+        (("--base-url", "http://[::1/v1"), "is no URL"),
+        (("--base-url", "localhost:8000/v1"), "is no URL"),
+        (("--base-url", "http://127.0.0.1:99999/v1"), "is no URL"),
+        (("--errors", "{folder}/out.jsonl.job"), "same file"),
+        (("-o", "/dev/null"), "no regular file"),
+        (("--policy", "mine"), "openai, azure"),
+        (("--max-in-flight", "0"), "--max-in-flight"),
+    ],
+)
+def test_flags_that_mean_nothing_are_one_sentence_and_touch_nothing(
+    job: Path, flags: tuple[str, ...], message: str
+) -> None:
+    """Exit 2."""
+    result = run(job, *(flag.format(folder=job) for flag in flags))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert names(job) == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("key", ["sk-abc\u2013def-0123", "sk-abc-0123\nsk-def", "sk-\x7f-01234"])
+def test_a_key_that_cannot_be_sent_is_one_sentence(job: Path, key: str) -> None:
+    """It would fail every row; it names the variable and not the key."""
+    result = run(job, env={"OPENAI_API_KEY": key})
+    assert result.exit_code == 2
+    assert "OPENAI_API_KEY" in result.stderr
+    assert key not in result.stderr
+    assert names(job) == ["in.jsonl"]
+
+
+def test_a_full_disk_is_told_and_nothing_is_claimed_that_is_not_written(
+    job: Path, server: FakeServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 3; the report counts what the file holds, and the same command does the rest."""
+    (job / "in.jsonl").write_text("\n".join(row(str(i)) for i in range(30)))
+    flush = LineSink.flush
+
+    def full(self: LineSink) -> None:
+        if self.path.name == "out.jsonl":
+            raise OSError(28, "No space left on device")
+        flush(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LineSink, "flush", full)
+        result = run(job, "--base-url", server.base_url)
+    assert result.exit_code == 3
+    assert "No space left on device" in result.stderr
+    assert "0 answered, 0 failed, 30 not yet answered" in result.stdout
+    assert run(job, "--base-url", server.base_url).exit_code == 0
+    assert len(lines(job / "out.jsonl")) == 30
 
 
 def test_fake_needs_no_key_and_excludes_a_base_url(job: Path) -> None:

@@ -475,3 +475,98 @@ def test_what_others_answered_never_makes_a_request_impossible() -> None:
     outcomes, _ = run_map(Scripted(lambda *_: LONG), requests, Limits(None, 150))
     assert all(isinstance(outcome, Completed) for outcome in outcomes)
     assert outcomes[-1].cost.tokens == 150
+
+
+def test_a_404_that_comes_after_a_stop_does_not_hang() -> None:
+    """Nothing is left that could resolve the doubt."""
+
+    async def main() -> None:
+        dispatcher = Dispatcher(Scripted(lambda *_: error(404)), FAST)
+
+        async def consume() -> None:
+            async for _ in dispatcher.map(chat(i) for i in range(3)):
+                pass
+
+        task = asyncio.create_task(consume())
+        await asyncio.sleep(0.5)
+        dispatcher.stop("drained", "enough")
+        with pytest.raises(Stopped, match="enough"):
+            await task
+
+    run_virtual(main())
+
+
+def test_a_404_to_a_submit_fails_that_request_only() -> None:
+    """A service that is asked for a wrong model once goes on with the others."""
+
+    async def main() -> None:
+        transport = Scripted(lambda request, _: error(404) if request.custom_id == "bad" else OK)
+        dispatcher = Dispatcher(transport, FAST)
+        bad = await dispatcher.submit(chat("bad"))
+        good = await dispatcher.submit(chat("good"))
+        assert isinstance(bad, Failed)
+        assert isinstance(good, Completed)
+
+    run_virtual(main())
+
+
+def test_a_stop_ends_a_map_whose_source_has_nothing_to_say() -> None:
+    """An endless source that waits is not waited for."""
+
+    async def source() -> AsyncIterator[Request]:
+        yield chat("only")
+        await asyncio.sleep(1e9)
+
+    async def main() -> None:
+        dispatcher = Dispatcher(Scripted(lambda *_: OK), FAST)
+        outcomes = []
+
+        async def consume() -> None:
+            async for outcome in dispatcher.map(source()):
+                outcomes.append(outcome)  # noqa: PERF401  (what came before the stop counts)
+
+        asyncio.get_running_loop().call_later(5, dispatcher.stop, "drained", "enough")
+        with pytest.raises(Stopped):
+            await consume()
+        assert asyncio.get_running_loop().time() == 5
+        assert len(outcomes) == 1
+
+    run_virtual(main())
+
+
+def test_a_task_that_is_cancelled_before_its_first_step_gives_its_permit_back() -> None:
+    """A whole burst is admitted in one turn of the loop; the consumer leaves in the same."""
+
+    async def main() -> None:
+        dispatcher = Dispatcher(Scripted(lambda *_: OK), FAST, max_in_flight=20)
+        too_large = chat("large", words=200_000, cap=10**8)
+
+        async for _ in dispatcher.map([too_large, *(chat(i) for i in range(40))]):
+            break
+        await asyncio.sleep(0)
+        outcome = await asyncio.wait_for(dispatcher.submit(chat("next")), 60)
+        assert isinstance(outcome, Completed)
+        assert dispatcher.snapshot().in_flight == 0
+
+    run_virtual(main())
+
+
+def test_a_retry_after_of_zero_again_and_again_is_not_followed() -> None:
+    """A blockage of ten seconds fails nobody and is not hammered."""
+
+    def answer(request: Request, number: int) -> Response:
+        late = asyncio.get_running_loop().time() > 10
+        return OK if late else error(429, "rate_limit_exceeded", retry_after="0")
+
+    transport = Scripted(answer)
+    outcomes, _ = run_map(transport, [chat(i) for i in range(5)])
+    assert [type(outcome) for outcome in outcomes] == [Completed] * 5
+    assert len(transport.sent) < 60
+
+
+def test_less_than_one_request_a_minute_is_paced_too() -> None:
+    """One every two minutes; none is too large for the limit."""
+    transport = Scripted(lambda *_: OK)
+    outcomes, _ = run_map(transport, [chat(i) for i in range(3)], Limits(0.5, 6e6))
+    assert [type(outcome) for outcome in outcomes] == [Completed] * 3
+    assert [round(when) for _, when in transport.sent] == [0, 120, 240]
