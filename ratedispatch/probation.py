@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 _FIRST_PROBE = 0.5
 _LONGEST_PROBE = 30.0
 
-#: Probes before giving up a server that never answered: 0.5 + 1 + 2 = 3.5 s in all.
+#: Probes before giving up a server that never answered: 0.5 + 1 + 2 = 3.5 s in all. One that does
+#: not even refuse takes longer over each, so there are fewer.
 _PROBES_AT_START = 3
+_PATIENCE_AT_START = 4.0
 
 #: Seconds to go on probing a server that has answered before: long enough for a router or a
 #: server to restart, short enough that the reason stands in the log when somebody looks.
@@ -101,9 +103,11 @@ class Probation:
         if self._probe_timer is not None:
             return
         waited = now - self._unreached_since
-        if (self._reached and waited > _PATIENCE) or (
-            not self._reached and (self._probes >= _PROBES_AT_START)
-        ):
+        if self._reached:
+            is_over = waited > _PATIENCE
+        else:
+            is_over = self._probes >= _PROBES_AT_START or waited > _PATIENCE_AT_START
+        if is_over:
             self._stop("unreachable", message)
             return
         delay = min(_LONGEST_PROBE, _FIRST_PROBE * 2.0**self._probes)

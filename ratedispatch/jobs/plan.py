@@ -23,7 +23,7 @@ from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.limits import Limits
@@ -52,8 +52,6 @@ MALFORMED = "invalid_line"
 DUPLICATE = "duplicate_custom_id"
 UNCOUNTABLE = "invalid_request"
 TOO_LARGE = "cost_exceeds_limit"
-
-_CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +313,6 @@ class Planner:
         self._most_tokens = limits.tokens_per_minute or math.inf
         self._policy = policy
         self._up_front = policy.output_up_front
-        self._by_characters = policy.characters_per_token is not None
         # the caps are billed even where the limit is not charged for them
         self._asked = replace(policy, output_up_front=True)
         self._default = default_output_tokens
@@ -336,7 +333,6 @@ class Planner:
                 request.endpoint,
                 default_output_tokens=self._default,
                 policy=self._asked,
-                explain=self._by_characters,
             )
         except InvalidRequest as error:
             self._note(request.row, request.custom_id, UNCOUNTABLE, str(error))
@@ -353,14 +349,10 @@ class Planner:
         total.rows += 1
         total.prompt += prompt
         total.output += output
-        total.billed += prompt
-        if self._by_characters:
-            # what such a provider limits by characters it still bills by the tokenizer's count
-            for part in cost.parts:
-                if part.name == "characters":
-                    total.billed -= part.tokens
+        # what a provider limits by characters it still bills by the tokenizer's count
+        total.billed += cost.counted_tokens
         total.cap += cap
-        if request.endpoint in _UNBOUNDED and not _is_capped(request.body):
+        if request.endpoint in _UNBOUNDED and not cost.is_capped:
             total.uncapped += 1
         self._histogram.add(charged)
 
@@ -434,14 +426,6 @@ class Planner:
 
 #: Endpoints whose output is as long as the model likes if the request does not bound it.
 _UNBOUNDED = frozenset({CHAT, RESPONSES})
-
-
-def _is_capped(body: Mapping[str, Any]) -> bool:
-    # no generator: this is asked for every row
-    for name in _CAPS:  # noqa: SIM110
-        if body.get(name) is not None:
-            return True
-    return False
 
 
 def plan_file(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # o200k_base gives up (with a panic that is no Exception) at about 1,000,000 blanks in a row, and
 # a run of one kind costs n log n: far below both, and above any message but the longest
 SLICE = 32_768
+# roles and names: remembered at once
+_WORD = 32
+# hashes of texts met once: a megabyte or two
+_MOST_ONCE = 16_384
 # where every pattern starts a new piece whatever stands around: before a single blank or mark
 # between letters, and after a line break before a letter. A cut there changes no count.
 _SEAM = re.compile(r"(?<=[^\W\d_])(?=[ ,;:!?，。、！？][^\W\d_])|(?<=\n)(?=[^\W\d_])")
@@ -41,22 +45,39 @@ class TextCounter:
         documents: Room for the counts of tools and schemas, by their JSON text.
     """
 
-    __slots__ = ("_texts", "count_once", "documents")
+    __slots__ = ("_once", "_texts", "count_once", "documents")
 
     def __init__(self, count_once: Callable[[str], int], memory: int) -> None:
         self.count_once = count_once
         self.documents = Memory(memory)
         self._texts = Memory(memory)
+        self._once: set[int] = set()
 
     def count(self, text: str) -> int:
-        """Return the tokens of *text*, from memory if it was counted lately."""
+        """
+        Return the tokens of *text*, from memory if it was counted lately.
+
+        A longer text is remembered when it is met again: most are never met again, and keeping
+        each of a million prompts for a while costs more than counting a shared one twice.
+        """
         found = self._texts.young.get(text)
         if found is None:
             found = self._texts.get(text)
             if found is None:
                 found = self.count_once(text)
-                self._texts.put(text, found)
+                if len(text) <= _WORD or self._is_known(text):
+                    self._texts.put(text, found)
         return found
+
+    def _is_known(self, text: str) -> bool:
+        """Whether *text* was met before, by its hash; a chance likeness only remembers it early."""
+        key = hash(text)
+        if key in self._once:
+            return True
+        if len(self._once) >= _MOST_ONCE:
+            self._once = set()
+        self._once.add(key)
+        return False
 
 
 def count_text(encode: Callable[[str], list[int]], text: str) -> int:

@@ -256,6 +256,22 @@ def test_a_server_that_was_never_reached_is_given_up_within_seconds() -> None:
     assert transport.sent[-1][1] < 8
 
 
+def test_a_server_that_does_not_even_refuse_is_given_up_after_one_probe() -> None:
+    """Each attempt takes the five seconds of a connect timeout."""
+
+    class Silent(Scripted):
+        async def send(self, request: Request, timeout: float) -> Response:
+            await asyncio.sleep(4)
+            return await super().send(request, timeout)
+
+    transport = Silent(lambda *_: TransportError("timeout", reached=False))
+    _, stop = run_map(transport, (chat(i) for i in range(10_000)), Limits(60, 6e6))
+    assert stop is not None
+    assert (stop.code, stop.started) == ("unreachable", False)
+    assert transport.sent[-1][1] < 15
+    assert len(transport.sent) < 15
+
+
 def test_a_server_that_goes_away_for_two_minutes_costs_no_row() -> None:
     """The line holds and probes; no attempts are used up."""
 

@@ -161,6 +161,23 @@ def test_counts_survive_a_change_of_generation() -> None:
     assert counted.count("shared") == 1
 
 
+def test_a_long_text_is_remembered_when_it_is_met_again() -> None:
+    """A million prompts that are met once are not kept; the one they share is."""
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text)
+
+    texts = TextCounter(count, 1_000_000)
+    shared = "You are a helpful assistant. " * 9
+    for index in range(100):
+        assert texts.count(shared) == len(shared)
+        assert texts.count(f"{index} " + "question " * 9) > 80
+    assert counted.count(shared) == 2
+    assert len(counted) == 102
+
+
 def test_memory_changes_no_count() -> None:
     """With much memory, little or none the counts are the same, and so they are repeated."""
     tool = {"type": "function", "function": {"name": "f", "description": "Do it."}}
