@@ -10,6 +10,8 @@ import importlib
 
 import click
 
+from ratedispatch.cli.help import HELP
+
 _COMMANDS = {
     "run": "ratedispatch.cli.run:run",
     "plan": "ratedispatch.cli.plan:plan",
@@ -34,7 +36,7 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
     epilog="Documentation: the docs folder of the project; start with docs/tutorial.md.",
 )
 @click.version_option(package_name="ratedispatch", message="%(prog)s %(version)s")

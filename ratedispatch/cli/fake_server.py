@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratedispatch.cli.amounts import AMOUNT
+from ratedispatch.cli.help import HELP
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ratedispatch.testing.provider import ProviderSettings
 
 
-@click.command(name="fake-server")
+@click.command(name="fake-server", context_settings=HELP)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

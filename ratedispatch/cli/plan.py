@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.amounts import AMOUNT, FiniteRange
+from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import BURST_SECONDS
 
@@ -36,7 +37,7 @@ _WHY = {
 }
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @click.option(
     "--rpm",

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from ratedispatch.cli.amounts import AMOUNT, FiniteRange
+from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import BURST_SECONDS
 
@@ -40,7 +41,7 @@ _ADVICE = {
 _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @click.option(
     "-o",
