@@ -153,6 +153,12 @@ def read_progress(files: JobFiles) -> Progress:
 
 
 def check_input(path: Path) -> None:
+    """
+    Check that *path* is a file with rows that can be read.
+
+    Raises:
+        JobError: It is missing, unreadable, empty or no regular file; one sentence says which.
+    """
     if not path.exists():
         raise JobError(f"the input {path} does not exist")
     if path.is_dir():
