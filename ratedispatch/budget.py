@@ -279,7 +279,7 @@ class LocalBudget:
         by_dimension = {reading.dimension: reading for reading in readings}
         for index, bucket in enumerate(self._buckets):
             reading = by_dimension.get(bucket.rate.dimension)
-            if reading is None or reading.is_daily:
+            if reading is None or reading.is_daily or reading.remaining is None:
                 continue
             if permit.granted_at < self._newest_reading[index]:  # older news than we have
                 continue

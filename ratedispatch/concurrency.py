@@ -37,10 +37,8 @@ def default_in_flight(limits: Limits, descriptors: int | None) -> int:
         limits: The limits of the account.
         descriptors: File descriptors this process may open; ``None`` if not known.
     """
-    if limits.requests_per_minute is None:
-        wanted = _UNLIMITED_DEFAULT
-    else:
-        wanted = max(1, round(limits.requests_per_minute / 60 * _LONGEST_ANSWER))
+    rate = limits.known("requests")
+    wanted = _UNLIMITED_DEFAULT if rate is None else max(1, round(rate / 60 * _LONGEST_ANSWER))
     return max(1, min(wanted, most_in_flight(descriptors)))
 
 

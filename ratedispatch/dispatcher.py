@@ -344,7 +344,7 @@ class Dispatcher:
             cost = await asyncio.to_thread(estimate)
             if len(self._met) < _MODELS_MET:
                 self._met.add(model)
-        most = self._limits.tokens_per_minute
+        most = self._limits.known("tokens")
         if most is not None and not cost.is_capped and cost.tokens > most >= cost.prompt_tokens:
             # what others of its model have answered must not keep it from being sent at all
             return dataclasses.replace(cost, output_tokens=math.floor(most) - cost.prompt_tokens)

@@ -68,12 +68,14 @@ class Ruling:
         code: The provider's code, or ours, for example ``rate_limit_exceeded``.
         message: One sentence for a person.
         delay: Seconds the provider asks to wait at least, if it says so.
+        dimension: Which limit refused, as `Reading` names it, if the provider says so.
     """
 
     decision: Decision
     code: str = ""
     message: str = ""
     delay: float | None = None
+    dimension: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,14 @@ class Request:
         endpoint: The path with its version, for example ``/v1/chat/completions``.
         custom_id: The caller's own name for it; it comes back with the outcome.
         row: The caller's own number for it (a line number, say); carried along, not interpreted.
+        more: What it costs in dimensions of the caller's own, for `Limits.more`.
     """
 
     body: Mapping[str, Any]
     endpoint: str = CHAT
     custom_id: str | None = None
     row: int | None = None
+    more: Mapping[str, float] | None = None
 
     @classmethod
     def chat(
@@ -106,6 +108,7 @@ class Cost:
             by what was learned.
         choices: Answers asked for.
         is_capped: Whether the request caps its output itself.
+        more: What it costs in dimensions of the caller's own; see `Limits.more`.
     """
 
     prompt_tokens: int
@@ -116,6 +119,7 @@ class Cost:
     expected_tokens: int = 0
     choices: int = 1
     is_capped: bool = True
+    more: Mapping[str, float] | None = None
 
     @property
     def tokens(self) -> int:
@@ -123,14 +127,18 @@ class Cost:
         return self.prompt_tokens + self.output_tokens
 
     def amount(self, dimension: str) -> float:
-        """
-        Return what this costs in *dimension*: ``requests`` or ``tokens``.
-
-        Raises:
-            KeyError: *dimension* is neither.
-        """
+        """Return what this costs in *dimension*, as `Rate` names it; 0 in one it has no part in."""
         if dimension == "requests":
             return self.requests
         if dimension == "tokens":
             return self.prompt_tokens + self.output_tokens
-        raise KeyError(dimension)
+        match dimension:
+            case "requests_per_day":
+                return self.requests
+            case "tokens_per_day":
+                return self.tokens
+            case "input_tokens":
+                return self.prompt_tokens
+            case "output_tokens":
+                return self.output_tokens
+        return self.more.get(dimension, 0.0) if self.more else 0.0

@@ -309,8 +309,8 @@ class Planner:
             )
         self._limits = limits
         self._rates = limits.rates()
-        self._most_requests = limits.requests_per_minute or math.inf
-        self._most_tokens = limits.tokens_per_minute or math.inf
+        self._most_requests = limits.known("requests") or math.inf
+        self._most_tokens = limits.known("tokens") or math.inf
         self._policy = policy
         self._up_front = policy.output_up_front
         # the caps are billed even where the limit is not charged for them

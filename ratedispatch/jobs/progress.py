@@ -106,8 +106,8 @@ def plain_line(status: Status, limits: Limits) -> str:
     share = f" ({status.done / status.total:.0%})" if status.total else ""
     parts = [
         f"{status.done:,} of {status.total:,} rows{share}",
-        _rate(status.requests_per_minute, limits.requests_per_minute, "requests/min"),
-        _rate(status.tokens_per_minute, limits.tokens_per_minute, "tokens/min"),
+        _rate(status.requests_per_minute, limits.known("requests"), "requests/min"),
+        _rate(status.tokens_per_minute, limits.known("tokens"), "tokens/min"),
         f"{status.in_flight:,} in flight",
         f"{status.refusals:,} refused (429)",
         f"{status.retries:,} retries",
@@ -158,8 +158,8 @@ def _picture(status: Status, limits: Limits, width: int) -> Group:
     )
     rates = Text("  ").join(
         [
-            Text(_rate(status.requests_per_minute, limits.requests_per_minute, "RPM")),
-            Text(_rate(status.tokens_per_minute, limits.tokens_per_minute, "TPM")),
+            Text(_rate(status.requests_per_minute, limits.known("requests"), "RPM")),
+            Text(_rate(status.tokens_per_minute, limits.known("tokens"), "TPM")),
         ]
     )
     counts = Text(

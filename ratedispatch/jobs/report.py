@@ -156,12 +156,10 @@ class Tally:
         The last request opens a stretch that is not used up, so it is left out, as is its time:
         (spent - last) / (rate × time between the first and the last), at most 1.
         """
-        limits = self._limits
-        requests = dimension == "requests"
-        limit = limits.requests_per_minute if requests else limits.tokens_per_minute
+        limit = self._limits.known(dimension)
         if limit is None or self.first_sent is None:
             return None
-        spent = self.attempts if requests else self.tokens
+        spent = self.attempts if dimension == "requests" else self.tokens
         span = self.last_sent - self.first_sent
         if span <= 0:
             return min(1.0, spent / limit)
