@@ -13,39 +13,40 @@ request that comes back for another attempt has its old place.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ratedispatch.buckets import Bucket
+from ratedispatch import verdict
+from ratedispatch.adaptive import AdaptiveLimit
 from ratedispatch.errors import CostExceedsLimit
+from ratedispatch.mirror import Mirror, Sighting
+from ratedispatch.pauses import Pauses
+from ratedispatch.verdict import Books
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ratedispatch.limits import Limits, Reading
+    from ratedispatch.adaptive import Sent
+    from ratedispatch.limits import Limits, Rate, Reading
+    from ratedispatch.outcome import Usage
     from ratedispatch.request import Cost
 
-#: Requests that left within this many seconds may reach the provider in another order, above all
-#: at the start, when each has to open its connection first.
+#: Requests that left within this many seconds may reach the provider in another order: while more
+#: are in flight than ever before, each has to open its connection first; later they overtake one
+#: another on the way only.
 _REORDERING = 1.0
-
-#: Seconds of rate that are left in the provider's bucket however much it is proven to hold:
-#: requests that leave our machine apart may arrive together.
-_RESERVE = 0.25
+_JITTER = 0.1
 
 #: While the line ramps up after a pause its speed is set anew at least this often, in seconds.
 _RAMP_STEP = 0.02
 
-#: The ramp after a pause starts at this share of the rate and lasts as long as the pause,
-#: within these bounds in seconds.
-_RAMP_START = 0.1
-_RAMP_LONGEST = 5.0
-
-#: Seconds after a refusal during which no header is believed to prove budget beyond the burst.
-_DISTRUST = 60.0
+#: What a wait was computed from may have changed after this many seconds: limits that are being
+#: learned rise with time.
+_LONGEST_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,20 @@ class Level:
     One bucket at one instant.
 
     Args:
-        dimension: ``requests`` or ``tokens``.
-        per_minute: The limit.
+        dimension: As in `Rate`: ``requests``, ``tokens``, ….
+        per_minute: The limit in force; infinite while one that is to be learned is not known.
         available: What may be spent now; below zero while in debt.
         spent: What was spent since the start.
+        share: The share of the limit that was spent in the last seconds.
+        others: What others seem to use of it, per minute.
     """
 
     dimension: str
     per_minute: float
     available: float
     spent: float
+    share: float = 0.0
+    others: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Snapshot:
         waiting: Requests in the line.
         paused: Seconds for which the line still pauses.
         levels: One for each bucket.
+        binding: What held the line back in the last seconds: the dimension of a limit,
+            ``in_flight``, ``pause``, ``unreachable``, or ``nothing_waiting``.
     """
 
     in_flight: int
@@ -84,6 +91,7 @@ class Snapshot:
     waiting: int
     paused: float
     levels: tuple[Level, ...]
+    binding: str = verdict.NOTHING
 
 
 class Permit:
@@ -96,15 +104,25 @@ class Permit:
         waited: Seconds it stood in the line.
     """
 
-    __slots__ = ("_marks", "cost", "granted_at", "waited")
+    __slots__ = ("_marks", "_number", "_returned", "_token", "cost", "granted_at", "waited")
 
     def __init__(
-        self, cost: Cost, granted_at: float, waited: float, marks: tuple[float, ...]
+        self,
+        cost: Cost,
+        granted_at: float,
+        waited: float,
+        marks: tuple[float, ...],
+        returned: tuple[float, ...],
+        number: int,
+        token: Sent | None = None,
     ) -> None:
         self.cost = cost
         self.granted_at = granted_at
         self.waited = waited
-        self._marks = marks  # what had been spent in each dimension, this permit included
+        self._marks = marks  # what had been charged in each dimension, this permit included
+        self._returned = returned  # what of that had turned out unused
+        self._number = number
+        self._token = token  # of the adaptive bound, if there is one
 
 
 class Budget(Protocol):
@@ -116,17 +134,29 @@ class Budget(Protocol):
     async def acquire(self, cost: Cost, place: int) -> Permit:
         """Wait for the turn of *place* and for every bucket; return a paid permit."""
 
-    def settle(self, permit: Permit, actual_tokens: int | None) -> None:
-        """Close *permit*: its attempt has ended, and used *actual_tokens* if that is known."""
+    def settle(self, permit: Permit, usage: Usage | None) -> None:
+        """Close *permit*: its attempt has ended, and used *usage* if that is known."""
 
     def cancel(self, permit: Permit) -> None:
         """Close *permit* unused: nothing was sent, everything is given back."""
 
-    def observe(self, permit: Permit, readings: Iterable[Reading]) -> None:
-        """Correct the buckets by what the answer to *permit* says."""
+    def observe(
+        self, permit: Permit, readings: Iterable[Reading], *, refused: bool = False
+    ) -> None:
+        """Correct the buckets by what the answer to *permit*, or its refusal, says."""
 
-    def throttle(self, permit: Permit, delay: float) -> bool:
-        """Pause the line for *delay* seconds unless the refusal of *permit* is old news."""
+    def throttle(self, permit: Permit, delay: float, dimension: str | None = None) -> bool:
+        """
+        Pause the line for *delay* seconds unless the refusal of *permit* is old news.
+
+        *dimension* is the limit that refused, if that is known.
+        """
+
+    def crowd(self, permit: Permit) -> None:
+        """Send fewer at once: the server had no room for *permit*."""
+
+    def calm_down(self) -> None:
+        """Go on more slowly: the server cannot take the load."""
 
     def hold(self) -> None:
         """Grant nothing until :meth:`release`."""
@@ -145,43 +175,6 @@ class Budget(Protocol):
         """Return the state of the line and its buckets."""
 
 
-@dataclass(slots=True)
-class _Ramp:
-    """How the line starts again after a pause."""
-
-    start: float
-    length: float
-    begun: bool = False
-
-    def speed(self, now: float) -> float:
-        """The share of the rate at *now*, rising to 1."""
-        if now >= self.start + self.length:
-            return 1.0
-        return _RAMP_START + (1 - _RAMP_START) * (now - self.start) / self.length
-
-
-@dataclass(slots=True)
-class _SlowStart:
-    """
-    How much of a piled-up budget is spent in one round trip: twice as much as in the last.
-
-    As TCP does (RFC 5681, slow start), because a header may promise what the server does not
-    keep: one that enforces its limit over a second may report what is left of the minute.
-    """
-
-    step: float
-    not_before: float
-
-    def allows(self, granted_at: float) -> bool:
-        """Whether the answer to what was sent at *granted_at* may raise the surplus."""
-        return granted_at >= self.not_before
-
-    def advance(self, now: float) -> None:
-        """The next raise needs an answer to something sent after *now*."""
-        self.not_before = now
-        self.step *= 2
-
-
 class LocalBudget:
     """
     The budget of one process: buckets, a bound on what is in flight, and the line.
@@ -190,34 +183,54 @@ class LocalBudget:
 
     Args:
         limits: The limits of the account.
-        max_in_flight: The most attempts that may be unanswered at once.
+        max_in_flight: The most attempts that may be unanswered at once, or what finds it.
         refund: Whether the provider gives back what a request did not use.
+        on_change: Called with each rate that has changed by what the provider says.
+        on_dry: Called when the head of the line would have to wait for a day's limit, with
+            that limit and the seconds.
     """
 
-    def __init__(self, limits: Limits, max_in_flight: int, *, refund: bool = False) -> None:
-        self._buckets = [Bucket(rate) for rate in limits.rates()]
-        self._spent = [0.0] * len(self._buckets)
-        self._refund = refund
-        self._max_in_flight = max_in_flight
+    def __init__(
+        self,
+        limits: Limits,
+        max_in_flight: int | AdaptiveLimit,
+        *,
+        refund: bool = False,
+        on_change: Callable[[Rate], None] | None = None,
+        on_dry: Callable[[Rate, float], None] | None = None,
+    ) -> None:
+        self._mirrors = [
+            Mirror(rate, limits.burst_of, settles=refund) for rate in limits.rates()
+        ]
+        self._bound: int | None = None
+        self._adaptive: AdaptiveLimit | None = None
+        if isinstance(max_in_flight, AdaptiveLimit):
+            self._adaptive = max_in_flight
+        else:
+            self._bound = max_in_flight
+        self._on_change = on_change
+        self._on_dry = on_dry
         self._permits: dict[Permit, None] = {}  # in flight, in the order of their grants
         self._line: list[tuple[int, int, Cost, float, asyncio.Future[Permit]]] = []
         self._arrivals = itertools.count()
+        self._granted = 0
         self._timer: asyncio.TimerHandle | None = None
         self._releases: int | None = None  # None: no hold
         self._closed: Callable[[], BaseException] | None = None
-        self._paused_until = 0.0
-        self._paused_at = -1.0
-        self._ramp: _Ramp | None = None
-        self._newest_reading = [-1.0] * len(self._buckets)
-        self._slow_start = [_SlowStart(bucket.rate.burst, 0.0) for bucket in self._buckets]
+        self._pauses = Pauses()
+        self._books = Books(len(self._mirrors))
+        self._peak = 0  # in flight
+        self._widened_at = 0.0
+        self._has_begun = False
+        self._is_resuming = False
 
     def check(self, cost: Cost, item: str) -> None:
-        """Raise :class:`CostExceedsLimit` if *cost* is above a whole minute of a limit."""
-        for bucket in self._buckets:
-            rate = bucket.rate
-            amount = cost.amount(rate.dimension)
-            if amount > max(rate.per_minute, rate.burst):  # one request always goes, in its time
-                raise CostExceedsLimit(item, rate.dimension, amount, rate.per_minute)
+        """Raise :class:`CostExceedsLimit` if *cost* is above a whole minute (or day) of a limit."""
+        for mirror in self._mirrors:
+            most = mirror.most
+            amount = cost.amount(mirror.rate.dimension)
+            if amount > most >= 0 and amount > 1:  # one request always goes, in its time
+                raise CostExceedsLimit(item, mirror.rate.dimension, amount, most)
 
     async def acquire(self, cost: Cost, place: int) -> Permit:
         """
@@ -245,60 +258,54 @@ class LocalBudget:
                 self._pump()
             raise
 
-    def settle(self, permit: Permit, actual_tokens: int | None) -> None:
+    def settle(self, permit: Permit, usage: Usage | None) -> None:
         """Close *permit*; give back unused tokens where the provider does, and wake the line."""
         self._close_permit(permit)
-        if self._refund and actual_tokens is not None:
-            for bucket in self._buckets:
-                if bucket.rate.dimension == "tokens":
-                    unused = permit.cost.tokens - actual_tokens
-                    bucket.credit(unused) if unused >= 0 else bucket.debit(-unused)
+        if self._adaptive is not None and permit._token is not None:
+            self._adaptive.ended(permit._token, _now())
+        if usage is not None:
+            actual = {
+                "tokens": usage.tokens,
+                "input_tokens": usage.prompt_tokens,
+                "output_tokens": usage.output_tokens,
+            }
+            for mirror in self._mirrors:
+                dimension = mirror.rate.dimension
+                used = actual.get(dimension.removesuffix("_per_day"))
+                if used is not None:
+                    mirror.settle(permit.cost.amount(dimension) - used)
         self._pump()
 
     def cancel(self, permit: Permit) -> None:
         """Close *permit* unused: nothing was sent, everything is given back."""
         self._close_permit(permit)
-        for index, bucket in enumerate(self._buckets):
-            amount = permit.cost.amount(bucket.rate.dimension)
-            bucket.credit(amount)
-            self._spent[index] -= amount
+        for mirror in self._mirrors:
+            mirror.give(permit.cost.amount(mirror.rate.dimension))
         self._pump()
 
-    def observe(self, permit: Permit, readings: Iterable[Reading]) -> None:
-        """
-        Correct the buckets by what the answer to *permit* says.
-
-        The reading is as old as the answer took. Since then the bucket has refilled, and what
-        was sent after that permit has been charged; what left just before it may have been
-        charged after it. Down at once, to the best estimate; up only as far as the reading
-        proves, and no faster than doubling with every answer, because a server that enforces
-        its limit over seconds may still report it over a minute.
-        """
-        loop = asyncio.get_running_loop()
-        age = loop.time() - permit.granted_at
-        by_dimension = {reading.dimension: reading for reading in readings}
-        for index, bucket in enumerate(self._buckets):
-            reading = by_dimension.get(bucket.rate.dimension)
-            if reading is None or reading.is_daily or reading.remaining is None:
-                continue
-            if permit.granted_at < self._newest_reading[index]:  # older news than we have
-                continue
-            self._newest_reading[index] = permit.granted_at
-            since = self._spent[index] - permit._marks[index]
-            estimate = reading.remaining + age * bucket.rate.per_second - since
-            bucket.lower_to(max(0.0, estimate))
-            slow_start = self._slow_start[index]
-            if reading.proves_surplus and slow_start.allows(permit.granted_at):
-                reserve = min(bucket.rate.burst, bucket.rate.per_second * _RESERVE)
-                overtaken = self._overtaken(permit, bucket.rate.dimension)
-                proven = reading.remaining - since - overtaken - reserve
-                available = bucket.available
-                if proven > available:
-                    bucket.raise_to(min(proven, available + slow_start.step), proven)
-                    slow_start.advance(loop.time())
+    def observe(
+        self, permit: Permit, readings: Iterable[Reading], *, refused: bool = False
+    ) -> None:
+        """Correct the buckets by what the answer to *permit*, or its refusal, says."""
+        found = {reading.bucket: reading for reading in readings}
+        for index, mirror in enumerate(self._mirrors):
+            dimension = mirror.rate.dimension
+            seen = Sighting(
+                permit.granted_at,
+                permit._number,
+                permit._marks[index],
+                permit._returned[index],
+                permit.cost.amount(dimension),
+                functools.partial(self._overtaken, permit, dimension),
+                refused,
+            )
+            if not refused:
+                mirror.confirm(permit.granted_at)
+            if mirror.observe(found.get(dimension), seen) and self._on_change is not None:
+                self._on_change(mirror.rate)
         self._pump()
 
-    def throttle(self, permit: Permit, delay: float) -> bool:
+    def throttle(self, permit: Permit, delay: float, dimension: str | None = None) -> bool:
         """
         Pause the line for *delay* seconds, and let it start again gently.
 
@@ -308,18 +315,36 @@ class LocalBudget:
         Returns:
             Whether this refusal began a new episode.
         """
-        now = asyncio.get_running_loop().time()
-        is_new = permit.granted_at > self._paused_at
+        now = _now()
+        pauses = self._pauses
+        is_new = pauses.begin(now, delay, permit.granted_at)
+        self._is_resuming = True
         if is_new:
-            self._paused_at = now
-            self._slow_start = [_SlowStart(b.rate.burst, now + _DISTRUST) for b in self._buckets]
-        if is_new or now + delay > self._paused_until > now:
-            self._paused_until = max(self._paused_until, now + delay)
-            self._ramp = _Ramp(self._paused_until, min(_RAMP_LONGEST, delay))
-            for bucket in self._buckets:
-                bucket.forget_surplus()
+            for mirror in self._mirrors:
+                if dimension is None or mirror.rate.dimension.startswith(dimension):
+                    amount = permit.cost.amount(mirror.rate.dimension)
+                    mirror.refuse(now, amount=amount, resumes_at=pauses.until)
         self._pump()
         return is_new
+
+    def crowd(self, permit: Permit) -> None:
+        """Send fewer at once: the server had no room for *permit*."""
+        now = _now()
+        if self._adaptive is None:
+            assert self._bound is not None
+            start = max(1, min(self._bound, len(self._permits)))
+            self._adaptive = AdaptiveLimit(start=start, most=self._bound)
+            permit._token = self._adaptive.sent(now, start, True)
+        if permit._token is not None:
+            self._adaptive.dropped(permit._token)
+            permit._token = None
+
+    def calm_down(self) -> None:
+        """Go on more slowly: the server cannot take the load."""
+        now = _now()
+        shares = [self._share(index, mirror, now) for index, mirror in enumerate(self._mirrors)]
+        self._pauses.calm_down(now, max(shares, default=1.0))
+        self._pump()
 
     def hold(self) -> None:
         """Grant nothing until :meth:`release`."""
@@ -341,72 +366,119 @@ class LocalBudget:
 
     def snapshot(self) -> Snapshot:
         """Return the state of the line and its buckets."""
-        now = asyncio.get_running_loop().time()
+        now = _now()
         levels = tuple(
-            Level(bucket.rate.dimension, bucket.rate.per_minute, bucket.available, spent)
-            for bucket, spent in zip(self._buckets, self._spent, strict=True)
+            Level(
+                mirror.rate.dimension,
+                mirror.rate.per_minute if mirror.is_known else math.inf,
+                mirror.bucket.available,
+                mirror.spent,
+                self._share(index, mirror, now),
+                mirror.others * 60,
+            )
+            for index, mirror in enumerate(self._mirrors)
         )
-        paused = max(0.0, self._paused_until - now)
-        return Snapshot(len(self._permits), self._max_in_flight, len(self._line), paused, levels)
+        return Snapshot(
+            len(self._permits),
+            self._most_in_flight,
+            len(self._line),
+            max(0.0, self._pauses.until - now),
+            levels,
+            self._books.binding(now),
+        )
+
+    @property
+    def _most_in_flight(self) -> int:
+        if self._adaptive is not None:
+            return self._adaptive.limit
+        assert self._bound is not None
+        return self._bound
+
+    def _share(self, index: int, mirror: Mirror, now: float) -> float:
+        return self._books.per_second(index, now) / mirror.rate.per_second
 
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
         loop = asyncio.get_running_loop()
         self._cancel_timer()
+        cause, now = verdict.NOTHING, loop.time()
         while self._line:
             _place, _, cost, arrived, future = self._line[0]
             if future.done():  # it left the line
                 heapq.heappop(self._line)
                 continue
-            if len(self._permits) >= self._max_in_flight or self._releases == 0:
-                return  # a permit that is closed, or a release, pumps again
-            now = loop.time()
-            wait = self._wait(cost, now)
+            if self._releases == 0:
+                cause = verdict.HOLD
+                break
+            if len(self._permits) >= self._most_in_flight:
+                cause = verdict.IN_FLIGHT
+                break  # a permit that is closed, or a release, pumps again
+            wait, cause = self._wait(cost, now)
             if wait > 0:
                 self._timer = loop.call_at(now + wait, self._on_timer)
-                return
+                break
             heapq.heappop(self._line)
             if self._releases is not None:
                 self._releases -= 1
             future.set_result(self._grant(cost, now, now - arrived))
+            cause = verdict.NOTHING
+        self._books.hold(cause, now)
 
-    def _wait(self, cost: Cost, now: float) -> float:
-        """Seconds until the head of the line may go, as far as can be told now."""
-        if now < self._paused_until:
-            return self._paused_until - now
-        longest = math.inf
-        if self._ramp is not None:
-            if not self._ramp.begun:  # what piled up during the pause is not ours to burst
-                self._ramp.begun = True
-                for bucket in self._buckets:
-                    bucket.lower_to(cost.amount(bucket.rate.dimension))
-            speed = self._ramp.speed(now)
-            for bucket in self._buckets:
-                bucket.set_speed(speed)
-            if speed < 1:
-                longest = _RAMP_STEP
-            else:
-                self._ramp = None
-        waits = (bucket.wait(cost.amount(bucket.rate.dimension)) for bucket in self._buckets)
-        return min(longest, max(waits, default=0.0))
+    def _wait(self, cost: Cost, now: float) -> tuple[float, str]:
+        """Seconds until the head of the line may go, as far as can be told now, and why."""
+        pauses = self._pauses
+        if now < pauses.until:
+            return pauses.until - now, verdict.PAUSE
+        if not self._has_begun:
+            self._has_begun = True
+            for mirror in self._mirrors:
+                mirror.begin(cost.amount(mirror.rate.dimension))
+        if self._is_resuming:
+            self._is_resuming = False
+            for mirror in self._mirrors:
+                mirror.resume(cost.amount(mirror.rate.dimension))
+        speed = pauses.speed(now)
+        longest, cause = 0.0, verdict.NOTHING
+        for mirror in self._mirrors:
+            mirror.update(now)
+            if not mirror.rate.is_daily:
+                mirror.bucket.set_speed(speed * mirror.pace)
+            wait = mirror.bucket.wait(cost.amount(mirror.rate.dimension))
+            if wait > longest:
+                longest, cause = wait, mirror.rate.dimension
+                if mirror.rate.is_daily and self._on_dry is not None:
+                    self._on_dry(mirror.rate, wait)
+        if longest > 0 and speed < 1:
+            return min(longest, _RAMP_STEP), verdict.PAUSE if pauses.is_ramping(now) else cause
+        return min(longest, _LONGEST_WAIT), cause
 
     def _overtaken(self, permit: Permit, dimension: str) -> float:
         """What may have been charged after *permit* though it left shortly before."""
         amount = 0.0
+        is_widening = permit.granted_at - self._widened_at < _REORDERING
+        earliest = permit.granted_at - (_REORDERING if is_widening else _JITTER)
         for other in self._permits:
             if other is permit:
                 break
-            if other.granted_at >= permit.granted_at - _REORDERING:
+            if other.granted_at >= earliest:
                 amount += other.cost.amount(dimension)
         return amount
 
     def _grant(self, cost: Cost, now: float, waited: float) -> Permit:
-        for index, bucket in enumerate(self._buckets):
-            amount = cost.amount(bucket.rate.dimension)
-            bucket.debit(amount)
-            self._spent[index] += amount
-        permit = Permit(cost, now, waited, tuple(self._spent))
+        for index, mirror in enumerate(self._mirrors):
+            amount = cost.amount(mirror.rate.dimension)
+            mirror.spend(amount)
+            self._books.spend(index, amount, now)
+        self._granted += 1
+        token = None
+        if self._adaptive is not None:
+            token = self._adaptive.sent(now, len(self._permits) + 1, bool(self._line))
+        marks = tuple(mirror.charged for mirror in self._mirrors)
+        returned = tuple(mirror.returned for mirror in self._mirrors)
+        permit = Permit(cost, now, waited, marks, returned, self._granted, token)
         self._permits[permit] = None
+        if len(self._permits) > self._peak:
+            self._peak, self._widened_at = len(self._permits), now
         return permit
 
     def _close_permit(self, permit: Permit) -> None:
@@ -422,3 +494,7 @@ class LocalBudget:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -65,8 +65,8 @@ _LONG_TEXT = 3_000
 _MODELS_MET = 1_000
 
 #: Pauses in seconds after refusals in a row that do not say how long to wait: a short one for a
-#: refusal that stays alone, about a second while it may be a short episode, then doubling.
-_PAUSES = (0.2, 0.4, 0.8, 1.0, 1.0, 1.0)
+#: refusal that stays alone, less than a second while it may be a short episode, then doubling.
+_PAUSES = (0.2, 0.4, 0.6, *[0.8] * 12)
 _LONGEST_PAUSE = 30.0
 
 
@@ -420,7 +420,9 @@ class Dispatcher:
         """Take from an attempt what it says about the buckets, the server and the job."""
         ruling, response = result.ruling, result.response
         if response is not None:
-            self._budget.observe(permit, dialect.read_limits(response.headers))
+            refused = ruling.decision is Decision.RATE_LIMIT
+            readings = dialect.read_limits(response.headers)
+            self._budget.observe(permit, readings, refused=refused)
             self._probation.reach()
             if ruling.decision not in _DOUBTFUL:
                 self._probation.trust()
@@ -441,7 +443,7 @@ class Dispatcher:
         if ruling.decision is Decision.UNREACHABLE:
             self._budget.cancel(permit)  # nobody has counted it
         else:
-            self._budget.settle(permit, usage.tokens if usage is not None else None)
+            self._budget.settle(permit, usage)
         if usage is not None and ruling.decision is Decision.ANSWERED:
             cost = life.cost
             self._experience.learn(
@@ -478,7 +480,7 @@ class Dispatcher:
         else:  # "0" again and again is no advice
             delay = max(ruling.delay, own) if self._strikes else ruling.delay
         delay = jittered(delay, self._rng)
-        if self._budget.throttle(permit, delay):
+        if self._budget.throttle(permit, delay, ruling.dimension):
             self._strikes = min(self._strikes + 1, 99)
             now = self._struck_at = asyncio.get_running_loop().time()
             self._tell(LinePaused(delay, ruling.code, now))

@@ -92,13 +92,16 @@ class Reading:
         remaining: What is left there after that request; None if it does not say.
         limit: The most the bucket holds, if it says so.
         window: Seconds in which the bucket fills as a whole, as far as that can be told: about
-            60 for a limit per minute, about 86,400 for one per day, 1 for one per second.
+            60 for a limit per minute, about 86,400 for one per day.
+        period: Seconds that *limit* is given for, where that is known from its name or from the
+            provider's documents; only a limit that is not daily makes use of it.
     """
 
     dimension: str
     remaining: float | None
     limit: float | None = None
     window: float | None = None
+    period: float = MINUTE
 
     @property
     def proves_surplus(self) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers as people write limits: ``3000``, ``30k``, ``2M``, ``1.5M``."""
+"""Numbers as people write limits: ``3000``, ``30k``, ``2M``, ``1.5M``, or ``auto``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ratedispatch.limits import AUTO
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[float, Any]
+    _AnyParamType = click.ParamType[Any, Any]
 else:  # older releases of click cannot be subscripted
-    _ParamType = click.ParamType
+    _ParamType = _AnyParamType = click.ParamType
 
 _AMOUNT = re.compile(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kKmMgGbB]?)")
 _FACTORS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
@@ -50,6 +53,29 @@ class Amount(_ParamType):
 
 
 AMOUNT = Amount()
+
+
+class OrAuto(_AnyParamType):
+    """What another parameter type takes, or the word ``auto``, which is given as `AUTO`."""
+
+    def __init__(self, other: _AnyParamType) -> None:
+        self.name = f"{other.name} or auto"
+        self._other = other
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `AUTO` or what the other type makes of *value*, or fail as a usage error."""
+        if str(value).strip().lower() == AUTO:
+            return AUTO
+        try:
+            return self._other.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}, nor auto", param, ctx)
+
+
+AMOUNT_OR_AUTO = OrAuto(AMOUNT)
+
+#: A whole number from 1 on, or ``auto``.
+COUNT_OR_AUTO = OrAuto(click.IntRange(min=1))
 
 
 class FiniteRange(click.FloatRange):

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT, FiniteRange
+from ratedispatch.cli.amounts import FiniteRange
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.limits import BURST_SECONDS
+from ratedispatch.cli.options import LimitFlags, limit_options, provider_options, url_of
+from ratedispatch.limits import Limits, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ratedispatch.jobs.plan import Need, Plan
+    from ratedispatch.jobs.plan import Lane, Need, Plan
+    from ratedispatch.jobs.prices import Price
+    from ratedispatch.tokens import ChargePolicy
 
 #: Rows that cannot be sent of which a person is shown the line; --json has more.
 _LISTED = 20
 
 #: Groups of rows, and models without a price, that a person is shown.
 _SHOWN = 20
+
+#: Models that are named beside the group of limits that they fall under.
+_NAMED = 3
+
+#: What the models are called that no group of limits names.
+_OTHERS = "the other models"
 
 _BAR_WIDTH = 40
 
@@ -34,51 +42,14 @@ _WHY = {
     "duplicate_custom_id": "with a custom_id that is there already",
     "invalid_request": "that cannot be counted",
     "cost_exceeds_limit": "that can never fit into the limit",
+    "no_limits": "of models without limits",
 }
 
 
 @click.command(context_settings=HELP)
 @click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
-@click.option(
-    "--rpm",
-    type=AMOUNT,
-    required=True,
-    metavar="N",
-    help="Requests per minute of the account, such as 3000 or 30k.",
-)
-@click.option(
-    "--tpm",
-    type=AMOUNT,
-    required=True,
-    metavar="N",
-    help="Tokens per minute of the account, such as 200k or 1.5M.",
-)
-@click.option(
-    "--burst-seconds",
-    type=FiniteRange(0, 60),
-    default=BURST_SECONDS,
-    show_default=True,
-    help="Seconds of rate that may go at once after idleness.",
-)
-@click.option(
-    "--default-output-tokens",
-    type=click.IntRange(min=0),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Reserved for the output of a row that sets no cap.",
-)
-@click.option(
-    "--base-url",
-    metavar="URL",
-    help="The API that will be used; decides the policy.  [default: OPENAI_BASE_URL, or OpenAI]",
-)
-@click.option(
-    "--policy",
-    metavar="NAME",
-    help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
-    "[default: by the base URL]",
-)
+@limit_options(missing="not known, so that it does not bind")
+@provider_options
 @click.option(
     "--price-in",
     type=FiniteRange(min=0),
@@ -95,12 +66,10 @@ _WHY = {
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(
     input: Path,  # noqa: A002
-    rpm: float,
-    tpm: float,
-    burst_seconds: float,
-    default_output_tokens: int,
+    limits: LimitFlags,
     base_url: str | None,
-    policy: str | None,
+    policy: ChargePolicy | None,
+    default_output_tokens: int,
     price_in: float | None,
     price_out: float | None,
     *,
@@ -111,7 +80,7 @@ def plan(
     Read IN.jsonl, send nothing, and tell what it will take at the limits of the account.
 
     Tells rows, tokens, time and cost, which limit binds, and the rows that cannot be sent. Needs
-    no key.
+    at least one limit, and no key.
 
     \b
     Exit codes: 0 all rows can be sent; 1 some are malformed or can never fit; 2 wrong usage;
@@ -119,30 +88,20 @@ def plan(
     """
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.plan import plan_file
-    from ratedispatch.jobs.prices import Price
-    from ratedispatch.limits import Limits
-    from ratedispatch.tokens import POLICIES, policy_for
+    from ratedispatch.tokens import policy_for
 
-    if policy is not None and policy not in POLICIES:
-        raise click.UsageError(f"--policy {policy} is not one of {', '.join(POLICIES)}")
-    price = None
-    if price_in is not None and price_out is not None:
-        try:
-            price = Price("all models", price_in, price_out)
-        except ValueError as error:  # not finite
-            raise click.UsageError(str(error)) from error
-    elif price_in is not None or price_out is not None:
-        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
-    if policy is not None:
-        charge = POLICIES[policy]
-    else:
-        charge = policy_for(base_url or os.environ.get("OPENAI_BASE_URL") or None)
+    account = limits.read(missing=None)
+    if isinstance(account, Limits) and all(rate.is_auto for rate in account.rates()):
+        raise click.UsageError(
+            "no limit is known; give at least one, such as --rpm 500 or --tpm 200k, or --limits"
+        )
+    price = _price(price_in, price_out)
     try:
         with plain_warnings(), _progress(input, quiet=quiet) as show:
             made = plan_file(
                 input,
-                Limits(rpm, tpm, burst_seconds),
-                policy=charge,
+                account,
+                policy=policy or policy_for(url_of(base_url)),
                 default_output_tokens=default_output_tokens,
                 price=price,
                 on_progress=show,
@@ -160,6 +119,17 @@ def plan(
     else:
         click.echo(describe(made, bar=_bar_character()))
     sys.exit(0 if made.is_sound else 1)
+
+
+def _price(ingoing: float | None, outgoing: float | None) -> Price | None:
+    """Return the price of all models; None if none is given."""
+    from ratedispatch.jobs.prices import Price
+
+    if ingoing is None and outgoing is None:
+        return None
+    if ingoing is None or outgoing is None:
+        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+    return Price("all models", ingoing, outgoing)
 
 
 def describe(plan: Plan, *, bar: str = "#") -> str:
@@ -246,33 +216,80 @@ def _sizes(plan: Plan, bar: str) -> str:
 
 
 def _time(plan: Plan) -> str:
-    lines = [
-        f"{need.dimension}: {need.work:,} at {need.per_minute:,.0f} per minute "
-        f"take {for_people(need.seconds)}"
-        for need in plan.needs
-    ]
-    binding = plan.binding
-    if binding is None:
-        lines.append("Everything fits into the burst: it goes at once, and takes one latency.")
+    lanes = [lane for lane in plan.lanes if lane.rows]
+    is_apart = len(plan.lanes) > 1 or bool(plan.lanes[0].name)
+    lines = []
+    for lane in lanes:
+        if is_apart:
+            lines.append(f"{_title(plan, lane)}: {_count(lane.rows, 'row')}")
+        lines += ["  " * is_apart + line for line in _lane(plan, lane)]
+    if plan.binding is None:
         return "\n".join(lines)
-    lines.append(_verdict(plan, binding))
+    of = f", the time of {_printable(plan.slowest.name) or _OTHERS}" if len(lanes) > 1 else ""
     lines.append(
-        f"The job takes at least {for_people(plan.seconds)}, and the latency of the last answer "
-        f"on top."
+        f"The job takes at least {for_people(plan.seconds)}{of}, and the latency of the last "
+        f"answer on top."
     )
-    lines.append(
-        f"(the longest of (work − burst) / rate, with a burst of {plan.burst_seconds:g} s of rate)"
-    )
+    lines.append(f"(the longest of (work − burst) / rate, with a burst of {_burst(plan)})")
     return "\n".join(lines)
 
 
-def _verdict(plan: Plan, binding: Need) -> str:
-    other = next((need.dimension for need in plan.needs if need is not binding), None)
-    if other is None:
-        return f"{binding.dimension} bind"
-    if plan.ratio is None:
-        return f"{binding.dimension} bind: the {other} all fit into the burst"
-    return f"{binding.dimension} bind: {_times(plan.ratio)} × the time that {other} need"
+def _title(plan: Plan, lane: Lane) -> str:
+    """Return a group of limits with some of its models: ``small (gpt-4o-mini, gpt-4.1-mini)``."""
+    models = list(
+        dict.fromkeys(_short(group.model) for group in plan.groups if group.limits == lane.name)
+    )
+    named = ", ".join(models[:_NAMED]) + (", …" if len(models) > _NAMED else "")
+    return f"{_printable(lane.name) or _OTHERS} ({named})"
+
+
+def _lane(plan: Plan, lane: Lane) -> list[str]:
+    """Return what the rows of *lane* ask of each of its limits, and which one binds."""
+    if not lane.needs:
+        return ["No limit is known, so that the time is not known either."]
+    lines = [_need(plan, lane, need) for need in lane.needs]
+    lines += [
+        f"{unit_of(dimension)}: the limit is yet to be learned, and not in the time"
+        for dimension in lane.unknown
+    ]
+    binding = lane.binding
+    if binding is None:
+        return [*lines, "Everything fits into the burst: it goes at once, and takes one latency."]
+    return [*lines, _verdict(lane, binding)]
+
+
+def _need(plan: Plan, lane: Lane, need: Need) -> str:
+    unit, per = unit_of(need.dimension), "day" if need.is_daily else "minute"
+    caps = sum(group.cap_tokens for group in plan.groups if group.limits == lane.name)
+    if need.dimension == "output_tokens" and caps and not need.work:
+        return (
+            f"{unit}: at most {caps:,} at {need.limit:,.0f} per {per}, charged as they are "
+            f"written, so not in the time"
+        )
+    return f"{unit}: {need.work:,} at {need.limit:,.0f} per {per} take {for_people(need.seconds)}"
+
+
+def _verdict(lane: Lane, binding: Need) -> str:
+    name = _name(binding)
+    others = [need for need in lane.needs if need is not binding]
+    if not others:
+        return f"{name} bind"
+    other = max(others, key=lambda need: need.seconds)
+    if lane.ratio is None:
+        rest = f"the {_name(other)}" if len(others) == 1 else "the others"
+        return f"{name} bind: {rest} all fit into the burst"
+    return f"{name} bind: {_times(lane.ratio)} × the time that {_name(other)} need"
+
+
+def _name(need: Need) -> str:
+    return f"{unit_of(need.dimension)} per day" if need.is_daily else unit_of(need.dimension)
+
+
+def _burst(plan: Plan) -> str:
+    seconds = plan.burst_seconds
+    text = f"{seconds:g} s of rate" if seconds is not None else "each group's seconds of rate"
+    is_daily = any(need.is_daily for need in plan.needs)
+    return text + ", and of a whole day where a day is limited" * is_daily
 
 
 def _times(ratio: float) -> str:

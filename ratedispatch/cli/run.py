@@ -9,22 +9,26 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT, FiniteRange
+from ratedispatch.cli.amounts import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.limits import BURST_SECONDS
+from ratedispatch.cli.options import LimitFlags, limit_options, provider_options, url_of
+from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.job import Job
+    from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
+    from ratedispatch.tokens import ChargePolicy
 
 #: What to do about a stop, by its code.
 _ADVICE = {
@@ -32,13 +36,23 @@ _ADVICE = {
     "not_found": "check the model names in the input, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
     "quota": "add credit or raise the account's limit, then run the same command again",
-    "day_limit": "run the same command again when the day's limit is reset",
+    "day_limit": "run the same command again when the day's limit is reset, or give it "
+    "--wait-for-reset",
     "drained": "run the same command again to go on",
     "output": "make room, or repair the output folder, then run the same command again",
 }
 
 #: Stops that, before anything was answered, mean a mistake in the command.
 _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
+
+#: What the server of --fake has where a limit is to be learned.
+_FAKE_RPM = 3_000
+_FAKE_TPM = 2_000_000
+_FAKE_KEY = "fake-key-of-the-fake-server"
+
+#: Connections in the pool when no number is given: it is only a bound, and is never filled by
+#: more than is in flight.
+_MOST_CONNECTIONS = 10_000
 
 
 @click.command(context_settings=HELP)
@@ -57,45 +71,26 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
     metavar="FILE",
     help="Where failed rows go, in the same format.  [default: OUT.errors.jsonl]",
 )
+@limit_options(missing="auto: learned from the answers")
 @click.option(
-    "--rpm",
-    type=AMOUNT,
-    required=True,
-    metavar="N",
-    help="Requests per minute of the account, such as 3000 or 30k.",
+    "--wait-for-reset",
+    is_flag=True,
+    help="Wait when a day's limit is used up, instead of stopping.",
 )
 @click.option(
-    "--tpm",
-    type=AMOUNT,
-    required=True,
-    metavar="N",
-    help="Tokens per minute of the account, such as 200k or 1.5M.",
+    "--max-in-flight",
+    type=COUNT_OR_AUTO,
+    metavar="N|auto",
+    help="The most requests unanswered at once; auto finds how many the server takes well.  "
+    "[default: what the limits and the file descriptors allow]",
 )
-@click.option(
-    "--burst-seconds",
-    type=FiniteRange(0, 60),
-    default=BURST_SECONDS,
-    show_default=True,
-    help="Seconds of rate that may go at once after idleness.",
-)
-@click.option(
-    "--base-url",
-    metavar="URL",
-    help="The API to use, with its version.  [default: OPENAI_BASE_URL, or OpenAI]",
-)
+@provider_options
 @click.option(
     "--api-key-env",
     default="OPENAI_API_KEY",
     show_default=True,
     metavar="NAME",
     help="The environment variable that holds the key.",
-)
-@click.option(
-    "--max-in-flight",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="The most requests unanswered at once.  [default: what the limits and the "
-    "file descriptors allow]",
 )
 @click.option(
     "--timeout",
@@ -112,13 +107,10 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
     help="Attempts for a row that meets server errors, broken connections or timeouts.",
 )
 @click.option(
-    "--policy",
-    metavar="NAME",
-    help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
-    "[default: by the base URL]",
-)
-@click.option(
-    "--fake", is_flag=True, help="Run against a fake server with these limits; needs no key."
+    "--fake",
+    is_flag=True,
+    help=f"Run against a fake server with these limits, with {_FAKE_RPM:,} RPM and "
+    f"{_FAKE_TPM // 1_000_000}M TPM unless told; needs no key.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -126,16 +118,16 @@ def run(
     input: Path,  # noqa: A002
     output: Path,
     errors: Path | None,
-    rpm: float,
-    tpm: float,
-    burst_seconds: float,
+    limits: LimitFlags,
+    max_in_flight: int | Literal["auto"] | None,
     base_url: str | None,
+    policy: ChargePolicy | None,
+    default_output_tokens: int,
     api_key_env: str,
-    max_in_flight: int | None,
     timeout: float | None,
     max_attempts: int,
-    policy: str | None,
     *,
+    wait_for_reset: bool,
     fake: bool,
     quiet: bool,
     as_json: bool,
@@ -150,56 +142,32 @@ def run(
     Exit codes: 0 all rows answered; 1 finished, some rows failed; 2 wrong usage or
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
     """
-    from ratedispatch.concurrency import default_in_flight, most_in_flight, open_descriptors
-    from ratedispatch.errors import JobError
-    from ratedispatch.jobs.job import Job, default_errors_path
+    from ratedispatch.jobs.job import default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
-    from ratedispatch.limits import Limits
     from ratedispatch.retry import RetryPolicy
-    from ratedispatch.tokens.policy import POLICIES
 
-    limits = Limits(rpm, tpm, burst_seconds)
-    key = "fake-key-of-the-fake-server" if fake else os.environ.get(api_key_env, "").strip()
-    if not key:
-        raise click.UsageError(
-            f"no API key: set the environment variable {api_key_env}, name another one with "
-            f"--api-key-env, or use --fake to try without"
-        )
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
-    if policy is not None and policy not in POLICIES:
-        known = ", ".join(POLICIES)
-        raise click.UsageError(f"--policy {policy} is not one of {known}")
-    files = JobFiles(input, output, errors or default_errors_path(output))
-    if not key.isascii() or not key.isprintable():
-        raise click.UsageError(
-            f"the API key in {api_key_env} holds a character that no key has (a line end, a dash "
-            f"or quotes from a text program?); set it anew"
-        )
-    url = None if fake else base_url or os.environ.get("OPENAI_BASE_URL") or None
-    _check_url(url)
-    try:
-        job = Job(files, limits)
-    except JobError as error:
-        raise click.UsageError(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("cancelled before anything was sent", err=True)
-        sys.exit(130)
-    descriptors = open_descriptors(raise_limit=True)
-    possible = default_in_flight(limits, descriptors)
-    max_in_flight = min(max_in_flight or possible, most_in_flight(descriptors))
-    with plain_warnings(), _endpoint(limits, url, fake=fake) as url:
+    account = limits.read(missing=AUTO)
+    key = _FAKE_KEY if fake else _key_in(api_key_env)
+    url = None if fake else _checked(url_of(base_url))
+    job = _open(JobFiles(input, output, errors or default_errors_path(output)), account)
+    connections = _connections(max_in_flight)
+    with plain_warnings(), _endpoint(account, url, fake=fake) as url:
         report = asyncio.run(
             _run(
                 job,
-                limits,
+                account,
                 base_url=url,
                 key=key,
                 quiet=quiet,
-                max_in_flight=max_in_flight,
+                connections=connections,
+                max_in_flight=connections if isinstance(max_in_flight, int) else max_in_flight,
+                wait_for_reset=wait_for_reset,
+                default_output_tokens=default_output_tokens,
                 retry=RetryPolicy(max_attempts=max_attempts),
                 timeout=timeout,
-                policy=POLICIES[policy] if policy is not None else None,
+                policy=policy,
             )
         )
     if report is None:
@@ -209,10 +177,26 @@ def run(
     sys.exit(_exit_code(report))
 
 
-def _check_url(url: str | None) -> None:
-    """Refuse what is no URL before anything is touched."""
+def _key_in(variable: str) -> str:
+    """Return the API key in the environment *variable*; refuse none, and what cannot be one."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise click.UsageError(
+            f"no API key: set the environment variable {variable}, name another one with "
+            f"--api-key-env, or use --fake to try without"
+        )
+    if not key.isascii() or not key.isprintable():
+        raise click.UsageError(
+            f"the API key in {variable} holds a character that no key has (a line end, a dash "
+            f"or quotes from a text program?); set it anew"
+        )
+    return key
+
+
+def _checked(url: str | None) -> str | None:
+    """Return *url*; refuse what is no URL before anything is touched."""
     if url is None:
-        return
+        return None
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -222,34 +206,87 @@ def _check_url(url: str | None) -> None:
         raise click.UsageError(
             f"--base-url {url!r} is no URL; it looks like https://api.openai.com/v1"
         )
+    return url
+
+
+def _open(files: JobFiles, limits: Limits | LimitGroups) -> Job:
+    """Return the job on *files*; one that cannot start is a usage error."""
+    from ratedispatch.errors import JobError
+    from ratedispatch.jobs.job import Job
+
+    try:
+        return Job(files, limits)
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("cancelled before anything was sent", err=True)
+        sys.exit(130)
+
+
+def _connections(max_in_flight: int | Literal["auto"] | None) -> int:
+    """Return how many connections the pool may hold: as many as asked for, or as can be open."""
+    from ratedispatch.concurrency import most_in_flight, open_descriptors
+
+    wanted = max_in_flight if isinstance(max_in_flight, int) else _MOST_CONNECTIONS
+    return min(wanted, most_in_flight(open_descriptors(raise_limit=True)))
 
 
 @contextlib.contextmanager
-def _endpoint(limits: Limits, base_url: str | None, *, fake: bool) -> Iterator[str | None]:
+def _endpoint(
+    limits: Limits | LimitGroups, base_url: str | None, *, fake: bool
+) -> Iterator[str | None]:
     """The base URL to use; with *fake*, that of a fake server that runs as long as the block."""
     if not fake:
         yield base_url
         return
     from ratedispatch.testing.child import FakeServerProcess
 
-    rates = [
-        "--rpm",
-        f"{limits.requests_per_minute:.6f}",
-        "--tpm",
-        f"{limits.tokens_per_minute:.6f}",
-    ]
-    with FakeServerProcess(*rates) as server:
+    with FakeServerProcess(*_fake_flags(limits)) as server:
         yield server.base_url
+
+
+def _fake_flags(limits: Limits | LimitGroups) -> list[str]:
+    """
+    Return the flags of a fake server with *limits*.
+
+    It knows limits of models but not of groups, so each name in a group has all of its limits.
+    """
+    from ratedispatch.groups import LimitGroups
+
+    if not isinstance(limits, LimitGroups):
+        return _fake_account(limits)
+    flags = [] if limits.others is None else _fake_account(limits.others)
+    for group in limits.groups:
+        rates = "{}:{}".format(*_fake_rates(group.limits))
+        for pattern in group.models:
+            flags += ["--model", f"{pattern}={rates}"]
+    return flags
+
+
+def _fake_account(limits: Limits) -> list[str]:
+    rpm, tpm = _fake_rates(limits)
+    flags = ["--rpm", rpm, "--tpm", tpm]
+    for flag, dimension in (("--rpd", "requests_per_day"), ("--tpd", "tokens_per_day")):
+        known = limits.known(dimension)
+        if known is not None:
+            flags += [flag, f"{known:.6f}"]
+    return flags
+
+
+def _fake_rates(limits: Limits) -> tuple[str, str]:
+    rpm = limits.known("requests") or _FAKE_RPM
+    tpm = limits.known("tokens") or _FAKE_TPM
+    return f"{rpm:.6f}", f"{tpm:.6f}"
 
 
 async def _run(
     job: Job,
-    limits: Limits,
+    limits: Limits | LimitGroups,
     *,
     base_url: str | None,
     key: str,
     quiet: bool,
-    max_in_flight: int,
+    connections: int,
     **options: Any,
 ) -> Report | None:
     """Run *job*; ``None`` if it was cancelled by a second interruption."""
@@ -261,11 +298,11 @@ async def _run(
     with _interruptions(job, task):
         try:
             async with contextlib.AsyncExitStack() as stack:
-                client = make_client(base_url=base_url, api_key=key, max_connections=max_in_flight)
+                client = make_client(base_url=base_url, api_key=key, max_connections=connections)
                 await stack.enter_async_context(client)
                 if not quiet:
                     await stack.enter_async_context(show_progress(job, limits, sys.stderr))
-                return await job.run(client, max_in_flight=max_in_flight, **options)
+                return await job.run(client, **options)
         except asyncio.CancelledError:
             return None
 

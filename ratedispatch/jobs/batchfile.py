@@ -151,6 +151,8 @@ def _decode(line: bytes) -> Any:
         raise InvalidRequest(f"not JSON: {error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise InvalidRequest("not JSON that can be read: nested too deeply") from error
+    except InvalidRequest:  # from _refuse_constant: a ValueError too
+        raise
     except ValueError as error:  # a number of more than 4,300 digits
         raise InvalidRequest(f"not JSON that can be read: {error}") from error
 

@@ -9,24 +9,26 @@ opens no connection.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import CostExceedsLimit, InvalidRequest
+from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.ledger import check_input
 from ratedispatch.jobs.prices import Price, price_of
 from ratedispatch.jobs.source import BatchSource
+from ratedispatch.limits import MINUTE, Limits
 from ratedispatch.request import CHAT, RESPONSES, Cost
 from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ratedispatch.jobs.batchfile import BadRow
-    from ratedispatch.limits import Limits
+    from ratedispatch.limits import Rate
     from ratedispatch.request import Request
     from ratedispatch.tokens import ChargePolicy
 
@@ -52,6 +54,7 @@ MALFORMED = "invalid_line"
 DUPLICATE = "duplicate_custom_id"
 UNCOUNTABLE = "invalid_request"
 TOO_LARGE = "cost_exceeds_limit"
+UNLIMITED = "no_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Group:
         cap_tokens: The most that is billed for their outputs: their caps.
         uncapped: Rows of these without an output cap, whose output may be longer than reserved.
         price: What their tokens cost; None if that is not known.
+        limits: The group of limits that they fall under; empty for the only limits there are,
+            and for those of the models that no group names.
     """
 
     endpoint: str
@@ -98,6 +103,7 @@ class Group:
     cap_tokens: int
     uncapped: int
     price: Price | None
+    limits: str = ""
 
     @property
     def usd(self) -> float | None:
@@ -108,24 +114,94 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Need:
     """
-    What the job asks of one limit.
+    What rows ask of one limit.
 
     Args:
-        dimension: ``requests`` or ``tokens``.
+        dimension: What is limited, as `Rate` names it.
         per_minute: The limit.
         burst: What may be spent at once, in the same unit.
         work: What all rows spend together.
+        window: Seconds that the limit is given for: 60, or 86,400 for a limit per day.
     """
 
     dimension: str
     per_minute: float
     burst: float
-    work: int
+    work: float
+    window: float = MINUTE
 
     @property
     def seconds(self) -> float:
-        """From the first request sent to the last: (work − burst) / rate, at least 0."""
+        """
+        From the first request sent to the last: (work − burst) / rate, at least 0.
+
+        The burst of a limit per day is the budget of a whole day: it goes at once, and the rest
+        at the daily rate, so this is (work − budget) / budget days.
+        """
         return max(0.0, self.work - self.burst) / (self.per_minute / 60)
+
+    @property
+    def limit(self) -> float:
+        """The limit as it is given, per *window*."""
+        return self.per_minute / 60 * self.window
+
+    @property
+    def is_daily(self) -> bool:
+        """Whether the limit is one per day."""
+        return self.window > MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """
+    The rows that share limits.
+
+    Args:
+        name: The group of limits; empty for the only limits there are, and for those of the
+            models that no group names.
+        rows: How many of them can be sent.
+        needs: What they ask of each limit that is known, requests first.
+        unknown: The dimensions whose limit is yet to be learned; they are not in the time.
+        burst_seconds: Seconds of rate that may go at once.
+    """
+
+    name: str
+    rows: int
+    needs: tuple[Need, ...]
+    unknown: tuple[str, ...]
+    burst_seconds: float
+
+    @property
+    def binding(self) -> Need | None:
+        """What takes longest; None if everything may go at once."""
+        longest = max(self.needs, key=lambda need: need.seconds, default=None)
+        return longest if longest is not None and longest.seconds > 0 else None
+
+    @property
+    def seconds(self) -> float:
+        """From the first request sent to the last, at least."""
+        return self.binding.seconds if self.binding is not None else 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the next slower limit's time the binding one takes; None without one."""
+        binding = self.binding
+        others = [need.seconds for need in self.needs if need is not binding]
+        if binding is None or not others or max(others) <= 0:
+            return None
+        return binding.seconds / max(others)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the needs by name, for JSON."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "binding": self.binding.dimension if self.binding is not None else None,
+            "ratio": self.ratio,
+            "burst_seconds": self.burst_seconds,
+            "unknown": list(self.unknown),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +224,10 @@ class Plan:
         groups: Those that can be sent, by endpoint and model, most rows first.
         findings: Those that cannot, in the order of the file, at most `MOST_FINDINGS`.
         counts: How many those are, by code.
-        needs: What is asked of each limit, requests first.
+        lanes: The rows by the limits that they share: one for each group of limits, in its
+            order, and the last one for the models that no group names.
         tokens: Percentiles of what a row is charged.
         bars: The rows by what they are charged, on a logarithmic scale.
-        burst_seconds: Seconds of rate that may go at once.
         policy: The name of the way in which the provider charges.
         default_output_tokens: Reserved for a row without an output cap.
     """
@@ -160,10 +236,9 @@ class Plan:
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     counts: dict[str, int]
-    needs: tuple[Need, ...]
+    lanes: tuple[Lane, ...]
     tokens: Quantiles
     bars: tuple[Bar, ...]
-    burst_seconds: float
     policy: str
     default_output_tokens: int
 
@@ -193,24 +268,35 @@ class Plan:
         return not self.counts
 
     @property
+    def needs(self) -> tuple[Need, ...]:
+        """What is asked of each limit, lane by lane."""
+        return tuple(need for lane in self.lanes for need in lane.needs)
+
+    @property
+    def slowest(self) -> Lane:
+        """The lane that takes longest: the time of the job is its."""
+        return max(self.lanes, key=lambda lane: lane.seconds)
+
+    @property
     def binding(self) -> Need | None:
         """What takes longest; None if everything may go at once."""
-        longest = max(self.needs, key=lambda need: need.seconds, default=None)
-        return longest if longest is not None and longest.seconds > 0 else None
+        return self.slowest.binding
 
     @property
     def seconds(self) -> float:
         """From the first request sent to the last, at least; the last answer comes after that."""
-        return self.binding.seconds if self.binding is not None else 0.0
+        return self.slowest.seconds
 
     @property
     def ratio(self) -> float | None:
-        """How many times the next slower limit's time the binding one takes; None without one."""
-        binding = self.binding
-        others = [need.seconds for need in self.needs if need is not binding]
-        if binding is None or not others or max(others) <= 0:
-            return None
-        return binding.seconds / max(others)
+        """How many times the time of the next slower limit of its lane the binding one takes."""
+        return self.slowest.ratio
+
+    @property
+    def burst_seconds(self) -> float | None:
+        """Seconds of rate that may go at once; None if they are not the same in every lane."""
+        bursts = {lane.burst_seconds for lane in self.lanes}
+        return bursts.pop() if len(bursts) == 1 else None
 
     @property
     def usd(self) -> float | None:
@@ -245,7 +331,12 @@ class Plan:
                 "binding": self.binding.dimension if self.binding is not None else None,
                 "ratio": self.ratio,
                 "burst_seconds": self.burst_seconds,
-                "needs": [{**asdict(need), "seconds": need.seconds} for need in self.needs],
+                "needs": [
+                    {**asdict(need), "seconds": need.seconds, "group": lane.name}
+                    for lane in self.lanes
+                    for need in lane.needs
+                ],
+                "groups": [lane.as_dict() for lane in self.lanes],
             },
             "cost": {
                 "usd": self.usd,
@@ -269,14 +360,51 @@ def _group_as_dict(group: Group) -> dict[str, Any]:
     return values
 
 
+class _Room:
+    """What a row may cost at most under some limits, and what they are."""
+
+    __slots__ = ("limits", "name", "output", "prompt", "rates", "requests", "tokens", "unknown")
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        rates = limits.rates()
+        self.rates = tuple(rate for rate in rates if not rate.is_auto)
+        self.unknown = tuple(rate.dimension for rate in rates if rate.is_auto)
+        self.requests = self._most("requests", "requests_per_day")
+        self.tokens = self._most("tokens", "tokens_per_day")
+        self.prompt = self._most("input_tokens")
+        self.output = self._most("output_tokens")
+
+    def _most(self, *dimensions: str) -> float:
+        fits = [_fitting(rate) for rate in self.rates if rate.dimension in dimensions]
+        return min(fits, default=math.inf)
+
+    def exceeded_by(self, cost: Cost) -> Rate | None:
+        """Return the first limit of which a whole minute, or day, is not enough for *cost*."""
+        for rate in self.rates:
+            if cost.amount(rate.dimension) > _fitting(rate):
+                return rate
+        return None
+
+
+def _fitting(rate: Rate) -> float:
+    """Return the most that may ever be granted: a minute of *rate*, a day's budget, one request."""
+    return max(rate.per_minute, rate.burst)
+
+
 @dataclass(slots=True)
 class _Sum:
+    endpoint: str
+    model: str
+    room: _Room
     rows: int = 0
     prompt: int = 0
     output: int = 0
     billed: int = 0
     cap: int = 0
     uncapped: int = 0
+    more: dict[str, float] = field(default_factory=dict)
 
 
 class Planner:
@@ -284,7 +412,7 @@ class Planner:
     Adds up requests; `plan` tells what they come to.
 
     Args:
-        limits: What the account may spend.
+        limits: What the account may spend; limits that are to be learned take no time here.
         policy: How the provider charges a request.
         default_output_tokens: Reserved for a request without an output cap.
         price: What tokens of every model cost, instead of the table.
@@ -296,7 +424,7 @@ class Planner:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: Limits | LimitGroups,
         *,
         policy: ChargePolicy = OPENAI,
         default_output_tokens: int = 16,
@@ -307,10 +435,8 @@ class Planner:
             raise ValueError(
                 f"default_output_tokens must not be negative, got {default_output_tokens}"
             )
-        self._limits = limits
-        self._rates = limits.rates()
-        self._most_requests = limits.known("requests") or math.inf
-        self._most_tokens = limits.known("tokens") or math.inf
+        self._groups = limits if isinstance(limits, LimitGroups) else None
+        self._rooms = _rooms(limits)
         self._policy = policy
         self._up_front = policy.output_up_front
         # the caps are billed even where the limit is not charged for them
@@ -319,6 +445,7 @@ class Planner:
         self._price = price
         self._estimate = (counter or Counter(memory=_MEMORY)).estimate
         self._sums: dict[tuple[str, str], _Sum] = {}
+        self._overflow: dict[tuple[str, str], _Sum] = {}
         self._histogram = Histogram()
         self._findings: list[Finding] = []
         self._counts: dict[str, int] = {}
@@ -341,11 +468,20 @@ class Planner:
         output = cap if self._up_front else 0
         charged = prompt = cost.prompt_tokens
         charged += output
-        if charged > self._most_tokens or cost.requests > self._most_requests:
-            self._note_too_large(request, Cost(prompt, output, cost.requests))
-            return
         model = request.model
         total = self._sums.get((request.endpoint, model)) or self._sum(request.endpoint, model)
+        if total is None:
+            self._note(request.row, request.custom_id, UNLIMITED, _without_limits(model))
+            return
+        room = total.room
+        if (
+            charged > room.tokens
+            or prompt > room.prompt
+            or output > room.output
+            or cost.requests > room.requests
+            or request.more
+        ) and not self._takes(total, request, Cost(prompt, output, cost.requests)):
+            return
         total.rows += 1
         total.prompt += prompt
         total.output += output
@@ -363,31 +499,33 @@ class Planner:
 
     def plan(self) -> Plan:
         """Return what has been added up so far."""
+        sums = [*self._sums.values(), *self._overflow.values()]
         groups = [
             Group(
-                endpoint,
-                model,
+                total.endpoint,
+                total.model,
                 total.rows,
                 total.prompt,
                 total.output,
                 total.billed,
                 total.cap,
                 total.uncapped,
-                self._price or price_of(model),
+                self._price or price_of(total.model),
+                total.room.name,
             )
-            for (endpoint, model), total in self._sums.items()
+            for total in sums
+            if total.rows
         ]
         groups.sort(key=lambda group: (-group.rows, group.endpoint, group.model))
         histogram = self._histogram
-        work = {"requests": histogram.count, "tokens": histogram.total}
         return Plan(
             rows=self.rows,
             groups=tuple(groups),
             findings=tuple(self._findings),
             counts=dict(self._counts),
-            needs=tuple(
-                Need(rate.dimension, rate.per_minute, rate.burst, work[rate.dimension])
-                for rate in self._rates
+            lanes=tuple(
+                _lane(room, [total for total in sums if total.room is room])
+                for room in self._rooms.values()
             ),
             tokens=Quantiles(
                 histogram.quantile(0.5),
@@ -396,23 +534,32 @@ class Planner:
                 histogram.largest,
             ),
             bars=tuple(histogram.bars()),
-            burst_seconds=self._limits.burst_seconds,
             policy=self._policy.name,
             default_output_tokens=self._default,
         )
 
-    def _sum(self, endpoint: str, model: str) -> _Sum:
-        is_kept = len(self._sums) < MOST_GROUPS and len(model) <= _LONGEST_NAME
-        return self._sums.setdefault((endpoint, model if is_kept else OTHERS), _Sum())
+    def _sum(self, endpoint: str, model: str) -> _Sum | None:
+        """Begin to add up the rows of *model*; None if there are no limits for it."""
+        name = self._groups.group_of(model) if self._groups is not None else ""
+        room = self._rooms.get(name)
+        if room is None:
+            return None
+        if len(self._sums) < MOST_GROUPS and len(model) <= _LONGEST_NAME:
+            return self._sums.setdefault((endpoint, model), _Sum(endpoint, model, room))
+        return self._overflow.setdefault((endpoint, name), _Sum(endpoint, OTHERS, room))
 
-    def _note_too_large(self, request: Request, cost: Cost) -> None:
-        """Note the first limit of which a whole minute is not enough."""
-        for rate in self._rates:
+    def _takes(self, total: _Sum, request: Request, cost: Cost) -> bool:
+        """Whether there is room for a row that may be too large, or has amounts of its own."""
+        cost = replace(cost, more=request.more)
+        rate = total.room.exceeded_by(cost)
+        if rate is not None:
             amount = cost.amount(rate.dimension)
-            if amount > rate.per_minute:
-                error = CostExceedsLimit(request.label, rate.dimension, amount, rate.per_minute)
-                self._note(request.row, request.custom_id, TOO_LARGE, str(error))
-                return
+            error = CostExceedsLimit(request.label, rate.dimension, amount, rate.limit)
+            self._note(request.row, request.custom_id, TOO_LARGE, str(error))
+            return False
+        for name, amount in (request.more or {}).items():
+            total.more[name] = total.more.get(name, 0) + amount
+        return True
 
     def _note(self, row: int | None, custom_id: str | None, code: str, message: str) -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
@@ -424,13 +571,46 @@ class Planner:
             self._findings.append(Finding(line, name, code, message[:_LONGEST_REASON]))
 
 
+def _rooms(limits: Limits | LimitGroups) -> dict[str, _Room]:
+    """Return the room under each group of limits by its name; by "" that of all other models."""
+    if isinstance(limits, Limits):
+        return {"": _Room("", limits)}
+    rooms = {group.name: _Room(group.name, group.limits) for group in limits.groups}
+    if limits.others is not None:
+        rooms[""] = _Room("", limits.others)
+    return rooms
+
+
+def _lane(room: _Room, sums: Iterable[_Sum]) -> Lane:
+    rows, prompt, output, more = 0, 0, 0, dict[str, float]()
+    for total in sums:
+        rows += total.rows
+        prompt += total.prompt
+        output += total.output
+        for name, amount in total.more.items():
+            more[name] = more.get(name, 0) + amount
+    work = Cost(prompt, output, requests=rows, more=more)
+    needs = tuple(
+        Need(rate.dimension, rate.per_minute, rate.burst, work.amount(rate.dimension), rate.window)
+        for rate in room.rates
+    )
+    return Lane(room.name, rows, needs, room.unknown, room.limits.burst_seconds)
+
+
+def _without_limits(model: str) -> str:
+    return (
+        f"no group of limits names the model {model[:_LONGEST_NAME]!r}, and there are none for "
+        f"the other models; name it in a group, or give limits for the others"
+    )
+
+
 #: Endpoints whose output is as long as the model likes if the request does not bound it.
 _UNBOUNDED = frozenset({CHAT, RESPONSES})
 
 
 def plan_file(
     path: str | os.PathLike[str],
-    limits: Limits,
+    limits: Limits | LimitGroups,
     *,
     policy: ChargePolicy = OPENAI,
     default_output_tokens: int = 16,

@@ -7,13 +7,17 @@ seconds.
 
 from __future__ import annotations
 
-import math
 import re
 
+from ratedispatch.providers.amounts import parse_amount
+
 #: ``ms`` before ``m``: the other way round ``41ms`` reads as 41 minutes, a widely copied mistake.
-_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|us|µs|μs|ns|h|m|s)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|us|µs|μs|ns|h|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _SECONDS |= {"µs": 1e-6, "μs": 1e-6}  # the micro sign and the Greek letter: Go accepts both
+
+#: Longer texts are no durations; Go's longest, of 292 years, has 18 characters and a fraction.
+_LONGEST = 40
 
 
 def parse_duration(text: str) -> float | None:
@@ -23,14 +27,18 @@ def parse_duration(text: str) -> float | None:
     Source: the grammar of Go's ``time.ParseDuration``, without signs.
     """
     text = text.strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        pass
+    # the two common forms need no regular expression
+    if text.endswith("s"):
+        is_milli = text.endswith("ms")
+        number = parse_amount(text[:-2] if is_milli else text[:-1])
+        if number is not None:
+            return number / 1000 if is_milli else number
     else:
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+        number = parse_amount(text)
+        if number is not None:
+            return number
+    if not text or len(text) > _LONGEST:
+        return None
     end = 0
     total = 0.0
     for match in _PART.finditer(text):

@@ -9,16 +9,33 @@ with time beyond a few bytes per second of running and about 200 bytes per disti
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from ratedispatch.testing.schedule import OtherClient
+from ratedispatch.testing.timeline import Timeline
 
 if TYPE_CHECKING:
-    from ratedispatch.testing.provider import Reply
+    from collections.abc import Iterable
+
+    from ratedispatch.testing.provider import Provider
+    from ratedispatch.testing.reply import Reply
+    from ratedispatch.testing.slots import Slots
 
 #: Latencies are kept in bins this far apart (natural logarithm): percentiles are within 1 %.
 _BIN = 0.01
 
-_REFUSALS = ("requests", "tokens", "too_large", "quota", "outage")
+_REFUSALS = (
+    "requests",
+    "tokens",
+    "requests_per_day",
+    "tokens_per_day",
+    "too_large",
+    "quota",
+    "outage",
+    "queue_full",
+)
 
 
 class Excess:
@@ -85,6 +102,35 @@ class Latencies:
         return None
 
 
+class _Group:
+    """What became of the requests that draw from one group of limits."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+        self.refused = 0
+        self.per_second = array("q")
+
+    def add(self, is_admitted: bool, second: int) -> None:
+        """Note a request that arrived in *second*."""
+        if not is_admitted:
+            self.refused += 1
+            return
+        self.admitted += 1
+        missing = second + 1 - len(self.per_second)
+        if missing > 0:
+            self.per_second.frombytes(bytes(8 * missing))
+        self.per_second[second] += 1
+
+    def report(self, seconds: int) -> dict[str, Any]:
+        """Return everything, with numbers for each of so many *seconds*."""
+        per_second = self.per_second.tolist()
+        return {
+            "admitted": self.admitted,
+            "refused": self.refused,
+            "per_second_admitted": per_second + [0] * (seconds - len(per_second)),
+        }
+
+
 class Judge:
     """
     What happened at a provider since *now* (loop time in seconds).
@@ -93,11 +139,28 @@ class Judge:
         limits: Per minute, by dimension; None where there is none.
         burst_seconds: What may be spent at once, in seconds of the rate.
         now: When it starts to watch.
+        models: The names with limits of their own.
+        others: The books of another client of the account.
+        slots: The provider's places of work; None if they are not bounded.
     """
 
-    def __init__(self, limits: dict[str, float | None], burst_seconds: float, now: float) -> None:
+    def __init__(
+        self,
+        limits: dict[str, float | None],
+        burst_seconds: float,
+        now: float,
+        *,
+        models: Iterable[str] = (),
+        others: OtherClient | None = None,
+        slots: Slots | None = None,
+    ) -> None:
         self._start = now
         self._burst_seconds = burst_seconds
+        self._others = others or OtherClient()
+        self._slots = slots
+        self._groups = {name: _Group() for name in models}
+        if self._groups:
+            self._groups[""] = _Group()
         self._first: float | None = None
         self._last: float | None = None
         self._last_answer: float | None = None
@@ -110,7 +173,7 @@ class Judge:
         self._in_flight = 0
         self._in_flight_peak = 0
         self._kinds: Counter[str] = Counter()
-        self._seconds: dict[int, list[int]] = {}
+        self._timeline = Timeline(now)
         self._admitted_rows: set[int] = set()
         self._answered_rows: set[int] = set()
         self._answered_twice: set[int] = set()
@@ -121,6 +184,21 @@ class Judge:
             for side in ("offered", "admitted")
             for name, limit in limits.items()
         }
+
+    @classmethod
+    def of(cls, provider: Provider, now: float) -> Self:
+        """Return a judge of *provider*, which has just started and tells it of new limits."""
+        settings = provider.settings
+        judge = cls(
+            provider.limits,
+            settings.burst_seconds,
+            now,
+            models=settings.models,
+            others=provider.others,
+            slots=provider.slots,
+        )
+        provider.on_limits = judge.set_limits
+        return judge
 
     def _burst(self, limit: float | None) -> float:
         return 0.0 if limit is None else limit / 60.0 * self._burst_seconds
@@ -140,21 +218,29 @@ class Judge:
         if self._first is None:
             self._first = now
         self._last = now
+        timeline = self._timeline
+        second = timeline.second(now)
+        timeline.arrived[second] += 1
         call = reply.call
         if call is None:
             return
-        excess = self._excess
-        excess["offered", "requests"].add(1, now)
-        excess["offered", "tokens"].add(call.tokens, now)
-        if not reply.is_admitted:
+        is_admitted = reply.is_admitted
+        if self._groups:
+            self._groups[reply.group].add(is_admitted, second)
+        if not reply.group:
+            excess = self._excess
+            excess["offered", "requests"].add(1, now)
+            excess["offered", "tokens"].add(call.tokens, now)
+            if is_admitted:
+                excess["admitted", "requests"].add(1, now)
+                excess["admitted", "tokens"].add(call.tokens, now)
+        if not is_admitted:
+            timeline.refused[second] += 1
             return
-        excess["admitted", "requests"].add(1, now)
-        excess["admitted", "tokens"].add(call.tokens, now)
         self._admitted += 1
         self._tokens += call.tokens
-        second = self._seconds.setdefault(int(now - self._start), [0, 0])
-        second[0] += 1
-        second[1] += call.tokens
+        timeline.admitted[second] += 1
+        timeline.tokens_charged[second] += call.tokens
         self._admitted_rows.add(call.row)
         self._in_flight += 1
         self._in_flight_peak = max(self._in_flight_peak, self._in_flight)
@@ -177,13 +263,15 @@ class Judge:
         self._in_flight -= 1
         if returned:
             self._tokens_returned += returned
-            self._excess["admitted", "tokens"].add(-returned, now)
+            if not reply.group:
+                self._excess["admitted", "tokens"].add(-returned, now)
         if not sent:
             self._abandoned += 1
             return
         if reply.kind != "answer" or reply.call is None:
             return
         self._answered += 1
+        self._timeline.tokens_actual[int(arrived - self._start)] += reply.actual
         self._last_answer = now
         self._latencies.add(now - arrived)
         row = reply.call.row
@@ -197,6 +285,7 @@ class Judge:
         refused = {name: self._kinds[name] for name in _REFUSALS if self._kinds[name]}
         outcomes = {*_REFUSALS, "answer", "invalid"}
         total = sum(refused.values())
+        timeline = self._timeline
         return {
             "limits": self._limits,
             "arrived": self._arrived,
@@ -237,8 +326,34 @@ class Judge:
                 "p99": self._latencies.percentile(0.99),
                 "max": self._latencies.percentile(1.0),
             },
-            "seconds": [[second, *counts] for second, counts in sorted(self._seconds.items())],
+            "seconds": [
+                [second, count, timeline.tokens_charged[second]]
+                for second, count in enumerate(timeline.admitted)
+                if count
+            ],
+            "per_second": timeline.report(),
+            "others": {
+                "admitted": self._others.admitted,
+                "refused": self._others.refused,
+                "tokens": self._others.tokens,
+            },
+            "queue_peak": 0 if self._slots is None else self._slots.queue_peak,
+            "slots_busy_share": self._busy_share(),
+            **self._by_model(),
         }
+
+    def _busy_share(self) -> float | None:
+        """Return the share of all places' time that was taken until the last answer."""
+        first, last, slots = self._first, self._last_answer, self._slots
+        if slots is None or first is None or last is None or last <= first:
+            return None
+        return slots.busy(last) / (slots.slots * (last - first))
+
+    def _by_model(self) -> dict[str, Any]:
+        if not self._groups:
+            return {}
+        seconds = len(self._timeline)
+        return {"by_model": {name: group.report(seconds) for name, group in self._groups.items()}}
 
     def _since(self, instant: float | None) -> float | None:
         return None if instant is None else instant - self._start

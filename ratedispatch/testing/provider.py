@@ -10,9 +10,9 @@ Follows: the rate-limits and error-codes guides of OpenAI; the messages and head
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.testing.allowance import RPM, Allowance, Allowances, Block, give, is_named
 from ratedispatch.testing.answers import answer_body, error_body, models_body
 from ratedispatch.testing.calls import (
     Call,
@@ -24,23 +24,24 @@ from ratedispatch.testing.calls import (
 )
 from ratedispatch.testing.durations import go_duration
 from ratedispatch.testing.faults import ANSWER_FAULTS, draw_fault
+from ratedispatch.testing.refusals import QUEUE_FULL, advise, throttle_text, too_large_text
+from ratedispatch.testing.reply import Reply
+from ratedispatch.testing.schedule import OtherClient, make_events
 from ratedispatch.testing.settings import ProviderSettings, check_limit
-from ratedispatch.testing.windows import MINUTE, FixedWindow, SlidingLog, TokenBucket, Window
+from ratedispatch.testing.slots import Slots
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.testing.calls import Counter
 
 __all__ = ["Provider", "ProviderSettings", "Reply"]
 
-ORGANIZATION = "org-fake"
 _JSON = "application/json"
-_SHORT = {"requests": "RPM", "tokens": "TPM"}
 _HEADER_NAMES = {
     name: tuple(f"x-ratelimit-{what}-{name}" for what in ("limit", "remaining", "reset"))
-    for name in _SHORT
+    for name in ("requests", "tokens")
 }
 
 #: Bodies that are remembered once read, so that a retry is not counted again; each at most
@@ -49,47 +50,9 @@ _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 8192
 
 
-@dataclass(slots=True)
-class Reply:
-    """
-    What one arriving request gets.
-
-    Args:
-        status: HTTP status.
-        headers: By lower-case name; without ``content-length``.
-        body: Complete.
-        kind: ``answer``; a refusal: ``requests``, ``tokens``, ``too_large``, ``quota``,
-            ``outage``; a fault's name; or ``invalid`` for what made no sense; ``other`` for
-            what is no request (the list of models).
-        delay: Seconds from arrival to answer.
-        call: What was asked, if it made sense.
-        fault: The fault that strikes, if any. Faults named in `faults.WIRE_FAULTS` have to be
-            acted out on the connection; the body is then what would have been sent.
-        charged: Tokens taken at admission; 0 if it was not admitted.
-        actual: Tokens really used, once answered.
-        tickets: For `Provider.finish`.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    kind: str
-    delay: float = 0.0
-    call: Call | None = None
-    fault: str | None = None
-    charged: int = 0
-    actual: int = 0
-    tickets: tuple[int, ...] = ()
-
-    @property
-    def is_admitted(self) -> bool:
-        """Whether the limits were charged for it."""
-        return self.kind == "answer" or self.fault is not None
-
-
 class Provider:
     """
-    The state of a provider: its windows, its quota, its chance.
+    The state of a provider: its windows, its quota, its places of work, its chance.
 
     Args:
         settings: How it behaves.
@@ -98,6 +61,12 @@ class Provider:
         now: Loop time in seconds at which it starts.
         count: Counts the tokens of a body for an endpoint; by default as ``settings.charge``
             says.
+
+    Attributes:
+        admitted: Requests charged so far, without the other client's.
+        others: The books of the other client, up to the last arrival or `catch_up`.
+        slots: The places of work; None when they are not bounded.
+        on_limits: Called with the general limits per minute and the instant of their change.
     """
 
     def __init__(
@@ -110,37 +79,47 @@ class Provider:
     ) -> None:
         self.settings = settings
         self.admitted = 0
+        self.others = OtherClient()
+        self.slots: Slots | None = None
+        if settings.slots is not None:
+            self.slots = Slots(settings.slots, settings.queue, settings.batching)
+        self.on_limits: Callable[[dict[str, float | None], float], None] | None = None
         self._rng = rng
         self._start = now
         self._number = 0
         self._count = count or _counter(settings.charge)
         self._remembered: dict[tuple[str, str | None, bytes], Call] = {}
-        self._windows: dict[str, tuple[Window, ...]] = {}
-        self.set_limits(settings.requests_per_minute, settings.tokens_per_minute, now)
+        self._allowances = Allowances(settings, now)
+        self._events = make_events(settings, now)
+        self._event = next(self._events, None)
+        self._due = math.inf if self._event is None else self._event.at
 
     @property
     def limits(self) -> dict[str, float | None]:
-        """The limits per minute in force now, by dimension."""
-        return {
-            name: self._windows[name][0].limit if name in self._windows else None
-            for name in ("requests", "tokens")
-        }
+        """The general limits per minute in force now, by dimension."""
+        return self._allowances.general.limits
 
     def set_limits(self, requests: float | None, tokens: float | None, now: float) -> None:
         """
-        Change both limits per minute; None lifts one.
+        Change both general limits per minute; None lifts one.
 
         What is already spent stays spent; what a bucket holds is kept, up to its new depth.
         """
-        for name, limit in (("requests", requests), ("tokens", tokens)):
-            check_limit(name, limit)
-            if limit is None:
-                self._windows.pop(name, None)
-            elif name in self._windows:
-                for window, part in zip(self._windows[name], self._parts(name, limit), strict=True):
-                    window.resize(part, now)
+        check_limit("requests", requests)
+        check_limit("tokens", tokens)
+        self.catch_up(now)
+        self._change_limits(requests, tokens, now)
+
+    def catch_up(self, now: float) -> None:
+        """Let happen what was due until *now*: new limits, and the other client's requests."""
+        while self._event is not None and self._event.at <= now:
+            at, limits = self._event
+            if limits is not None:
+                self._change_limits(*limits, at)
             else:
-                self._windows[name] = self._make_windows(name, limit, now)
+                self._serve_other(at)
+            self._event = next(self._events, None)
+        self._due = math.inf if self._event is None else self._event.at
 
     def arrive(
         self, path: str, headers: Mapping[str, str], body: bytes | Mapping[str, Any], now: float
@@ -155,12 +134,16 @@ class Provider:
             now: Loop time in seconds.
         """
         self._number += 1
+        if now >= self._due:
+            self.catch_up(now)
         try:
             self._check_key(headers)
             call = self._read(endpoint_of(path), headers.get("x-client-request-id"), body)
         except Problem as problem:
             return self._problem(problem)
-        return self._refuse(call, now) or self._admit(call, now)
+        allowances = self._allowances
+        own = allowances.of(call.model) if self.settings.models else allowances.general
+        return self._refuse(call, own, now) or self._admit(call, own, now)
 
     def get(self, path: str, headers: Mapping[str, str]) -> Reply:
         """Return what a GET gets: the models, or 404."""
@@ -169,7 +152,7 @@ class Provider:
             self._check_key(headers)
             endpoint = endpoint_of(path)
             if endpoint == "/v1/models":
-                return Reply(200, self._headers(None, 0.0), models_body(), "other")
+                return Reply(200, self._headers(None, 0.0, 0.0), models_body(), "other")
             raise Problem(404, f"Unknown request URL: GET {endpoint}.", code="unknown_url")
         except Problem as problem:
             return self._problem(problem)
@@ -183,12 +166,28 @@ class Provider:
         """
         if not self.settings.settle or reply.kind != "answer":
             return 0
+        self.catch_up(now)
         surplus = reply.charged - reply.actual
-        windows = self._windows.get("tokens", ())
-        # zip: a limit that was lifted or set meanwhile has no tickets of this request
-        for window, ticket in zip(windows, reply.tickets, strict=False):
-            window.give(ticket, surplus, now)
+        give(reply.tickets, surplus, now)
         return surplus
+
+    def _change_limits(self, requests: float | None, tokens: float | None, now: float) -> None:
+        self._allowances.general.set_limits(requests, tokens, now)
+        if self.on_limits is not None:
+            self.on_limits(self.limits, now)
+
+    def _serve_other(self, now: float) -> None:
+        own, tokens = self._allowances.general, self.settings.others_tokens
+        if self._outage_left(None, now) > 0:
+            self.others.refused += 1
+        elif own.block(tokens, now) is None:
+            own.take(tokens, now)
+            self.others.admitted += 1
+            self.others.tokens += tokens
+        else:
+            self.others.refused += 1
+            if self.settings.refusals_count:
+                own.take_refused(now)
 
     def _check_key(self, headers: Mapping[str, str]) -> None:
         wanted = self.settings.api_key
@@ -219,61 +218,65 @@ class Provider:
         self._remembered[key] = call
         return call
 
-    def _refuse(self, call: Call, now: float) -> Reply | None:
+    def _refuse(self, call: Call, own: Allowance, now: float) -> Reply | None:
         """Return the refusal of *call*, or None if it can go now."""
         settings = self.settings
         if settings.outage is not None:
-            start, length = settings.outage
-            if start <= now - self._start < start + length:
-                wait = self._start + start + length - now
-                return self._throttle(call, "requests", wait, wait, now, kind="outage")
+            wait = self._outage_left(call.model, now)
+            if wait > 0:
+                return self._throttle(call, own, Block(RPM, 1, wait), wait, now, kind="outage")
         if settings.quota is not None and self.admitted >= settings.quota:
             return self._error(
                 call,
+                own,
                 "quota",
                 now,
                 "You exceeded your current quota, please check your plan and billing details.",
                 "insufficient_quota",
                 "insufficient_quota",
             )
-        worst, found = 0.0, ""
-        for name, windows in self._windows.items():
-            amount = call.tokens if name == "tokens" else 1
-            if amount > windows[0].limit:
-                return self._too_large(call, name, amount, now)
-            for window in windows:
-                wait = window.wait(amount, now)
-                if wait > worst:
-                    worst, found = wait, name
-        if not found:
-            return None
-        amount = call.tokens if found == "tokens" else 1
-        quoted = max(window.quoted_wait(amount, now) for window in self._windows[found])
-        reply = self._throttle(call, found, worst, quoted, now, kind=found)
+        block = own.block(call.tokens, now)
+        if block is None:
+            if self.slots is None or self.slots.has_room(now):
+                return None
+            headers = self._headers(own, now, 0.0)
+            return Reply(503, headers, QUEUE_FULL, "queue_full", 0.0, call, group=own.name)
+        if block.wait == math.inf:
+            return self._too_large(call, own, block, now)
+        quoted = own.quoted_wait(block, now)
+        reply = self._throttle(call, own, block, quoted, now, kind=block.limit.name)
         if settings.refusals_count:
-            for window in self._windows.get("requests", ()):
-                window.take(max(0.0, min(1.0, window.remaining(now))), now)
+            own.take_refused(now)
         return reply
 
-    def _admit(self, call: Call, now: float) -> Reply:
+    def _outage_left(self, model: str | None, now: float) -> float:
+        """Return the seconds for which *model* is still refused; None is that of no outage."""
+        settings = self.settings
+        if settings.outage is None:
+            return 0.0
+        named = settings.outage_model
+        if named is not None and (model is None or not is_named(model, named)):
+            return 0.0
+        start, length = settings.outage
+        if not start <= now - self._start < start + length:
+            return 0.0
+        return self._start + start + length - now
+
+    def _admit(self, call: Call, own: Allowance, now: float) -> Reply:
         settings, rng = self.settings, self._rng
         self.admitted += 1
-        tickets: tuple[int, ...] = ()
-        for name, windows in self._windows.items():
-            if name == "tokens":
-                tickets = tuple(window.take(call.tokens, now) for window in windows)
-            else:
-                for window in windows:
-                    window.take(1, now)
+        tickets = own.take(call.tokens, now)
         fault = draw_fault(settings.faults, rng) if settings.faults else None
         length = self._output_length(call)
         delay = settings.latency + settings.token_time * length
         if settings.latency and settings.latency_sigma:
             factor = rng.lognormvariate(0.0, settings.latency_sigma)
             delay += settings.latency * (factor - 1)
+        if self.slots is not None:
+            delay = self.slots.serve(delay, now)
         reply = Reply(
             200,
-            self._headers(now, delay),
+            self._headers(own, now, delay),
             b"",
             fault or "answer",
             delay,
@@ -282,6 +285,7 @@ class Provider:
             call.tokens,
             call.prompt_tokens + length * call.outputs,
             tickets,
+            own.name,
         )
         if fault is not None and fault in ANSWER_FAULTS:
             answer = ANSWER_FAULTS[fault]
@@ -303,93 +307,67 @@ class Provider:
         return max(1, min(wanted, call.output_cap))
 
     def _throttle(
-        self, call: Call, name: str, wait: float, quoted: float, now: float, *, kind: str
+        self, call: Call, own: Allowance, block: Block, quoted: float, now: float, *, kind: str
     ) -> Reply:
-        limit, used = 0.0, 0
-        if name in self._windows:
-            window = self._windows[name][0]
-            limit = window.limit
-            used = math.ceil(limit - window.remaining(now) - 1e-6)
-        amount = call.tokens if name == "tokens" else 1
-        reply = self._error(
-            call,
-            kind,
-            now,
-            f"Rate limit reached for {call.model} in organization {ORGANIZATION} on {name} per "
-            f"min ({_SHORT[name]}): Limit {limit:.0f}, Used {used}, Requested {amount}. Please "
-            f"try again in {go_duration(quoted)}. Visit "
-            "https://platform.openai.com/account/rate-limits to learn more.",
-            name,
-            "rate_limit_exceeded",
+        limit = block.limit
+        message = throttle_text(
+            self.settings,
+            call.model,
+            limit,
+            level=own.level(limit, now),
+            amount=block.amount,
+            wait=quoted,
         )
-        # 1e-6: a wait of exactly 20 s must not become 21 by the rounding of a sum
-        reply.headers["retry-after"] = str(math.ceil(wait - 1e-6))
-        reply.headers["retry-after-ms"] = str(math.ceil(wait * 1000 - 1e-6))
+        reply = self._error(call, own, kind, now, message, limit.dimension, "rate_limit_exceeded")
+        advise(self.settings, reply.headers, block.wait)
         return reply
 
-    def _too_large(self, call: Call, name: str, amount: int, now: float) -> Reply:
-        limit = self._windows[name][0].limit
-        return self._error(
-            call,
-            "too_large",
-            now,
-            f"Request too large for {call.model} in organization {ORGANIZATION} on {name} per "
-            f"min ({_SHORT[name]}): Limit {limit:.0f}, Requested {amount}. The input or output "
-            "tokens must be reduced in order to run successfully. Visit "
-            "https://platform.openai.com/account/rate-limits to learn more.",
-            name,
-            "rate_limit_exceeded",
-        )
+    def _too_large(self, call: Call, own: Allowance, block: Block, now: float) -> Reply:
+        limit = block.limit
+        most, _ = own.level(limit, now)
+        message = too_large_text(self.settings, call.model, limit, most=most, amount=block.amount)
+        type_, code = limit.dimension, "rate_limit_exceeded"
+        return self._error(call, own, "too_large", now, message, type_, code)
 
     def _error(
-        self, call: Call, kind: str, now: float, message: str, type_: str, code: str
+        self,
+        call: Call,
+        own: Allowance,
+        kind: str,
+        now: float,
+        message: str,
+        type_: str,
+        code: str,
     ) -> Reply:
         body = error_body(message, kind=type_, code=code)
-        return Reply(429, self._headers(now, 0.0), body, kind, 0.0, call)
+        headers = self._headers(own, now, 0.0)
+        return Reply(429, headers, body, kind, 0.0, call, group=own.name)
 
     def _problem(self, problem: Problem) -> Reply:
         body = error_body(
             problem.message, kind=problem.kind, code=problem.code, param=problem.param
         )
-        return Reply(problem.status, self._headers(None, 0.0), body, "invalid")
+        return Reply(problem.status, self._headers(None, 0.0, 0.0), body, "invalid")
 
-    def _headers(self, now: float | None, delay: float) -> dict[str, str]:
-        """Return the headers of an answer; those of the limits only with a *now*."""
+    def _headers(self, own: Allowance | None, now: float, delay: float) -> dict[str, str]:
+        """Return the headers of an answer; those of the limits only with an allowance."""
         headers = {
             "content-type": _JSON,
             "x-request-id": f"req_{self._number:032x}",
             "openai-processing-ms": str(int(delay * 1000)),
             "openai-version": "2020-10-01",
         }
-        if now is not None and self.settings.headers:
-            for name, windows in self._windows.items():
-                window = windows[0]
-                remaining = max(0, math.floor(window.remaining(now) + 1e-6))
+        if own is not None and self.settings.headers:
+            factor = self.settings.header_factor
+            for name, window in own.shown:
+                most, remaining = window.limit, max(0.0, window.remaining(now))
+                if factor != 1.0:
+                    most, remaining = math.floor(most * factor + 1e-6), remaining * factor
                 limit, left, reset = _HEADER_NAMES[name]
-                headers[limit] = f"{window.limit:.0f}"
-                headers[left] = str(remaining)
+                headers[limit] = f"{most:.0f}"
+                headers[left] = str(math.floor(remaining + 1e-6))
                 headers[reset] = go_duration(window.reset(now))
         return headers
-
-    def _parts(self, name: str, limit: float) -> tuple[float, ...]:
-        """Return the limits of the windows that *limit* per minute is enforced by."""
-        if self.settings.window == "fixed" and name == "requests":
-            # Azure: 600 per minute are refused above 10 in a second
-            return limit, math.ceil(limit / MINUTE)
-        return (limit,)
-
-    def _make_windows(self, name: str, limit: float, now: float) -> tuple[Window, ...]:
-        settings = self.settings
-        full = settings.start == "full"
-        if settings.window == "bucket":
-            return (TokenBucket(limit, now, depth=settings.burst_seconds, full=full),)
-        if settings.window == "sliding":
-            return (SlidingLog(limit, now, full=full),)
-        widths = (MINUTE, 1.0)
-        return tuple(
-            FixedWindow(part, now, width=width, full=full)
-            for part, width in zip(self._parts(name, limit), widths, strict=False)
-        )
 
 
 def _counter(charge: str) -> Counter:

@@ -75,6 +75,7 @@ class FakeServer:
 
     def stats(self) -> dict[str, Any]:
         """Return what ``/_stats`` tells."""
+        self._provider.catch_up(self._loop.time())
         return {
             **self._judge.report(),
             "connections": len(self._connections),
@@ -85,7 +86,7 @@ class FakeServer:
     def _restart(self) -> None:
         now = self._loop.time()
         self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
-        self._judge = Judge(self._provider.limits, self._settings.burst_seconds, now)
+        self._judge = Judge.of(self._provider, now)
         self._connections_peak = len(self._connections)
         self._connections_opened = 0
 
@@ -131,11 +132,11 @@ class FakeServer:
 
     def _change_limits(self, body: bytes, now: float) -> dict[str, float | None]:
         wanted = json.loads(body)
+        self._provider.catch_up(now)
         limits = self._provider.limits
         self._provider.set_limits(
             wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
         )
-        self._judge.set_limits(self._provider.limits, now)
         return self._provider.limits
 
 

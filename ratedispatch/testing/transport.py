@@ -44,7 +44,7 @@ class ProviderTransport:
     ) -> None:
         now = asyncio.get_running_loop().time()
         self.provider = Provider(settings, rng=rng, now=now)
-        self.judge = Judge(self.provider.limits, settings.burst_seconds, now)
+        self.judge = Judge.of(self.provider, now)
         self._travel = travel
 
     async def send(self, request: Request, timeout: float) -> Response:

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 MINUTE = 60.0
+DAY = 86_400.0
 
 #: Slack for sums of floats, in the unit counted: who waits exactly as long as told is admitted.
 SLACK = 1e-6

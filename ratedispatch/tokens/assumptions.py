@@ -21,8 +21,11 @@ class Assumptions:
         audio_bytes_per_second: Of audio without a readable header: 64 kbit/s, speech as MP3.
         file_bytes_per_page: Of a document that is sent along; a text page of a PDF has 30 to
             100 kB once fonts are counted in.
-        page_tokens: Text of one page; the image of the page comes on top.
+        page_tokens: Text of one page, a full page of prose; the image of the page comes on top.
+        page_side: The image of a page counts as a square of this side, in px; up to 512 with
+            detail ``low``, above with ``high``. Which detail pages have is not published.
         pages_elsewhere: Pages of a document named by id or URL only.
+        audio_seconds_elsewhere: Of an earlier answer in audio that is named by id only.
     """
 
     image_width: int = 2_048
@@ -30,7 +33,9 @@ class Assumptions:
     audio_bytes_per_second: int = 8_000
     file_bytes_per_page: int = 32_768
     page_tokens: int = 800
+    page_side: int = 512
     pages_elsewhere: int = 10
+    audio_seconds_elsewhere: int = 30
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import fields
-from ratedispatch.tokens.parts import weigh_content, weigh_document, weigh_text
+from ratedispatch.tokens.parts import weigh_content, weigh_document, weigh_spoken, weigh_text
 from ratedispatch.tokens.tally import MESSAGES, NAMES, PRIMING, Tally
 from ratedispatch.tokens.tools import weigh_choice, weigh_format, weigh_functions, weigh_tools
 
@@ -71,6 +71,10 @@ def _weigh_settings(body: Mapping[str, Any], messages: Any, scale: Scale, tally:
     weigh_tools(body.get("tools"), "tools", scale, tally)
     weigh_choice(body.get("tool_choice"), "tool_choice", scale, tally)
     weigh_format(body.get("response_format"), "response_format", scale, tally)
+    prediction = body.get("prediction")
+    if prediction is not None:  # what of it is not used is billed as output: no more than itself
+        prediction = fields.mapping(prediction, "prediction")
+        weigh_content(prediction.get("content"), "prediction.content", scale, tally)
     tally.choices = fields.integer(body, "n", least=1) or 1
     for key in ("max_tokens", "max_completion_tokens"):
         cap = fields.integer(body, key, least=0)
@@ -81,7 +85,7 @@ def _weigh_settings(body: Mapping[str, Any], messages: Any, scale: Scale, tally:
 def _weigh_message(message: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
     role = fields.text(message.get("role"), f"{path}.role")
     tally.add(MESSAGES, scale.count(role) + (_RESULT if role == "function" else 0))
-    weigh_content(message.get("content"), f"{path}.content", scale, tally)
+    weigh_content(message.get("content"), f"{path}.content", scale, tally, role=role)
     name = message.get("name")
     if name is not None:
         name = fields.text(name, f"{path}.name")
@@ -89,6 +93,8 @@ def _weigh_message(message: Mapping[str, Any], path: str, scale: Scale, tally: T
     refusal = message.get("refusal")
     if refusal is not None:
         weigh_text(fields.text(refusal, f"{path}.refusal"), scale, tally)
+    if message.get("audio") is not None:
+        weigh_spoken(message["audio"], f"{path}.audio", scale, tally)
     if message.get("function_call") is not None:
         _weigh_call(message["function_call"], f"{path}.function_call", scale, tally)
     calls = message.get("tool_calls")

@@ -16,10 +16,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Cost, Part
+from ratedispatch.request import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    MODERATIONS,
+    RESPONSES,
+    Cost,
+    Part,
+)
 from ratedispatch.tokens import chat, fields, models, plain, responses
 from ratedispatch.tokens.assumptions import Assumptions
 from ratedispatch.tokens.fallback import estimate_text
+from ratedispatch.tokens.images import Tiles
 from ratedispatch.tokens.notices import MissingVocabularyWarning, UnknownModelWarning
 from ratedispatch.tokens.policy import OPENAI
 from ratedispatch.tokens.tally import TEXTS, Scale, Tally
@@ -32,7 +41,6 @@ if TYPE_CHECKING:
     from ratedispatch.tokens.experience import Experience
     from ratedispatch.tokens.policy import ChargePolicy
 
-MODERATIONS = "/v1/moderations"
 # a job has a handful of models; names beyond this are resolved again each time and not warned about
 _MOST_NAMES = 1_000
 _LONGEST_NAME = 1_000
@@ -48,8 +56,27 @@ _WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
 _FREE = frozenset({MODERATIONS})
 
 
-def _resolve_endpoint(endpoint: str) -> str:
+def _with_fidelity(scale: Scale, fidelity: object) -> Scale:
+    images = scale.family.images
+    if fidelity != "high" or not isinstance(images, Tiles):
+        return scale
+    family = replace(scale.family, images=replace(images, is_faithful=True))
+    return replace(scale, family=family)
+
+
+def _check_default(tokens: object) -> None:
+    expected = f"default_output_tokens must be an integer from 0 to {fields.LARGEST}"
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        raise ValueError(f"{expected}, got {type(tokens).__name__}")
+    if tokens < 0:
+        raise ValueError(f"{expected}, got a negative one")
+    if tokens > fields.LARGEST:
+        raise ValueError(f"{expected}, got a larger one")
+
+
+def _resolve_endpoint(endpoint: object) -> str:
     """Return the endpoint as the Batch file format spells it, for any path that ends like it."""
+    endpoint = fields.text(endpoint, "endpoint")
     path = "/" + endpoint.split("?", 1)[0].rstrip("/")
     # chat before completions: one ends like the other
     for known in (*_WEIGH, *_FREE):
@@ -127,13 +154,10 @@ class Counter:
 
         Raises:
             InvalidRequest: A field has the wrong type; the message names it.
-            ValueError: There is no *encoding* of that name, or *default_output_tokens* is
-                negative.
+            ValueError: There is no *encoding* of that name, or *default_output_tokens* is no
+                integer from 0 to 2**31 - 1.
         """
-        if default_output_tokens < 0:
-            raise ValueError(
-                f"default_output_tokens must not be negative, got {default_output_tokens}"
-            )
+        _check_default(default_output_tokens)
         tally = self._weigh(body, endpoint, encoding)
         parts = tally.parts
         counted = expected = sum(parts.values())
@@ -162,12 +186,12 @@ class Counter:
         )
 
     def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> Tally:
-        weigh = _WEIGH.get(endpoint)
+        weigh = _WEIGH.get(endpoint) if isinstance(endpoint, str) else None
         if weigh is None:
             endpoint = _resolve_endpoint(endpoint)
-            if endpoint in _FREE:
-                return Tally(choices=0, cap=0)
-            weigh = _WEIGH[endpoint]
+            weigh = _WEIGH.get(endpoint)
+        if encoding is not None and not isinstance(encoding, str):
+            fields.refuse("encoding", "a string", encoding)
         if not isinstance(body, Mapping):
             fields.refuse("body", "an object", body)
         model = body.get("model")
@@ -175,7 +199,11 @@ class Counter:
             model = ""
         elif not isinstance(model, str):
             fields.refuse("model", "a string", model)
+        if weigh is None:  # nothing to count, and so no vocabulary to load
+            return Tally(choices=0, cap=0)
         scale = self._scales.get((model, encoding)) or self._scale(model, encoding)
+        if "input_fidelity" in body:
+            scale = _with_fidelity(scale, body["input_fidelity"])
         try:
             return weigh(body, scale)
         except RecursionError:
@@ -199,13 +227,13 @@ class Counter:
             return replace(models.lookup(model) or models.DEFAULT, encoding=like)
         family = models.lookup(like)
         if family is None:
+            name, family = models.lookup_within(like) or ("gpt-4o", models.DEFAULT)
             if model:
                 self._warn_once(
-                    f"model {model!r:.100} is not known; it is counted like gpt-4o, by "
-                    f"{models.DEFAULT.encoding}, which is an approximation",
+                    f"model {model!r:.100} is not known; it is counted like {name:.100}, by "
+                    f"{family.encoding}, which is an approximation",
                     UnknownModelWarning,
                 )
-            family = models.DEFAULT
         return family
 
     def _text_counter(self, name: str) -> TextCounter:

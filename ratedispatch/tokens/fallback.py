@@ -20,6 +20,8 @@ _BLANKS = re.compile(r"[ \t\n]{2,}")
 # where nothing is
 _ASCII_PERCENT = 150
 _OTHER_PERCENT = 70
+# characters: what is looked at in one call of C code; a cut rounds up, so it errs high
+_SLICE = 32_768
 
 
 def estimate_text(count: Callable[[str], int], text: str) -> int:
@@ -28,9 +30,11 @@ def estimate_text(count: Callable[[str], int], text: str) -> int:
 
     Never above its UTF-8 bytes, the most that a byte-level vocabulary can give.
     """
+    return sum(_estimate_slice(count, text[at : at + _SLICE]) for at in range(0, len(text), _SLICE))
+
+
+def _estimate_slice(count: Callable[[str], int], text: str) -> int:
     size = len(text.encode("utf-8", "surrogatepass"))
-    if not size:
-        return 0
     ascii_size = len(text.encode("ascii", "ignore"))
     blanks = sum(len(run) - 1 for run in _BLANKS.findall(text))
     percent = _ASCII_PERCENT * size + _OTHER_PERCENT * (size - ascii_size)

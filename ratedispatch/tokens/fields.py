@@ -7,7 +7,6 @@ document can make counting raise anything else. Knows nothing of models or token
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -61,30 +60,3 @@ def integer(body: Mapping[str, Any], key: str, *, least: int) -> int | None:
     if value > LARGEST:
         raise InvalidRequest(f"{key}: expected an integer up to {LARGEST}, got a larger one")
     return value
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(type(value).__name__)
-
-
-# check_circular costs time and its only effect is the kind of error, which is caught below
-_encoder = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_plain
-)
-
-
-def compact(value: object, path: str) -> str:
-    """
-    Return *value* as JSON text without spaces.
-
-    Raises:
-        InvalidRequest: *value* is nested too deeply, or is not JSON.
-    """
-    try:
-        return _encoder.encode(value)
-    except RecursionError:
-        raise InvalidRequest(f"{path}: nested too deeply to be counted") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"{path}: not representable as JSON: {error}") from None

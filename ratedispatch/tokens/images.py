@@ -13,25 +13,51 @@ from dataclasses import dataclass
 _PATCH = 32  # px
 _TILE = 512  # px
 _FIT = 2_048  # px: a tile image is first scaled to fit a square of this side
-_SHORTEST = 768  # px: then so that its shortest side is at most this
 _LOW_DETAIL = "low"
 _ORIGINAL_DETAIL = "original"
 
 
 @dataclass(frozen=True, slots=True)
+class Fidelity:
+    """What an image costs besides with ``input_fidelity: high``: *square*, or *oblong*."""
+
+    square: int
+    oblong: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tiles:
-    """*base* tokens and *tile* for each 512 px tile; a ``low`` image costs the base."""
+    """
+    *base* tokens and *tile* for each 512 px tile; a ``low`` image costs the base.
+
+    Args:
+        base: Tokens of any image.
+        tile: Tokens of a tile.
+        shortest: An image that fits is scaled so that its shortest side is at most this, in px.
+        fidelity: The surcharge of high fidelity, for a model that has one.
+        is_faithful: Whether it is charged.
+    """
 
     base: int
     tile: int
+    shortest: int = 768
+    fidelity: Fidelity | None = None
+    is_faithful: bool = False
 
     def tokens(self, width: int, height: int, detail: str) -> int:
         """Return the tokens of an image of *width* × *height* px; ``auto`` counts as high."""
+        base = self.base
+        if self.fidelity is not None and self.is_faithful:
+            base += self.fidelity.square if width == height else self.fidelity.oblong
         if detail == _LOW_DETAIL:
-            return self.base
-        width, height = _shrink(width, height, _FIT / max(width, height))
-        width, height = _shrink(width, height, _SHORTEST / min(width, height))
-        return self.base + self.tile * (-(-width // _TILE)) * (-(-height // _TILE))
+            return base
+        short, long = sorted((width, height))
+        fitted = min(long, _FIT)
+        if short * fitted > self.shortest * long:  # the side that is fitted is still too wide
+            short, long = self.shortest, -(-long * self.shortest // short)
+        else:
+            short, long = -(-short * fitted // long), fitted
+        return base + self.tile * (-(-short // _TILE)) * (-(-long // _TILE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,7 @@ class Patches:
         ):
             budget, side = self.original_budget, self.original_side
         if side is not None:
-            width, height = _shrink(width, height, side / max(width, height))
+            width, height = _shrink(width, height, side)
         return -(-count_patches(width, height, budget) * self.percent // 100)
 
 
@@ -86,17 +112,25 @@ def count_patches(width: int, height: int, budget: int) -> int:
         return patches
     scale = math.sqrt(_PATCH * _PATCH * budget / (width * height))
     across, down = width * scale / _PATCH, height * scale / _PATCH
-    scale *= min(math.floor(across) / across, math.floor(down) / down)
-    if not scale:  # narrower than one patch at this scale: the guide has no rule
+    whole_across, whole_down = math.floor(across), math.floor(down)
+    if not (whole_across and whole_down):  # narrower than one patch: the guide has no rule
         return budget
-    return min(_patches(round(width * scale), round(height * scale)), budget)
+    # the side that loses more becomes a whole number of patches, the other follows, rounded up:
+    # in integers, because in floats a whole number of patches may come out as one more
+    if whole_across * down < whole_down * across:
+        patches = whole_across * -(-whole_across * height // width)
+    else:
+        patches = whole_down * -(-whole_down * width // height)
+    return min(patches, budget)
 
 
 def _patches(width: int, height: int) -> int:
     return -(-width // _PATCH) * -(-height // _PATCH)
 
 
-def _shrink(width: int, height: int, scale: float) -> tuple[int, int]:
-    if scale >= 1:
+def _shrink(width: int, height: int, most: int) -> tuple[int, int]:
+    """Return the size with no side above *most*; rounded up, so that no row of pixels is lost."""
+    longest = max(width, height)
+    if longest <= most:
         return width, height
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return -(-width * most // longest), -(-height * most // longest)

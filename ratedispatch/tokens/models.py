@@ -9,10 +9,11 @@ openai/tiktoken, tiktoken/model.py 0.14.0, with names that it lacks or gets wron
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ratedispatch.tokens.images import Patches, Tiles
+from ratedispatch.tokens.images import Fidelity, Patches, Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MessageRule:
-    """Tokens *per_message*, *per_name* on top of the name's own, and to prime the reply."""
+    """
+    Tokens *per_message*, *per_name* on top of the name's own, and to prime the reply.
+
+    Args:
+        per_message: Around each message.
+        per_name: For a name, besides its text.
+        priming: Once for each request, in chat.
+        priming_responses: Once for each request, in Responses.
+    """
 
     per_message: int = 3
     per_name: int = 1
     priming: int = 3
+    priming_responses: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +70,33 @@ _41_MINI = replace(_4O, images=Patches(1_536, 162))
 _41_NANO = replace(_4O, images=Patches(1_536, 246))
 _O1 = replace(_4O, images=Tiles(75, 150))
 _O4_MINI = replace(_4O, images=Patches(1_536, 172))
-_GPT5 = replace(_4O, images=Tiles(70, 140))
-_GPT52 = replace(_4O, images=Patches(1_536, 120, side=2_048))
+# OpenAI API reference, Responses: 11 for "Tell me a joke." to gpt-5, where 3 would give 12
+_5 = replace(_4O, messages=MessageRule(priming_responses=2))
+_GPT5 = replace(_5, images=Tiles(70, 140))
+_GPT5_MINI = replace(_5, images=_41_MINI.images)
+_GPT5_NANO = replace(_5, images=_41_NANO.images)
+_GPT52 = replace(_5, images=Patches(1_536, 120, side=2_048))
 _GPT54 = replace(
-    _4O,
+    _5,
     images=Patches(
         2_500, 120, side=2_048, low_side=512, original_budget=10_000, original_side=6_000
     ),
 )
 # "original" keeps the size and is what "auto" means; above 30,000 patches it is refused
 _GPT56 = replace(
-    _4O,
+    _5,
     images=Patches(
         2_500, 120, side=2_048, low_side=512, original_budget=30_000, auto_is_original=True
     ),
 )
 _GPT6_ASTRA = replace(
-    _4O,
+    _5,
     images=Patches(
         2_500, 120, side=65_535, low_side=512, original_budget=30_000, auto_is_original=True
     ),
 )
 _COMPUTER = replace(_4O, images=Tiles(65, 129))
+_IMAGE = replace(_4O, images=Tiles(65, 129, shortest=512, fidelity=Fidelity(4_160, 6_240)))
 _HARMONY = replace(_4O, encoding="o200k_harmony")
 _EMBEDDING = _BASE = _GPT4
 _P50K = replace(_GPT4, encoding="p50k_base")
@@ -141,10 +156,10 @@ _PREFIXES: Mapping[str, Family] = {
     "gpt-45": _4O,
     "gpt-5": _GPT5,
     "gpt5": _GPT5,
-    "gpt-5-mini": _41_MINI,
-    "gpt5-mini": _41_MINI,
-    "gpt-5-nano": _41_NANO,
-    "gpt5-nano": _41_NANO,
+    "gpt-5-mini": _GPT5_MINI,
+    "gpt5-mini": _GPT5_MINI,
+    "gpt-5-nano": _GPT5_NANO,
+    "gpt5-nano": _GPT5_NANO,
     "gpt-5-codex-mini": _GPT52,
     "gpt-5.1-codex-mini": _GPT52,
     "gpt-5.2": _GPT52,
@@ -161,7 +176,7 @@ _PREFIXES: Mapping[str, Family] = {
     "gpt-oss": _HARMONY,
     "gpt-realtime": _4O,
     "gpt-audio": _4O,
-    "gpt-image": _4O,
+    "gpt-image": _IMAGE,
     "o1-": _O1,
     "o3-": _O1,
     "o4-": _O4_MINI,
@@ -179,6 +194,11 @@ _PREFIXES: Mapping[str, Family] = {
     "code-search-": _R50K,
 }
 _LONGEST = max(map(len, _PREFIXES))
+# a deployment of Azure has no dot in its name; gpt-4-1106 and gpt-4-32k are no versions
+_DOTLESS = re.compile(r"gpt-?(\d)[-_]?(\d)(?![0-9a-z])")
+# where a known model may begin within somebody's own name
+_BEGINNING = re.compile(r"(?<![0-9a-z])(?=gpt|chatgpt-|o[134]\b|text-embedding-)")
+_SEARCHED = 128  # characters: no name that means something is longer
 
 
 def base_name(model: str) -> str:
@@ -194,10 +214,24 @@ def base_name(model: str) -> str:
 
 def lookup(model: str) -> Family | None:
     """Return the family of *model*: by its exact name, else by the longest prefix; or None."""
-    name = base_name(model)
+    name = _DOTLESS.sub(r"gpt-\1.\2", base_name(model)[:_SEARCHED], count=1)
     family = _EXACT.get(name)
     length = min(len(name), _LONGEST)
     while family is None and length > 1:
         family = _PREFIXES.get(name[:length])
         length -= 1
     return family
+
+
+def lookup_within(model: str) -> tuple[str, Family] | None:
+    """
+    Return the end of *model* that names a known one, and its family; or None.
+
+    ``my-gpt-4o-mini`` is somebody's own name, but most likely for a ``gpt-4o-mini``.
+    """
+    name = base_name(model)[:_SEARCHED]
+    for beginning in _BEGINNING.finditer(name):
+        family = lookup(name[beginning.start() :])
+        if family is not None:
+            return name[beginning.start() :], family
+    return None

@@ -7,17 +7,17 @@ text. Knows nothing of roles or of the message around the parts.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.tokens import fields
-from ratedispatch.tokens.audio import audio_tokens
-from ratedispatch.tokens.pixels import Size, base64_start, size_of
-from ratedispatch.tokens.tally import AUDIO, FILES, IMAGES, MESSAGES
+from ratedispatch.tokens.audio import ASSISTANT, USER
+from ratedispatch.tokens.blobs import data_start
+from ratedispatch.tokens.documents import without_blobs
+from ratedispatch.tokens.media import weigh_audio, weigh_blob, weigh_image
+from ratedispatch.tokens.tally import AUDIO, MESSAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ratedispatch.tokens.tally import Scale, Tally
 
 _TEXTS = {
@@ -29,19 +29,14 @@ _TEXTS = {
     "refusal": "refusal",
 }
 _IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
-_FILES = {"file", "input_file"}
-# a data URL, or a run that no language writes; the lookbehind keeps the search linear
-_BASE64 = re.compile(
-    r"data:[^\"',]{0,200};base64,[A-Za-z0-9+/=]*"
-    r"|(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{1024,}"
-)
-# bytes per token of plain text sent as a file; prose has more, so this errs high
-_TEXT_BYTES = 3
+_FILES = frozenset({"file", "input_file"})
 
 
-def weigh_content(content: object, path: str, scale: Scale, tally: Tally) -> None:
+def weigh_content(
+    content: object, path: str, scale: Scale, tally: Tally, *, role: str = "user"
+) -> None:
     """
-    Add what *content* weighs: a string, a list of parts, or null.
+    Add what *content* weighs: a string, a list of parts, or null, in a message of *role*.
 
     Raises:
         InvalidRequest: *content* is something else, or one of its parts is.
@@ -59,7 +54,7 @@ def weigh_content(content: object, path: str, scale: Scale, tally: Tally) -> Non
             weigh_content(part, path, scale, tally)
         else:
             where = f"{path}[{index}]"
-            _weigh_part(fields.mapping(part, where), where, scale, tally)
+            _weigh_part(fields.mapping(part, where), where, scale, tally, role)
 
 
 def weigh_text(text: str, scale: Scale, tally: Tally) -> None:
@@ -68,35 +63,60 @@ def weigh_text(text: str, scale: Scale, tally: Tally) -> None:
     tally.characters += len(text)
 
 
-def weigh_document(value: object, path: str, scale: Scale, tally: Tally) -> None:
-    """Add *value* as compact JSON, its base64 as files: for what has no rule of its own."""
-    text = fields.compact(value, path)
-    for found in _BASE64.finditer(text):
-        tally.add(FILES, _file_tokens(found.group(), scale))
-    text = _BASE64.sub("", text)
+def weigh_document(
+    value: object, path: str, scale: Scale, tally: Tally, *, role: str = "user"
+) -> None:
+    """Add *value* as compact JSON, its base64 as what it is: for what has no rule of its own."""
+    text, found = without_blobs(value, path)
+    for blob in found:
+        weigh_blob(blob, scale, tally, per_second=_rate(role))
     weigh_text(text, scale, tally)
 
 
-def _weigh_part(part: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
+def weigh_spoken(spoken: object, path: str, scale: Scale, tally: Tally) -> None:
+    """
+    Add an answer in audio: its data and its transcript, or what stands in for it.
+
+    Raises:
+        InvalidRequest: *spoken* is no object, or a field of it no string.
+    """
+    spoken = fields.mapping(spoken, path)
+    data = fields.optional_text(spoken.get("data"), f"{path}.data")
+    weigh_text(fields.optional_text(spoken.get("transcript"), f"{path}.transcript"), scale, tally)
+    if data:
+        weigh_audio(data, scale, tally, per_second=ASSISTANT)
+    else:
+        tally.add(AUDIO, scale.assumptions.audio_seconds_elsewhere * ASSISTANT)
+
+
+def _rate(role: str) -> int:
+    return ASSISTANT if role == "assistant" else USER
+
+
+def _weigh_part(part: Mapping[str, Any], path: str, scale: Scale, tally: Tally, role: str) -> None:
     kind = fields.text(part.get("type"), f"{path}.type")
     key = _TEXTS.get(kind)
     if key is not None:
         weigh_text(fields.text(part.get(key), f"{path}.{key}"), scale, tally)
     elif kind in _IMAGES:
-        tally.add(IMAGES, _image_tokens(part, path, scale))
+        _weigh_image(part, path, scale, tally)
+    elif kind == "image" and isinstance(part.get("source"), Mapping):
+        _weigh_source(part["source"], f"{path}.source", scale, tally)
     elif kind == "input_audio":
         inner = fields.mapping(part.get(kind, part), f"{path}.{kind}")
         data = fields.text(inner.get("data"), f"{path}.{kind}.data")
-        tally.add(AUDIO, audio_tokens(data, scale.assumptions.audio_bytes_per_second))
+        weigh_audio(data, scale, tally, per_second=_rate(role))
+    elif kind == "output_audio":
+        weigh_spoken(part, path, scale, tally)
     elif kind in _FILES:
         inner = fields.mapping(part.get("file", part), f"{path}.file")
         data = fields.optional_text(inner.get("file_data"), f"{path}.file_data")
-        tally.add(FILES, _file_tokens(data, scale))
+        weigh_blob(data, scale, tally, per_second=_rate(role))
     else:
-        weigh_document(part, path, scale, tally)
+        weigh_document(part, path, scale, tally, role=role)
 
 
-def _image_tokens(part: Mapping[str, Any], path: str, scale: Scale) -> int:
+def _weigh_image(part: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
     image = part.get("image_url")
     detail = part.get("detail")
     if image is None and part.get("type") == "image_url":
@@ -106,20 +126,11 @@ def _image_tokens(part: Mapping[str, Any], path: str, scale: Scale) -> int:
         image, detail = inner.get("url"), inner.get("detail", detail)
         image = fields.text(image, f"{path}.image_url.url")
     detail = fields.optional_text(detail, f"{path}.detail")
-    assumed = Size(scale.assumptions.image_width, scale.assumptions.image_height)
-    size = (size_of(image) if image else None) or assumed
-    return scale.family.images.tokens(size.width, size.height, detail)
+    image = image or ""
+    weigh_image(image, data_start(image), detail, scale, tally)
 
 
-def _file_tokens(data: str, scale: Scale) -> int:
-    """Return the tokens of a file: text by its bytes, anything else by pages."""
-    assumed = scale.assumptions
-    pages = assumed.pages_elsewhere
-    if data:
-        start = max(base64_start(data), 0)
-        size = (len(data) - start) * 3 // 4
-        if data[:10].lower() == "data:text/":
-            return -(-size // _TEXT_BYTES)
-        pages = -(-size // assumed.file_bytes_per_page)
-    page = scale.family.images.tokens(assumed.image_width, assumed.image_height, "high")
-    return pages * (assumed.page_tokens + page)
+def _weigh_source(source: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
+    """Add an image in Anthropic's shape, whose base64 stands without a header."""
+    data = fields.optional_text(source.get("data"), f"{path}.data")
+    weigh_image(data, 0 if data else -1, "", scale, tally)

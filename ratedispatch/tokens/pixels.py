@@ -1,5 +1,5 @@
 """
-The size of an image, read from the first bytes of a data URL.
+The size of an image, read from its first bytes in base64.
 
 Decodes only the few base64 characters that it looks at, never the image. Knows PNG, GIF, JPEG
 and WebP; whatever is damaged or something else has no size here, and the caller assumes one.
@@ -29,14 +29,6 @@ class Size(NamedTuple):
     height: int
 
 
-def base64_start(url: str) -> int:
-    """Return where the base64 of a data URL begins; -1 if *url* is none."""
-    if url[:5].lower() != "data:":
-        return -1
-    comma = url.find(",", 0, 1_024)
-    return comma + 1 if comma > 0 and ";base64" in url[:comma].lower() else -1
-
-
 def read(encoded: str, start: int, offset: int, size: int) -> bytes:
     """Return *size* bytes from *offset* of the base64 that begins at *start* of *encoded*."""
     first = start + offset // 3 * 4
@@ -48,17 +40,14 @@ def read(encoded: str, start: int, offset: int, size: int) -> bytes:
     return data[offset % 3 : offset % 3 + size]
 
 
-def size_of(url: str) -> Size | None:
-    """Return the size of the image in a data URL; None if it cannot be read from there."""
-    start = base64_start(url)
-    if start < 0:
-        return None
-    head = read(url, start, 0, _HEAD)
+def measure(encoded: str, start: int) -> Size | None:
+    """Return the size of the image whose base64 begins at *start*; None if it cannot be read."""
+    head = read(encoded, start, 0, _HEAD)
     size = _by_head(head)
     if size is None and head[:2] == b"\xff\xd8":
-        if len(url[start : start + _LINE].split()) > 1:  # base64 in lines, whose breaks shift it
-            url, start = "".join(url[start : start + _LINES].split()), 0
-        size = _jpeg(url, start)
+        if len(encoded[start : start + _LINE].split()) > 1:  # lines, whose breaks shift the base64
+            encoded, start = "".join(encoded[start : start + _LINES].split()), 0
+        size = _jpeg(encoded, start)
     return size if size is not None and size.width > 0 and size.height > 0 else None
 
 
@@ -91,10 +80,10 @@ def _webp(head: bytes) -> Size | None:
     return None
 
 
-def _jpeg(url: str, start: int) -> Size | None:
+def _jpeg(encoded: str, start: int) -> Size | None:
     offset = 2
     for _ in range(_MOST_SEGMENTS):
-        segment = read(url, start, offset, 9)
+        segment = read(encoded, start, offset, 9)
         if len(segment) < 9 or segment[0] != 0xFF:
             return None
         marker = segment[1]

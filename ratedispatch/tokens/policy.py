@@ -101,9 +101,16 @@ _HOSTS: tuple[tuple[str, ChargePolicy], ...] = (
 
 
 def policy_for(base_url: str | None) -> ChargePolicy:
-    """Return the policy of the provider at *base_url*: OpenAI's for None, CAUTIOUS if unknown."""
+    """
+    Return the policy of the provider at *base_url*: OpenAI's for None, CAUTIOUS if unknown.
+
+    Raises:
+        ValueError: *base_url* is no string.
+    """
     if base_url is None:
         return OPENAI
+    if not isinstance(base_url, str):
+        raise ValueError(f"base_url must be a string or None, got {type(base_url).__name__}")
     try:
         host = urlsplit(base_url if "//" in base_url else f"//{base_url}").hostname or ""
     except ValueError:

@@ -2,8 +2,8 @@
 What a Responses request weighs.
 
 Decides the weight of its items; a stored conversation that the server puts before them cannot be
-seen from here. The rule of chat messages holds (OpenAI API reference and cookbook): measured on
-one documented example it gives one token too many for gpt-5.
+seen from here. The rule of chat messages holds (OpenAI API reference and cookbook), with a
+priming of the reply that the family of the model may have for this endpoint alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> Tally:
         raise InvalidRequest("input: expected a string or a list of items, got nothing")
     if body.get("prompt") is not None:
         weigh_document(body["prompt"], "prompt", scale, tally)
-    tally.add(PRIMING, rule.priming)
+    tally.add(PRIMING, rule.priming_responses)
     weigh_tools(body.get("tools"), "tools", scale, tally, flat=True)
     weigh_choice(body.get("tool_choice"), "tool_choice", scale, tally)
     text = body.get("text")
@@ -66,7 +66,7 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> Tally:
 def _weigh_message(role: str, content: object, path: str, scale: Scale, tally: Tally) -> None:
     tally.messages += 1
     tally.add(MESSAGES, scale.family.messages.per_message + scale.count(role))
-    weigh_content(content, path, scale, tally)
+    weigh_content(content, path, scale, tally, role=role)
 
 
 def _weigh_item(item: Mapping[str, Any], path: str, scale: Scale, tally: Tally) -> None:
@@ -90,4 +90,4 @@ def _weigh_item(item: Mapping[str, Any], path: str, scale: Scale, tally: Tally) 
         tally.add(MESSAGES, -(-len(hidden) // _ENCRYPTED_CHARACTERS))
     else:
         _weigh_message("assistant", None, path, scale, tally)
-        weigh_document(item, path, scale, tally)
+        weigh_document(item, path, scale, tally, role="assistant")

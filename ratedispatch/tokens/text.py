@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ratedispatch.tokens.memory import Memory
+from ratedispatch.tokens.memory import LONG, Memory, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,10 @@ class TextCounter:
 
         A longer text is remembered when it is met again: most are never met again, and keeping
         each of a million prompts for a while costs more than counting a shared one twice.
+        Of one longer still only the digest is kept, at once.
         """
+        if len(text) > LONG:
+            return self._count_long(text)
         found = self._texts.young.get(text)
         if found is None:
             found = self._texts.get(text)
@@ -67,6 +70,14 @@ class TextCounter:
                 found = self.count_once(text)
                 if len(text) <= _WORD or self._is_known(text):
                     self._texts.put(text, found)
+        return found
+
+    def _count_long(self, text: str) -> int:
+        key = key_of(text)
+        found = self._texts.get(key)
+        if found is None:
+            found = self.count_once(text)
+            self._texts.put(key, found)
         return found
 
     def _is_known(self, text: str) -> bool:

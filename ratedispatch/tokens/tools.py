@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.tokens import fields
+from ratedispatch.tokens.documents import compact
+from ratedispatch.tokens.memory import key_of
 from ratedispatch.tokens.tally import RESPONSE_FORMAT, TOOL_CHOICE, TOOLS
 from ratedispatch.tokens.typescript import render
 
@@ -35,8 +37,11 @@ _CALL_NAMED = 4
 # BerriAI/litellm, token_counter: a named tool_choice, whose object is larger than function_call's
 _CHOICE_NAMED = 7
 # keywords of a schema that the cookbook's vectors have and that weigh nothing there
-_FREE = frozenset({"required", "additionalProperties", "title", "$schema", "strict"})
-_COUNTED = frozenset({"type", "description", "enum", "properties", "items"}) | _FREE
+_FREE = frozenset({"required", "title", "$schema", "strict"})
+_COUNTED = (
+    frozenset({"type", "description", "enum", "properties", "items", "additionalProperties"})
+    | _FREE
+)
 _DEEPEST = 64
 
 
@@ -53,7 +58,7 @@ def weigh_tools(tools: object, key: str, scale: Scale, tally: Tally, *, flat: bo
     if not tools:
         return
     rule = scale.family.tools
-    document = f"{key}{rule.per_function}{flat:d}{fields.compact(tools, key)}"
+    document = key_of(f"{key}{rule.per_function}{flat:d}{compact(tools, key)}")
     tokens = scale.documents.get(document)
     if tokens is None:
         tokens = _ONCE
@@ -62,7 +67,7 @@ def weigh_tools(tools: object, key: str, scale: Scale, tally: Tally, *, flat: bo
             entry = fields.mapping(tool, path)
             function = entry
             if key == "tools" and entry.get("type", "function") != "function":
-                tokens += rule.per_function + scale.count_once(fields.compact(entry, path))
+                tokens += rule.per_function + scale.count_once(compact(entry, path))
                 continue
             if key == "tools" and not (flat and "function" not in entry):
                 path = f"{path}.function"
@@ -79,13 +84,13 @@ def weigh_functions(functions: object, scale: Scale, tally: Tally, *, has_system
     Raises:
         InvalidRequest: They are no list of objects, or one has no name.
     """
-    if functions is None or functions == []:
+    if functions is None or functions in ([], ()):
         return False
     if not scale.family.tools.typescript:
         weigh_tools(functions, "functions", scale, tally)
         return False
     functions = fields.items(functions, "functions")
-    document = f"typescript{fields.compact(functions, 'functions')}"
+    document = key_of(f"typescript{compact(functions, 'functions')}")
     tokens = scale.documents.get(document)
     if tokens is None:
         for index, function in enumerate(functions):
@@ -111,7 +116,7 @@ def weigh_choice(choice: object, key: str, scale: Scale, tally: Tally) -> None:
         frame = _CALL_NAMED if key == "function_call" else _CHOICE_NAMED
         tally.add(TOOL_CHOICE, frame + scale.count(name))
     else:
-        tally.add(TOOL_CHOICE, scale.count(fields.compact(choice, key)))
+        tally.add(TOOL_CHOICE, scale.count(compact(choice, key)))
 
 
 def weigh_format(response_format: object, key: str, scale: Scale, tally: Tally) -> None:
@@ -121,10 +126,11 @@ def weigh_format(response_format: object, key: str, scale: Scale, tally: Tally) 
     response_format = fields.mapping(response_format, key)
     if response_format.get("type") != "json_schema":
         return
-    document = fields.compact(response_format, key)
+    text = compact(response_format, key)
+    document = key_of(text)
     tokens = scale.documents.get(document)
     if tokens is None:
-        tokens = scale.count_once(document)
+        tokens = scale.count_once(text)
         scale.documents.put(document, tokens)
     tally.add(RESPONSE_FORMAT, tokens)
 
@@ -148,7 +154,7 @@ def _by_constants(function: Mapping[str, Any], path: str, count: Callable[[str],
 def _inside(schema: Mapping[str, Any], path: str, count: Callable[[str], int], depth: int) -> int:
     """Return the tokens of what *schema* holds besides its own type, description and enum."""
     if depth > _DEEPEST:
-        return count(fields.compact(schema, path))
+        return count(compact(schema, path))
     tokens = 0
     properties = schema.get("properties")
     if isinstance(properties, Mapping):
@@ -156,27 +162,30 @@ def _inside(schema: Mapping[str, Any], path: str, count: Callable[[str], int], d
         for key, value in properties.items():
             tokens += _property(str(key), value, path, count, depth)
     elif properties is not None:
-        tokens += count(fields.compact(properties, path))
+        tokens += count(compact(properties, path))
     items = schema.get("items")
     if items is not None:
         tokens += _property("items", items, path, count, depth)
+    others = schema.get("additionalProperties")
+    if isinstance(others, Mapping) and others:  # true and false are in the vectors and free
+        tokens += _property("additionalProperties", others, path, count, depth)
     for key, value in schema.items():
         # beyond the cookbook: const, anyOf, $defs, default, … as their text, which errs high
         if key not in _COUNTED:
-            tokens += count(f"{key}:{fields.compact(value, path)}")
+            tokens += count(f"{key}:{compact(value, path)}")
     return tokens
 
 
 def _property(key: str, value: Any, path: str, count: Callable[[str], int], depth: int) -> int:
     if not isinstance(value, Mapping):
-        return _PROPERTY + count(f"{key}:{fields.compact(value, path)}")
+        return _PROPERTY + count(f"{key}:{compact(value, path)}")
     kind, description, enum = value.get("type"), value.get("description"), value.get("enum")
-    kind = kind if isinstance(kind, str) else "" if kind is None else fields.compact(kind, path)
+    kind = kind if isinstance(kind, str) else "" if kind is None else compact(kind, path)
     description = description.removesuffix(".") if isinstance(description, str) else ""
     tokens = _PROPERTY + count(f"{key}:{kind}:{description}")
     if isinstance(enum, list | tuple) and enum:
         tokens += _ENUM
         for item in enum:
-            label = item if isinstance(item, str) else fields.compact(item, path)
+            label = item if isinstance(item, str) else compact(item, path)
             tokens += _ENUM_ITEM + count(label)
     return tokens + _inside(value, path, count, depth + 1)

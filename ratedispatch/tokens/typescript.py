@@ -57,10 +57,15 @@ def _type(schema: Any, indent: int) -> str:
     alternatives = schema.get("anyOf")
     if isinstance(alternatives, list | tuple) and alternatives:
         return " | ".join(_type(alternative, indent) for alternative in alternatives)
-    kind, enum = schema.get("type"), schema.get("enum")
+    kind = schema.get("type")
     if isinstance(kind, list | tuple):
         kinds = dict.fromkeys(one for one in kind if isinstance(one, str))
-        return " | ".join(_type({**schema, "type": one}, indent) for one in kinds) or "any"
+        return " | ".join(_of_kind(one, schema, indent) for one in kinds) or "any"
+    return _of_kind(kind, schema, indent)
+
+
+def _of_kind(kind: Any, schema: Mapping[str, Any], indent: int) -> str:
+    enum = schema.get("enum")
     if kind in ("string", "number", "integer") and isinstance(enum, list | tuple) and enum:
         return " | ".join(json.dumps(item, ensure_ascii=False, default=str) for item in enum)
     if kind == "array":

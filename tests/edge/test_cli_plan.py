@@ -148,7 +148,8 @@ def test_an_input_that_is_wrong_is_one_sentence(path: Path, prepare: Any, messag
     ("flags", "message"),
     [
         (["--rpm", "0"], "--rpm"),
-        (["--tpm", "many"], "--tpm"),
+        (["--tpm", "many"], "'many' is not a number such as 3000, 30k or 1.5M, nor auto"),
+        (["--rpd", "auto"], "--rpd"),
         (["--burst-seconds", "61"], "--burst-seconds"),
         (["--default-output-tokens", "-1"], "--default-output-tokens"),
         (["--policy", "nobody"], "--policy nobody is not one of openai, "),
@@ -167,12 +168,70 @@ def test_flags_that_mean_nothing_are_named(path: Path, flags: list[str], message
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("flag", ["--rpm", "--tpm"])
-def test_limits_that_are_missing_are_named(path: Path, flag: str) -> None:
-    """Both are needed."""
-    result = CliRunner().invoke(main, ["plan", str(path), flag, "3k"])
+def alone(path: Path, *flags: str) -> Any:
+    """Run the command with no other flags."""
+    return CliRunner().invoke(main, ["plan", str(path), *flags], env={"OPENAI_BASE_URL": None})
+
+
+@pytest.mark.parametrize("flags", [[], ["--rpm", "auto"], ["--burst-seconds", "1"]])
+def test_no_limit_at_all_is_a_wrong_usage(path: Path, flags: list[str]) -> None:
+    """At least one has to be known."""
+    result = alone(path, *flags)
     assert result.exit_code == 2
-    assert {"--rpm": "--tpm", "--tpm": "--rpm"}[flag] in result.stderr
+    assert "give at least one, such as --rpm 500 or --tpm 200k, or --limits" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "dimension"),
+    [
+        (["--rpm", "500"], "requests"),
+        (["--tpm", "200k", "--rpm", "auto"], "tokens"),
+        (["--rpd", "500"], "requests_per_day"),
+        (["--tpd", "1M"], "tokens_per_day"),
+        (["--input-tpm", "200k"], "input_tokens"),
+        (["--output-tpm", "200k"], "output_tokens"),
+    ],
+)
+def test_one_limit_is_enough(path: Path, flags: list[str], dimension: str) -> None:
+    """Another one that is not known does not bind."""
+    result = alone(path, *flags, "--json")
+    assert result.exit_code == 0, result.output
+    assert [need["dimension"] for need in json.loads(result.stdout)["time"]["needs"]] == [dimension]
+
+
+def test_groups_of_limits_come_from_a_file(path: Path) -> None:
+    """Each with its rows, its limits and its time."""
+    path.write_text("\n".join([row("a"), row("b"), row("c", "gpt-4o"), row("d", "o3")]))
+    limits = path.with_name("limits.toml")
+    limits.write_text(
+        '[groups.small]\nmodels = ["gpt-4o-mini"]\nrpm = 60\n'
+        '[groups.large]\nmodels = ["gpt-4o*"]\nrpm = 30\nrpd = 1000\n'
+    )
+    result = alone(path, "--limits", str(limits), "--json")
+    assert result.exit_code == 1
+    made = json.loads(result.stdout)
+    assert made["unsendable"]["counts"] == {"no_limits": 1}
+    assert [(lane["name"], lane["rows"]) for lane in made["time"]["groups"]] == [
+        ("small", 2),
+        ("large", 1),
+    ]
+    assert made["time"]["seconds"] == pytest.approx(1.0)
+    text = alone(path, "--limits", str(limits)).stdout
+    assert "1 of models without limits" in text
+    assert "small (gpt-4o-mini): 2 rows" in text
+    limits.write_text('[groups.small]\nmodels = ["gpt-4o-mini"]\n')
+    text = alone(path, "--limits", str(limits)).stdout
+    assert "No limit is known" in text
+
+
+def test_a_limits_file_excludes_the_other_limits(path: Path) -> None:
+    """And names those that were given."""
+    result = alone(path, "--limits", "x.toml", "--rpd", "5", "--rpm", "auto")
+    assert result.exit_code == 2
+    assert "--limits and --rpm, --rpd exclude each other" in result.stderr
+    result = alone(path, "--limits", str(path.with_name("none.toml")))
+    assert result.exit_code == 2
+    assert "none.toml does not exist" in result.stderr
 
 
 @pytest.mark.parametrize(

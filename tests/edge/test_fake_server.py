@@ -230,6 +230,17 @@ def test_a_child_that_does_not_start_is_an_error() -> None:
         (["--fault", "earthquake=0.1"], "earthquake"),
         (["--fault", "500=often"], "NAME=RATE"),
         (["--outage", "tomorrow"], "START:SECONDS"),
+        (["--change", "10"], "AT:RPM:TPM"),
+        (["--change", "10:many:-"], "many"),
+        (["--change=-1:1:1"], "changes"),
+        (["--other", "10"], "START:RPM"),
+        (["--other", "10:many"], "many"),
+        (["--model", "gpt-4o"], "NAME=RPM:TPM"),
+        (["--model", "gpt-4o=1"], "NAME=RPM:TPM"),
+        (["--model", "gpt-4o=many:1"], "many"),
+        (["--queue", "3"], "slots is not set"),
+        (["--retry-after", "never"], "never"),
+        (["--day-used", "2"], "day_used"),
         (["--burst-seconds", "0"], "burst_seconds"),
         (["--rpm", "many"], "many"),
         (["--window", "round"], "round"),
@@ -240,6 +251,56 @@ def test_flags_that_mean_nothing_are_usage_errors(flags: list[str], word: str) -
     result = CliRunner().invoke(fake_server, flags)
     assert result.exit_code == 2
     assert word in result.output
+
+
+# (flags, settings that are not the defaults)
+FLAGS: list[tuple[list[str], dict[str, Any]]] = [
+    ([], {}),
+    (
+        ["--rpm", "600", "--change", "90:none:2M", "--change", "30:-:1.5k", "--change", "60:1k:-"],
+        {
+            "requests_per_minute": 600,
+            "changes": ((30, 600, 1500), (60, 1000, 1500), (90, None, 2e6)),
+        },
+    ),
+    (
+        ["--other", "60:0", "--other", "30:1.5k", "--other-tokens", "200"],
+        {"others": ((30, 1500), (60, 0)), "others_tokens": 200},
+    ),
+    (["--header-factor", "1.5"], {"header_factor": 1.5}),
+    (["--no-numbers", "--retry-after", "seconds"], {"numbers": False, "retry_after": "seconds"}),
+    (
+        ["--slots", "64", "--queue", "256", "--batching", "0.5"],
+        {"slots": 64, "queue": 256, "batching": 0.5},
+    ),
+    (
+        ["--model", "gpt-4o*=1.5k:none", "--model", "ft:a=b=none:2M"],
+        {"models": {"gpt-4o*": (1500, None), "ft:a=b": (None, 2e6)}},
+    ),
+    (["--outage", "10:30"], {"outage": (10, 30)}),
+    (["--outage", "10:30:ft:a"], {"outage": (10, 30), "outage_model": "ft:a"}),
+    (
+        ["--rpd", "10k", "--tpd", "1.5M", "--day-used", "0.25"],
+        {"requests_per_day": 10_000, "tokens_per_day": 1.5e6, "day_used": 0.25},
+    ),
+    (["--no-headers", "--fault", "500=0.5"], {"headers": False, "faults": {"500": 0.5}}),
+]
+
+
+@pytest.mark.parametrize(("flags", "changed"), FLAGS)
+def test_flags_become_settings(
+    flags: list[str], changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each flag sets what it says and nothing else."""
+    found = []
+
+    async def keep(settings: ProviderSettings, *_: Any) -> None:
+        found.append(settings)
+
+    monkeypatch.setattr("ratedispatch.cli.fake_server._serve", keep)
+    result = CliRunner().invoke(fake_server, flags)
+    assert result.exit_code == 0, result.output
+    assert found == [ProviderSettings(**changed)]
 
 
 FAULTS = [
@@ -396,6 +457,66 @@ def test_a_hundred_connections_are_answered_at_once() -> None:
             assert done == {"ok": True}
             _, _, stats = await post(session, url, path="/_stats")
             assert (stats["arrived"], stats["connections_opened"]) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_is_an_error_of_the_sdk() -> None:
+    """A 503 like any other; a reset empties queue and places."""
+
+    async def main() -> None:
+        async with (
+            serving(latency=30.0, latency_sigma=0.0, slots=1, queue=1) as url,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
+            aiohttp.ClientSession() as session,
+        ):
+            calls = [
+                asyncio.ensure_future(client.post("/chat/completions", cast_to=object, body=BODY))
+                for _ in range(2)
+            ]
+            stats: dict[str, Any] = {}
+            while stats.get("admitted") != 2:
+                _, _, stats = await post(session, url, path="/_stats")
+            with pytest.raises(openai.InternalServerError) as caught:
+                await client.post("/chat/completions", cast_to=object, body=BODY)
+            assert caught.value.status_code == 503
+            assert "queue is full" in caught.value.message
+            _, _, stats = await post(session, url, path="/_stats")
+            assert stats["refused"] == {"queue_full": 1}
+            assert stats["queue_peak"] == 1
+            await post(session, url, path="/_reset")
+            _, _, stats = await post(session, url, path="/_stats")
+            assert (stats["queue_peak"], stats["per_second"]["arrived"]) == (0, [])
+            with pytest.raises(openai.APITimeoutError):  # it is served, not refused
+                await client.post(
+                    "/chat/completions", cast_to=object, body=BODY, options={"timeout": 0.02}
+                )
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_what_was_due_has_happened_when_one_asks() -> None:
+    """Changes and the other client's requests, though nothing arrived; a reset undoes both."""
+
+    async def main() -> None:
+        async with (
+            serving(
+                requests_per_minute=60, changes=((0.0, 30, None),), others=((0.0, 1.0),)
+            ) as url,
+            aiohttp.ClientSession() as session,
+        ):
+            for _ in range(2):
+                _, _, stats = await post(session, url, path="/_stats")
+                assert stats["limits"] == {"requests": 30, "tokens": None}
+                assert stats["others"] == {"admitted": 1, "refused": 0, "tokens": 50}
+                _, _, limits = await post(session, url, {"tpm": 600}, "/_limits")
+                assert limits == {"requests": 30, "tokens": 600}
+                _, _, stats = await post(session, url, path="/_stats")
+                assert stats["limits"] == limits
+                await post(session, url, path="/_reset")
 
     asyncio.run(main())
 

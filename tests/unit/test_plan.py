@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ratedispatch.cli.plan import describe, for_people
 from ratedispatch.errors import JobError
+from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.plan import (
@@ -41,7 +42,7 @@ def embedding(tokens: int, model: str = "text-embedding-3-small", row: int = 1) 
     return Request({"model": model, "input": [7] * tokens}, EMBEDDINGS, f"r{row}", row)
 
 
-def plan_of(*requests: Request, limits: Limits = LIMITS, **options: Any) -> Plan:
+def plan_of(*requests: Request, limits: Limits | LimitGroups = LIMITS, **options: Any) -> Plan:
     planner = Planner(limits, **{"policy": TOKENS, **options})
     for request in requests:
         planner.add(request)
@@ -123,11 +124,142 @@ def test_a_row_above_the_minute_can_never_fit_and_is_left_out() -> None:
     assert not made.is_sound
 
 
-def test_less_than_one_request_a_minute_fits_nothing() -> None:
-    """As the dispatcher decides it: one request is above a whole minute of the limit."""
-    made = plan_of(embedding(1), limits=Limits(0.5, 6_000))
+def test_less_than_one_request_a_minute_fits_all_the_same() -> None:
+    """As the budget decides it: one request always goes, in its time; here one in two minutes."""
+    made = plan_of(embedding(1, row=1), embedding(1, row=2), limits=Limits(0.5, 6_000))
+    assert made.is_sound
+    assert made.seconds == pytest.approx(120.0)
+
+
+def test_a_day_goes_at_once_and_the_rest_at_the_rate_of_a_day() -> None:
+    """5 rows at 2 a day: 2 at once, 3 more take a day and a half."""
+    made = plan_of(*(embedding(9, row=row) for row in range(5)), limits=Limits(requests_per_day=2))
+    (need,) = made.needs
+    assert (need.dimension, need.burst, need.is_daily) == ("requests_per_day", 2, True)
+    assert need.limit == pytest.approx(2)
+    assert made.seconds == pytest.approx(1.5 * 86_400)
+    text = describe(made)
+    assert "requests: 5 at 2 per day take 36 h" in text
+    assert "requests per day bind\n" in text
+    assert "with a burst of 0.7 s of rate, and of a whole day where a day is limited" in text
+    assert plan_of(embedding(9), limits=Limits(requests_per_day=2)).seconds == 0
+
+
+def test_what_binds_beside_several_that_fit_into_the_burst() -> None:
+    """They are not named one by one."""
+    limits = Limits(60, 6_000, 1, requests_per_day=100, tokens_per_day=100_000)
+    text = describe(plan_of(embedding(1, row=1), embedding(1, row=2), limits=limits))
+    assert "requests bind: the others all fit into the burst" in text
+
+
+def test_a_row_may_be_as_large_as_a_day_or_one_of_its_own_limits() -> None:
+    """100 a day, 60 of them input: the first limit that is too small is named."""
+    day = Limits(tokens_per_day=100)
+    assert plan_of(embedding(100), limits=day).is_sound
+    made = plan_of(embedding(101), limits=day)
     assert made.counts == {"cost_exceeds_limit": 1}
-    assert "1 requests" in made.findings[0].message
+    assert "101 tokens" in made.findings[0].message
+    made = plan_of(embedding(61), limits=Limits(tokens_per_day=100, input_tokens_per_minute=60))
+    assert "61 input" in made.findings[0].message
+    chat = Request.chat(model="gpt-4o", messages=[], max_tokens=50)
+    assert plan_of(chat, limits=Limits(output_tokens_per_minute=50)).is_sound
+    assert not plan_of(chat, limits=Limits(output_tokens_per_minute=49)).is_sound
+
+
+def test_input_and_output_are_limited_apart() -> None:
+    """4 rows of 30 output tokens: 120 at 60 a minute, of which 1 goes at once: 119 s."""
+    rows = [Request.chat(model="gpt-4o", messages=[], max_tokens=30) for _ in range(4)]
+    limits = Limits(input_tokens_per_minute=600, output_tokens_per_minute=60, burst_seconds=1)
+    made = plan_of(*rows, limits=limits)
+    assert [need.dimension for need in made.needs] == ["input_tokens", "output_tokens"]
+    assert made.needs[0].work == made.prompt_tokens
+    assert made.needs[1].work == 120
+    assert made.seconds == pytest.approx(119.0)
+    assert "output tokens bind: " in describe(made)
+
+
+def test_outputs_that_are_charged_as_they_are_written_are_not_in_the_time() -> None:
+    """And that is said, with the most that they can be."""
+    chat = Request.chat(model="gpt-4o", messages=[], max_tokens=30)
+    made = plan_of(chat, limits=Limits(output_tokens_per_minute=60), policy=ANTHROPIC)
+    assert made.seconds == 0
+    assert "output tokens: at most 30 at 60 per minute, charged as they are" in describe(made)
+
+
+def test_a_limit_that_is_to_be_learned_is_not_in_the_time() -> None:
+    """Nor can a row be too large for it."""
+    made = plan_of(embedding(500_000), limits=Limits(60, "auto"))
+    assert made.is_sound
+    assert [need.dimension for need in made.needs] == ["requests"]
+    assert made.lanes[0].unknown == ("tokens",)
+    assert "tokens: the limit is yet to be learned, and not in the time" in describe(made)
+    made = plan_of(embedding(5), limits=Limits("auto", "auto"))
+    assert (made.seconds, made.needs) == (0, ())
+    assert "No limit is known, so that the time is not known either." in describe(made)
+
+
+def test_dimensions_of_ones_own() -> None:
+    """3 images and 4 at 60 a minute, of which 1 goes at once; 61 are too many."""
+    limits = Limits(more={"images": 60.0}, burst_seconds=1)
+    rows = [
+        Request(embedding(1).body, EMBEDDINGS, row=number, more={"images": images})
+        for number, images in enumerate((3, 4, 61), 1)
+    ]
+    made = plan_of(*rows, embedding(1), limits=limits)
+    assert made.sendable == 3
+    assert [finding.line for finding in made.findings] == [3]
+    assert made.needs[0].work == 7
+    assert made.seconds == pytest.approx(6.0)
+
+
+GROUPS = LimitGroups(
+    (
+        Group("small", ("text-embedding-3-small",), Limits(60, burst_seconds=1)),
+        Group("large", ("text-embedding-3-large",), Limits(None, 60, burst_seconds=0)),
+    )
+)
+
+
+def test_the_slowest_group_is_the_time_of_the_job() -> None:
+    """3 requests at 1 a second take 2 s; 2 × 20 tokens at 1 a second, of which 1 at once, 39 s."""
+    small = [embedding(5_000, row=row) for row in range(3)]
+    large = [embedding(20, "text-embedding-3-large", row) for row in range(2)]
+    made = plan_of(*small, *large, limits=GROUPS)
+    assert [(lane.name, lane.rows) for lane in made.lanes] == [("small", 3), ("large", 2)]
+    assert [lane.seconds for lane in made.lanes] == pytest.approx([2.0, 39.0])
+    assert made.seconds == pytest.approx(39.0)
+    assert made.binding is made.lanes[1].needs[0]
+    assert made.burst_seconds is None
+    assert {group.model: group.limits for group in made.groups} == {
+        "text-embedding-3-small": "small",
+        "text-embedding-3-large": "large",
+    }
+    text = describe(made)
+    assert "small (text-embedding-3-small): 3 rows\n  requests: 3 at 60 per minute" in text
+    assert "large (text-embedding-3-large): 2 rows\n  tokens: 40 at 60 per minute" in text
+    assert "The job takes at least 39.0 s, the time of large, and the latency" in text
+    assert "each group's seconds of rate" in text
+    time = made.as_dict()["time"]
+    assert [need["group"] for need in time["needs"]] == ["small", "large"]
+    assert [(lane["name"], lane["binding"]) for lane in time["groups"]] == [
+        ("small", "requests"),
+        ("large", "tokens"),
+    ]
+    json.dumps(time, allow_nan=False)
+
+
+@pytest.mark.filterwarnings("ignore::ratedispatch.tokens.CountingWarning")
+def test_models_without_limits_cannot_be_sent_unless_others_have_some() -> None:
+    """The row and the model are named; a group without rows is not shown."""
+    made = plan_of(embedding(1, "mine"), embedding(2, row=2), limits=GROUPS)
+    assert made.counts == {"no_limits": 1}
+    assert made.findings[0].message.startswith("line 1: no group of limits names the model 'mine'")
+    assert "large" not in describe(made)
+    others = LimitGroups(GROUPS.groups, Limits(60, burst_seconds=1))
+    made = plan_of(*(embedding(1, f"mine-{n}") for n in range(5)), limits=others)
+    assert made.is_sound
+    assert [(lane.name, lane.rows) for lane in made.lanes] == [("small", 0), ("large", 0), ("", 5)]
+    assert "the other models (mine-0, mine-1, mine-2, …): 5 rows" in describe(made)
 
 
 def test_rows_that_cannot_be_counted_are_named() -> None:
@@ -218,6 +350,7 @@ def test_what_a_plan_keeps_is_bounded() -> None:
     assert made.groups[0].rows == 51
     assert len(made.findings) == MOST_FINDINGS
     assert made.counts == {"invalid_line": MOST_FINDINGS + 50}
+    assert made.needs[0].work == MOST_GROUPS + 51
     assert len(json.dumps(made.as_dict())) < 1_500_000
 
 

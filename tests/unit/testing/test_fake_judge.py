@@ -219,3 +219,86 @@ def test_what_is_given_back_lowers_the_level() -> None:
     assert report["tokens_returned"] == 6
     visit(provider, judge, 0.5)
     assert judge.report()["excess"]["admitted"]["tokens"] == pytest.approx(0.0)
+
+
+def test_the_report_has_a_number_for_each_second() -> None:
+    """Everything by the second of its arrival, quiet seconds included."""
+    provider = make_provider(tokens_per_minute=20, output_tokens=2)
+    judge = Judge.of(provider, 0.0)
+    for now in (0.0, 0.9, 1.2, 4.0):
+        visit(provider, judge, now)
+    judge.arrive(provider.arrive(PATH, {}, b"no json", 4.5), 4.5)
+    visit(provider, judge, 64.0, sent=False)
+    per_second = judge.report()["per_second"]
+    assert {len(column) for column in per_second.values()} == {65}
+    assert {name: column[:5] for name, column in per_second.items()} == {
+        "arrived": [2, 1, 0, 0, 2],
+        "admitted": [2, 0, 0, 0, 0],
+        "refused": [0, 1, 0, 0, 1],
+        "tokens_charged": [20, 0, 0, 0, 0],
+        "tokens_actual": [10, 0, 0, 0, 0],
+    }
+    assert per_second["tokens_charged"][64] == 10
+    assert per_second["tokens_actual"][64] == 0  # never answered
+    assert Judge(provider.limits, 60.0, 0.0).report()["per_second"]["arrived"] == []
+
+
+def test_models_with_limits_of_their_own_are_counted_apart() -> None:
+    """The general excess is without them, and there is no such field without such limits."""
+    provider = make_provider(requests_per_minute=60, models={"m": (2, None)}, settle=True)
+    judge = Judge.of(provider, 0.0)
+    for _ in range(3):
+        visit(provider, judge, 1.0)
+    other = provider.arrive(PATH, {}, {**body(), "model": "n"}, 3.0)
+    judge.arrive(other, 3.0)
+    judge.finish(other, 3.0, arrived=3.0)
+    report = judge.report()
+    assert report["by_model"] == {
+        "m": {"admitted": 2, "refused": 1, "per_second_admitted": [0, 2, 0, 0]},
+        "": {"admitted": 1, "refused": 0, "per_second_admitted": [0, 0, 0, 1]},
+    }
+    assert report["excess"]["offered"]["requests"] == 1 - 60
+    assert "by_model" not in Judge(provider.limits, 60.0, 0.0).report()
+
+
+def test_other_clients_are_in_the_report() -> None:
+    """Their own books; nothing of them in the rest."""
+    provider = make_provider(requests_per_minute=2, others=((0.0, 60),), others_tokens=9)
+    judge = Judge.of(provider, 0.0)
+    visit(provider, judge, 4.0)
+    report = judge.report()
+    assert report["others"] == {"admitted": 2, "refused": 3, "tokens": 18}
+    assert report["arrived"] == 1
+    assert report["refused"] == {"requests": 1}
+    assert report["excess"]["offered"]["requests"] == -1
+
+
+def test_changes_reach_the_judge_at_their_instant() -> None:
+    """The excess is that of the limit in force, though nobody looked between."""
+    provider = make_provider(requests_per_minute=60, burst_seconds=1.0, changes=((10.0, 30, None),))
+    judge = Judge.of(provider, 0.0)
+    visit(provider, judge, 0.0)
+    visit(provider, judge, 30.0)
+    visit(provider, judge, 31.0)
+    report = judge.report()
+    assert report["limits"] == {"requests": 30, "tokens": None}
+    # at 31: two, less half a one that leaked, above a burst of half a one
+    assert report["excess"]["offered"]["requests"] == pytest.approx(1.0)
+
+
+def test_places_are_reported_as_a_share_of_their_time() -> None:
+    """Between the first arrival and the last answer; None before there is one."""
+    provider = make_provider(slots=2)
+    judge = Judge.of(provider, 0.0)
+    assert judge.report()["slots_busy_share"] is None
+    replies = [provider.arrive(PATH, {}, body(), 10.0) for _ in range(3)]
+    for reply in replies:
+        judge.arrive(reply, 10.0)
+    for reply in replies:
+        judge.finish(reply, 10.0 + reply.delay, arrived=10.0)
+    report = judge.report()
+    assert report["queue_peak"] == 1
+    assert report["makespan"] == 1.0
+    assert report["slots_busy_share"] == pytest.approx(1.5 / 2)
+    unbounded = Judge.of(make_provider(), 0.0).report()
+    assert (unbounded["queue_peak"], unbounded["slots_busy_share"]) == (0, None)

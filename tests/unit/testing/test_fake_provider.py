@@ -10,29 +10,9 @@ from typing import Any
 import pytest
 
 from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
-from ratedispatch.testing.provider import Provider, ProviderSettings, Reply
+from ratedispatch.testing.provider import Provider, ProviderSettings
 from ratedispatch.tokens import count_tokens
-
-
-def make_provider(seed: int = 1, **settings: Any) -> Provider:
-    options = {"charge": "characters", "latency": 0.5, "latency_sigma": 0.0, **settings}
-    return Provider(ProviderSettings(**options), rng=random.Random(seed), now=0.0)
-
-
-def chat(characters: int = 4, **fields: Any) -> dict[str, Any]:
-    message = {"role": "user", "content": "x" * characters}
-    return {"model": "gpt-4o-mini", "messages": [message], **fields}
-
-
-def ask(provider: Provider, body: Any, now: float = 0.0, path: str = CHAT) -> Reply:
-    return provider.arrive(path, {}, body, now)
-
-
-def error(reply: Reply) -> dict[str, Any]:
-    inner = json.loads(reply.body)["error"]
-    assert isinstance(inner, dict)
-    return inner
-
+from tests.unit.testing.making import ask, chat, error, make_provider
 
 # (endpoint, body, tokens charged); prompts by characters: ceil(chars / 4) + 2 per message
 CHARGES = [
@@ -486,6 +466,25 @@ MEANINGLESS: list[tuple[dict[str, Any], str]] = [
     ({"output_share": 2}, "output_share"),
     ({"faults": {"earthquake": 0.1}}, "earthquake"),
     ({"faults": {"500": 1.1}}, "500"),
+    ({"outage_model": "m"}, "outage_model is 'm', but there is no outage"),
+    ({"changes": ((10, 0, None),)}, r"changes\[0\] on requests is 0"),
+    ({"changes": ((10, None, -1),)}, r"changes\[0\] on tokens is -1"),
+    ({"changes": ((10, 1, 1), (5, 1, 1))}, r"changes\[1\] begins at 5 s, not at 10 s"),
+    ({"others": ((-1, 60),)}, r"others\[0\] begins at -1 s"),
+    ({"others": ((1, -60),)}, r"others\[0\] sends -60 per minute"),
+    ({"others_tokens": 0}, "others_tokens is 0"),
+    ({"header_factor": -1}, "header_factor is -1"),
+    ({"queue": 5}, "queue is 5, but slots is not set"),
+    ({"queue": 0}, "queue is 0, but slots is not set"),
+    ({"batching": 0.5}, "batching is 0.5, but slots is not set"),
+    ({"slots": 0}, "slots is 0"),
+    ({"slots": 1, "queue": -1}, "queue is -1"),
+    ({"slots": 1, "batching": float("inf")}, "batching is inf"),
+    ({"models": {"": (1, 1)}}, "models names a model ''"),
+    ({"models": {"m*": (0, 1)}}, r"models\['m\*'\] on requests is 0"),
+    ({"models": {"m": (1, 0)}}, r"models\['m'\] on tokens is 0"),
+    ({"requests_per_day": 0}, "requests_per_day is 0"),
+    ({"day_used": 1.5}, "day_used is 1.5"),
 ]
 
 

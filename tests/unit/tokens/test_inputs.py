@@ -237,7 +237,7 @@ def test_older_functions_with_odd_schemas_are_rendered_somehow() -> None:
 
 def test_responses_items_are_counted() -> None:
     """Every kind of item adds to the count, and stored input may stand for missing input."""
-    assert count_tokens({"model": "gpt-5", "previous_response_id": "r"}, RESPONSES) == 3
+    assert count_tokens({"model": "gpt-4.1", "previous_response_id": "r"}, RESPONSES) == 3
     plain = count_tokens({"model": "gpt-5", "input": [user("hello")]}, RESPONSES)
     for more in (
         {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"},

@@ -10,11 +10,14 @@ import pytest
 from ratedispatch.tokens import Assumptions, Counter, count_tokens, estimate
 from ratedispatch.tokens.images import Patches, Tiles, count_patches
 from ratedispatch.tokens.models import lookup
-from ratedispatch.tokens.pixels import Size, size_of
+from ratedispatch.tokens.blobs import data_start
+from ratedispatch.tokens.pixels import Size, measure
 
 from . import pictures
 from .pictures import data_url
 
+# gpt-4o: 800 tokens of text and an image with detail low
+PAGE = 800 + 85
 UNKNOWN = 85 + 8 * 170  # gpt-4o, an image that cannot be measured: 2048 × 768 px, 8 tiles
 
 
@@ -45,9 +48,9 @@ def image(url: str, detail: str | None = "high") -> dict[str, Any]:
 )
 def test_sizes_are_read_from_headers(data: bytes) -> None:
     """Each format tells its size; line breaks within base64 do not matter."""
-    assert size_of(data_url(data)) == Size(1_024, 700)
     lines = base64.encodebytes(data).decode()
-    assert size_of(f"data:image/x;base64,{lines}") == Size(1_024, 700)
+    for url in (data_url(data), f"data:image/x;base64,{lines}"):
+        assert measure(url, data_start(url)) == Size(1_024, 700)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,6 @@ def test_sizes_are_read_from_headers(data: bytes) -> None:
 )
 def test_unreadable_images_have_no_size(url: str) -> None:
     """What is elsewhere, damaged or of another kind is not measured, and costs the most."""
-    assert size_of(url) is None
     assert parts(image(url))["images"] == UNKNOWN
 
 
@@ -170,29 +172,28 @@ def test_damaged_audio_is_measured_by_size() -> None:
 def test_files_are_counted_by_pages() -> None:
     """A document costs its text and an image of each page, a text file its bytes."""
     pdf = data_url(b"%PDF-1.7" + bytes(60_000), "application/pdf")
-    page = 800 + UNKNOWN
     for kind, content in (
         ("file", {"file": {"file_data": pdf, "filename": "a.pdf"}}),
         ("input_file", {"file_data": pdf}),
     ):
         found = parts({"type": kind, **content})
-        assert found["files"] == 2 * page
+        assert found["files"] == 2 * PAGE
         assert found["messages"] < 10
-    assert parts({"type": "file", "file": {"file_id": "file-1"}})["files"] == 10 * page
+    assert parts({"type": "file", "file": {"file_id": "file-1"}})["files"] == 10 * PAGE
     text = data_url(b"word " * 300, "text/plain")
     assert parts({"type": "file", "file": {"file_data": text}})["files"] == 500
     raw = base64.b64encode(bytes(32_768)).decode()
-    assert parts({"type": "file", "file": {"file_data": raw}})["files"] == 2 * page
+    assert parts({"type": "file", "file": {"file_data": raw}})["files"] == 2 * PAGE
 
 
 def test_base64_in_unknown_parts_is_no_text() -> None:
     """Parts of other providers are counted as JSON, their base64 as files."""
     video = {"type": "video_url", "video_url": {"url": data_url(bytes(60_000), "video/mp4")}}
     source = {"type": "base64", "data": base64.b64encode(bytes(60_000)).decode()}
-    for part in (video, {"type": "image", "source": source}):
+    for part in (video, {"type": "document", "source": source}):
         found = parts(part)
         assert found["messages"] < 40
-        assert 2 * (800 + UNKNOWN) <= found["files"] <= 3 * (800 + UNKNOWN)
+        assert 2 * PAGE <= found["files"] <= 3 * PAGE
 
 
 def test_a_picture_in_a_responses_item_is_a_picture() -> None:

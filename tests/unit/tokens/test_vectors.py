@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.request import EMBEDDINGS
-from ratedispatch.tokens import count_tokens
+from ratedispatch.request import COMPLETIONS, EMBEDDINGS
+from ratedispatch.tokens import Counter, count_tokens
 from ratedispatch.tokens.images import count_patches
 from ratedispatch.tokens.models import lookup
-from ratedispatch.tokens.vocabulary import RECIPES, SHARED, cached_bytes
+from ratedispatch.tokens.vocabulary import SHARED
 
 from . import vectors
+from .older import older as older  # noqa: PLC0414  # a fixture
+from .pictures import data_url, png
 
 if TYPE_CHECKING:
+    from ratedispatch.tokens.vocabulary import Vocabulary
+
     from .vectors import Deviation, Image, Vector
 
 
@@ -65,17 +69,43 @@ def test_lone_surrogate_counts_as_replacement_character() -> None:
     assert encoding.encode_ordinary("\ud83d") == encoding.encode_ordinary("\ufffd")
 
 
-@pytest.mark.skipif(
-    cached_bytes(RECIPES["r50k_base"].ranks) is None,
-    reason="tiktoken has not cached r50k_base here",
-)
+OLDER = ["r50k_base", "gpt2", "p50k_base", "p50k_edit"]
+
+
+@pytest.mark.parametrize("name", OLDER)
 @pytest.mark.parametrize(("text", "tokens"), vectors.OLDER_ENCODINGS)
-def test_older_encodings_from_the_cache_give_published_tokens(text: str, tokens: list[int]) -> None:
-    """r50k_base and gpt2, when tiktoken has cached them, give the published token ids."""
-    for name in ("r50k_base", "gpt2"):
-        encoding = SHARED.encoding(name)
-        assert encoding is not None
-        assert encoding.encode_ordinary(text) == tokens
+def test_older_encodings_give_published_tokens(
+    name: str, text: str, tokens: list[int], older: Vocabulary
+) -> None:
+    """The older encodings, where tiktoken has cached them, give the published token ids."""
+    encoding = older.encoding(name)
+    assert encoding is not None
+    assert encoding.encode_ordinary(text) == tokens
+    body = {"model": "m", "prompt": text}
+    assert Counter(vocabulary=older).count(body, COMPLETIONS, encoding=name) == len(tokens)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_encodings_give_the_published_count(name: str, older: Vocabulary) -> None:
+    """The count that is published without ids is theirs too."""
+    text, tokens = vectors.OLDER_COUNT
+    body = {"model": "m", "prompt": text}
+    assert Counter(vocabulary=older).count(body, COMPLETIONS, encoding=name) == tokens
+
+
+@pytest.mark.parametrize(("width", "height", "tokens", "surcharge"), vectors.FAITHFUL)
+def test_images_given_to_gpt_image_1(width: int, height: int, tokens: int, surcharge: int) -> None:
+    """They have tiles of their own, and high fidelity costs extra; other models know no such."""
+    url = data_url(png(width, height))
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    plain = {"model": "gpt-image-1", "messages": [{"role": "user", "content": content}]}
+    without = count_tokens({**plain, "messages": [{"role": "user", "content": []}]})
+    assert count_tokens(plain) - without == tokens
+    assert count_tokens({**plain, "input_fidelity": "low"}) - without == tokens
+    assert count_tokens({**plain, "input_fidelity": "high"}) - without == tokens + surcharge
+    for model in ("gpt-4o", "gpt-4.1-mini"):
+        other = {**plain, "model": model}
+        assert count_tokens({**other, "input_fidelity": "high"}) == count_tokens(other)
 
 
 @pytest.mark.parametrize("image", vectors.IMAGES)

@@ -141,6 +141,13 @@ REPORTED = [
         8,
         "/v1/embeddings",
     ),
+    # the same without its dots, by the tokenizer's own count
+    Vector(
+        {"model": "text-embedding-ada-002", "input": "The food was delicious and the waiter"},
+        7,
+        "/v1/embeddings",
+    ),
+    Vector({"model": "gpt-5", "input": "Tell me a joke."}, 11, "/v1/responses"),
 ]
 
 
@@ -152,9 +159,8 @@ class Deviation(NamedTuple):
     difference: int
 
 
-# OpenAI API reference, Responses: a gpt-5 example of 2025, and one of the first ones
+# OpenAI API reference, Responses: one of the first examples
 DEVIATING = [
-    Deviation({"model": "gpt-5", "input": "Tell me a joke."}, 11, +1),
     Deviation(
         {
             "model": "gpt-4.1",
@@ -206,17 +212,33 @@ ENCODINGS: list[tuple[str, str, list[int]]] = [
     ("cl100k_base", "\ud83d\udc4d", [9468, 239, 235]),
 ]
 
-# the same sources, for the older encodings, which are there only if tiktoken has cached them
+# the same sources, for r50k_base, p50k_base and gpt2, which agree on all of these
 OLDER_ENCODINGS: list[tuple[str, list[int]]] = [
     ("antidisestablishmentarianism", [415, 29207, 44390, 3699, 1042]),
     ("2 + 2 = 4", [17, 1343, 362, 796, 604]),
     ("tiktoken is great!", [83, 1134, 30001, 318, 1049, 0]),
     ("hello world", [31373, 995]),
     ("goodbye world", [11274, 16390, 995]),
+    ("0" * 1, [15]),
+    ("0" * 2, [405]),
+    ("0" * 3, [830]),
     ("0" * 4, [2388]),
+    ("0" * 5, [20483]),
+    ("0" * 6, [10535]),
+    ("0" * 7, [24598]),
+    ("0" * 8, [8269]),
     ("0" * 9, [10535, 830]),
+    ("0" * 10, [8269, 405]),
+    ("0" * 11, [8269, 830]),
+    ("0" * 12, [8269, 2388]),
+    ("0" * 13, [8269, 20483]),
+    ("0" * 14, [8269, 10535]),
+    ("0" * 15, [8269, 24598]),
+    ("0" * 16, [25645]),
     ("0" * 17, [8269, 10535, 830]),
 ]
+# a count without the ids
+OLDER_COUNT = ("お誕生日おめでとう", 14)
 
 
 class Image(NamedTuple):
@@ -244,4 +266,14 @@ IMAGES = [
 ]
 
 # the same guide: patches before the multiplier, budget 1,536
-PATCHES = [(1_024, 1_024, 1_024), (1_800, 2_400, 1_452)]
+PATCHES = [
+    (1_024, 1_024, 1_024),
+    (1_800, 2_400, 1_452),
+    (1_056, 1_408, 1_452),  # what the one above is resized to
+]
+# the same guide, gpt-image-1: 65 and 129 for each tile, the shortest side 512 px; with high
+# fidelity 4,160 more if square, else 6,240
+FAITHFUL = [
+    (1_024, 1_024, 65 + 129, 4_160),
+    (2_048, 1_024, 65 + 2 * 129, 6_240),
+]
