@@ -17,7 +17,7 @@ import functools
 import heapq
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch import verdict
@@ -28,7 +28,7 @@ from ratedispatch.pauses import Pauses
 from ratedispatch.verdict import Books
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ratedispatch.adaptive import Sent
     from ratedispatch.limits import Limits, Rate, Reading
@@ -60,7 +60,10 @@ class Level:
         available: What may be spent now; below zero while in debt.
         spent: What was spent since the start.
         share: The share of the limit that was spent in the last seconds.
+        used: The same since the start: what was spent of what flowed in between the first request
+            and the last, the last one left out; None before there are two.
         others: What others seem to use of it, per minute.
+        group: The group of models that it limits; empty if they all share their limits.
     """
 
     dimension: str
@@ -68,7 +71,9 @@ class Level:
     available: float
     spent: float
     share: float = 0.0
+    used: float | None = None
     others: float = 0.0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Snapshot:
         levels: One for each bucket.
         binding: What held the line back in the last seconds: the dimension of a limit,
             ``in_flight``, ``pause``, ``unreachable``, or ``nothing_waiting``.
+        held: Seconds since the start for which each of these held the line back.
     """
 
     in_flight: int
@@ -92,6 +98,7 @@ class Snapshot:
     paused: float
     levels: tuple[Level, ...]
     binding: str = verdict.NOTHING
+    held: Mapping[str, float] = field(default_factory=dict)
 
 
 class Permit:
@@ -185,6 +192,7 @@ class LocalBudget:
         limits: The limits of the account.
         max_in_flight: The most attempts that may be unanswered at once, or what finds it.
         refund: Whether the provider gives back what a request did not use.
+        group: The group of models that it limits, for snapshots.
         on_change: Called with each rate that has changed by what the provider says.
         on_dry: Called when the head of the line would have to wait for a day's limit, with
             that limit and the seconds.
@@ -196,18 +204,18 @@ class LocalBudget:
         max_in_flight: int | AdaptiveLimit,
         *,
         refund: bool = False,
+        group: str = "",
         on_change: Callable[[Rate], None] | None = None,
         on_dry: Callable[[Rate, float], None] | None = None,
     ) -> None:
-        self._mirrors = [
-            Mirror(rate, limits.burst_of, settles=refund) for rate in limits.rates()
-        ]
+        self._mirrors = [Mirror(rate, limits.burst_of, settles=refund) for rate in limits.rates()]
         self._bound: int | None = None
         self._adaptive: AdaptiveLimit | None = None
         if isinstance(max_in_flight, AdaptiveLimit):
             self._adaptive = max_in_flight
         else:
             self._bound = max_in_flight
+        self._group = group
         self._on_change = on_change
         self._on_dry = on_dry
         self._permits: dict[Permit, None] = {}  # in flight, in the order of their grants
@@ -261,8 +269,8 @@ class LocalBudget:
     def settle(self, permit: Permit, usage: Usage | None) -> None:
         """Close *permit*; give back unused tokens where the provider does, and wake the line."""
         self._close_permit(permit)
-        if self._adaptive is not None and permit._token is not None:
-            self._adaptive.ended(permit._token, _now())
+        if self._adaptive is not None and permit._token is not None and usage is not None:
+            self._adaptive.ended(permit._token, _now())  # only real answers take their real time
         if usage is not None:
             actual = {
                 "tokens": usage.tokens,
@@ -323,9 +331,22 @@ class LocalBudget:
             for mirror in self._mirrors:
                 if dimension is None or mirror.rate.dimension.startswith(dimension):
                     amount = permit.cost.amount(mirror.rate.dimension)
+                    before = mirror.rate.per_minute
                     mirror.refuse(now, amount=amount, resumes_at=pauses.until)
+                    if mirror.rate.per_minute != before and self._on_change is not None:
+                        self._on_change(mirror.rate)
         self._pump()
         return is_new
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the number in flight is being found out."""
+        return self._adaptive is not None
+
+    def bound(self, max_in_flight: int) -> None:
+        """Let so many be in flight from now on, instead of finding out how many."""
+        self._bound, self._adaptive = max_in_flight, None
+        self._pump()
 
     def crowd(self, permit: Permit) -> None:
         """Send fewer at once: the server had no room for *permit*."""
@@ -374,7 +395,9 @@ class LocalBudget:
                 mirror.bucket.available,
                 mirror.spent,
                 self._share(index, mirror, now),
+                mirror.used,
                 mirror.others * 60,
+                self._group,
             )
             for index, mirror in enumerate(self._mirrors)
         )
@@ -385,6 +408,7 @@ class LocalBudget:
             max(0.0, self._pauses.until - now),
             levels,
             self._books.binding(now),
+            dict(self._books.totals),
         )
 
     @property
@@ -447,7 +471,8 @@ class LocalBudget:
             if wait > longest:
                 longest, cause = wait, mirror.rate.dimension
                 if mirror.rate.is_daily and self._on_dry is not None:
-                    self._on_dry(mirror.rate, wait)
+                    # not at once: whoever stops the line for it changes what is being walked
+                    asyncio.get_running_loop().call_soon(self._on_dry, mirror.rate, wait)
         if longest > 0 and speed < 1:
             return min(longest, _RAMP_STEP), verdict.PAUSE if pauses.is_ramping(now) else cause
         return min(longest, _LONGEST_WAIT), cause
@@ -467,7 +492,7 @@ class LocalBudget:
     def _grant(self, cost: Cost, now: float, waited: float) -> Permit:
         for index, mirror in enumerate(self._mirrors):
             amount = cost.amount(mirror.rate.dimension)
-            mirror.spend(amount)
+            mirror.spend(amount, now)
             self._books.spend(index, amount, now)
         self._granted += 1
         token = None

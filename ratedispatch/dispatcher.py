@@ -13,39 +13,55 @@ import functools
 import itertools
 import math
 import random
+import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ratedispatch import tokens
+from ratedispatch.adaptive import AdaptiveLimit
 from ratedispatch.budget import LocalBudget
-from ratedispatch.concurrency import default_in_flight, open_descriptors
+from ratedispatch.concurrency import default_in_flight, most_in_flight, open_descriptors
 from ratedispatch.errors import (
     AttemptTimeout,
     CostExceedsLimit,
+    InvalidLimits,
     InvalidRequest,
     Stopped,
     TransportError,
 )
-from ratedispatch.events import AttemptEnded, AttemptSent, LinePaused, RequestEnded
+from ratedispatch.events import (
+    AttemptEnded,
+    AttemptSent,
+    LimitChanged,
+    LinePaused,
+    RequestEnded,
+)
+from ratedispatch.groups import LimitGroups
+from ratedispatch.lane import Lane, Lanes
+from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed, Decision, Failed, Response, Ruling
 from ratedispatch.patience import Patience
 from ratedispatch.probation import Probation
-from ratedispatch.providers import openai as dialect
-from ratedispatch.retry import RETRYABLE, RetryPolicy, jittered, retrying
+from ratedispatch.providers.dialects import dialect_for
+from ratedispatch.providers.usage import read_usage
+from ratedispatch.retry import RETRYABLE, RetryPolicy, retrying
+from ratedispatch.stock import Stock
 from ratedispatch.tokens import policy_for
 from ratedispatch.transports import as_transport
+from ratedispatch.verdict import CpuMeter, judge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
     from ratedispatch.budget import Budget, Permit, Snapshot
     from ratedispatch.events import Event, Listener
-    from ratedispatch.limits import Limits
+    from ratedispatch.limits import Rate
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Cost, Request
-    from ratedispatch.tokens import ChargePolicy
+    from ratedispatch.tokens import ChargePolicy, Counter
+    from ratedispatch.verdict import Verdict
 
 OutcomeT = TypeVar("OutcomeT", bound=Completed | Failed)
 
@@ -64,10 +80,16 @@ _LONG_TEXT = 3_000
 #: Models that are remembered as met; for each other one, a thread loads what there is to load.
 _MODELS_MET = 1_000
 
-#: Pauses in seconds after refusals in a row that do not say how long to wait: a short one for a
-#: refusal that stays alone, less than a second while it may be a short episode, then doubling.
-_PAUSES = (0.2, 0.4, 0.6, *[0.8] * 12)
-_LONGEST_PAUSE = 30.0
+#: With several lines, requests that may have been read and wait for their turn, so that a line
+#: which pauses does not keep the others from being fed; and their tokens, for the memory they take.
+_READ_AHEAD = 20_000
+_READ_AHEAD_TOKENS = 16_000_000
+
+#: What may be in flight at first where a number has to be found.
+_FIRST_IN_FLIGHT = 8
+
+#: Seconds to wait for a day's limit that does not say when it is reset.
+_DAY_POLL = 300.0
 
 
 @dataclass(eq=False, slots=True)
@@ -77,6 +99,7 @@ class _Life:
     request: Request
     cost: Cost
     place: int
+    lane: Lane
     permit: Permit | None = None
     task: asyncio.Task[Any] | None = None
     attempts: int = 0
@@ -108,19 +131,25 @@ class Dispatcher:
     Args:
         client: An ``openai.AsyncOpenAI`` (its own retries are switched off for what goes
             through here), or any :class:`~ratedispatch.transports.base.Transport`.
-        limits: What the account may spend.
+        limits: What the account may spend, or what groups of models may.
         max_in_flight: The most requests unanswered at once. By default what the limits, the
-            file descriptors of this process and the SDK's pool of 1,000 connections allow.
+            file descriptors of this process and *connections* allow. ``"auto"`` finds the number
+            that gives the most throughput without letting latency run away; that is also what is
+            done as long as no limit is known.
+        connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.
         retry: How often and how patiently to try again.
         timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
             are known ten times the slowest of them, but at least 60.
+        wait_for_reset: Wait when a day's limit is used up, instead of stopping.
         listeners: Called with every :data:`~ratedispatch.events.Event`.
         default_output_tokens: Reserved for the output of a request that sets no cap, until
             enough answers of its model are known; then what 95 % of them stay within.
         policy: How the provider charges a request; by default by the client's base URL.
-        budget: A budget to use instead of one of its own. It is closed with the dispatcher, so
-            it cannot be shared by two.
+        budget: A budget to use instead of those of its own. It is closed with the dispatcher,
+            so it cannot be shared by two.
+        counter: Counts the requests; by default one shared by the process.
         rng: The source of jitter.
+        cpu_clock: Seconds of processor time that this process has taken, for the verdict.
 
     Raises:
         TypeError: *client* is neither a client nor a transport.
@@ -129,43 +158,51 @@ class Dispatcher:
     def __init__(
         self,
         client: Any,
-        limits: Limits,
+        limits: Limits | LimitGroups,
         *,
-        max_in_flight: int | None = None,
+        max_in_flight: int | Literal["auto"] | None = None,
+        connections: int = _SDK_POOL,
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
+        wait_for_reset: bool = False,
         listeners: Sequence[Listener] = (),
         default_output_tokens: int = 16,
         policy: ChargePolicy | None = None,
         budget: Budget | None = None,
+        counter: Counter | None = None,
         rng: random.Random | None = None,
+        cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
-        if max_in_flight is None:
-            max_in_flight = min(_SDK_POOL, default_in_flight(limits, open_descriptors()))
-        elif max_in_flight < 1:
+        if isinstance(max_in_flight, int) and max_in_flight < 1:
             raise ValueError(f"max_in_flight must be at least 1, not {max_in_flight}")
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
         self._transport = as_transport(client)
-        self._policy = policy or policy_for(getattr(self._transport, "base_url", None))
-        self._budget: Budget = budget or LocalBudget(
-            limits, max_in_flight, refund=self._policy.settles
-        )
-        self._max_open = max_in_flight + _OPEN_BEYOND_FLIGHT
+        base_url = getattr(self._transport, "base_url", None)
+        self._dialect = dialect_for(base_url)
+        self._policy = policy or policy_for(base_url)
+        self._limits = limits
+        self._max_in_flight = max_in_flight
+        self._connections = connections
+        self._timeout = timeout
+        self._wait_for_reset = wait_for_reset
+        self._budget = budget
+        name_of = limits.group_of if isinstance(limits, LimitGroups) else None
+        self._lanes = Lanes(self._make_lane, name_of)
+        if name_of is None:
+            self._lanes.of("")
         self._rng = rng or random.Random()
         self._attempt = retrying(self._attempt_once, retry or RetryPolicy(), self._rng)
-        self._patience = Patience(timeout)
-        self._probation = Probation(self._budget, self.stop)
+        self._probation = Probation(self._lanes, self.stop)
         self._listeners = tuple(listeners)
-        self._limits = limits
         self._experience = tokens.Experience(default_output_tokens)
+        self._count = counter.estimate if counter is not None else tokens.estimate
         self._met: set[str] = set()  # models whose vocabulary is loaded
         self._places = itertools.count()
         self._lives: set[_Life] = set()
         self._readers: set[asyncio.Task[Any]] = set()
-        self._strikes = 0
-        self._struck_at = -1.0
         self._answered = False
+        self._cpu = CpuMeter(cpu_clock)
         self._stopped: Callable[[], Stopped] | None = None
 
     async def __aenter__(self) -> Dispatcher:
@@ -213,14 +250,14 @@ class Dispatcher:
             Stopped: Nothing more is sent; raised after the outcomes of what was in flight.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
-        outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
-        room = asyncio.Semaphore(self._max_open)
-        feeder = asyncio.create_task(self._feed(requests, outcomes, room))
+        outcomes: asyncio.Queue[_Ended | None] = asyncio.Queue()
+        feeder = asyncio.create_task(self._feed(requests, outcomes))
         feeder.add_done_callback(lambda _: outcomes.put_nowait(None))
         try:
-            while (outcome := await outcomes.get()) is not None:
-                room.release()
-                yield outcome
+            while (ended := await outcomes.get()) is not None:
+                if ended.lane is not None:
+                    ended.lane.room.release()
+                yield ended.outcome
             await feeder  # raises what the source raised
             if self._stopped is not None:
                 raise self._stopped()
@@ -238,7 +275,7 @@ class Dispatcher:
         if self._stopped is not None:
             return
         self._stopped = lambda: Stopped(code, message, started=self._answered)
-        self._budget.close(self._stopped)
+        self._lanes.close(self._stopped)
         self._probation.abandon()
         for life in self._lives:
             if life.resting and life.task is not None:
@@ -250,28 +287,29 @@ class Dispatcher:
         return self._stopped is not None
 
     def snapshot(self) -> Snapshot:
-        """Return the state of the line and its buckets."""
-        return self._budget.snapshot()
+        """Return the state of the line, or of all lines together, and their buckets."""
+        return self._lanes.snapshot()
+
+    def verdict(self) -> Verdict:
+        """Return what holds the line back, over the last 15 seconds."""
+        state = self.snapshot()
+        cpu = self._cpu.read(asyncio.get_running_loop().time())
+        return judge(state.binding, {level.dimension: level.share for level in state.levels}, cpu)
 
     async def _feed(
         self,
         requests: Iterable[Request] | AsyncIterable[Request],
-        outcomes: asyncio.Queue[Outcome | None],
-        room: asyncio.Semaphore,
+        outcomes: asyncio.Queue[_Ended | None],
     ) -> None:
-        """Read requests, get each its first permit, and only then give it a task."""
-
-        async def live(life: _Life) -> None:
-            try:
-                outcome = await self._live(life)
-            except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
-                room.release()
-                return
-            outcomes.put_nowait(outcome)
-
+        """Read requests and hand each to its lane."""
         source = _each(requests)
         failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
+            start = functools.partial(self._start, group, outcomes)
+            stock: Stock[_Life] | None = None
+            if not self._lanes.is_one:
+                stock = Stock(_READ_AHEAD, _READ_AHEAD_TOKENS)
+            served: set[Lane] = set()
             while True:
                 try:
                     request = await self._read(source)
@@ -280,20 +318,57 @@ class Dispatcher:
                 except Exception as error:  # what it yielded before is finished first
                     failure = error
                     break
-                await room.acquire()
-                life = await self._prepare(request, next(self._places))
-                if isinstance(life, Failed):
-                    outcomes.put_nowait(life)
-                    continue
                 try:
-                    life.permit = await self._budget.acquire(life.cost, life.place)
+                    if stock is None:
+                        lane = self._lanes.of("")
+                        await lane.room.acquire()
+                    life = await self._prepare(request, next(self._places))
+                    if isinstance(life, Failed):
+                        if stock is None:
+                            lane.room.release()
+                        outcomes.put_nowait(_Ended(life, None))
+                    elif stock is None:
+                        await start(life)
+                    else:
+                        await stock.put(life.lane.name, life, life.cost.tokens)
+                        if life.lane not in served:
+                            served.add(life.lane)
+                            group.create_task(self._serve(life.lane, stock, start))
                 except Stopped:
-                    return
-                life.is_mapped = True
-                life.task = group.create_task(live(life))
-                life.task.add_done_callback(functools.partial(self._return_permit, life))
+                    break
+            if stock is not None:
+                stock.close()
         if failure is not None:
             raise failure
+
+    async def _serve(
+        self, lane: Lane, stock: Stock[_Life], start: Callable[[_Life], Awaitable[None]]
+    ) -> None:
+        """Start the requests of one lane in their order."""
+        try:
+            async for life in stock.take(lane.name):
+                await lane.room.acquire()
+                await start(life)
+        except Stopped:
+            stock.close()
+
+    async def _start(
+        self, group: asyncio.TaskGroup, outcomes: asyncio.Queue[_Ended | None], life: _Life
+    ) -> None:
+        """Get a request its first permit, and only then give it a task."""
+
+        async def live() -> None:
+            try:
+                outcome = await self._live(life)
+            except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
+                life.lane.room.release()
+                return
+            outcomes.put_nowait(_Ended(outcome, life.lane))
+
+        life.permit = await life.lane.budget.acquire(life.cost, life.place)
+        life.is_mapped = True
+        life.task = group.create_task(live())
+        life.task.add_done_callback(functools.partial(self._return_permit, life))
 
     async def _read(self, source: AsyncIterator[Request]) -> Request:
         """The next request; a stop ends the wait for a source that has nothing to say."""
@@ -314,23 +389,27 @@ class Dispatcher:
     def _return_permit(self, life: _Life, _: object) -> None:
         """Give back what was paid for a task that was cancelled before its first step."""
         if life.permit is not None:
-            self._budget.cancel(life.permit)
+            life.lane.budget.cancel(life.permit)
             life.permit = None
 
     async def _prepare(self, request: Request, place: int) -> _Life | Failed:
         """Count *request*; it fails at once if that cannot be done or it can never go."""
         try:
-            cost = await self._estimate(request)
-            self._budget.check(cost, request.label)
+            lane = self._lanes.of(request.model)
+        except InvalidLimits as error:
+            return self._end(Failed(request, "no_limits", str(error), error=error))
+        try:
+            cost = await self._estimate(request, lane)
+            lane.budget.check(cost, request.label)
         except InvalidRequest as error:
             return self._end(Failed(request, "invalid_request", str(error), error=error))
         except CostExceedsLimit as error:
             return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
-        return _Life(request, cost, place)
+        return _Life(request, cost, place, lane)
 
-    async def _estimate(self, request: Request) -> Cost:
+    async def _estimate(self, request: Request, lane: Lane) -> Cost:
         def estimate() -> Cost:
-            return tokens.estimate(
+            return self._count(
                 request.body,
                 request.endpoint,
                 policy=self._policy,
@@ -344,7 +423,9 @@ class Dispatcher:
             cost = await asyncio.to_thread(estimate)
             if len(self._met) < _MODELS_MET:
                 self._met.add(model)
-        most = self._limits.known("tokens")
+        if request.more:
+            cost = dataclasses.replace(cost, more=request.more)
+        most = lane.limits.known("tokens")
         if most is not None and not cost.is_capped and cost.tokens > most >= cost.prompt_tokens:
             # what others of its model have answered must not keep it from being sent at all
             return dataclasses.replace(cost, output_tokens=math.floor(most) - cost.prompt_tokens)
@@ -376,7 +457,7 @@ class Dispatcher:
         life.resting = False
         permit, life.permit = life.permit, None
         if permit is None:
-            permit = await self._budget.acquire(life.cost, life.place)
+            permit = await life.lane.budget.acquire(life.cost, life.place)
         life.attempts += 1
         loop = asyncio.get_running_loop()
         life.started = loop.time()
@@ -387,7 +468,7 @@ class Dispatcher:
         try:
             result = await self._send(life)
         except BaseException:
-            self._budget.settle(permit, None)
+            life.lane.budget.settle(permit, None)
             self._probation.settle()
             raise
         self._learn(life, permit, result)
@@ -398,13 +479,13 @@ class Dispatcher:
 
     async def _send(self, life: _Life) -> _Result:
         loop = asyncio.get_running_loop()
-        allowed = self._patience.allowed(life.timeouts)
+        allowed = life.lane.patience.allowed(life.timeouts)
         response = None
         error: Exception | None = None
         try:
             async with asyncio.timeout(allowed) as life.clock:
                 response = await self._transport.send(life.request, allowed)
-            ruling = dialect.rule(response)
+            ruling = self._judge(response)
         except (TransportError, TimeoutError) as broken:
             error = broken if isinstance(broken, TransportError) else _timeout(life, loop.time())
             ruling = _rule_broken(error)
@@ -416,34 +497,43 @@ class Dispatcher:
             life.clock = None
         return _Result(ruling, response, loop.time() - life.started, error)
 
+    def _judge(self, response: Response) -> Ruling:
+        ruling = self._dialect.rule(response)
+        if ruling.code == "day_limit" and self._wait_for_reset:
+            delay = _DAY_POLL if ruling.delay is None else ruling.delay
+            return dataclasses.replace(ruling, decision=Decision.RATE_LIMIT, delay=delay)
+        return ruling
+
     def _learn(self, life: _Life, permit: Permit, result: _Result) -> None:
         """Take from an attempt what it says about the buckets, the server and the job."""
         ruling, response = result.ruling, result.response
+        budget = life.lane.budget
         if response is not None:
             refused = ruling.decision is Decision.RATE_LIMIT
-            readings = dialect.read_limits(response.headers)
-            self._budget.observe(permit, readings, refused=refused)
+            readings = self._dialect.read_limits(response)
+            budget.observe(permit, readings, refused=refused)
             self._probation.reach()
             if ruling.decision not in _DOUBTFUL:
                 self._probation.trust()
         match ruling.decision:
             case Decision.ANSWERED:
                 self._answered = True
-                if permit.granted_at > self._struck_at:
-                    self._strikes = 0
-                if self._patience.record(result.latency):
+                if life.lane.answer(permit, result.latency):
                     self._wind_clocks()
             case Decision.RATE_LIMIT:
-                self._throttle(permit, ruling)
+                delay = life.lane.refuse(permit, ruling, self._rng)
+                if delay is not None:
+                    now = asyncio.get_running_loop().time()
+                    self._tell(LinePaused(delay, ruling.code, now, life.lane.name))
             case Decision.UNREACHABLE:
                 self._probation.unreach(ruling.message)
             case Decision.STOP:
                 self.stop(ruling.code, ruling.message)
-        usage = dialect.read_usage(response.body) if response is not None else None
+        usage = read_usage(response.body) if response is not None else None
         if ruling.decision is Decision.UNREACHABLE:
-            self._budget.cancel(permit)  # nobody has counted it
+            budget.cancel(permit)  # nobody has counted it
         else:
-            self._budget.settle(permit, usage)
+            budget.settle(permit, usage)
         if usage is not None and ruling.decision is Decision.ANSWERED:
             cost = life.cost
             self._experience.learn(
@@ -471,25 +561,63 @@ class Dispatcher:
                 )
             )
 
-    def _throttle(self, permit: Permit, ruling: Ruling) -> None:
-        """Pause the line once for all the refusals of one episode."""
-        beyond = self._strikes - len(_PAUSES) + 1
-        own = min(_LONGEST_PAUSE, 2.0**beyond) if beyond > 0 else _PAUSES[self._strikes]
-        if ruling.delay is None:
-            delay = own
-        else:  # "0" again and again is no advice
-            delay = max(ruling.delay, own) if self._strikes else ruling.delay
-        delay = jittered(delay, self._rng)
-        if self._budget.throttle(permit, delay, ruling.dimension):
-            self._strikes = min(self._strikes + 1, 99)
-            now = self._struck_at = asyncio.get_running_loop().time()
-            self._tell(LinePaused(delay, ruling.code, now))
+    def _make_lane(self, name: str) -> Lane:
+        """Make the lane of a group of models; of all of them if the name is empty."""
+        limits = self._limits
+        lanes, most = 1, self._max_in_flight
+        if isinstance(limits, LimitGroups):
+            if not isinstance(most, int):
+                most = limits.most_in_flight(name) or most
+            lanes = len(limits.groups) + 1
+            limits = limits.limits_of(name)
+        possible = max(1, min(self._connections, most_in_flight(open_descriptors())) // lanes)
+        allowed = min(possible, default_in_flight(limits, None))
+        is_open = not any(rate.per_minute for rate in limits.rates() if not rate.is_auto)
+        bound: int | AdaptiveLimit
+        if isinstance(most, int):
+            bound = most
+        elif most == "auto" or is_open:
+            bound = AdaptiveLimit(start=_FIRST_IN_FLIGHT, most=possible)
+        else:
+            bound = allowed
+        budget = self._budget or LocalBudget(
+            limits,
+            bound,
+            refund=self._policy.settles,
+            group=name,
+            on_change=functools.partial(self._note_limit, name),
+            on_dry=None if self._wait_for_reset else self._run_dry,
+        )
+        known = bound if isinstance(bound, int) else possible
+        return Lane(name, limits, budget, Patience(self._timeout), known + _OPEN_BEYOND_FLIGHT)
+
+    def _note_limit(self, group: str, rate: Rate) -> None:
+        """Tell of a limit that has been learned; it also says how many may be in flight."""
+        if not self._max_in_flight and not rate.is_daily:
+            lane = self._lanes.named(group)
+            if (
+                isinstance(lane.budget, LocalBudget)
+                and lane.budget.is_adaptive
+                and (rate.dimension == "requests")
+            ):
+                known = Limits(requests_per_minute=rate.per_minute)
+                possible = min(self._connections, most_in_flight(open_descriptors()))
+                lane.budget.bound(min(possible, default_in_flight(known, None)))
+        if self._listeners:
+            now = asyncio.get_running_loop().time()
+            self._tell(LimitChanged(rate, group, now))
+
+    def _run_dry(self, rate: Rate, wait: float) -> None:
+        self.stop(
+            "day_limit",
+            f"the limit of {rate} is used up; the next request could go in {wait:,.0f} s",
+        )
 
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the bound that has just been learned."""
         for life in self._lives:
             if life.clock is not None:
-                when = life.started + self._patience.allowed(life.timeouts)
+                when = life.started + life.lane.patience.allowed(life.timeouts)
                 life.clock.reschedule(when)
 
     def _end(self, outcome: OutcomeT) -> OutcomeT:
@@ -513,7 +641,7 @@ def _outcome(life: _Life, result: _Result) -> Outcome:
     ruling, response = result.ruling, result.response
     if ruling.decision is Decision.ANSWERED:
         assert response is not None
-        usage = dialect.read_usage(response.body)
+        usage = read_usage(response.body)
         return Completed(life.request, response, life.cost, usage, life.attempts, result.latency)
     return Failed(life.request, ruling.code, ruling.message, response, life.attempts, result.error)
 
@@ -528,6 +656,13 @@ def _rule_broken(error: TransportError) -> Ruling:
 
 def _timeout(life: _Life, now: float) -> AttemptTimeout:
     return AttemptTimeout(f"no answer within {now - life.started:.0f} s")
+
+
+class _Ended(NamedTuple):
+    """An outcome, and the lane in which its request was open."""
+
+    outcome: Outcome
+    lane: Lane | None
 
 
 async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ratedispatch.limits import Rate
     from ratedispatch.outcome import Decision, Outcome
     from ratedispatch.request import Cost, Request
 
@@ -63,11 +64,12 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class LinePaused:
-    """The whole line pauses for *seconds* because of *code*."""
+    """The whole line (of a group of models) pauses for *seconds* because of *code*."""
 
     seconds: float
     code: str
     at: float
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +80,21 @@ class RequestEnded:
     at: float
 
 
-Event = AttemptSent | AttemptEnded | LinePaused | RequestEnded
+@dataclass(frozen=True, slots=True)
+class LimitChanged:
+    """
+    Another limit is in force: the provider has said so, or its refusals have shown it.
+
+    Args:
+        rate: The limit from now on.
+        group: The group of models that it is for; empty if they all share their limits.
+        at: Loop time in seconds.
+    """
+
+    rate: Rate
+    group: str
+    at: float
+
+
+Event = AttemptSent | AttemptEnded | LinePaused | LimitChanged | RequestEnded
 Listener = Callable[[Event], None]

@@ -37,7 +37,7 @@ _LONG = 64.0
 #: A bucket falls by less than this share of what we spend if it does not fall at all; and less
 #: than this share unused is not worth telling apart.
 _FLAT = 0.3
-_WORTHWHILE = 0.1
+_WORTHWHILE = 0.3
 
 #: Readings that understate by more than this are taken to say nothing.
 _LEAST_EXCHANGE = 0.05
@@ -62,6 +62,7 @@ class Evidence:
         "_last_returned",
         "_requests",
         "_run_fallen",
+        "_run_gone",
         "_run_requests",
         "_run_spent",
         "_seconds",
@@ -69,11 +70,14 @@ class Evidence:
         "_top",
         "_used",
         "seen",
+        "settles",
     )
 
     def __init__(self) -> None:
         self.seen = 0
         """Readings so far, whatever became of them."""
+        self.settles = False
+        """Whether the provider seems to give back what turns out unused."""
         self._top = 0.0
         self.forget()
 
@@ -84,7 +88,7 @@ class Evidence:
         self._last_number = 0
         self._requests = self._seconds = self._spent = self._used = 0.0
         self._clear_requests = self._clear_spent = self._clear_gone = self._clear_used = 0.0
-        self._run_fallen = self._run_requests = self._run_spent = 0.0
+        self._run_fallen = self._run_requests = self._run_spent = self._run_gone = 0.0
 
     def add(
         self,
@@ -121,8 +125,9 @@ class Evidence:
                 self._run_fallen += fallen
                 self._run_requests += requests
                 self._run_spent += spent
+                self._run_gone += gone
             else:
-                self._run_fallen = self._run_requests = self._run_spent = 0.0
+                self._run_fallen = self._run_requests = self._run_spent = self._run_gone = 0.0
                 if self._last_remaining < _FULL * self._top:
                     fade = math.exp(-requests / _LONG)
                     self._clear_requests = self._clear_requests * fade + requests
@@ -134,8 +139,24 @@ class Evidence:
             self._seconds = self._seconds * keep + elapsed
             self._spent = self._spent * keep + spent
             self._used = self._used * keep + used
+            self._judge_refunds()
         self._last_at, self._last_mark, self._last_returned = at, mark, returned
         self._last_remaining, self._last_number = remaining, number
+
+    def _judge_refunds(self) -> None:
+        """
+        Judge whether the provider gives back what turns out unused.
+
+        It does if it stays full while we spend, or if what is used is nearer to what was really
+        used than to what we reserved. Where little is unused it cannot be told, nor does it
+        matter.
+        """
+        run_unused = self._run_gone >= _WORTHWHILE * self._run_spent
+        if self._run_requests >= 2 * _ENOUGH and run_unused:
+            self.settles |= self._run_fallen < _FLAT * self._run_spent
+        clear_unused = self._clear_gone >= _WORTHWHILE * self._clear_spent
+        if self._clear_requests >= 2 * _ENOUGH and clear_unused:
+            self.settles = self._clear_used < self._clear_spent - self._clear_gone / 2
 
     @property
     def share(self) -> float | None:
@@ -143,20 +164,6 @@ class Evidence:
         if self._requests < _ENOUGH or self._spent <= 0:
             return None
         return max(0.0, self._used / self._spent)
-
-    @property
-    def settles(self) -> bool | None:
-        """
-        Whether the provider seems to give back what turns out unused; None if it cannot be told.
-
-        It does if it stays full while we spend, or if what is used is nearer to what was really
-        used than to what we reserved.
-        """
-        if self._run_requests >= 2 * _ENOUGH and self._run_fallen < _FLAT * self._run_spent:
-            return True
-        if self._clear_requests < 2 * _ENOUGH or self._clear_gone < _WORTHWHILE * self._clear_spent:
-            return None
-        return self._clear_used < self._clear_spent - self._clear_gone / 2
 
     @property
     def is_ours(self) -> bool:

@@ -139,3 +139,7 @@ class LimitGroups:
         wanted = f"the group {name!r}" if name else "models that no group names"
         known = ", ".join(repr(group.name) for group in self.groups)
         raise InvalidLimits(f"there are no limits for {wanted}, only for {known}")
+
+    def most_in_flight(self, name: str) -> int | None:
+        """Return the bound that the group *name* sets on its requests in flight, if it does."""
+        return next((group.max_in_flight for group in self.groups if group.name == name), None)

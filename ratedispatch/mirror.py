@@ -126,12 +126,15 @@ class Mirror:
         "_distrust",
         "_doubted",
         "_evidence",
+        "_flowed",
         "_guess",
         "_guessed_at",
         "_held_back",
         "_held_until",
         "_is_named",
         "_is_settled_by_policy",
+        "_last_amount",
+        "_last_at",
         "_newest",
         "_room",
         "_set",
@@ -170,6 +173,9 @@ class Mirror:
         self._room = math.inf  # what the newest reading left
         self._is_named = False  # by a refusal
         self._silent = 0
+        self._flowed = 0.0  # at the rate in force, between the first request and the last
+        self._last_at: float | None = None
+        self._last_amount = 0.0
         self._guess = rate.per_minute  # of a limit that is to be learned
         self._guessed_at: float | None = None
 
@@ -203,10 +209,24 @@ class Mirror:
             self._held_back = max(0.0, self.bucket.available - opening)
             self.bucket.lower_to(opening)
 
-    def spend(self, amount: float) -> None:
+    @property
+    def used(self) -> float | None:
+        """
+        The share used of what flowed in between the first request and the last, at most 1.
+
+        The last request opens a stretch that is not used up, so it is left out.
+        """
+        if not self._flowed:
+            return None
+        return min(1.0, max(0.0, self.spent - self._last_amount) / self._flowed)
+
+    def spend(self, amount: float, now: float) -> None:
         """Let *amount* through."""
         self.bucket.debit(amount)
         self.spent += amount
+        if self._last_at is not None:
+            self._flowed += (now - self._last_at) * self.rate.per_second
+        self._last_at, self._last_amount = now, amount
 
     @property
     def charged(self) -> float:
@@ -271,9 +291,7 @@ class Mirror:
             self._closeness = max(_CLOSEST, self._closeness * _CLOSER)
             evidence.forget()
         elif not evidence.seen and not self._is_named:
-            self._bracket.refuse(
-                now, amount=amount, admitted=self.charged, resumes_at=resumes_at
-            )
+            self._bracket.refuse(now, amount=amount, admitted=self.charged, resumes_at=resumes_at)
             if self._bracket.is_set:  # the provider's bucket fills meanwhile
                 self._held_back = min(self.rate.burst, (resumes_at - now) * self.rate.per_second)
                 self._held_until = resumes_at
@@ -313,8 +331,7 @@ class Mirror:
                 returned=seen.returned,
                 number=seen.number,
             )
-            if not self._is_settled_by_policy and evidence.settles is not None:
-                self.settles = evidence.settles
+            self.settles = self._is_settled_by_policy or evidence.settles
         is_exact = rate.dimension.startswith("requests")  # every provider counts them as we do
         if is_exact and evidence.exchange < 1:
             self._room = math.inf

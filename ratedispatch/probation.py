@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.budget import Budget
+    from ratedispatch.lane import Lanes
     from ratedispatch.outcome import Ruling
 
 #: Seconds before the first probe of a server that cannot be reached, and between later ones.
@@ -39,12 +39,12 @@ class Probation:
     The doubts about a job.
 
     Args:
-        budget: Whose line is held while in doubt.
+        lanes: Which are held while in doubt.
         stop: Called with a code and a message when the doubt is confirmed.
     """
 
-    def __init__(self, budget: Budget, stop: Callable[[str, str], None]) -> None:
-        self._budget = budget
+    def __init__(self, lanes: Lanes, stop: Callable[[str, str], None]) -> None:
+        self._lanes = lanes
         self._stop = stop
         self._doubt: Ruling | None = None
         self._resolved: asyncio.Event = asyncio.Event()
@@ -62,7 +62,7 @@ class Probation:
             if self._doubt is not None:
                 self._doubt = None
                 self._resolved.set()
-                self._budget.release()
+                self._lanes.release()
 
     def reach(self) -> None:
         """Some answer came: the server can be reached."""
@@ -72,7 +72,7 @@ class Probation:
             self._probes = 0
             self._cancel_timer()
             if self._doubt is None:
-                self._budget.release()
+                self._lanes.release()
 
     async def confirm(self, ruling: Ruling) -> None:
         """
@@ -85,13 +85,13 @@ class Probation:
         if self._doubt is None:
             self._doubt = ruling
             self._resolved.clear()
-            self._budget.hold()
+            self._lanes.hold()
         self.settle()
         await self._resolved.wait()
 
     def settle(self) -> None:
         """Something in flight has ended: if it was the last, the doubt is confirmed."""
-        if self._doubt is not None and self._budget.snapshot().in_flight == 0:
+        if self._doubt is not None and self._lanes.snapshot().in_flight == 0:
             self._stop("not_found", self._doubt.message)
 
     def unreach(self, message: str) -> None:
@@ -99,7 +99,7 @@ class Probation:
         now = asyncio.get_running_loop().time()
         if self._unreached_since is None:
             self._unreached_since = now
-            self._budget.hold()
+            self._lanes.hold()
         if self._probe_timer is not None:
             return
         waited = now - self._unreached_since
@@ -122,7 +122,7 @@ class Probation:
 
     def _probe(self) -> None:
         self._probe_timer = None
-        self._budget.release(1)
+        self._lanes.release(1)
 
     def _cancel_timer(self) -> None:
         if self._probe_timer is not None:

@@ -1,13 +1,20 @@
 """
 What holds the line back, and how much of each limit is used.
 
-Decides nothing about the line; it keeps the books of the last seconds. Knows causes by name and
-instants, no buckets and no requests.
+Decides nothing about the line; it keeps the books of the last seconds, and words what they say.
+Knows causes by name and instants, no buckets and no requests.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.limits import unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Seconds over which causes and shares are taken.
 WINDOW = 15.0
@@ -20,6 +27,87 @@ IN_FLIGHT = "in_flight"
 PAUSE = "pause"
 HOLD = "unreachable"
 NOTHING = "nothing_waiting"
+CPU = "cpu"
+
+#: The share of a processor above which this process is what there is too little of, if nothing
+#: else holds the line back.
+_BUSY = 0.85
+
+_WORDS = {
+    IN_FLIGHT: "the number in flight",
+    PAUSE: "the provider's pauses",
+    HOLD: "a server that cannot be reached",
+    NOTHING: "the rows, which come no faster",
+    CPU: "this process's CPU",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What holds the line back.
+
+    Args:
+        binding: The dimension of a limit (``requests``, ``tokens``, …), ``in_flight``,
+            ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
+        share: The share of the binding limit that is used, or of the most used one.
+        cpu: The share of one processor that this process takes.
+    """
+
+    binding: str
+    share: float | None
+    cpu: float
+
+    def __str__(self) -> str:
+        text = f"bound by {words_for(self.binding)}"
+        return text if self.share is None else f"{text}, {self.share:.0%} of the limit used"
+
+
+def words_for(binding: str) -> str:
+    """Return what *binding* is called in a sentence."""
+    if binding in _WORDS:
+        return _WORDS[binding]
+    per = "day" if binding.endswith("_per_day") else "minute"
+    return f"{unit_of(binding)} per {per}"
+
+
+def judge(binding: str, shares: dict[str, float], cpu: float) -> Verdict:
+    """
+    Return the verdict on a line.
+
+    Args:
+        binding: What held the line back the longest.
+        shares: Of each limit, by dimension, what is used.
+        cpu: The share of one processor that this process takes.
+    """
+    if binding == NOTHING and cpu >= _BUSY:
+        binding = CPU
+    share = shares.get(binding, max(shares.values(), default=None))
+    return Verdict(binding, share, cpu)
+
+
+class CpuMeter:
+    """
+    The share of a processor that this process takes.
+
+    Args:
+        clock: Seconds of processor time this process has taken, as `time.process_time`.
+    """
+
+    __slots__ = ("_clock", "_samples")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[float, float]] = deque()
+
+    def read(self, now: float) -> float:
+        """Return the share since the first call of the last seconds; 0 at the very first."""
+        cpu = self._clock()
+        self._samples.append((now, cpu))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW:
+            self._samples.popleft()
+        before, earlier = self._samples[0]
+        return (cpu - earlier) / (now - before) if now > before else 0.0
 
 
 class _Slice:
@@ -39,7 +127,7 @@ class Books:
         dimensions: How many limits there are.
     """
 
-    __slots__ = ("_at", "_began", "_cause", "_dimensions", "_slices", "totals")
+    __slots__ = ("_at", "_began", "_cause", "_dimensions", "_idle", "_slices", "totals")
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -47,8 +135,9 @@ class Books:
         self._cause = NOTHING
         self._at: float | None = None
         self._began = 0.0
+        self._idle = 0.0
         self.totals: dict[str, float] = {}
-        """Seconds by cause since the start."""
+        """Seconds by cause since the start, without those after the last request."""
 
     def hold(self, cause: str, now: float) -> None:
         """From *now* on it is *cause* that holds the line back."""
@@ -59,6 +148,9 @@ class Books:
         """Note that *amount* of the limit with number *index* was spent."""
         self._advance(now)
         self._slices[-1].spent[index] += amount
+        if self._idle:  # it has come to an end: that was not the end of the work
+            self.totals[NOTHING] = self.totals.get(NOTHING, 0.0) + self._idle
+            self._idle = 0.0
 
     def binding(self, now: float) -> str:
         """Return the cause that held the line back the longest in the last seconds."""
@@ -85,7 +177,10 @@ class Books:
         elapsed = now - self._at
         if elapsed > 0:
             last.seconds[self._cause] = last.seconds.get(self._cause, 0.0) + elapsed
-            self.totals[self._cause] = self.totals.get(self._cause, 0.0) + elapsed
+            if self._cause == NOTHING:
+                self._idle += elapsed
+            else:
+                self.totals[self._cause] = self.totals.get(self._cause, 0.0) + elapsed
             self._at = now
         if now - last.since >= _SLICE:
             self._slices.append(_Slice(now, self._dimensions))

@@ -157,7 +157,6 @@ def run(
         report = asyncio.run(
             _run(
                 job,
-                account,
                 base_url=url,
                 key=key,
                 quiet=quiet,
@@ -281,7 +280,6 @@ def _fake_rates(limits: Limits) -> tuple[str, str]:
 
 async def _run(
     job: Job,
-    limits: Limits | LimitGroups,
     *,
     base_url: str | None,
     key: str,
@@ -300,9 +298,14 @@ async def _run(
             async with contextlib.AsyncExitStack() as stack:
                 client = make_client(base_url=base_url, api_key=key, max_connections=connections)
                 await stack.enter_async_context(client)
+                listeners = []
                 if not quiet:
-                    await stack.enter_async_context(show_progress(job, limits, sys.stderr))
-                return await job.run(client, **options)
+                    listeners.append(
+                        await stack.enter_async_context(show_progress(job, sys.stderr))
+                    )
+                return await job.run(
+                    client, connections=connections, listeners=listeners, **options
+                )
         except asyncio.CancelledError:
             return None
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
 from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.source import BatchSource, count_rows
 from ratedispatch.outcome import Completed
+from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
     import os
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
 
     from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
+    from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
+    from ratedispatch.verdict import Verdict
 
 #: Seconds after which what has come in stands in the files at the latest.
 _FLUSH_INTERVAL = 0.5
@@ -46,7 +51,7 @@ async def run_file(
     output: str | os.PathLike[str],
     *,
     client: Any,
-    limits: Limits,
+    limits: Limits | LimitGroups,
     errors: str | os.PathLike[str] | None = None,
     listeners: Sequence[Listener] = (),
     **options: Any,
@@ -60,7 +65,7 @@ async def run_file(
         input: A JSONL file in OpenAI's Batch format.
         output: Where answers go, in Batch output format, in the order in which they come.
         client: An ``openai.AsyncOpenAI``, or any transport.
-        limits: What the account may spend.
+        limits: What the account may spend, or what groups of models may.
         errors: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
         listeners: Called with every event.
         options: Further arguments of :class:`~ratedispatch.Dispatcher`.
@@ -80,23 +85,25 @@ class Job:
 
     Args:
         files: Input, output and errors.
-        limits: What the account may spend.
+        limits: What the account may spend, or what groups of models may.
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
     """
 
-    def __init__(self, files: JobFiles, limits: Limits) -> None:
+    def __init__(self, files: JobFiles, limits: Limits | LimitGroups) -> None:
         self._files = files
         self._limits = limits
         self._key = ""
+        self._cpu_clock = time.process_time
+        self._cpu_start = 0.0
         opened = open_job(files)
         self._done = opened.progress
         self._lock = opened.lock
         self._dispatcher: Dispatcher | None = None
         self._write_error: OSError | None = None
         self._unwritten = (0, 0)
-        self.tally = Tally(limits)
+        self.tally = Tally()
         self.total = count_rows(files.input)
 
     @property
@@ -107,6 +114,10 @@ class Job:
     def snapshot(self) -> Snapshot | None:
         """Return the state of the line; ``None`` before it runs."""
         return self._dispatcher.snapshot() if self._dispatcher is not None else None
+
+    def verdict(self) -> Verdict | None:
+        """Return what holds the line back; ``None`` before it runs."""
+        return self._dispatcher.verdict() if self._dispatcher is not None else None
 
     def drain(self) -> None:
         """Send nothing more and end when what is in flight has its outcome."""
@@ -126,6 +137,7 @@ class Job:
         self._key = key if isinstance(key, str) else ""
         dispatcher = Dispatcher(client, self._limits, listeners=(self.tally, *listeners), **options)
         self._dispatcher = dispatcher
+        self._cpu_start = self._cpu_clock()
         answers, failures = LineSink(self._files.output), LineSink(self._files.errors)
 
         def write_bad_row(bad: BadRow) -> None:
@@ -179,6 +191,32 @@ class Job:
             if self._dispatcher is not None:
                 self._dispatcher.stop("output", _unwritable(error))
 
+    def _constraints(self) -> dict[str, Any]:
+        """What held the line back over the whole run, and the share of each limit in use."""
+        assert self._dispatcher is not None
+        state = self._dispatcher.snapshot()
+        wall = sum(state.held.values())
+        cpu = (self._cpu_clock() - self._cpu_start) / wall if wall > 0 else 0.0
+        binding = max(state.held, key=state.held.__getitem__, default=NOTHING)
+        # of several lines, that of the group which has used most of its limit
+        used: dict[str, float] = {}
+        for level in state.levels:
+            if level.used is not None:
+                used[level.dimension] = max(used.get(level.dimension, 0.0), level.used)
+        found = judge(binding, used, cpu)
+        limits = {
+            f"{level.group}.{level.dimension}" if level.group else level.dimension: level.per_minute
+            for level in state.levels
+            if math.isfinite(level.per_minute)
+        }
+        return {
+            "request_share": used.get("requests"),
+            "token_share": used.get("tokens"),
+            "binding": found.binding,
+            "held_seconds": {cause: round(time, 3) for cause, time in state.held.items()},
+            "limits_per_minute": limits,
+        }
+
     def _report(self, stop: Stopped | None) -> Report:
         tally = self.tally
         code, message = (stop.code, str(stop)) if stop is not None else (None, None)
@@ -196,8 +234,7 @@ class Job:
             refusals=tally.refusals,
             retries=tally.retries,
             seconds=tally.seconds,
-            request_share=tally.share("requests"),
-            token_share=tally.share("tokens"),
+            **self._constraints(),
             prompt_tokens=tally.prompt_tokens,
             output_tokens=tally.output_tokens,
             expected_tokens=tally.expected_tokens,

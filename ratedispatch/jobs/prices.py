@@ -78,10 +78,17 @@ TABLE: tuple[Price, ...] = (
     Price("text-embedding-3-large", 0.13, 0.0, _EMBEDDINGS, date(2024, 1, 25)),
 )
 
+# OpenAI's page of the model: "free models designed to detect harmful content"; not in the table,
+# whose entries are prices
+_MODERATION = "https://developers.openai.com/api/docs/models/omni-moderation-latest"
+_FREE = tuple(
+    Price(model, 0.0, 0.0, _MODERATION) for model in ("omni-moderation", "omni-moderation-latest")
+)
+
 #: Snapshots that do not cost what the name without the date does.
 _APART = frozenset({"gpt-4o-2024-05-13"})
 
-_BY_NAME = {price.model: price for price in TABLE}
+_BY_NAME = {price.model: price for price in (*TABLE, *_FREE)}
 
 
 def price_of(model: str) -> Price | None:

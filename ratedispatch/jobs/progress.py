@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
@@ -18,11 +19,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from ratedispatch.events import LimitChanged
+from ratedispatch.verdict import words_for
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from ratedispatch.events import Event, Listener
     from ratedispatch.jobs.job import Job
-    from ratedispatch.limits import Limits
 
 #: Seconds over which the rates are averaged.
 _WINDOW = 15.0
@@ -30,6 +34,9 @@ _WINDOW = 15.0
 #: Seconds between two plain lines, and between two pictures of the live display.
 _LINE_INTERVAL = 10.0
 _FRAME_INTERVAL = 0.25
+
+#: Share by which a limit has to change to be told again.
+_WORTH_TELLING = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Status:
         retries: Attempts beyond the first of a row.
         eta: Seconds to the end at this speed; ``None`` if it cannot be told.
         paused: Seconds for which the line still pauses.
+        limits: The limits per minute in force, by dimension, those of all groups together.
+        verdict: What holds the line back, in words.
     """
 
     done: int
@@ -60,6 +69,8 @@ class Status:
     retries: int
     eta: float | None
     paused: float
+    limits: Mapping[str, float] = field(default_factory=dict)
+    verdict: str = ""
 
 
 class Meter:
@@ -87,6 +98,11 @@ class Meter:
         done = self._job.resumed + here
         speed = (here - earlier) / span
         left = self._job.total - done
+        verdict = self._job.verdict()
+        limits: dict[str, float] = {}
+        for level in snapshot.levels if snapshot is not None else ():
+            if math.isfinite(level.per_minute):
+                limits[level.dimension] = limits.get(level.dimension, 0.0) + level.per_minute
         return Status(
             done=done,
             total=self._job.total,
@@ -98,58 +114,92 @@ class Meter:
             retries=tally.retries,
             eta=left / speed if speed > 0 else None,
             paused=snapshot.paused if snapshot is not None else 0.0,
+            limits=limits,
+            verdict=f"bound by {words_for(verdict.binding)}" if verdict is not None else "",
         )
 
 
-def plain_line(status: Status, limits: Limits) -> str:
+def plain_line(status: Status) -> str:
     """Return *status* as one line of text."""
     share = f" ({status.done / status.total:.0%})" if status.total else ""
     parts = [
         f"{status.done:,} of {status.total:,} rows{share}",
-        _rate(status.requests_per_minute, limits.known("requests"), "requests/min"),
-        _rate(status.tokens_per_minute, limits.known("tokens"), "tokens/min"),
+        _rate(status.requests_per_minute, status.limits.get("requests"), "requests/min"),
+        _rate(status.tokens_per_minute, status.limits.get("tokens"), "tokens/min"),
         f"{status.in_flight:,} in flight",
         f"{status.refusals:,} refused (429)",
         f"{status.retries:,} retries",
         f"{status.failed:,} failed",
         f"ETA {_clock(status.eta)}",
     ]
+    if status.verdict:
+        parts.append(status.verdict)
     if status.paused > 0:
         parts.append(f"paused {status.paused:.0f} s")
     return ", ".join(parts)
 
 
+class Notes:
+    """
+    A listener that tells of each limit that was learned, once.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: dict[tuple[str, str], float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take in *event*."""
+        if not isinstance(event, LimitChanged):
+            return
+        key, limit = (event.group, event.rate.dimension), event.rate.limit
+        before = self._told.get(key)
+        if before is None or abs(limit - before) > _WORTH_TELLING * before:
+            self._told[key] = limit
+            of = f" for {event.group}" if event.group else ""
+            text = f"limit in force{of}: {event.rate}"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextlib.asynccontextmanager
-async def show_progress(job: Job, limits: Limits, stream: TextIO) -> AsyncIterator[None]:
-    """Show the progress of *job* on *stream* as long as the block runs."""
+async def show_progress(job: Job, stream: TextIO) -> AsyncIterator[Listener]:
+    """
+    Show the progress of *job* on *stream* as long as the block runs.
+
+    Yields:
+        A listener that tells of limits that were learned.
+    """
     console = Console(file=stream)
     meter = Meter(job)
     show = _show_live if console.is_terminal else _show_lines
-    task = asyncio.create_task(show(meter, limits, console))
+    task = asyncio.create_task(show(meter, console))
     try:
-        yield
+        yield Notes(console)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
 
-async def _show_lines(meter: Meter, limits: Limits, console: Console) -> None:
+async def _show_lines(meter: Meter, console: Console) -> None:
     meter.read()
     while True:
         await asyncio.sleep(_LINE_INTERVAL)
-        line = plain_line(meter.read(), limits)
+        line = plain_line(meter.read())
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _show_live(meter: Meter, limits: Limits, console: Console) -> None:
+async def _show_live(meter: Meter, console: Console) -> None:
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
-            live.update(_picture(meter.read(), limits, console.width), refresh=True)
+            live.update(_picture(meter.read(), console.width), refresh=True)
             await asyncio.sleep(_FRAME_INTERVAL)
 
 
-def _picture(status: Status, limits: Limits, width: int) -> Group:
+def _picture(status: Status, width: int) -> Group:
     bar = Table.grid(padding=(0, 1))
     share = status.done / status.total if status.total else 0.0
     bar.add_row(
@@ -158,14 +208,16 @@ def _picture(status: Status, limits: Limits, width: int) -> Group:
     )
     rates = Text("  ").join(
         [
-            Text(_rate(status.requests_per_minute, limits.known("requests"), "RPM")),
-            Text(_rate(status.tokens_per_minute, limits.known("tokens"), "TPM")),
+            Text(_rate(status.requests_per_minute, status.limits.get("requests"), "RPM")),
+            Text(_rate(status.tokens_per_minute, status.limits.get("tokens"), "TPM")),
         ]
     )
     counts = Text(
         f"{status.in_flight:,} in flight  {status.refusals:,} × 429  "
         f"{status.retries:,} retries  {status.failed:,} failed"
     )
+    if status.verdict:
+        counts.append(f"  {status.verdict}", style="dim")
     if status.paused > 0:
         counts.append(f"  paused {status.paused:.0f} s", style="yellow")
     return Group(bar, rates, counts)

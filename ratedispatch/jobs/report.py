@@ -6,15 +6,17 @@ A listener counts; the report is a value. Knows nothing of how anything is shown
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.events import AttemptEnded, AttemptSent, LinePaused, RequestEnded
 from ratedispatch.outcome import Completed, Decision
+from ratedispatch.verdict import words_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ratedispatch.events import Event
-    from ratedispatch.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Report:
         seconds: From the first request sent to the last answer.
         request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
         token_share: The same of the token limit.
+        binding: What held the line back the longest: the dimension of a limit, ``in_flight``,
+            ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``; ``None`` if nothing ran.
+        held_seconds: For how long each of these held it back.
+        limits_per_minute: The limits in force at the end, by dimension; those of groups as
+            ``group.dimension``. Those that were to be learned and are not known are left out.
         prompt_tokens: What the provider reports, over the rows answered in this run.
         output_tokens: The same.
         expected_tokens: Prompt tokens that were estimated for the same rows.
@@ -51,6 +58,9 @@ class Report:
     seconds: float = 0.0
     request_share: float | None = None
     token_share: float | None = None
+    binding: str | None = None
+    held_seconds: Mapping[str, float] = field(default_factory=dict)
+    limits_per_minute: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int = 0
     output_tokens: int = 0
     expected_tokens: int = 0
@@ -83,25 +93,21 @@ class Report:
         ]
         if shares:
             text += f"; used {' and '.join(shares)}"
+        if self.binding is not None and self.attempts > 1:
+            text += f"; bound by {words_for(self.binding)}"
         if self.prompt_tokens:
-            off = self.expected_tokens / self.prompt_tokens - 1
+            off = self.prompt_tokens / max(1, self.expected_tokens) - 1
             text += (
                 f"; prompt tokens estimated {self.expected_tokens:,}, "
-                f"billed {self.prompt_tokens:,} ({off:+.2%})"
+                f"billed {self.prompt_tokens:,} ({f'{off * 100:+.2f} %'.replace('-', '−')})"
             )
         return text + "."
 
 
 class Tally:
-    """
-    A listener that counts what a report and a progress display need.
+    """A listener that counts what a report and a progress display need."""
 
-    Args:
-        limits: To compare the use with.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self.answered = 0
         self.failed = 0
         self.attempts = 0
@@ -148,22 +154,6 @@ class Tally:
     def seconds(self) -> float:
         """From the first request sent to the last answer."""
         return 0.0 if self.first_sent is None else max(0.0, self.last_ended - self.first_sent)
-
-    def share(self, dimension: str) -> float | None:
-        """
-        Return the share of a limit that was used while requests were being sent.
-
-        The last request opens a stretch that is not used up, so it is left out, as is its time:
-        (spent - last) / (rate × time between the first and the last), at most 1.
-        """
-        limit = self._limits.known(dimension)
-        if limit is None or self.first_sent is None:
-            return None
-        spent = self.attempts if dimension == "requests" else self.tokens
-        span = self.last_sent - self.first_sent
-        if span <= 0:
-            return min(1.0, spent / limit)
-        return min(1.0, spent * (1 - 1 / self.attempts) / (limit / 60 * span))
 
 
 def _duration(seconds: float) -> str:

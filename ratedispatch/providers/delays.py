@@ -46,7 +46,8 @@ def read_delay(response: Response) -> float | None:
     if milliseconds is not None:
         return milliseconds / 1000
     error = read_error(response)
-    after = headers.get("retry-after", "")
+    # the second name is that under which LiteLLM passes on the header of what stands behind it
+    after = headers.get("retry-after") or headers.get("llm_provider-retry-after", "")
     seconds = parse_duration(after)
     if seconds is not None and seconds < EPOCH:
         # LiteLLM's is always the whole window; beside it stands when that ends

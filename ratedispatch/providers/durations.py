@@ -26,17 +26,16 @@ def parse_duration(text: str) -> float | None:
 
     Source: the grammar of Go's ``time.ParseDuration``, without signs.
     """
-    text = text.strip()
-    # the two common forms need no regular expression
-    if text.endswith("s"):
-        is_milli = text.endswith("ms")
-        number = parse_amount(text[:-2] if is_milli else text[:-1])
-        if number is not None:
-            return number / 1000 if is_milli else number
-    else:
+    # the common forms need no regular expression
+    if text[-1:] != "s":
         number = parse_amount(text)
-        if number is not None:
-            return number
+    elif text[-2:] != "ms":
+        number = parse_amount(text[:-1])
+    elif (number := parse_amount(text[:-2])) is not None:
+        number /= 1000
+    if number is not None:
+        return number
+    text = text.strip()
     if not text or len(text) > _LONGEST:
         return None
     end = 0

@@ -68,12 +68,10 @@ def read_table(table: Table, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         limit = parse_amount(limit_text) or None
         if remaining is None and limit is None:
             continue
-        period = names.window
-        is_sent = False
+        window = period = names.window
         if names.period and (sent := parse_amount(get(names.period))):
-            period, is_sent = sent, True
-        window = period
-        if names.reset and limit is not None and remaining is not None and not is_sent:
+            window = period = sent
+        elif names.reset and limit is not None and remaining is not None:
             inferred = _window(limit, remaining, get(names.reset, ""), headers)
             if inferred is not None and (period is None or inferred > 2 * period):
                 window = inferred
@@ -83,8 +81,8 @@ def read_table(table: Table, headers: Mapping[str, str]) -> tuple[Reading, ...]:
 
 def strictest(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     """Return one reading for each bucket: the one with the least left, else the lower limit."""
-    if len({reading.dimension for reading in readings}) == len(readings):
-        return tuple(readings)
+    if len(readings) == 2 and readings[0].dimension != readings[1].dimension:
+        return tuple(readings)  # nearly every answer there is
     found: dict[str, Reading] = {}
     for reading in readings:
         bucket = reading.bucket

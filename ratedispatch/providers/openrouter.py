@@ -54,6 +54,11 @@ def is_day_limit(error: ErrorBody) -> bool:
     )
 
 
+def is_key_spent(error: ErrorBody) -> bool:
+    """Return whether the key has reached its own limit, said with status 403 and no other code."""
+    return error.message.startswith("Key limit exceeded")
+
+
 def is_flagged(error: ErrorBody) -> bool:
     """Return whether a moderation refused the input, which OpenRouter says with status 403."""
     return "flagged_input" in _metadata(error)

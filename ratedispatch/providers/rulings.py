@@ -111,6 +111,8 @@ def _decide(status: int, error: ErrorBody) -> tuple[Decision, str]:
             return Decision.STOP, "authentication"
         case 400 if gemini.is_wrong_key(error):
             return Decision.STOP, "authentication"
+        case 403 if openrouter.is_key_spent(error):
+            return Decision.STOP, "quota"
         case 403 if openrouter.is_flagged(error):
             return Decision.FAIL, "flagged_input"
         case 403 | 404:

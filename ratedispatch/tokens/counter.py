@@ -52,7 +52,7 @@ _WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
     EMBEDDINGS: plain.weigh_embeddings,
     COMPLETIONS: plain.weigh_completions,
 }
-# OpenAI, moderation guide: "free to use", and no part of the token limits
+# OpenAI, moderation guide: "free to use"
 _FREE = frozenset({MODERATIONS})
 
 

@@ -2,7 +2,7 @@
 The parts a message's content can be made of: texts, images, audio, files.
 
 Decides what each kind of part weighs, for chat and for Responses. Base64 is never counted as
-text. Knows nothing of roles or of the message around the parts.
+text. Knows of the message around the parts only its role, since what the assistant said costs more.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _TEXTS = {
     "refusal": "refusal",
 }
 _IMAGES = frozenset({"image_url", "input_image", "computer_screenshot"})
+_CUT = 2  # as where a long text is cut: two parts may have fewer tokens than the whole
 _FILES = frozenset({"file", "input_file"})
 
 
@@ -67,10 +68,12 @@ def weigh_document(
     value: object, path: str, scale: Scale, tally: Tally, *, role: str = "user"
 ) -> None:
     """Add *value* as compact JSON, its base64 as what it is: for what has no rule of its own."""
-    text, found = without_blobs(value, path)
+    blocks, found = without_blobs(value, path)
     for blob in found:
         weigh_blob(blob, scale, tally, per_second=_rate(role))
-    weigh_text(text, scale, tally)
+    for block in blocks:
+        weigh_text(block, scale, tally)
+    tally.add(MESSAGES, _CUT * (len(blocks) - 1))
 
 
 def weigh_spoken(spoken: object, path: str, scale: Scale, tally: Tally) -> None:

@@ -223,15 +223,6 @@ def test_limits_that_mean_nothing_name_the_flag(job: Path, flag: str, value: str
     assert names(job) == ["in.jsonl"]
 
 
-@pytest.mark.parametrize("flag", ["--rpm", "--tpm"])
-def test_limits_that_are_missing_name_the_flag(job: Path, flag: str) -> None:
-    """Both are needed."""
-    arguments = ["run", str(job / "in.jsonl"), "-o", str(job / "out.jsonl"), flag, "3000"]
-    result = CliRunner().invoke(main, arguments, env={"OPENAI_API_KEY": KEY})
-    assert result.exit_code == 2
-    assert {"--rpm": "--tpm", "--tpm": "--rpm"}[flag] in result.stderr
-
-
 def test_no_key_is_one_sentence(job: Path) -> None:
     """It names the variable and the ways out."""
     result = run(job, "--api-key-env", "NO_SUCH_KEY")

@@ -43,10 +43,17 @@ def line(**changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "url", ["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions"]
+    "url",
+    [
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/embeddings",
+        "/v1/completions",
+        "/v1/moderations",
+    ],
 )
 def test_a_row_of_each_endpoint(url: str) -> None:
-    """The four may be mixed in one file."""
+    """The five may be mixed in one file."""
     assert parse_line(line(url=url), 3) == Request(GOOD["body"], url, "a", 3)
     assert isinstance(parse_line(line(method=...), 3), Request)
 
@@ -56,7 +63,7 @@ def test_a_row_of_each_endpoint(url: str) -> None:
     [
         (b"hello", "not JSON"),
         (b"{", "not JSON"),
-        (b'{"custom_id": NaN}', "NaN"),
+        (b'{"custom_id": NaN}', "line 17: not JSON: NaN is not a JSON number"),
         (b"[1]", "expected a JSON object, got an array"),
         (b"null", "got null"),
         (b'"text"', "got a string"),

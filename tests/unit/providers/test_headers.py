@@ -150,7 +150,11 @@ LITELLM_V3 = {
         ),
         (
             "litellm",
-            {**LITELLM, "x-ratelimit-team-remaining-requests": "3"},
+            {
+                **LITELLM,
+                "x-ratelimit-team-remaining-requests": "3",
+                "x-ratelimit-user-remaining-requests": "few",
+            },
             (Reading("requests", 3, None, MINUTE), Reading("tokens", 9000, 10000, MINUTE)),
         ),
         (

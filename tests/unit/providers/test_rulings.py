@@ -135,6 +135,11 @@ def groq(status: int, numbers: str) -> Response:
             Decision.FAIL,
             "flagged_input",
         ),
+        (
+            error(403, "Key limit exceeded (monthly limit). Manage it using x", code=403),
+            Decision.STOP,
+            "quota",
+        ),
         # others
         (error(402, "Insufficient Balance"), Decision.STOP, "quota"),  # DeepSeek
         (error(400, "Budget!", type="budget_exceeded", code="400"), Decision.STOP, "quota"),

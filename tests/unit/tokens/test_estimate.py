@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -141,10 +141,28 @@ def test_policies_are_checked() -> None:
         ChargePolicy("mine", tokens_per_message=-1)
 
 
-def test_negative_default_is_refused() -> None:
-    """A negative default for the output is a mistake of the caller."""
-    with pytest.raises(ValueError, match="default_output_tokens"):
-        estimate(body(), default_output_tokens=-1)
+@pytest.mark.parametrize(
+    ("default", "got"),
+    [
+        (-1, "a negative one"),
+        (10**400, "a larger one"),
+        ("x", "str"),
+        (None, "NoneType"),
+        (2.5, "float"),
+        (True, "bool"),
+    ],
+    ids=str,
+)
+def test_a_default_that_is_no_amount_is_refused(default: Any, got: str) -> None:
+    """A default for the output that means nothing is a mistake of the caller."""
+    with pytest.raises(ValueError, match=f"default_output_tokens must be an integer .* got {got}"):
+        estimate(body(), default_output_tokens=default)
+
+
+def test_a_base_url_that_is_no_text_is_refused() -> None:
+    """The message names it."""
+    with pytest.raises(ValueError, match="base_url must be a string or None, got bytes"):
+        policy_for(cast("Any", b"https://api.openai.com"))
 
 
 RICH = body(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import count_tokens, estimate
+from ratedispatch.tokens.typescript import render
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -84,6 +86,12 @@ BAD: list[tuple[str, Any, str]] = [
     (CHAT, chat(functions=3), "functions: expected a list, got int"),
     (CHAT, chat(functions=[{"name": 1}], model="gpt-4"), "functions[0].name: expected a string"),
     (CHAT, chat(functions=[1], model="gpt-4"), "functions[0]: expected an object, got int"),
+    (CHAT, chat(prediction="x"), "prediction: expected an object, got str"),
+    (CHAT, chat(prediction={"content": 1}), "prediction.content: expected a string or a list of"),
+    (CHAT, chat(user("a", audio="x")), "messages[0].audio: expected an object, got str"),
+    (CHAT, chat(user("a", audio={"data": 1})), "messages[0].audio.data: expected a string"),
+    (CHAT, chat(user([{"type": "image", "source": {"data": 1}}])),
+     "content[0].source.data: expected a string"),
     (CHAT, chat(tool_choice=1), "tool_choice: expected an object, got int"),
     (CHAT, chat(function_call=[]), "function_call: expected an object, got list"),
     (CHAT, chat(response_format="json"), "response_format: expected an object, got str"),
@@ -138,6 +146,7 @@ HELLO = 8  # user "hello": hmarr/openai-chat-tokens
         chat(user("hello")),
         chat(user("hello"), tools=None, tool_choice=None, n=None, max_tokens=None),
         chat(user("hello"), tools=[], functions=[], response_format={"type": "text"}),
+        chat(user("hello"), tools=(), functions=(), model="gpt-4"),
         chat(user("hello", name=None, refusal=None, tool_calls=None, function_call=None)),
         chat(user([{"type": "text", "text": "hello"}])),
         chat(user(["hello"])),
@@ -168,10 +177,31 @@ def test_endpoints_are_known_by_their_end(endpoint: str) -> None:
 
 
 def test_moderations_are_free() -> None:
-    """Moderation costs no tokens."""
+    """Moderation costs a request and no tokens, and its model is checked all the same."""
     body = {"model": "omni-moderation-latest", "input": "hello"}
     assert count_tokens(body, "/v1/moderations") == 0
-    assert estimate(body, "/v1/moderations").tokens == 0
+    cost = estimate(body, "/v1/moderations")
+    assert (cost.tokens, cost.requests) == (0, 1)
+    for bad, message in (({"model": 5}, "model: expected a string"), ([], "body: expected an obj")):
+        with pytest.raises(InvalidRequest, match=message):
+            count_tokens(cast("Any", bad), "/v1/moderations")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "encoding", "message"),
+    [
+        (None, None, "endpoint: expected a string, got null"),
+        ([], None, "endpoint: expected a string, got list"),
+        (b"x", None, "endpoint: expected a string, got bytes"),
+        (CHAT, [], "encoding: expected a string, got list"),
+        (CHAT, 7, "encoding: expected a string, got int"),
+    ],
+)
+def test_wrong_arguments_are_named(endpoint: Any, encoding: Any, message: str) -> None:
+    """What stands beside the body is checked as the body is."""
+    for weigh in (count_tokens, estimate):
+        with pytest.raises(ValueError, match=message):
+            weigh(chat(user("hello")), endpoint, encoding=encoding)
 
 
 def test_additions_raise_the_count() -> None:
@@ -188,6 +218,8 @@ def test_additions_raise_the_count() -> None:
         chat(user("hello", function_call={"name": "f"})),
         chat(user("hello"), tools=[MappingProxyType(tool(name="f"))]),
         chat(user("hello", refusal="no")),
+        chat(user("hello", audio={"id": "audio_1"})),
+        chat(user("hello"), prediction={"type": "content", "content": "hello"}),
         chat(user("hello"), tools=[tool(name="f")]),
         chat(user("hello"), tools=[{"type": "custom", "custom": {"name": "f"}}]),
         chat(user("hello"), tool_choice="none"),
@@ -218,6 +250,31 @@ def test_nested_tools_weigh_more_than_flat_ones() -> None:
     assert count_tokens(chat(tools=[tool(name="f", parameters=odd)])) > sizes[0]
     union = {"properties": {"x": {"type": ["string", "null"], "enum": ["a", None]}}}
     assert count_tokens(chat(tools=[tool(name="f", parameters=union)])) > sizes[0]
+
+
+def test_schemas_of_other_properties_are_counted() -> None:
+    """What stands below additionalProperties is seen by the model; true and false are not."""
+    inner = {"type": "object", "properties": {"a": {"type": "string", "description": "word " * 50}}}
+    plain, closed, open_ = (
+        count_tokens(chat(tools=[tool(name="f", parameters={"type": "object", **more})]))
+        for more in ({}, {"additionalProperties": False}, {"additionalProperties": inner})
+    )
+    assert plain == closed
+    assert open_ > plain + 50
+
+
+class _Schema(dict[str, Any]):
+    """A schema that may be asked for a field, but not be copied."""
+
+    def keys(self) -> NoReturn:
+        raise AssertionError("it was copied")
+
+
+def test_each_type_of_a_list_is_rendered_without_a_copy() -> None:
+    """A list of types takes time by its length, not by its length times the schema's."""
+    schema = _Schema({"type": ["string", "integer", "null", "string"], "enum": ["a", 1]})
+    function = {"name": "f", "parameters": {"properties": {"x": schema}}}
+    assert 'x?: "a" | 1 | "a" | 1 | null,' in render([function])
 
 
 def test_older_functions_with_odd_schemas_are_rendered_somehow() -> None:
@@ -265,6 +322,11 @@ def test_responses_items_are_counted() -> None:
     assert count_tokens({"model": "gpt-5", "input": "hello", "text": {}}, RESPONSES) == plain
 
 
+class _Id(IntEnum):
+    HELLO = 15339
+    WORLD = 1917
+
+
 def test_plain_inputs_of_all_shapes() -> None:
     """Texts count their tokens and lists of ids their length, alone or several at once."""
     # "hello world" has two tokens in both encodings: see the published vectors
@@ -273,6 +335,8 @@ def test_plain_inputs_of_all_shapes() -> None:
         (["hello world", "hello world"], 4),
         ([15339, 1917, 0], 3),
         ([[15339], [1917, 0]], 3),
+        ([_Id.HELLO, _Id.WORLD], 2),
+        (list(range(70_000)), 70_000),
         ("", 0),
         ([], 0),
     ):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ratedispatch.tokens import Assumptions, Counter, count_tokens, estimate
+from ratedispatch.tokens.blobs import data_start
 from ratedispatch.tokens.images import Patches, Tiles, count_patches
 from ratedispatch.tokens.models import lookup
-from ratedispatch.tokens.blobs import data_start
 from ratedispatch.tokens.pixels import Size, measure
 
 from . import pictures
@@ -205,3 +205,113 @@ def test_a_picture_in_a_responses_item_is_a_picture() -> None:
     assert {part.name: part.tokens for part in cost.parts}["images"] == 765
     by_id = {"model": "gpt-4o", "input": [{"role": "user", "content": [{"type": "input_image"}]}]}
     assert count_tokens(by_id, "/v1/responses") > UNKNOWN
+
+
+PNG = data_url(pictures.png(1_024, 1_024, size=60_000))
+BARE = PNG.partition(",")[2]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "image_generation_call", "id": "ig_1", "result": BARE},
+        {"role": "user", "content": [{"type": "input_file", "file_data": PNG}]},
+        {"role": "user", "content": [{"type": "input_file", "file_data": BARE}]},
+        {"type": "mcp_call", "output": f"see {PNG}"},
+    ],
+    ids=["generated", "file", "bare file", "in a text"],
+)
+def test_a_picture_is_a_picture_wherever_it_stands(item: dict[str, Any]) -> None:
+    """Its first bytes say so, whatever the part that holds it is called."""
+    cost = estimate({"model": "gpt-4o", "input": [item]}, "/v1/responses", explain=True)
+    found = {part.name: part.tokens for part in cost.parts}
+    assert found["images"] == 765
+    assert "files" not in found
+    assert found["messages"] < 40
+
+
+def test_pictures_in_the_shape_of_anthropic() -> None:
+    """Base64 is measured, an address has the assumed size."""
+    source = {"type": "base64", "media_type": "image/png", "data": BARE}
+    assert parts({"type": "image", "source": source})["images"] == 765
+    by_url = {"type": "url", "url": "https://example.com/a.png"}
+    assert parts({"type": "image", "source": by_url})["images"] == UNKNOWN
+    assert parts({"type": "image", "image": PNG})["images"] == 765
+
+
+def test_what_data_is_may_be_stated() -> None:
+    """An address that states its type is believed where the first bytes say nothing."""
+    for kind, part in (("image/x", "images"), ("audio/x", "audio"), ("text/x", "files")):
+        found = parts({"type": "file", "file": {"file_data": data_url(bytes(3_000), kind)}})
+        assert {name for name in found if name in {"images", "audio", "files"}} == {part}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"ID3\x04",
+        b"fLaC\x00",
+        b"OggS\x00",
+        b"\xff\xfb\x90\x00",
+        b"\xff\xf1\x50\x80",
+        b"\x00\x00\x00\x20ftypM4A ",
+        b"RIFF\x00\x00\x00\x00WAVE",
+    ],
+    ids=["id3", "flac", "ogg", "mp3", "aac", "m4a", "wav"],
+)
+def test_audio_is_known_by_its_head(head: bytes) -> None:
+    """Sent as a file it is audio all the same, at the assumed 8,000 bytes a second."""
+    raw = base64.b64encode(head + bytes(15_999 - len(head))).decode()
+    assert parts({"type": "file", "file": {"file_data": raw}})["audio"] == 20
+
+
+@pytest.mark.parametrize("head", [b"\xff\xfe", b"\xff", b"RIFF\x00\x00\x00\x00AVI ", b"%PDF-1.7"])
+def test_other_files_are_no_audio(head: bytes) -> None:
+    """UTF-16, videos and documents are counted by pages."""
+    raw = base64.b64encode(head).decode()
+    assert parts({"type": "file", "file": {"file_data": raw}})["files"] == PAGE
+
+
+def test_a_file_elsewhere_costs_what_can_be_sent() -> None:
+    """A page is its text and an image with detail low, also where images are dear."""
+    part = {"type": "file", "file": {"file_id": "file-1"}}
+    assert parts(part, model="gpt-4o-mini")["files"] == 10 * (800 + 2_833)
+    # no rule for low: 512 px are 256 patches, × 1.62
+    assert parts(part, model="gpt-4.1-mini")["files"] == 10 * (800 + 415)
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": [part]}]}
+    dear = Counter(assumptions=Assumptions(page_side=2_048))
+    assert dear.count(request) - Counter().count(request) == 10 * (765 - 85)
+
+
+def test_what_the_assistant_said_costs_twice_as_much() -> None:
+    """Its audio has a token for 50 ms, in chat and in Responses, by data or by id."""
+    data = base64.b64encode(pictures.wav(3)).decode()
+
+    def heard(message: dict[str, Any]) -> int:
+        request = {"model": "gpt-audio", "messages": [message], "input": [message]}
+        endpoint = "/v1/responses" if message.get("content") else "/v1/chat/completions"
+        cost = estimate(request, endpoint, explain=True)
+        return {part.name: part.tokens for part in cost.parts}["audio"]
+
+    spoken = {"type": "output_audio", "data": data, "transcript": "hello"}
+    assert heard({"role": "user", "content": [audio(data)]}) == 31
+    assert heard({"role": "assistant", "content": [audio(data)]}) == 61
+    assert heard({"role": "assistant", "content": [spoken]}) == 61
+    assert heard({"role": "assistant", "audio": {"data": data}}) == 61
+    # 30 s stand in for what only the server has
+    assert heard({"role": "assistant", "audio": {"id": "audio_1"}}) == 600
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tiles"),
+    [
+        (2_076, 8_302, 8),  # 512.1 × 2048 px: rounded down it would be 4 tiles
+        (8_302, 2_076, 8),
+        (2_048, 512, 4),
+        (770, 768, 4),
+        (1, 9_000, 4),
+    ],
+)
+def test_scaling_never_loses_a_tile(width: int, height: int, tiles: int) -> None:
+    """A part of a pixel above the edge of a tile is another tile."""
+    assert Tiles(0, 1).tokens(width, height, "high") == tiles

@@ -26,6 +26,11 @@ NAMES = [
     ("openai/ft:gpt-4.1:acme::1", O200K),
     ("davinci:ft-acme-2023-01-01", "r50k_base"),
     ("gpt-41", O200K),
+    ("gpt-4-1", O200K),
+    ("gpt-4-1-mini", O200K),
+    ("gpt-3-5-turbo", CL100K),
+    ("gpt-4-1106-preview", CL100K),
+    ("gpt-4-8k", CL100K),
     ("gpt-41-mini", O200K),
     ("gpt-4o-my-deployment", O200K),
     ("gpt4o", O200K),
@@ -74,6 +79,49 @@ def test_names_find_their_encoding(name: str, encoding: str) -> None:
 def test_other_names_are_unknown(name: str) -> None:
     """A name that only looks similar is not taken for a known one."""
     assert lookup(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("gpt-4-1", "gpt-4.1"),
+        ("gpt-4-1-mini", "gpt-4.1-mini"),
+        ("gpt-4_1-nano", "gpt-4.1-nano"),
+        ("gpt-5-2", "gpt-5.2"),
+        ("gpt-52-chat", "gpt-5.2"),
+        ("gpt-5-4", "gpt-5.4"),
+        ("gpt54", "gpt-5.4"),
+        ("gpt-35-turbo-0301", "gpt-3.5-turbo-0301"),
+        ("gpt-5-2025-08-07", "gpt-5"),
+        ("gpt4o-mini-eastus", "gpt-4o-mini"),
+    ],
+)
+def test_deployments_without_dots_are_their_models(name: str, like: str) -> None:
+    """Azure's names have no dot; a date is not taken for a version."""
+    assert lookup(name) is lookup(like)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("my-gpt-4o-mini", "gpt-4o-mini"),
+        ("prod-gpt-4o", "gpt-4o"),
+        ("team_a_gpt-4-1-nano-eu", "gpt-4.1-nano"),
+        ("x-o3-mini", "o3-mini"),
+        ("gpt-x-gpt-4", "gpt-4"),
+        ("our-text-embedding-3-small", "text-embedding-3-small"),
+    ],
+)
+def test_a_name_around_a_known_model_is_counted_like_it(name: str, like: str) -> None:
+    """It is a guess, so it is said; the model's own rules hold."""
+    assert lookup(name) is None
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    body = {"messages": [{"role": "user", "content": [image]}]}
+    counter = Counter()
+    known = counter.count({"model": like, **body})
+    with pytest.warns(UnknownModelWarning, match=f"'{name}' is not known; it is counted like "):
+        assert counter.count({"model": name, **body}) == known
+    assert counter.count({"model": name, **body}) == known
 
 
 def test_base_name_strips_provider_variant_and_fine_tuning() -> None:

@@ -178,6 +178,53 @@ def test_a_long_text_is_remembered_when_it_is_met_again() -> None:
     assert len(counted) == 102
 
 
+def test_what_was_met_once_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of texts met once a bounded number is kept in mind."""
+    monkeypatch.setattr(text, "_MOST_ONCE", 10)
+    texts = TextCounter(len, 1_000_000)
+    for index in range(95):
+        assert texts.count(f"{index} " + "question " * 9) > 80
+    assert len(texts._once) == 5
+
+
+def test_a_text_larger_than_the_memory_is_counted_once() -> None:
+    """Of a very long shared prompt only its digest is kept; another prompt is not taken for it."""
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text)
+
+    texts = TextCounter(count, 8_000)
+    shared = "word \ud800" * 20_000
+    for index in range(30):
+        assert texts.count(shared) == len(shared)
+        assert texts.count(f"{shared}{index}") == len(shared) + len(str(index))
+    assert counted.count(shared) == 1
+    assert len(counted) == 31
+
+
+def test_a_schema_larger_than_the_memory_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools and schemas too are known by their digest."""
+    seen: list[str] = []
+
+    def count(encode: object, content: str) -> int:
+        seen.append(content)
+        return 1
+
+    monkeypatch.setattr("ratedispatch.tokens.counter.count_text", count)
+    counter = Counter(memory=8_000)
+    function = {"name": "f", "description": "word " * 10_000}
+    body = {
+        "model": "gpt-4o",
+        "messages": [],
+        "tools": [{"type": "function", "function": function}],
+    }
+    for _ in range(3):
+        counter.count(body)
+    assert len(seen) == 1
+
+
 def test_memory_changes_no_count() -> None:
     """With much memory, little or none the counts are the same, and so they are repeated."""
     tool = {"type": "function", "function": {"name": "f", "description": "Do it."}}

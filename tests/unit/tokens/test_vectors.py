@@ -14,7 +14,6 @@ from ratedispatch.tokens.models import lookup
 from ratedispatch.tokens.vocabulary import SHARED
 
 from . import vectors
-from .older import older as older  # noqa: PLC0414  # a fixture
 from .pictures import data_url, png
 
 if TYPE_CHECKING:

@@ -11,14 +11,10 @@ import base64
 import gzip
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from ratedispatch.tokens.vocabulary import RECIPES, Vocabulary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _FILE = Path(__file__).with_name("data") / "r50k_base.tiktoken.gz"
 
@@ -34,7 +30,7 @@ def rank_files() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vocabulary]:
+def older(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """Vocabularies as they are where tiktoken has cached the older rank files."""
     cache = tmp_path_factory.mktemp("cache")
     for name, data in rank_files().items():
@@ -45,4 +41,4 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vocabulary]:
         vocabulary = Vocabulary()
         for name in ("r50k_base", "p50k_base"):
             assert vocabulary.encoding(name) is not None
-    yield vocabulary
+    return vocabulary
