@@ -22,15 +22,24 @@ if TYPE_CHECKING:
         Stopped,
         TransportError,
     )
-    from ratedispatch.events import AttemptEnded, AttemptSent, Event, LinePaused, RequestEnded
+    from ratedispatch.events import (
+        AttemptEnded,
+        AttemptSent,
+        Event,
+        LimitChanged,
+        LinePaused,
+        RequestEnded,
+    )
+    from ratedispatch.groups import Group, LimitGroups
     from ratedispatch.jobs.job import run_file
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
     from ratedispatch.request import Cost, Request
     from ratedispatch.retry import RetryPolicy
-    from ratedispatch.tokens import count_tokens
+    from ratedispatch.tokens import Counter, count_tokens, estimate
     from ratedispatch.transports.base import Transport
+    from ratedispatch.verdict import Verdict
 
 #: Where each public name is defined. A module is imported when one of its names is first used:
 #: importing the package costs little, and the command line answers ``--help`` at once.
@@ -41,13 +50,17 @@ _HOMES = {
     "Completed": "outcome",
     "Cost": "request",
     "CostExceedsLimit": "errors",
+    "Counter": "tokens",
     "Dispatcher": "dispatcher",
     "Event": "events",
     "Failed": "outcome",
+    "Group": "groups",
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
     "JobError": "errors",
     "Level": "budget",
+    "LimitChanged": "events",
+    "LimitGroups": "groups",
     "Limits": "limits",
     "LinePaused": "events",
     "LocalBudget": "budget",
@@ -64,7 +77,9 @@ _HOMES = {
     "Transport": "transports.base",
     "TransportError": "errors",
     "Usage": "outcome",
+    "Verdict": "verdict",
     "count_tokens": "tokens",
+    "estimate": "tokens",
     "run_file": "jobs.job",
 }
 
@@ -75,13 +90,17 @@ __all__ = [
     "Completed",
     "Cost",
     "CostExceedsLimit",
+    "Counter",
     "Dispatcher",
     "Event",
     "Failed",
+    "Group",
     "InvalidLimits",
     "InvalidRequest",
     "JobError",
     "Level",
+    "LimitChanged",
+    "LimitGroups",
     "Limits",
     "LinePaused",
     "LocalBudget",
@@ -98,7 +117,9 @@ __all__ = [
     "Transport",
     "TransportError",
     "Usage",
+    "Verdict",
     "count_tokens",
+    "estimate",
     "run_file",
 ]
 
