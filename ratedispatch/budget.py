@@ -227,6 +227,7 @@ class LocalBudget:
         self._closed: Callable[[], BaseException] | None = None
         self._pauses = Pauses()
         self._books = Books(len(self._mirrors))
+        self._was_full = False  # since the last grant
         self._peak = 0  # in flight
         self._widened_at = 0.0
         self._has_begun = False
@@ -435,7 +436,7 @@ class LocalBudget:
                 cause = verdict.HOLD
                 break
             if len(self._permits) >= self._most_in_flight:
-                cause = verdict.IN_FLIGHT
+                cause, self._was_full = verdict.IN_FLIGHT, True
                 break  # a permit that is closed, or a release, pumps again
             wait, cause = self._wait(cost, now)
             if wait > 0:
@@ -497,7 +498,10 @@ class LocalBudget:
         self._granted += 1
         token = None
         if self._adaptive is not None:
-            token = self._adaptive.sent(now, len(self._permits) + 1, bool(self._line))
+            # a source that hands over one request at a time has waited, and stands in line no more
+            is_full = self._was_full or bool(self._line)
+            token = self._adaptive.sent(now, len(self._permits) + 1, is_full)
+            self._was_full = False
         marks = tuple(mirror.charged for mirror in self._mirrors)
         returned = tuple(mirror.returned for mirror in self._mirrors)
         permit = Permit(cost, now, waited, marks, returned, self._granted, token)

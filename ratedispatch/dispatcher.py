@@ -85,8 +85,9 @@ _MODELS_MET = 1_000
 _READ_AHEAD = 20_000
 _READ_AHEAD_TOKENS = 16_000_000
 
-#: What may be in flight at first where a number has to be found.
-_FIRST_IN_FLIGHT = 8
+#: What may be in flight at first where a number has to be found: each doubling from there takes
+#: two answers' time, while a server with fewer places lets what is too much wait once.
+_FIRST_IN_FLIGHT = 32
 
 #: Seconds to wait for a day's limit that does not say when it is reset.
 _DAY_POLL = 300.0

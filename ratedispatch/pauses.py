@@ -14,14 +14,15 @@ from dataclasses import dataclass
 _RAMP_START = 0.1
 _RAMP_LONGEST = 5.0
 
-#: After a "Slow Down" the line goes on at half of the speed it had in the last minute, not below
-#: a tenth of its limit, and rises by a hundredth of the limit a second. OpenAI's error guide asks
-#: to return to the former rate, to hold it for 15 minutes and to rise gradually; that is meant
-#: for a sudden growth of load, while a single such answer may be a server's bad moment, so the
-#: rise is quicker, and each further answer of the kind halves the speed again.
-_SLOWER = 0.5
-_SLOWEST = 0.1
-_RISE = 0.01
+#: After a "Slow Down" the line goes on at most at seven tenths of its speed, and not faster than in
+#: the last seconds on average, but at no less than this share of its limit; it rises by a fiftieth
+#: of the limit a second. OpenAI's error guide asks to return to the former rate, to hold it for 15
+#: minutes and to rise gradually; that is meant for a sudden growth of load, while a single such
+#: answer may be a server's bad moment, so the rise is quicker, and each further answer of the kind
+#: slows the line again.
+_SLOWER = 0.7
+_SLOWEST = 0.4
+_RISE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ class Pauses:
 
         Args:
             now: The instant.
-            recent: The share of the limit that was used in the last minute.
+            recent: The share of the limit that was used lately.
         """
-        start = max(_SLOWEST, _SLOWER * min(self._calm.speed(now), max(recent, _SLOWEST)))
+        start = max(_SLOWEST, min(_SLOWER * self._calm.speed(now), recent))
         self._calm = _Rise(start, _RISE, now)
 
     def is_ramping(self, now: float) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ ENDPOINTS = frozenset({CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS})
 _ENTRY = 8
 # an integer has at most one decimal digit for each 3 bits
 _DIGIT_BITS = 3
+_NO_MAPPINGS = frozenset({list, str, int, float, bool, NoneType})
 
 
 def is_longer(value: object, characters: int) -> bool:
@@ -40,19 +41,15 @@ def is_longer(value: object, characters: int) -> bool:
     waiting = [value]
     while waiting:
         one = waiting.pop()
-        # the types of most values first: to ask for a Mapping is slow
-        if isinstance(one, str):
-            characters -= len(one)
-        elif isinstance(one, int):
-            characters -= one.bit_length() // _DIGIT_BITS
-        elif isinstance(one, dict) or _is_other_mapping(one):
+        # what most values are comes first: to ask for a Mapping is slow
+        if type(one) is dict or (type(one) not in _NO_MAPPINGS and isinstance(one, Mapping)):
             characters -= _ENTRY * len(one)
             if characters < 0:
                 return True
             for key, inner in one.items():
-                if isinstance(key, str):
+                if type(key) is str:
                     characters -= len(key)
-                if isinstance(inner, str):
+                if type(inner) is str:
                     characters -= len(inner)
                 else:
                     waiting.append(inner)
@@ -61,14 +58,13 @@ def is_longer(value: object, characters: int) -> bool:
             if characters < 0:
                 return True
             waiting += one
+        elif isinstance(one, str):
+            characters -= len(one)
+        elif isinstance(one, int):
+            characters -= one.bit_length() // _DIGIT_BITS
         if characters < 0:
             return True
     return False
-
-
-def _is_other_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
-    # JSON's own types, which are no mappings, are told apart without asking the abstract class
-    return not isinstance(value, list | float | NoneType) and isinstance(value, Mapping)
 
 
 @dataclass(frozen=True, slots=True)
