@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.live import adaptation
 from benchmarks.live.bound import Account, Wait, tpm_for
+from benchmarks.live.conditions import CONDITIONS, SHALLOW
 from benchmarks.live.figures import Ended, Targets, figures, summarise
 from benchmarks.live.main_job import table
 from benchmarks.live.rowcheck import check_files, check_rows
 from benchmarks.live.scenario import BASELINES, SCENARIOS, waits
 from benchmarks.live.workload import Row, Workload, mixed, short, with_large
+from benchmarks.live.yardsticks import (
+    Allowance,
+    Step,
+    Target,
+    end_of,
+    quiet_seconds,
+    share_of_rate,
+    spent_at,
+)
 from ratedispatch.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -254,3 +265,115 @@ def test_token_bound_scenarios_have_a_bound_of_forty_seconds() -> None:
         account = scenario.account(workload)
         assert account.lower_bound(600, workload.tokens) == pytest.approx(40.0, abs=0.001)
     assert [scenario.name for scenario in BASELINES] == ["paced", "backoff", "limiters"]
+
+
+@pytest.mark.parametrize(
+    ("allowance", "work", "first", "expected"),
+    [
+        # 50 of 1,500 at once, 1,450 at 50 a second, 0.2 s to answer
+        (Allowance(50.0, burst=50.0, latency=0.2), 1500, 0.7, 29.2),
+        # all in a deep bucket that is full
+        (Allowance(50.0, burst=3000.0, latency=0.2), 2500, 0.7, 0.2),
+        # one that starts empty holds 40 when the first arrives after 0.8 s
+        (Allowance(50.0, is_empty=True, latency=0.2), 1500, 0.8, 29.4),
+        # 50 at once, 350 from 1 to 8 s, the other 1,100 at 25 a second
+        (Allowance(50.0, burst=50.0, later=(Step(8.0, 25.0),)), 1500, 1.0, 51.0),
+        # 400 by 8 s, nothing for 5 s, 50 at once, 1,050 at 50 a second: until 34 s
+        (
+            Allowance(50.0, burst=50.0, later=(Step(8.0, 0.0), Step(13.0, 50.0, 50.0))),
+            1500,
+            1.0,
+            33.0,
+        ),
+        # done before anything changes
+        (Allowance(50.0, burst=50.0, later=(Step(8.0, 0.0),)), 400, 1.0, 7.0),
+    ],
+)
+def test_lower_bound_while_limits_move(
+    allowance: Allowance, work: float, first: float, expected: float
+) -> None:
+    """What moves counts from the server's start, what is asked from the first arrival."""
+    assert allowance.lower_bound(work, first) == pytest.approx(expected)
+
+
+def test_what_is_never_allowed_has_no_bound() -> None:
+    """A rate that ends at zero is a mistake of the scenario."""
+    with pytest.raises(ValueError, match="100 of 500 are never allowed"):
+        Allowance(50.0, burst=50.0, later=(Step(8.0, 0.0),)).lower_bound(500, 1.0)
+
+
+def test_figures_of_single_seconds() -> None:
+    """Shares, silence and spent piles are read from numbers per second."""
+    amounts = [50, 50, 0, 0, 25, 24, 0]
+    assert end_of(amounts) == 6
+    assert end_of([0, 0]) == 0
+    assert share_of_rate(amounts, 4, 6, 25.0) == pytest.approx(0.98)
+    assert share_of_rate(amounts, 4, 6, 50.0, more=51.0) == pytest.approx(1.0)
+    assert share_of_rate(amounts, 6, 6, 25.0) is None
+    assert quiet_seconds(amounts, 2) == 2
+    assert quiet_seconds(amounts, 4) == 0
+    assert quiet_seconds(amounts, 6) is None
+    assert spent_at(amounts, 99.0) == 1
+    assert spent_at(amounts, 100.0) == 4
+    assert spent_at(amounts, 1000.0) == 7
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "miss"),
+    [
+        (Target("ratio", most=1.02), 1.02, None),
+        (Target("ratio", most=1.02), 1.03, "ratio 1.03, not <= 1.02"),
+        (Target("ratio", most=1.02), None, "ratio unknown, not <= 1.02"),
+        (Target("share", least=0.95), 0.95, None),
+        (Target("share", least=0.95), 0.94, "share 0.94, not >= 0.95"),
+    ],
+)
+def test_a_target_is_met_at_its_bound(target: Target, value: float | None, miss: str) -> None:
+    """A figure on the bound meets it, one beyond or unknown does not."""
+    assert target.miss({target.figure: value}) == miss
+
+
+def test_conditions_are_named_once_and_told_only_what_they_say() -> None:
+    """Each scenario has a name of its own; the one that learns its limits is not told them."""
+    by_name = {condition.name: condition for condition in CONDITIONS}
+    assert len(by_name) == len(CONDITIONS)
+    assert "--rpm 3000 --tpm 2M" in SHALLOW.commands()["run"]
+    auto = by_name["auto"].commands()
+    assert auto["server"] == SHALLOW.commands()["server"]
+    assert "--rpm" not in auto["run"]
+    assert "--limits limits.toml" in by_name["groups"].commands()["run"]
+
+
+def test_rows_of_settles_reserve_far_more_than_they_get() -> None:
+    """About 100 tokens of prompt and a cap of 1,000; two models take turns in groups."""
+    by_name = {condition.name: condition for condition in CONDITIONS}
+    settles, groups = (by_name[name].workload(0) for name in ("settles", "groups"))
+    assert len(settles.rows) == 3000
+    assert all(1095 <= row.tokens <= 1110 for row in settles.rows)
+    first = settles.rows[0]
+    assert first.tokens == count_tokens(first.body) + first.body["max_tokens"]
+    assert [row.body["model"] for row in groups.rows[:4]] == ["a", "b", "a", "b"]
+
+
+def test_table_of_adaptation_names_figures_targets_and_misses() -> None:
+    """A line for each scenario; below it what its targets ask, and which run missed them."""
+    run = {
+        **make_run(makespan=60.0).as_dict(),
+        "refused_share": 0.0123,
+        "cpu_s": 3.0,
+        "new_limit_share": 0.9,
+        "misses": ["new_limit_share 0.9, not >= 0.95"],
+        "last_words": "a word",
+    }
+    result = {
+        "scenario": "halved-told",
+        "targets": {"new_limit_share": ">= 0.95"},
+        "is_on_target": False,
+        "summary": summarise([run]),
+        "runs": [run],
+    }
+    text = adaptation.table([result])
+    assert "1.23" in text.splitlines()[1]
+    assert text.splitlines()[1].endswith("MISSED")
+    assert "halved-told: new_limit_share 0.9 [>= 0.95]" in text
+    assert "halved-told, run 1: MISSED: new_limit_share 0.9, not >= 0.95 (a word)" in text

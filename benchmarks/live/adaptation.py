@@ -1,0 +1,173 @@
+"""
+What the program makes of limits that nobody told it, that move, or that lie.
+
+Runs ``ratedispatch run`` against the fake server, each as a process of its own, under conditions
+that differ from what its flags say: buckets deep or shallow, full or empty, other windows, limits
+that are lowered, shared or unknown, headers that are missing or wrong, outages, and none at all.
+The conditions, and how to read their figures, are described in ``benchmarks/README.md``.
+
+Run it with ``python -m benchmarks.live.adaptation [--scenario NAME ...] [--runs 3] [--json]``.
+The exit code is 1 if a target was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.live.conditions import CONDITIONS
+from benchmarks.live.figures import summarise
+from benchmarks.live.main_job import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.live.conditions import Condition
+
+#: Columns of the table: heading, figure, factor and format of its median.
+_COLUMNS = (
+    ("bound s", "lower_bound_s", 1, ".2f"),
+    ("makespan s", "makespan_s", 1, ".2f"),
+    ("ratio", "ratio", 1, ".3f"),
+    ("429s", "refusals", 1, ".0f"),
+    ("429s %", "refused_share", 100, ".2f"),
+    ("failed", "failed", 1, ".0f"),
+    ("lost", "lost", 1, ".0f"),
+    ("doubled", "doubled", 1, ".0f"),
+    ("CPU s", "cpu_s", 1, ".1f"),
+)
+
+#: Figures that some conditions have besides, named below the table where there are any.
+_FURTHER = (
+    "new_limit_share",
+    "limit_share",
+    "middle_share",
+    "other_refused",
+    "arrived_in_outage",
+    "quiet_after_outage_s",
+    "b_limit_share",
+    "known_makespan_s",
+    "after_start_ratio",
+    "throughput_share",
+    "fixed_throughput_share",
+    "slots_busy_share",
+    "p90_ratio",
+    "p99_ratio",
+)
+
+
+def measure(condition: Condition, runs: int, seed: int) -> dict[str, Any]:
+    """Return *runs* runs under *condition* and their medians; the file is the same in all."""
+    results = []
+    for number in range(runs):
+        print(f"{condition.name} {number + 1}/{runs}: ", end="", file=sys.stderr, flush=True)
+        run = condition.measure(seed, seed + number)
+        misses = [found for target in condition.targets if (found := target.miss(run))]
+        results.append({**run, "misses": [*run["row_misses"], *misses]})
+        shown = f"{run['wall_s']:.1f} s, {run['answered']:,} answered, {run['refusals']:,} refused"
+        print(shown, file=sys.stderr, flush=True)
+    return {
+        "scenario": condition.name,
+        "commands": condition.commands(),
+        "targets": {target.figure: str(target) for target in condition.targets},
+        "is_on_target": not any(run["misses"] for run in results),
+        "summary": summarise(results),
+        "runs": results,
+    }
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Return the medians as lines of a table, with the further figures and the targets below."""
+    rows = [["scenario", "runs", *(heading for heading, *_ in _COLUMNS), "targets"]]
+    notes = []
+    for result in results:
+        summary = result["summary"]
+        cells = [
+            format(factor * summary[name]["median"], how) if name in summary else "–"
+            for _, name, factor, how in _COLUMNS
+        ]
+        verdict = "met" if result["is_on_target"] else "MISSED"
+        rows.append([result["scenario"], str(len(result["runs"])), *cells, verdict])
+        notes += _notes(result)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+    return "\n".join([*lines, "", *notes])
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    """Return one line with each figure that has a target or no column, and one for each miss."""
+    name, summary, targets = result["scenario"], result["summary"], result["targets"]
+    wanted = dict.fromkeys((*targets, *_FURTHER))
+    shown = [
+        _figure(figure, summary[figure], targets.get(figure))
+        for figure in wanted
+        if figure in summary
+    ]
+    notes = [f"{name}: {', '.join(shown)}"] if shown else []
+    for number, run in enumerate(result["runs"], start=1):
+        words = f" ({run['last_words']})" if run["last_words"] else ""
+        notes += [f"{name}, run {number}: MISSED: {miss}{words}" for miss in run["misses"]]
+    return notes
+
+
+def _figure(name: str, values: dict[str, float], target: str | None) -> str:
+    text = f"{name} {values['median']:g}"
+    if values["lowest"] != values["highest"]:
+        text += f" ({values['lowest']:g} to {values['highest']:g})"
+    return text if target is None else f"{text} [{target}]"
+
+
+def main() -> int:
+    """Run the scenarios that are named, or all; return the exit code."""
+    parser = argparse.ArgumentParser(description="measure how the program adapts, in real time")
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        choices=[condition.name for condition in CONDITIONS],
+        metavar="NAME",
+        help="only this one; repeatable",
+    )
+    parser.add_argument("--list", action="store_true", help="print the scenarios and end")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error("--runs must be at least 1")
+    wanted = [
+        condition
+        for condition in CONDITIONS
+        if arguments.scenario is None or condition.name in arguments.scenario
+    ]
+    if arguments.list:
+        print("\n".join(_listed(wanted)))
+        return 0
+    surroundings = environment(arguments.seed)
+    results = [measure(condition, arguments.runs, arguments.seed) for condition in wanted]
+    if arguments.json:
+        print(json.dumps({**surroundings, "scenarios": results}, indent=2))
+    else:
+        machine, versions = surroundings["machine"], surroundings["versions"]
+        print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
+        print(", ".join(f"{name} {number}" for name, number in versions.items()), end="; ")
+        print(f"seed {surroundings['seed']}; medians\n")
+        print(table(results))
+    return 0 if all(result["is_on_target"] for result in results) else 1
+
+
+def _listed(conditions: Iterable[Condition]) -> list[str]:
+    """Return a line for each of *conditions* with its targets, and its command lines below."""
+    lines = []
+    for condition in conditions:
+        targets = [f"{target.figure} {target}" for target in condition.targets]
+        lines.append(f"{condition.name}: {', '.join(targets) or 'every row answered'}")
+        lines += [f"  {command}" for command in condition.commands().values()]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

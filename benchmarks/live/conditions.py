@@ -1,0 +1,516 @@
+"""
+Servers that differ from what the program is told, and how it is to cope with them.
+
+Decides how one run under a condition goes: start the server, run ``ratedispatch run`` as a
+process of its own, read the judge, compare the files. Knows nothing of how figures are shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.live.figures import Figures, Targets
+from benchmarks.live.rowcheck import check_files
+from benchmarks.live.scenario import _end, _Files
+from benchmarks.live.workload import OUTPUT_CAP, Workload, mixed, short
+from benchmarks.live.yardsticks import (
+    Allowance,
+    Step,
+    Target,
+    end_of,
+    mean_service,
+    quiet_seconds,
+    share_of_rate,
+    spent_at,
+)
+from ratedispatch.testing.child import FakeServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.live.figures import Ended
+
+    Extra = dict[str, float | None]
+
+#: Requests per second of 3,000 RPM, of which a bucket one second deep holds as many.
+_RATE = 50.0
+
+#: The same of 1,500 RPM: the lowered limit, that of one of two models, the other client's rate.
+_HALF = 25.0
+
+_LATENCY = 0.2
+_SIGMA = 0.3
+
+#: When a limit changes or an outage begins, and when the outages end, in seconds.
+_CHANGE = 8
+_OUTAGE_END = 13
+_PAUSE_END = 38
+
+#: Seconds in which a limit may be learned, or followed, before its use is measured.
+_TO_LEARN = 5.0
+_TO_FOLLOW = 10
+
+#: When the other client starts.
+_OTHER = 5
+
+#: Tokens per second and in the full bucket of ``settles``.
+_SETTLE_RATE = 5_000.0
+_SETTLE_PILE = 300_000.0
+
+_SLOTS = 64
+
+#: Seconds that a child may take: more than twice what the longest is to take.
+_TIME_LIMIT = 300.0
+
+_FIXED_LIMITS = ("--rpm", "3000", "--tpm", "2M")
+_SHALLOW = (*_FIXED_LIMITS, "--burst-seconds", "1")
+
+_LIMITS_FILE = """\
+[groups.a]
+models = ["a"]
+rpm = 1500
+tpm = "1M"
+
+[groups.b]
+models = ["b"]
+rpm = 1500
+tpm = "1M"
+"""
+
+
+def _nothing(_: Mapping[str, Any]) -> Extra:
+    return {}
+
+
+def _incomparable(_: Mapping[str, Any], __: Mapping[str, Any]) -> Extra:
+    return {}
+
+
+def _rows(workload: Workload, _: Mapping[str, Any]) -> float:
+    return len(workload.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    A server, what the program knows of it, and what is asked of the program.
+
+    Args:
+        name: As on the command line.
+        workload: Makes the file from a seed.
+        server: Flags of the fake server, besides latency, spread and seed.
+        allowance: What the server admits at most.
+        targets: What each run is to reach, besides an answer to every row.
+        run: Flags of ``ratedispatch run`` on the limits.
+        limits_file: What ``limits.toml`` holds, if the flags name it.
+        latency: Median seconds of an answer.
+        work: Requests or tokens that the allowance has to admit, from file and judge's report.
+        extra: What only this condition measures, from the judge's report.
+        beside: Another condition to run before this one each time, to compare with.
+        compare: What both together show, from the figures of this one and the other.
+    """
+
+    name: str
+    workload: Callable[[int], Workload]
+    server: tuple[str, ...]
+    allowance: Allowance
+    targets: tuple[Target, ...] = ()
+    run: tuple[str, ...] = _FIXED_LIMITS
+    limits_file: str | None = None
+    latency: float = _LATENCY
+    work: Callable[[Workload, Mapping[str, Any]], float] = _rows
+    extra: Callable[[Mapping[str, Any]], Extra] = _nothing
+    beside: Condition | None = None
+    compare: Callable[[Mapping[str, Any], Mapping[str, Any]], Extra] = _incomparable
+
+    def measure(self, seed: int, server_seed: int) -> dict[str, Any]:
+        """Run it once, after what it is compared with; return the figures by name."""
+        other = None if self.beside is None else self.beside.measure(seed, server_seed)
+        found = self._measure(seed, server_seed)
+        if other is None:
+            return found
+        return {**found, **_rounded(self.compare(found, other)), "beside": other}
+
+    def commands(self) -> dict[str, str]:
+        """Return the command lines, with file names and a port that stand for the real ones."""
+        program = self._program(_Files(Path()), "http://127.0.0.1:PORT/v1")
+        server = ["fake-server", *self._server(0)]
+        return {
+            "server": shlex.join(["ratedispatch", *server]),
+            "run": shlex.join(["ratedispatch", *program]),
+        }
+
+    def _measure(self, seed: int, server_seed: int) -> dict[str, Any]:
+        workload = self.workload(seed)
+        load = os.getloadavg()[0]
+        with tempfile.TemporaryDirectory(prefix="ratedispatch-benchmark-") as folder:
+            files = _Files(Path(folder))
+            workload.write(files.input)
+            if self.limits_file is not None:
+                _limits_path(files).write_text(self.limits_file, encoding="utf-8")
+            with FakeServerProcess(*self._server(server_seed)) as server:
+                command = [sys.executable, "-m", "ratedispatch"]
+                before = _cpu_of_children()
+                ended = _end([*command, *self._program(files, server.base_url)], _TIME_LIMIT, files)
+                cpu = _cpu_of_children() - before  # the server is still running: not in it
+                stats = server.stats()
+            run = self._figures(workload, files, stats, ended, server_seed, load)
+            report = _report(files.printed)
+        misses = Targets().misses(run)
+        if ended.exit_code != 0:
+            misses.append(f"exit code {ended.exit_code}")
+        return {
+            **run.as_dict(),
+            "refused_share": round(run.refusals / len(workload.rows), 5),
+            "cpu_s": round(cpu, 2),
+            **_rounded(self.extra(stats)),
+            "row_misses": misses,
+            "latency": stats["latency"],
+            "per_second": stats["per_second"],
+            "report": report,
+        }
+
+    def _figures(
+        self,
+        workload: Workload,
+        files: _Files,
+        stats: Mapping[str, Any],
+        ended: Ended,
+        server_seed: int,
+        load: float,
+    ) -> Figures:
+        first = stats["first_arrival"] or 0.0
+        return Figures(
+            server_seed=server_seed,
+            lower_bound=self.allowance.lower_bound(self.work(workload, stats), first),
+            makespan=stats["makespan"],
+            ended=ended,
+            rows=check_files(workload.ids, files.output, files.errors),
+            stats=stats,
+            work=workload.tokens,
+            load_average=load,
+        )
+
+    def _server(self, seed: int) -> list[str]:
+        latency = ["--latency", str(self.latency), "--latency-sigma", str(_SIGMA)]
+        return [*self.server, *latency, "--seed", str(seed)]
+
+    def _program(self, files: _Files, base_url: str) -> list[str]:
+        limits = [] if self.limits_file is None else ["--limits", str(_limits_path(files))]
+        return [
+            *("run", str(files.input), "-o", str(files.output), "--errors", str(files.errors)),
+            *("--quiet", "--json", "--base-url", base_url, *limits, *self.run),
+        ]
+
+
+def _limits_path(files: _Files) -> Path:
+    return files.folder / "limits.toml"
+
+
+def _cpu_of_children() -> float:
+    """Return the processor seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _report(printed: Path) -> Any:
+    """Return what the program reported, or ``None`` if it was ended before."""
+    text = printed.read_text(encoding="utf-8")
+    return json.loads(text) if text.startswith("{") else None
+
+
+def _rounded(extra: Extra) -> Extra:
+    return {name: None if value is None else round(value, 4) for name, value in extra.items()}
+
+
+def _count(count: int) -> Callable[[int], Workload]:
+    return lambda seed: short(count, seed)
+
+
+def _long_caps(seed: int) -> Workload:
+    """Return rows of about 100 prompt tokens that reserve far more than they get."""
+    rows = mixed(3_000, seed, median=100 + OUTPUT_CAP, sigma=0.0)
+    return _changed(rows, lambda _: {"max_tokens": 1000}, more_tokens=1000 - OUTPUT_CAP)
+
+
+def _two_models(seed: int) -> Workload:
+    # the prompts are as long as before: names that nobody knows are counted like gpt-4o
+    return _changed(short(1_500, seed), lambda number: {"model": "ab"[number % 2]})
+
+
+def _changed(
+    workload: Workload, change: Callable[[int], Mapping[str, Any]], *, more_tokens: int = 0
+) -> Workload:
+    """Return *workload* with other fields in the body of each row, by its number."""
+    rows = (
+        dataclasses.replace(
+            row, body={**row.body, **change(number)}, tokens=row.tokens + more_tokens
+        )
+        for number, row in enumerate(workload.rows)
+    )
+    return Workload(workload.name, tuple(rows))
+
+
+def _after_change(stats: Mapping[str, Any]) -> Extra:
+    admitted = stats["per_second"]["admitted"]
+    begin = _CHANGE + _TO_FOLLOW
+    return {"new_limit_share": share_of_rate(admitted, begin, end_of(admitted) - 2, _HALF)}
+
+
+def _with_other(stats: Mapping[str, Any]) -> Extra:
+    admitted, others = stats["per_second"]["admitted"], stats["others"]
+    begin, end = _OTHER + 1, end_of(admitted) - 2
+    # the judge has no seconds of the other client: as if all its refusals fell into this time
+    more = _HALF * (end - begin) - others["refused"]
+    return {
+        "limit_share": share_of_rate(admitted, begin, end, _RATE, more=more),
+        "other_refused": others["refused"],
+    }
+
+
+def _outage(stats: Mapping[str, Any]) -> Extra:
+    seconds = stats["per_second"]
+    return {
+        "arrived_in_outage": sum(seconds["arrived"][_CHANGE:_OUTAGE_END]),
+        "quiet_after_outage_s": quiet_seconds(seconds["admitted"], _OUTAGE_END),
+    }
+
+
+def _settled(stats: Mapping[str, Any]) -> Extra:
+    seconds, makespan = stats["per_second"], stats["makespan"]
+    actual = seconds["tokens_actual"]
+    begin = spent_at(seconds["tokens_charged"], _SETTLE_PILE)
+    end = int(stats["last_answer"] or 0.0) - 3
+    whole = None if not makespan else (sum(actual) - _SETTLE_PILE) / (_SETTLE_RATE * makespan)
+    return {
+        "limit_share": whole,
+        "middle_share": share_of_rate(actual, begin, end, _SETTLE_RATE),
+    }
+
+
+def _actual_tokens(_: Workload, stats: Mapping[str, Any]) -> float:
+    return float(sum(stats["per_second"]["tokens_actual"]))
+
+
+def _other_model(stats: Mapping[str, Any]) -> Extra:
+    admitted = stats["by_model"]["b"]["per_second_admitted"]
+    begin, end = _CHANGE + 1, min(_PAUSE_END, end_of(admitted) - 1)
+    return {"b_limit_share": share_of_rate(admitted, begin, end, _HALF)}
+
+
+def _requests_of_a(workload: Workload, _: Mapping[str, Any]) -> float:
+    return float(sum(row.body["model"] == "a" for row in workload.rows))
+
+
+def _beside_known(run: Mapping[str, Any], known: Mapping[str, Any]) -> Extra:
+    ours, theirs = run["makespan_s"], known["makespan_s"]
+    is_whole = run["ratio"] is not None and known["ratio"] is not None
+    return {
+        "known_makespan_s": theirs,
+        "after_start_ratio": (ours - _TO_LEARN) / (theirs - _TO_LEARN) if is_whole else None,
+    }
+
+
+def _queue(stats: Mapping[str, Any]) -> Extra:
+    best, makespan = _SLOTS / mean_service(1.0, _SIGMA), stats["makespan"]
+    return {
+        "throughput_share": stats["answered"] / makespan / best if makespan else None,
+        "slots_busy_share": stats["slots_busy_share"],
+    }
+
+
+def _beside_fixed(run: Mapping[str, Any], fixed: Mapping[str, Any]) -> Extra:
+    # the judge knows no p95; what holds for the one below and the one above stands for it
+    found: Extra = {"fixed_throughput_share": fixed["throughput_share"]}
+    for name in ("p90", "p99"):
+        ours, theirs = run["latency"][name], fixed["latency"][name]
+        found[f"{name}_ratio"] = ours / theirs if ours and theirs else None
+    return found
+
+
+_FULL = Allowance(_RATE, burst=60 * _RATE, latency=_LATENCY)
+_PACED = Allowance(_RATE, burst=_RATE, latency=_LATENCY)
+_RATE_ALONE = Allowance(_RATE)
+_HALVED = dataclasses.replace(_PACED, later=(Step(_CHANGE, _HALF),))
+_BROKEN = dataclasses.replace(_PACED, later=(Step(_CHANGE, 0.0), Step(_OUTAGE_END, _RATE, _RATE)))
+_SETTLING = Allowance(_SETTLE_RATE, burst=_SETTLE_PILE, latency=2.0)
+
+_NO_REFUSAL = Target("refusals", most=0)
+_FEW_REFUSALS = Target("refused_share", most=0.005)
+_NEW_LIMIT = Target("new_limit_share", least=0.95)
+_SHORT = _count(1_500)
+_LOWERED = (*_SHALLOW, "--change", f"{_CHANGE}:1500:1M")
+_STRUCK = (*_SHALLOW, "--outage", f"{_CHANGE}:{_OUTAGE_END - _CHANGE}")
+_LIES = (Target("ratio", most=1.03), _FEW_REFUSALS)
+_OUTAGE = (Target("arrived_in_outage", most=20), Target("quiet_after_outage_s", most=0))
+_SETTLES = (Target("middle_share", least=0.95), Target("limit_share", least=0.95))
+_SETTLE_LIMITS = ("--rpm", "30k", "--tpm", "300k")
+_SETTLE = (*_SETTLE_LIMITS, "--settle", "--output-tokens", "200")
+
+SHALLOW = Condition("shallow", _SHORT, _SHALLOW, _PACED, (Target("ratio", most=1.02), _NO_REFUSAL))
+_SHALLOW_SILENT = dataclasses.replace(SHALLOW, server=(*_SHALLOW, "--no-headers"))
+
+_FIXED_FLIGHT = Condition(
+    "queue-64",
+    _count(4_000),
+    ("--slots", str(_SLOTS)),
+    Allowance(_SLOTS / mean_service(1.0, _SIGMA)),
+    run=("--max-in-flight", str(_SLOTS)),
+    latency=1.0,
+    extra=_queue,
+)
+
+#: In the order in which they are run.
+CONDITIONS: tuple[Condition, ...] = (
+    Condition(
+        "deep-full",
+        _count(2_500),
+        _FIXED_LIMITS,
+        _FULL,
+        (Target("makespan_s", most=4.0 + _LATENCY), _NO_REFUSAL),
+    ),
+    Condition(
+        "deep-empty",
+        _SHORT,
+        (*_FIXED_LIMITS, "--start", "empty"),
+        dataclasses.replace(_FULL, is_empty=True),
+        (Target("ratio", most=1.05), _FEW_REFUSALS),
+    ),
+    SHALLOW,
+    *(
+        Condition(
+            window,
+            _count(6_000),
+            (*_FIXED_LIMITS, "--window", window),
+            _RATE_ALONE,
+            (Target("ratio", most=1.05), _FEW_REFUSALS),
+        )
+        for window in ("sliding", "fixed")
+    ),
+    Condition(
+        "halved-told",
+        _SHORT,
+        _LOWERED,
+        _HALVED,
+        (Target("refused_share", most=0.02), _NEW_LIMIT),
+        extra=_after_change,
+    ),
+    Condition(
+        "halved-silent",
+        _SHORT,
+        (*_LOWERED, "--no-headers"),
+        _HALVED,
+        (Target("refused_share", most=0.05), _NEW_LIMIT),
+        extra=_after_change,
+    ),
+    Condition(
+        "halved-mute",
+        _SHORT,
+        (*_LOWERED, "--no-headers", "--no-numbers", "--retry-after", "seconds"),
+        _HALVED,
+        (Target("refused_share", most=0.05),),
+        extra=_after_change,
+    ),
+    Condition(
+        "shared",
+        _count(2_400),
+        (*_SHALLOW, "--other", f"{_OTHER}:1500"),
+        dataclasses.replace(_PACED, later=(Step(_OTHER, _RATE - _HALF),)),
+        (Target("refused_share", most=0.02), Target("limit_share", least=0.95)),
+        extra=_with_other,
+    ),
+    Condition("outage", _SHORT, _STRUCK, _BROKEN, _OUTAGE, extra=_outage),
+    Condition(
+        "outage-mute",
+        _SHORT,
+        (*_STRUCK, "--retry-after", "none", "--no-numbers"),
+        _BROKEN,
+        _OUTAGE,
+        extra=_outage,
+    ),
+    Condition("lies-up", _SHORT, (*_SHALLOW, "--header-factor", "10"), _PACED, _LIES),
+    Condition("lies-down", _SHORT, (*_SHALLOW, "--header-factor", "0.1"), _PACED, _LIES),
+    Condition("silent", _SHORT, _SHALLOW_SILENT.server, _PACED, _LIES),
+    Condition(
+        "auto",
+        _SHORT,
+        _SHALLOW,
+        _PACED,
+        (Target("after_start_ratio", most=1.05),),
+        run=(),
+        beside=SHALLOW,
+        compare=_beside_known,
+    ),
+    Condition(
+        "auto-silent",
+        _SHORT,
+        _SHALLOW_SILENT.server,
+        _PACED,
+        run=(),
+        beside=_SHALLOW_SILENT,
+        compare=_beside_known,
+    ),
+    Condition(
+        "settles",
+        _long_caps,
+        _SETTLE,
+        _SETTLING,
+        _SETTLES,
+        run=_SETTLE_LIMITS,
+        latency=2.0,
+        work=_actual_tokens,
+        extra=_settled,
+    ),
+    Condition(
+        "settles-provisioned",
+        _long_caps,
+        # the charge that this policy expects
+        (*_SETTLE, "--charge", "characters"),
+        _SETTLING,
+        _SETTLES,
+        run=(*_SETTLE_LIMITS, "--policy", "azure-provisioned"),
+        latency=2.0,
+        work=_actual_tokens,
+        extra=_settled,
+    ),
+    Condition(
+        "groups",
+        _two_models,
+        (
+            *("--model", "a=1500:1M", "--model", "b=1500:1M", "--burst-seconds", "1"),
+            *("--outage", f"{_CHANGE}:{_PAUSE_END - _CHANGE}:a"),
+        ),
+        Allowance(
+            _HALF,
+            burst=_HALF,
+            later=(Step(_CHANGE, 0.0), Step(_PAUSE_END, _HALF, _HALF)),
+            latency=_LATENCY,
+        ),
+        (Target("b_limit_share", least=0.98),),
+        run=(),
+        limits_file=_LIMITS_FILE,
+        work=_requests_of_a,
+        extra=_other_model,
+    ),
+    dataclasses.replace(
+        _FIXED_FLIGHT,
+        name="queue",
+        run=("--max-in-flight", "auto"),
+        targets=(
+            Target("throughput_share", least=0.9),
+            Target("p90_ratio", most=2.0),
+            Target("p99_ratio", most=2.0),
+        ),
+        beside=_FIXED_FLIGHT,
+        compare=_beside_fixed,
+    ),
+)

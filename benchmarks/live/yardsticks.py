@@ -1,0 +1,160 @@
+"""
+What a run beside limits that move is held against.
+
+Arithmetic only. Knows steps of a rate, numbers per second and bounds; nothing of servers,
+processes or files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Step(NamedTuple):
+    """From second *at* on *rate* per second are allowed, and *pile* at once."""
+
+    at: float
+    rate: float
+    pile: float = 0.0
+
+
+def least_instant(work: float, steps: Sequence[Step]) -> float:
+    """
+    Return the second at which *steps* have allowed *work*.
+
+    Nothing is allowed before the first step, and each holds until the next.
+
+    Raises:
+        ValueError: The steps never allow so much.
+    """
+    left = work
+    for index, (at, rate, pile) in enumerate(steps):
+        left -= pile
+        if left <= 0:
+            return at
+        end = steps[index + 1].at if index + 1 < len(steps) else math.inf
+        if left <= rate * (end - at) and rate > 0:
+            return at + left / rate
+        left -= rate * (end - at) if rate > 0 else 0.0
+    raise ValueError(f"{left:g} of {work:g} are never allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """
+    What a server admits over time, in one unit: requests or tokens.
+
+    Args:
+        rate: Per second, at the start.
+        burst: What may go at once at the start.
+        is_empty: Whether it starts empty instead, and what refills before the first arrival is
+            all that may go at once.
+        later: What changes, in seconds since the server's start.
+        latency: Median seconds of an answer; 0 where it is not part of the bound.
+    """
+
+    rate: float
+    burst: float = 0.0
+    is_empty: bool = False
+    later: tuple[Step, ...] = ()
+    latency: float = 0.0
+
+    def lower_bound(self, work: float, first: float) -> float:
+        """
+        Return the seconds from the first arrival to the last answer that *work* needs.
+
+        Args:
+            work: Requests or tokens.
+            first: Seconds from the server's start to the first arrival; before all that changes.
+        """
+        start = Step(0.0, self.rate) if self.is_empty else Step(first, self.rate, self.burst)
+        return max(0.0, least_instant(work, (start, *self.later)) - first) + self.latency
+
+
+def mean_service(median: float, sigma: float) -> float:
+    """Return the mean in seconds of log-normal times with this median and sigma."""
+    return median * math.exp(sigma * sigma / 2)
+
+
+def end_of(amounts: Sequence[float]) -> int:
+    """Return the index after the last second in which there was anything; 0 if there is none."""
+    return max((second + 1 for second, amount in enumerate(amounts) if amount), default=0)
+
+
+def share_of_rate(
+    amounts: Sequence[float], begin: int, end: int, rate: float, *, more: float = 0.0
+) -> float | None:
+    """
+    Return how much of *rate* was used from second *begin* to before *end*.
+
+    Args:
+        amounts: One for each second.
+        begin: The first second that counts.
+        end: The first that no longer does.
+        rate: What was allowed in each second.
+        more: What else was used in the same time.
+
+    Returns:
+        The share; ``None`` if there is no such second.
+    """
+    if end <= begin:
+        return None
+    return (sum(amounts[begin:end]) + more) / (rate * (end - begin))
+
+
+def quiet_seconds(amounts: Sequence[float], begin: int) -> int | None:
+    """Return how many whole seconds from *begin* on had nothing; ``None`` if all of them."""
+    after = (second for second, amount in enumerate(amounts) if second >= begin and amount)
+    found = next(after, None)
+    return None if found is None else found - begin
+
+
+def spent_at(amounts: Sequence[float], pile: float) -> int:
+    """Return the first second in which the sum of *amounts* exceeds *pile*, or their number."""
+    total = 0.0
+    for second, amount in enumerate(amounts):
+        total += amount
+        if total > pile:
+            return second
+    return len(amounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    What a figure is to be.
+
+    Args:
+        figure: Its name.
+        most: The most that it may be, if not ``None``.
+        least: The least.
+    """
+
+    figure: str
+    most: float | None = None
+    least: float | None = None
+
+    def is_met(self, run: Mapping[str, Any]) -> bool:
+        """Whether *run* has the figure and reaches the target."""
+        value = run[self.figure]
+        if value is None:
+            return False
+        return (self.most is None or value <= self.most) and (
+            self.least is None or value >= self.least
+        )
+
+    def miss(self, run: Mapping[str, Any]) -> str | None:
+        """Return a sentence if *run* misses the target."""
+        if self.is_met(run):
+            return None
+        value = run[self.figure]
+        return f"{self.figure} {'unknown' if value is None else f'{value:g}'}, not {self}"
+
+    def __str__(self) -> str:
+        bounds = (("<=", self.most), (">=", self.least))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
