@@ -39,6 +39,10 @@ _LONG = 64.0
 _FLAT = 0.3
 _WORTHWHILE = 0.3
 
+#: What is left may rise by the refill, and a little more by what is given back; by this share of
+#: the most that was ever read it does not rise but leap.
+_LEAP = 0.25
+
 #: Readings that understate by more than this are taken to say nothing.
 _LEAST_EXCHANGE = 0.05
 
@@ -114,7 +118,10 @@ class Evidence:
         self.seen += 1
         self._top = max(self._top, remaining)
         elapsed = at - self._last_at
-        if elapsed >= 0:  # not the first
+        risen = remaining - self._last_remaining - per_second * max(elapsed, 0.0)
+        if risen > _LEAP * self._top:  # a counter has started anew, or another one is shown
+            self.forget()
+        elif elapsed >= 0:  # not the first
             spent = mark - self._last_mark
             fallen = self._last_remaining - remaining
             used = fallen + per_second * elapsed

@@ -120,6 +120,9 @@ class Mirror:
     """
 
     __slots__ = (
+        "_allowed",
+        "_allowed_at",
+        "_allowed_net",
         "_bracket",
         "_burst_of",
         "_closeness",
@@ -176,6 +179,9 @@ class Mirror:
         self._flowed = 0.0  # at the rate in force, between the first request and the last
         self._last_at: float | None = None
         self._last_amount = 0.0
+        self._allowed = 0.0
+        self._allowed_at: float | None = None
+        self._allowed_net = 0.0
         self._guess = rate.per_minute  # of a limit that is to be learned
         self._guessed_at: float | None = None
 
@@ -219,6 +225,24 @@ class Mirror:
         if not self._flowed:
             return None
         return min(1.0, max(0.0, self.spent - self._last_amount) / self._flowed)
+
+    def _allowance(self, now: float) -> float:
+        """
+        What a bucket of the user's own, a minute deep and full at the start, would hold.
+
+        However much the provider has, no minute uses more than twice the user's limit, and no
+        hour more than one minute's worth more than sixty. What turned out unused, because it was
+        reserved with caution, is not held against it.
+        """
+        limit = self.most if math.isfinite(self.most) else self.rate.per_minute
+        net = self.spent - self.returned
+        if self._allowed_at is None:
+            self._allowed = limit
+        else:
+            flowed = limit / 60 * (now - self._allowed_at)
+            self._allowed = min(limit, self._allowed + flowed - net + self._allowed_net)
+        self._allowed_at, self._allowed_net = now, net
+        return self._allowed
 
     def spend(self, amount: float, now: float) -> None:
         """Let *amount* through."""
@@ -334,7 +358,7 @@ class Mirror:
             self.settles = self._is_settled_by_policy or evidence.settles
         is_exact = rate.dimension.startswith("requests")  # every provider counts them as we do
         if is_exact and evidence.exchange < 1:
-            self._room = math.inf
+            self._room, self.pace = math.inf, 1.0
             bucket.credit(self._doubted)
             self._doubted = 0.0
             return
@@ -360,6 +384,7 @@ class Mirror:
         if is_believed and reading.proves_surplus and seen.sent_at >= slow_start.not_before:
             reserve = min(rate.burst, rate.per_second * _RESERVE)
             proven = remaining - since - seen.overtaken() - reserve - age * evidence.others
+            proven = min(proven, self._allowance(now))
             available = bucket.available
             if proven > available:
                 bucket.raise_to(min(proven, available + slow_start.step), proven)

@@ -17,14 +17,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.conditions import CONDITIONS
+from benchmarks.live.conditions import TRIALS
 from benchmarks.live.figures import summarise
 from benchmarks.live.main_job import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.live.conditions import Condition
+    from benchmarks.live.trial import Trial
 
 #: Columns of the table: heading, figure, factor and format of its median.
 _COLUMNS = (
@@ -58,20 +58,20 @@ _FURTHER = (
 )
 
 
-def measure(condition: Condition, runs: int, seed: int) -> dict[str, Any]:
-    """Return *runs* runs under *condition* and their medians; the file is the same in all."""
+def measure(trial: Trial, runs: int, seed: int) -> dict[str, Any]:
+    """Return *runs* runs under *trial* and their medians; the file is the same in all."""
     results = []
     for number in range(runs):
-        print(f"{condition.name} {number + 1}/{runs}: ", end="", file=sys.stderr, flush=True)
-        run = condition.measure(seed, seed + number)
-        misses = [found for target in condition.targets if (found := target.miss(run))]
+        print(f"{trial.name} {number + 1}/{runs}: ", end="", file=sys.stderr, flush=True)
+        run = trial.measure(seed, seed + number)
+        misses = [found for target in trial.targets if (found := target.miss(run))]
         results.append({**run, "misses": [*run["row_misses"], *misses]})
         shown = f"{run['wall_s']:.1f} s, {run['answered']:,} answered, {run['refusals']:,} refused"
         print(shown, file=sys.stderr, flush=True)
     return {
-        "scenario": condition.name,
-        "commands": condition.commands(),
-        "targets": {target.figure: str(target) for target in condition.targets},
+        "scenario": trial.name,
+        "commands": trial.commands(),
+        "targets": {target.figure: str(target) for target in trial.targets},
         "is_on_target": not any(run["misses"] for run in results),
         "summary": summarise(results),
         "runs": results,
@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument(
         "--scenario",
         action="append",
-        choices=[condition.name for condition in CONDITIONS],
+        choices=[trial.name for trial in TRIALS],
         metavar="NAME",
         help="only this one; repeatable",
     )
@@ -139,15 +139,13 @@ def main() -> int:
     if arguments.runs < 1:
         parser.error("--runs must be at least 1")
     wanted = [
-        condition
-        for condition in CONDITIONS
-        if arguments.scenario is None or condition.name in arguments.scenario
+        trial for trial in TRIALS if arguments.scenario is None or trial.name in arguments.scenario
     ]
     if arguments.list:
         print("\n".join(_listed(wanted)))
         return 0
     surroundings = environment(arguments.seed)
-    results = [measure(condition, arguments.runs, arguments.seed) for condition in wanted]
+    results = [measure(trial, arguments.runs, arguments.seed) for trial in wanted]
     if arguments.json:
         print(json.dumps({**surroundings, "scenarios": results}, indent=2))
     else:
@@ -159,13 +157,13 @@ def main() -> int:
     return 0 if all(result["is_on_target"] for result in results) else 1
 
 
-def _listed(conditions: Iterable[Condition]) -> list[str]:
-    """Return a line for each of *conditions* with its targets, and its command lines below."""
+def _listed(trials: Iterable[Trial]) -> list[str]:
+    """Return a line for each of *trials* with its targets, and its command lines below."""
     lines = []
-    for condition in conditions:
-        targets = [f"{target.figure} {target}" for target in condition.targets]
-        lines.append(f"{condition.name}: {', '.join(targets) or 'every row answered'}")
-        lines += [f"  {command}" for command in condition.commands().values()]
+    for trial in trials:
+        targets = [f"{target.figure} {target}" for target in trial.targets]
+        lines.append(f"{trial.name}: {', '.join(targets) or 'every row answered'}")
+        lines += [f"  {command}" for command in trial.commands().values()]
     return lines
 
 

@@ -1,26 +1,16 @@
 """
-Servers that differ from what the program is told, and how it is to cope with them.
+The conditions that the program has to cope with, and what is asked of it under each.
 
-Decides how one run under a condition goes: start the server, run ``ratedispatch run`` as a
-process of its own, read the judge, compare the files. Knows nothing of how figures are shown.
+Decides flags, targets, and what a judge's report shows under one condition only. Knows nothing
+of processes or files.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import resource
-import shlex
-import sys
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.figures import Figures, Targets
-from benchmarks.live.rowcheck import check_files
-from benchmarks.live.scenario import _end, _Files
+from benchmarks.live.trial import LATENCY, SIGMA, TOLD, Trial
 from benchmarks.live.workload import OUTPUT_CAP, Workload, mixed, short
 from benchmarks.live.yardsticks import (
     Allowance,
@@ -32,23 +22,17 @@ from benchmarks.live.yardsticks import (
     share_of_rate,
     spent_at,
 )
-from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from benchmarks.live.figures import Ended
-
-    Extra = dict[str, float | None]
+    from benchmarks.live.trial import Extra
 
 #: Requests per second of 3,000 RPM, of which a bucket one second deep holds as many.
 _RATE = 50.0
 
 #: The same of 1,500 RPM: the lowered limit, that of one of two models, the other client's rate.
 _HALF = 25.0
-
-_LATENCY = 0.2
-_SIGMA = 0.3
 
 #: When a limit changes or an outage begins, and when the outages end, in seconds.
 _CHANGE = 8
@@ -68,11 +52,7 @@ _SETTLE_PILE = 300_000.0
 
 _SLOTS = 64
 
-#: Seconds that a child may take: more than twice what the longest is to take.
-_TIME_LIMIT = 300.0
-
-_FIXED_LIMITS = ("--rpm", "3000", "--tpm", "2M")
-_SHALLOW = (*_FIXED_LIMITS, "--burst-seconds", "1")
+_SHALLOW = (*TOLD, "--burst-seconds", "1")
 
 _LIMITS_FILE = """\
 [groups.a]
@@ -85,151 +65,6 @@ models = ["b"]
 rpm = 1500
 tpm = "1M"
 """
-
-
-def _nothing(_: Mapping[str, Any]) -> Extra:
-    return {}
-
-
-def _incomparable(_: Mapping[str, Any], __: Mapping[str, Any]) -> Extra:
-    return {}
-
-
-def _rows(workload: Workload, _: Mapping[str, Any]) -> float:
-    return len(workload.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """
-    A server, what the program knows of it, and what is asked of the program.
-
-    Args:
-        name: As on the command line.
-        workload: Makes the file from a seed.
-        server: Flags of the fake server, besides latency, spread and seed.
-        allowance: What the server admits at most.
-        targets: What each run is to reach, besides an answer to every row.
-        run: Flags of ``ratedispatch run`` on the limits.
-        limits_file: What ``limits.toml`` holds, if the flags name it.
-        latency: Median seconds of an answer.
-        work: Requests or tokens that the allowance has to admit, from file and judge's report.
-        extra: What only this condition measures, from the judge's report.
-        beside: Another condition to run before this one each time, to compare with.
-        compare: What both together show, from the figures of this one and the other.
-    """
-
-    name: str
-    workload: Callable[[int], Workload]
-    server: tuple[str, ...]
-    allowance: Allowance
-    targets: tuple[Target, ...] = ()
-    run: tuple[str, ...] = _FIXED_LIMITS
-    limits_file: str | None = None
-    latency: float = _LATENCY
-    work: Callable[[Workload, Mapping[str, Any]], float] = _rows
-    extra: Callable[[Mapping[str, Any]], Extra] = _nothing
-    beside: Condition | None = None
-    compare: Callable[[Mapping[str, Any], Mapping[str, Any]], Extra] = _incomparable
-
-    def measure(self, seed: int, server_seed: int) -> dict[str, Any]:
-        """Run it once, after what it is compared with; return the figures by name."""
-        other = None if self.beside is None else self.beside.measure(seed, server_seed)
-        found = self._measure(seed, server_seed)
-        if other is None:
-            return found
-        return {**found, **_rounded(self.compare(found, other)), "beside": other}
-
-    def commands(self) -> dict[str, str]:
-        """Return the command lines, with file names and a port that stand for the real ones."""
-        program = self._program(_Files(Path()), "http://127.0.0.1:PORT/v1")
-        server = ["fake-server", *self._server(0)]
-        return {
-            "server": shlex.join(["ratedispatch", *server]),
-            "run": shlex.join(["ratedispatch", *program]),
-        }
-
-    def _measure(self, seed: int, server_seed: int) -> dict[str, Any]:
-        workload = self.workload(seed)
-        load = os.getloadavg()[0]
-        with tempfile.TemporaryDirectory(prefix="ratedispatch-benchmark-") as folder:
-            files = _Files(Path(folder))
-            workload.write(files.input)
-            if self.limits_file is not None:
-                _limits_path(files).write_text(self.limits_file, encoding="utf-8")
-            with FakeServerProcess(*self._server(server_seed)) as server:
-                command = [sys.executable, "-m", "ratedispatch"]
-                before = _cpu_of_children()
-                ended = _end([*command, *self._program(files, server.base_url)], _TIME_LIMIT, files)
-                cpu = _cpu_of_children() - before  # the server is still running: not in it
-                stats = server.stats()
-            run = self._figures(workload, files, stats, ended, server_seed, load)
-            report = _report(files.printed)
-        misses = Targets().misses(run)
-        if ended.exit_code != 0:
-            misses.append(f"exit code {ended.exit_code}")
-        return {
-            **run.as_dict(),
-            "refused_share": round(run.refusals / len(workload.rows), 5),
-            "cpu_s": round(cpu, 2),
-            **_rounded(self.extra(stats)),
-            "row_misses": misses,
-            "latency": stats["latency"],
-            "per_second": stats["per_second"],
-            "report": report,
-        }
-
-    def _figures(
-        self,
-        workload: Workload,
-        files: _Files,
-        stats: Mapping[str, Any],
-        ended: Ended,
-        server_seed: int,
-        load: float,
-    ) -> Figures:
-        first = stats["first_arrival"] or 0.0
-        return Figures(
-            server_seed=server_seed,
-            lower_bound=self.allowance.lower_bound(self.work(workload, stats), first),
-            makespan=stats["makespan"],
-            ended=ended,
-            rows=check_files(workload.ids, files.output, files.errors),
-            stats=stats,
-            work=workload.tokens,
-            load_average=load,
-        )
-
-    def _server(self, seed: int) -> list[str]:
-        latency = ["--latency", str(self.latency), "--latency-sigma", str(_SIGMA)]
-        return [*self.server, *latency, "--seed", str(seed)]
-
-    def _program(self, files: _Files, base_url: str) -> list[str]:
-        limits = [] if self.limits_file is None else ["--limits", str(_limits_path(files))]
-        return [
-            *("run", str(files.input), "-o", str(files.output), "--errors", str(files.errors)),
-            *("--quiet", "--json", "--base-url", base_url, *limits, *self.run),
-        ]
-
-
-def _limits_path(files: _Files) -> Path:
-    return files.folder / "limits.toml"
-
-
-def _cpu_of_children() -> float:
-    """Return the processor seconds of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _report(printed: Path) -> Any:
-    """Return what the program reported, or ``None`` if it was ended before."""
-    text = printed.read_text(encoding="utf-8")
-    return json.loads(text) if text.startswith("{") else None
-
-
-def _rounded(extra: Extra) -> Extra:
-    return {name: None if value is None else round(value, 4) for name, value in extra.items()}
 
 
 def _count(count: int) -> Callable[[int], Workload]:
@@ -321,7 +156,7 @@ def _beside_known(run: Mapping[str, Any], known: Mapping[str, Any]) -> Extra:
 
 
 def _queue(stats: Mapping[str, Any]) -> Extra:
-    best, makespan = _SLOTS / mean_service(1.0, _SIGMA), stats["makespan"]
+    best, makespan = _SLOTS / mean_service(1.0, SIGMA), stats["makespan"]
     return {
         "throughput_share": stats["answered"] / makespan / best if makespan else None,
         "slots_busy_share": stats["slots_busy_share"],
@@ -337,8 +172,8 @@ def _beside_fixed(run: Mapping[str, Any], fixed: Mapping[str, Any]) -> Extra:
     return found
 
 
-_FULL = Allowance(_RATE, burst=60 * _RATE, latency=_LATENCY)
-_PACED = Allowance(_RATE, burst=_RATE, latency=_LATENCY)
+_FULL = Allowance(_RATE, burst=60 * _RATE, latency=LATENCY)
+_PACED = Allowance(_RATE, burst=_RATE, latency=LATENCY)
 _RATE_ALONE = Allowance(_RATE)
 _HALVED = dataclasses.replace(_PACED, later=(Step(_CHANGE, _HALF),))
 _BROKEN = dataclasses.replace(_PACED, later=(Step(_CHANGE, 0.0), Step(_OUTAGE_END, _RATE, _RATE)))
@@ -356,47 +191,47 @@ _SETTLES = (Target("middle_share", least=0.95), Target("limit_share", least=0.95
 _SETTLE_LIMITS = ("--rpm", "30k", "--tpm", "300k")
 _SETTLE = (*_SETTLE_LIMITS, "--settle", "--output-tokens", "200")
 
-SHALLOW = Condition("shallow", _SHORT, _SHALLOW, _PACED, (Target("ratio", most=1.02), _NO_REFUSAL))
+SHALLOW = Trial("shallow", _SHORT, _SHALLOW, _PACED, (Target("ratio", most=1.02), _NO_REFUSAL))
 _SHALLOW_SILENT = dataclasses.replace(SHALLOW, server=(*_SHALLOW, "--no-headers"))
 
-_FIXED_FLIGHT = Condition(
+_FIXED_FLIGHT = Trial(
     "queue-64",
     _count(4_000),
     ("--slots", str(_SLOTS)),
-    Allowance(_SLOTS / mean_service(1.0, _SIGMA)),
+    Allowance(_SLOTS / mean_service(1.0, SIGMA)),
     run=("--max-in-flight", str(_SLOTS)),
     latency=1.0,
     extra=_queue,
 )
 
 #: In the order in which they are run.
-CONDITIONS: tuple[Condition, ...] = (
-    Condition(
+TRIALS: tuple[Trial, ...] = (
+    Trial(
         "deep-full",
         _count(2_500),
-        _FIXED_LIMITS,
+        TOLD,
         _FULL,
-        (Target("makespan_s", most=4.0 + _LATENCY), _NO_REFUSAL),
+        (Target("makespan_s", most=4.0 + LATENCY), _NO_REFUSAL),
     ),
-    Condition(
+    Trial(
         "deep-empty",
         _SHORT,
-        (*_FIXED_LIMITS, "--start", "empty"),
+        (*TOLD, "--start", "empty"),
         dataclasses.replace(_FULL, is_empty=True),
         (Target("ratio", most=1.05), _FEW_REFUSALS),
     ),
     SHALLOW,
     *(
-        Condition(
+        Trial(
             window,
             _count(6_000),
-            (*_FIXED_LIMITS, "--window", window),
+            (*TOLD, "--window", window),
             _RATE_ALONE,
             (Target("ratio", most=1.05), _FEW_REFUSALS),
         )
         for window in ("sliding", "fixed")
     ),
-    Condition(
+    Trial(
         "halved-told",
         _SHORT,
         _LOWERED,
@@ -404,7 +239,7 @@ CONDITIONS: tuple[Condition, ...] = (
         (Target("refused_share", most=0.02), _NEW_LIMIT),
         extra=_after_change,
     ),
-    Condition(
+    Trial(
         "halved-silent",
         _SHORT,
         (*_LOWERED, "--no-headers"),
@@ -412,7 +247,7 @@ CONDITIONS: tuple[Condition, ...] = (
         (Target("refused_share", most=0.05), _NEW_LIMIT),
         extra=_after_change,
     ),
-    Condition(
+    Trial(
         "halved-mute",
         _SHORT,
         (*_LOWERED, "--no-headers", "--no-numbers", "--retry-after", "seconds"),
@@ -420,7 +255,7 @@ CONDITIONS: tuple[Condition, ...] = (
         (Target("refused_share", most=0.05),),
         extra=_after_change,
     ),
-    Condition(
+    Trial(
         "shared",
         _count(2_400),
         (*_SHALLOW, "--other", f"{_OTHER}:1500"),
@@ -428,8 +263,8 @@ CONDITIONS: tuple[Condition, ...] = (
         (Target("refused_share", most=0.02), Target("limit_share", least=0.95)),
         extra=_with_other,
     ),
-    Condition("outage", _SHORT, _STRUCK, _BROKEN, _OUTAGE, extra=_outage),
-    Condition(
+    Trial("outage", _SHORT, _STRUCK, _BROKEN, _OUTAGE, extra=_outage),
+    Trial(
         "outage-mute",
         _SHORT,
         (*_STRUCK, "--retry-after", "none", "--no-numbers"),
@@ -437,10 +272,10 @@ CONDITIONS: tuple[Condition, ...] = (
         _OUTAGE,
         extra=_outage,
     ),
-    Condition("lies-up", _SHORT, (*_SHALLOW, "--header-factor", "10"), _PACED, _LIES),
-    Condition("lies-down", _SHORT, (*_SHALLOW, "--header-factor", "0.1"), _PACED, _LIES),
-    Condition("silent", _SHORT, _SHALLOW_SILENT.server, _PACED, _LIES),
-    Condition(
+    Trial("lies-up", _SHORT, (*_SHALLOW, "--header-factor", "10"), _PACED, _LIES),
+    Trial("lies-down", _SHORT, (*_SHALLOW, "--header-factor", "0.1"), _PACED, _LIES),
+    Trial("silent", _SHORT, _SHALLOW_SILENT.server, _PACED, _LIES),
+    Trial(
         "auto",
         _SHORT,
         _SHALLOW,
@@ -450,7 +285,7 @@ CONDITIONS: tuple[Condition, ...] = (
         beside=SHALLOW,
         compare=_beside_known,
     ),
-    Condition(
+    Trial(
         "auto-silent",
         _SHORT,
         _SHALLOW_SILENT.server,
@@ -459,7 +294,7 @@ CONDITIONS: tuple[Condition, ...] = (
         beside=_SHALLOW_SILENT,
         compare=_beside_known,
     ),
-    Condition(
+    Trial(
         "settles",
         _long_caps,
         _SETTLE,
@@ -470,7 +305,7 @@ CONDITIONS: tuple[Condition, ...] = (
         work=_actual_tokens,
         extra=_settled,
     ),
-    Condition(
+    Trial(
         "settles-provisioned",
         _long_caps,
         # the charge that this policy expects
@@ -482,7 +317,7 @@ CONDITIONS: tuple[Condition, ...] = (
         work=_actual_tokens,
         extra=_settled,
     ),
-    Condition(
+    Trial(
         "groups",
         _two_models,
         (
@@ -493,7 +328,7 @@ CONDITIONS: tuple[Condition, ...] = (
             _HALF,
             burst=_HALF,
             later=(Step(_CHANGE, 0.0), Step(_PAUSE_END, _HALF, _HALF)),
-            latency=_LATENCY,
+            latency=LATENCY,
         ),
         (Target("b_limit_share", least=0.98),),
         run=(),

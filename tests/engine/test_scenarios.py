@@ -116,13 +116,21 @@ def test_halved_limits_are_found_and_used(settings: dict[str, Any], most_refused
 
 
 def test_a_limit_that_is_lifted_again_is_used_again() -> None:
-    """Adopted down and up again, as far as the user's own limit and no further."""
-    changes = ((4.0, 1500.0, 1e6), (12.0, 6000.0, 4e6))
+    """Adopted down, and up again as soon as the headers say so."""
+    changes = ((4.0, 1500.0, 1e6), (12.0, 3000.0, 2e6))
     trace = play(rows(), LIMITS, provider(burst_seconds=1, changes=changes))
     assert everything_is_answered(trace)
     assert trace.refused == 0
     assert admitted(trace, 6, 12) == pytest.approx(25, rel=0.1)
     assert admitted(trace, 15, 25) == pytest.approx(50, rel=0.05)
+
+
+def test_a_higher_limit_than_the_users_own_is_not_used() -> None:
+    """6,000 a minute are there, 3,000 were asked for: a minute's worth ahead at the most."""
+    higher = provider(requests_per_minute=6000, tokens_per_minute=4e6)
+    trace = play(rows(5000), LIMITS, higher)
+    assert everything_is_answered(trace, 5000)
+    assert trace.stats["makespan"] >= (5000 - 3000 - 50) / PER_SECOND
 
 
 @pytest.mark.parametrize("start", ["full", "empty"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ratedispatch.events import Event
+    from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
 
@@ -61,7 +62,7 @@ def chat(name: int | str, words: int = 1, cap: int = 16, model: str = "gpt-4o") 
 
 def play(
     requests: Iterable[Request],
-    limits: Limits,
+    limits: Limits | LimitGroups,
     provider: ProviderSettings | None = None,
     *,
     seed: int = 1,

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.live import adaptation
 from benchmarks.live.bound import Account, Wait, tpm_for
-from benchmarks.live.conditions import CONDITIONS, SHALLOW
+from benchmarks.live.conditions import SHALLOW, TRIALS
 from benchmarks.live.figures import Ended, Targets, figures, summarise
 from benchmarks.live.main_job import table
 from benchmarks.live.rowcheck import check_files, check_rows
@@ -335,8 +335,8 @@ def test_a_target_is_met_at_its_bound(target: Target, value: float | None, miss:
 
 def test_conditions_are_named_once_and_told_only_what_they_say() -> None:
     """Each scenario has a name of its own; the one that learns its limits is not told them."""
-    by_name = {condition.name: condition for condition in CONDITIONS}
-    assert len(by_name) == len(CONDITIONS)
+    by_name = {trial.name: trial for trial in TRIALS}
+    assert len(by_name) == len(TRIALS)
     assert "--rpm 3000 --tpm 2M" in SHALLOW.commands()["run"]
     auto = by_name["auto"].commands()
     assert auto["server"] == SHALLOW.commands()["server"]
@@ -346,7 +346,7 @@ def test_conditions_are_named_once_and_told_only_what_they_say() -> None:
 
 def test_rows_of_settles_reserve_far_more_than_they_get() -> None:
     """About 100 tokens of prompt and a cap of 1,000; two models take turns in groups."""
-    by_name = {condition.name: condition for condition in CONDITIONS}
+    by_name = {trial.name: trial for trial in TRIALS}
     settles, groups = (by_name[name].workload(0) for name in ("settles", "groups"))
     assert len(settles.rows) == 3000
     assert all(1095 <= row.tokens <= 1110 for row in settles.rows)
