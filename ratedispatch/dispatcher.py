@@ -611,7 +611,7 @@ class Dispatcher:
     def _run_dry(self, rate: Rate, wait: float) -> None:
         self.stop(
             "day_limit",
-            f"the limit of {rate} is used up; the next request could go in {wait:,.0f} s",
+            f"the limit of {rate} is used up; the next request could go in {math.ceil(wait):,} s",
         )
 
     def _wind_clocks(self) -> None:

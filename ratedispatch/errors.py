@@ -16,6 +16,8 @@ Knows nothing of how anything is done; every other module may raise from here.
 
 from __future__ import annotations
 
+import math
+
 
 class RateDispatchError(Exception):
     """The root of every error that ratedispatch raises on purpose."""
@@ -43,11 +45,20 @@ class CostExceedsLimit(RateDispatchError, ValueError):
         self.dimension = dimension
         self.amount = amount
         self.limit = limit
+        is_daily = dimension.endswith("_per_day")
+        unit = dimension.removesuffix("_per_day").replace("_", " ")
         super().__init__(
-            f"{item} costs {amount:,.0f} {dimension} but the limit is {limit:,.0f} {dimension} "
-            f"per minute, so it can never be sent; shorten it, lower its output cap, "
-            f"or raise the limit"
+            f"{item} costs {_whole(amount, up=True)} {unit} but the limit is "
+            f"{_whole(limit, up=False)} {unit} per {'day' if is_daily else 'minute'}, so it can "
+            f"never be sent; shorten it, lower its output cap, or raise the limit"
         )
+
+
+def _whole(number: float, *, up: bool) -> str:
+    """*number* for a message: whole unless it is small, and on its own side of the other one."""
+    if number < 10 and number != int(number):
+        return f"{number:.3g}"
+    return f"{math.ceil(number) if up else math.floor(number):,}"
 
 
 class VocabularyError(RateDispatchError, RuntimeError):

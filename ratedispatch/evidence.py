@@ -19,6 +19,9 @@ _MEMORY = 2.0
 #: what rounding and overtaking on the way to the provider can do.
 _ENOUGH = 8.0
 
+#: Spent less than this, in whatever unit, is nothing.
+_LEAST_SPENT = 1e-6
+
 #: Below this share of what we spend, readings are not taken to speak of our own bucket in our own
 #: unit; a provider may count somewhat differently.
 _LEAST_HONEST = 0.5
@@ -168,7 +171,7 @@ class Evidence:
     @property
     def share(self) -> float | None:
         """What was used at the provider for each unit that we spent; None if not yet known."""
-        if self._requests < _ENOUGH or self._spent <= 0:
+        if self._requests < _ENOUGH or self._spent < _LEAST_SPENT:
             return None
         return max(0.0, self._used / self._spent)
 

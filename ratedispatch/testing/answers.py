@@ -12,7 +12,7 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS
+from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS
 
 if TYPE_CHECKING:
     from ratedispatch.testing.calls import Call
@@ -65,6 +65,8 @@ def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> byt
         return _chat(call, text, output_tokens, finish, number)
     if call.endpoint == EMBEDDINGS:
         return _dump(_embeddings(call))
+    if call.endpoint == MODERATIONS:
+        return _dump(_moderations(call, number))
     if call.endpoint == COMPLETIONS:
         return _dump(_completions(call, text, output_tokens, finish, number))
     return _dump(_responses(call, text, output_tokens, finish, number))
@@ -182,6 +184,16 @@ def _embeddings(call: Call) -> dict[str, Any]:
         "model": call.model,
         "usage": {"prompt_tokens": call.prompt_tokens, "total_tokens": call.prompt_tokens},
     }
+
+
+def _moderations(call: Call, number: int) -> dict[str, Any]:
+    scores = {"harassment": 0.0, "violence": 0.0}
+    result = {
+        "flagged": False,
+        "categories": dict.fromkeys(scores, False),
+        "category_scores": scores,
+    }
+    return {"id": f"modr-{number}", "model": call.model, "results": [result] * call.inputs}
 
 
 def _vector(seed: int, size: int) -> list[float]:

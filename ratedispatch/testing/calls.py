@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, ENDPOINTS, RESPONSES
+from ratedispatch.request import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    ENDPOINTS,
+    MODERATIONS,
+    RESPONSES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,8 +36,17 @@ _CAPS = {
     RESPONSES: ("max_output_tokens",),
     COMPLETIONS: ("max_tokens",),
     EMBEDDINGS: (),
+    MODERATIONS: (),
 }
-_REQUIRED = {CHAT: "messages", RESPONSES: "input", COMPLETIONS: "prompt", EMBEDDINGS: "input"}
+_REQUIRED = {
+    CHAT: "messages",
+    RESPONSES: "input",
+    COMPLETIONS: "prompt",
+    EMBEDDINGS: "input",
+    MODERATIONS: "input",
+}
+#: Endpoints that generate nothing.
+_SILENT = frozenset({EMBEDDINGS, MODERATIONS})
 
 #: The one text of all bodies that say the same; kept, since making an encoder costs as much
 #: as encoding a short body.
@@ -110,6 +126,8 @@ def count_characters(body: Mapping[str, Any], endpoint: str) -> int:
         characters += sum(_characters(item.get("content")) for item in items)
         characters += len(given) if isinstance(given, str) else 0
         return math.ceil(characters / 4) + 2 * max(1, len(items))
+    if endpoint == MODERATIONS:
+        return 0
     return math.ceil(_characters(body[_REQUIRED[endpoint]]) / 4)
 
 
@@ -185,7 +203,7 @@ def read_call(
         raise Problem(
             400, f"X-Client-Request-Id must be ASCII of at most {_LONGEST_ID} characters."
         )
-    cap = DEFAULT_OUTPUT if endpoint != EMBEDDINGS else 0
+    cap = 0 if endpoint in _SILENT else DEFAULT_OUTPUT
     for field in _CAPS[endpoint]:
         if body.get(field) is not None:
             cap = _whole(body, field)
@@ -210,7 +228,7 @@ def read_call(
         prompt_tokens=prompt_tokens,
         output_cap=cap,
         outputs=outputs,
-        inputs=_inputs(given) if endpoint == EMBEDDINGS else 1,
+        inputs=_inputs(given) if endpoint in _SILENT else 1,
         row=int.from_bytes(digest.digest()[:8]),
         echo=echo,
     )

@@ -1,0 +1,62 @@
+"""What holds the line back, in numbers and in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratedispatch.verdict import CPU, IN_FLIGHT, NOTHING, PAUSE, Books, CpuMeter, judge, words_for
+
+
+def test_the_cause_that_held_longest_binds() -> None:
+    books = Books(1)
+    books.hold("requests", 0)
+    books.hold(IN_FLIGHT, 6)
+    books.hold(NOTHING, 8)
+    assert books.binding(9) == "requests"
+    assert books.totals == {"requests": 6, IN_FLIGHT: 2}
+
+
+def test_only_the_last_seconds_count() -> None:
+    books = Books(1)
+    for second in range(100):
+        books.hold("requests" if second < 50 else PAUSE, second)
+    assert books.binding(100) == PAUSE
+
+
+def test_what_is_spent_is_a_rate() -> None:
+    books = Books(2)
+    for step in range(100):
+        books.spend(0, 5, step / 10)
+    assert books.per_second(0, 10) == pytest.approx(50)
+    assert books.per_second(1, 10) == 0
+
+
+def test_the_end_of_the_work_is_no_cause() -> None:
+    """After the last request nothing waits any more; before it, that is worth knowing."""
+    books = Books(1)
+    books.hold(NOTHING, 0)
+    books.spend(0, 1, 4)
+    books.hold(NOTHING, 4)
+    assert books.binding(60) == NOTHING
+    assert books.totals == {NOTHING: 4}
+
+
+def test_a_busy_process_that_waits_for_nothing_is_short_of_cpu() -> None:
+    assert judge(NOTHING, {}, 0.97).binding == CPU
+    assert judge(NOTHING, {}, 0.5).binding == NOTHING
+    assert judge("tokens", {"tokens": 0.9}, 0.97).binding == "tokens"
+
+
+def test_the_share_is_that_of_the_binding_limit() -> None:
+    verdict = judge("tokens", {"requests": 0.4, "tokens": 0.98}, 0.1)
+    assert verdict.share == 0.98
+    assert str(verdict) == "bound by tokens per minute, 98% of the limit used"
+    assert words_for("requests_per_day") == "requests per day"
+
+
+def test_cpu_is_measured_between_two_readings() -> None:
+    times = iter([1.0, 1.5, 3.5])
+    meter = CpuMeter(lambda: next(times))
+    assert meter.read(10) == 0
+    assert meter.read(11) == pytest.approx(0.5)
+    assert meter.read(14) == pytest.approx(2.5 / 4)
