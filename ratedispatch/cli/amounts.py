@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -55,27 +55,40 @@ class Amount(_ParamType):
 AMOUNT = Amount()
 
 
-class OrAuto(_AnyParamType):
-    """What another parameter type takes, or the word ``auto``, which is given as `AUTO`."""
+class OrWord(_AnyParamType):
+    """
+    What another parameter type takes, or one of some words, which are given as they are.
 
-    def __init__(self, other: _AnyParamType) -> None:
-        self.name = f"{other.name} or auto"
+    Args:
+        other: The other type.
+        words: In lower case.
+    """
+
+    def __init__(self, other: _AnyParamType, *words: str) -> None:
+        self.name = " or ".join((other.name, *words))
         self._other = other
+        self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return `AUTO` or what the other type makes of *value*, or fail as a usage error."""
-        if str(value).strip().lower() == AUTO:
-            return AUTO
+        """Return the word, or what the other type makes of *value*, or fail as a usage error."""
+        word = str(value).strip().lower()
+        if word in self._words:
+            return word
         try:
             return self._other.convert(value, param, ctx)
         except click.BadParameter as error:
-            self.fail(f"{error.message.rstrip('.')}, nor auto", param, ctx)
+            words = "".join(f", nor {word}" for word in self._words)
+            self.fail(f"{error.message.rstrip('.')}{words}", param, ctx)
 
 
-AMOUNT_OR_AUTO = OrAuto(AMOUNT)
+#: That there is no limit.
+NONE: Literal["none"] = "none"
+
+#: A limit that may be learned, or be none.
+LIMIT = OrWord(AMOUNT, AUTO, NONE)
 
 #: A whole number from 1 on, or ``auto``.
-COUNT_OR_AUTO = OrAuto(click.IntRange(min=1))
+COUNT_OR_AUTO = OrWord(click.IntRange(min=1), AUTO)
 
 
 class FiniteRange(click.FloatRange):

@@ -13,7 +13,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ratedispatch.cli.amounts import parse_amount
+from ratedispatch.cli.amounts import NONE, parse_amount
 from ratedispatch.errors import InvalidLimits, JobError
 from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.limits import AUTO, Limits
@@ -141,12 +141,13 @@ class _File:
         except InvalidLimits as error:
             self._refuse(f"{title} {error}")
 
-    def _amount(self, title: str, key: str, value: object) -> float | str:
+    def _amount(self, title: str, key: str, value: object) -> float | str | None:
         if isinstance(value, str):
-            if value.strip().lower() == AUTO:
+            word = value.strip().lower()
+            if word in {AUTO, NONE}:
                 if key in _LEARNABLE:
-                    return AUTO
-                self._refuse(f"{title} must be a number; only rpm and tpm can be auto")
+                    return AUTO if word == AUTO else None
+                self._refuse(f"{title} must be a number; only rpm and tpm can be {word}")
             try:
                 return parse_amount(value)
             except ValueError as error:

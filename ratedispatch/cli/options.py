@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT, AMOUNT_OR_AUTO, FiniteRange
+from ratedispatch.cli.amounts import AMOUNT, LIMIT, NONE, FiniteRange
 from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ratedispatch.tokens import ChargePolicy
 
 Command: TypeAlias = "Callable[..., None]"
-PerMinute: TypeAlias = float | Literal["auto"] | None
+PerMinute: TypeAlias = float | Literal["auto", "none"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class LimitFlags:
     The limits as they were given; None for a flag that was not.
 
     Args:
-        rpm: Requests per minute, or ``"auto"``.
-        tpm: Tokens per minute, or ``"auto"``.
+        rpm: Requests per minute, or ``"auto"`` or ``"none"``.
+        tpm: Tokens per minute, or ``"auto"`` or ``"none"``.
         rpd: Requests per day.
         tpd: Tokens per day.
         input_tpm: Input tokens per minute.
@@ -75,14 +75,20 @@ class LimitFlags:
         if self.limits is not None:
             return _read_file(self.limits, self.given())
         return Limits(
-            missing if self.rpm is None else self.rpm,
-            missing if self.tpm is None else self.tpm,
+            _limit(self.rpm, missing),
+            _limit(self.tpm, missing),
             BURST_SECONDS if self.burst_seconds is None else self.burst_seconds,
             requests_per_day=self.rpd,
             tokens_per_day=self.tpd,
             input_tokens_per_minute=self.input_tpm,
             output_tokens_per_minute=self.output_tpm,
         )
+
+
+def _limit(given: PerMinute, missing: Literal["auto"] | None) -> float | Literal["auto"] | None:
+    if given is None:
+        return missing
+    return None if given == NONE else given
 
 
 def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
@@ -126,8 +132,8 @@ def limit_options(missing: str) -> Callable[[Command], Command]:
 def _limit_options(missing: str) -> list[Callable[[Command], Command]]:
     unless = f"  [default: {missing}]"
     amounts = (
-        ("--rpm", AMOUNT_OR_AUTO, "N|auto", "Requests per minute, such as 3000 or 30k." + unless),
-        ("--tpm", AMOUNT_OR_AUTO, "N|auto", "Tokens per minute, such as 200k or 1.5M." + unless),
+        ("--rpm", LIMIT, "N|auto|none", "Requests per minute, such as 3000 or 30k." + unless),
+        ("--tpm", LIMIT, "N|auto|none", "Tokens per minute, such as 200k or 1.5M." + unless),
         ("--rpd", AMOUNT, "N", "Requests per day, if they are limited."),
         ("--tpd", AMOUNT, "N", "Tokens per day, if they are limited."),
         ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they are limited apart."),
@@ -171,6 +177,15 @@ def provider_options(command: Command) -> Command:
             "[default: by the base URL]",
         ),
         click.option(
+            "--model-like",
+            "models",
+            multiple=True,
+            metavar="NAME=MODEL",
+            callback=_models,
+            help="Count a model of your own like a known one, or by the name of an encoding, "
+            "such as my-deployment=gpt-4o-mini; repeatable.",
+        ),
+        click.option(
             "--default-output-tokens",
             type=click.IntRange(min=0),
             default=16,
@@ -198,6 +213,21 @@ def _policy(
     if name not in POLICIES:
         raise click.UsageError(f"--policy {name} is not one of {', '.join(POLICIES)}")
     return POLICIES[name]
+
+
+def _models(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the models that each name is to be counted like, or fail as a usage error."""
+    models = {}
+    for text in texts:
+        name, equals, like = text.partition("=")
+        if not (name and equals and like):
+            raise click.UsageError(
+                f"--model-like {text!r} is not NAME=MODEL, such as my-deployment=gpt-4o-mini"
+            )
+        models[name] = like
+    return models
 
 
 def _with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

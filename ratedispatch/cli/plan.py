@@ -69,6 +69,7 @@ def plan(
     limits: LimitFlags,
     base_url: str | None,
     policy: ChargePolicy | None,
+    models: dict[str, str],
     default_output_tokens: int,
     price_in: float | None,
     price_out: float | None,
@@ -104,6 +105,7 @@ def plan(
                 policy=policy or policy_for(url_of(base_url)),
                 default_output_tokens=default_output_tokens,
                 price=price,
+                models=models,
                 on_progress=show,
             )
     except JobError as error:

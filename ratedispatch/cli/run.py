@@ -122,6 +122,7 @@ def run(
     max_in_flight: int | Literal["auto"] | None,
     base_url: str | None,
     policy: ChargePolicy | None,
+    models: dict[str, str],
     default_output_tokens: int,
     api_key_env: str,
     timeout: float | None,
@@ -145,6 +146,7 @@ def run(
     from ratedispatch.jobs.job import default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.retry import RetryPolicy
+    from ratedispatch.tokens import Counter
 
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
@@ -164,6 +166,7 @@ def run(
                 max_in_flight=connections if isinstance(max_in_flight, int) else max_in_flight,
                 wait_for_reset=wait_for_reset,
                 default_output_tokens=default_output_tokens,
+                counter=Counter(models=models) if models else None,
                 retry=RetryPolicy(max_attempts=max_attempts),
                 timeout=timeout,
                 policy=policy,

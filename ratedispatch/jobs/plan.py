@@ -25,7 +25,7 @@ from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.limits import Rate
@@ -615,7 +615,7 @@ def plan_file(
     policy: ChargePolicy = OPENAI,
     default_output_tokens: int = 16,
     price: Price | None = None,
-    counter: Counter | None = None,
+    models: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Plan:
     """
@@ -627,7 +627,7 @@ def plan_file(
         policy: How the provider charges a request; see `ratedispatch.tokens.policy_for`.
         default_output_tokens: Reserved for a row without an output cap.
         price: What tokens of every model cost, instead of the table.
-        counter: Counts the requests; by default one that remembers little.
+        models: The caller's own names; see `Counter`.
         on_progress: Called now and then with the bytes read so far.
 
     Raises:
@@ -640,7 +640,7 @@ def plan_file(
         policy=policy,
         default_output_tokens=default_output_tokens,
         price=price,
-        counter=counter,
+        counter=Counter(models=models, memory=_MEMORY),
     )
     file = Path(path)
     check_input(file)

@@ -333,3 +333,26 @@ def test_progress_is_shown_on_a_terminal(
         assert show is not None
         show(path.stat().st_size)
     assert "reading" in capsys.readouterr().err
+
+
+def test_a_deployments_name_is_counted_like_its_model(tmp_path: Path) -> None:
+    """gpt-4 renders tools and counts by another encoding than what an unknown name gets."""
+    row = {
+        "custom_id": "a",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {"model": "prod", "messages": [{"role": "user", "content": "Ünïcödé " * 50}]},
+    }
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+
+    def prompt_tokens(*flags: str) -> int:
+        arguments = ["plan", str(path), "--rpm", "60", "--policy", "tokens", "--json", *flags]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0
+        return int(json.loads(result.stdout)["tokens"]["prompt"])
+
+    assert prompt_tokens("--model-like", "prod=gpt-4") > prompt_tokens()
+    result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-like", "prod"])
+    assert result.exit_code == 2
+    assert "NAME=MODEL" in result.stderr
