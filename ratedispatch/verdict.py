@@ -184,5 +184,6 @@ class Books:
             self._at = now
         if now - last.since >= _SLICE:
             self._slices.append(_Slice(now, self._dimensions))
-            while self._slices[0].since < now - WINDOW and len(self._slices) > 1:
+            # by its end: a slice in which nothing happened may be longer than all the others
+            while len(self._slices) > 1 and self._slices[1].since <= now - WINDOW:
                 self._slices.popleft()

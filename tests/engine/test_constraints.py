@@ -1,0 +1,207 @@
+"""What may hold a job back: days, groups, dimensions of one's own; and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ratedispatch.dispatcher import Dispatcher
+from ratedispatch.errors import Stopped
+from ratedispatch.events import AttemptSent
+from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.limits import Limits
+from ratedispatch.outcome import Completed
+from ratedispatch.request import Request
+from ratedispatch.testing.settings import ProviderSettings
+from ratedispatch.testing.transport import ProviderTransport
+from ratedispatch.testing.virtual import run_virtual
+from tests.engine.world import chat, play
+
+QUICK = ProviderSettings(latency=0.2, latency_sigma=0)
+
+
+def test_a_day_that_is_used_up_stops_the_job() -> None:
+    """Exit 3, not a trickle of one row every few minutes for the rest of the night."""
+    trace = play((chat(i) for i in range(300)), Limits(3000, requests_per_day=200), QUICK)
+    assert trace.stop is not None
+    assert trace.stop.code == "day_limit"
+    assert "200 requests per day" in str(trace.stop)
+    assert len(trace.answered) == 200
+
+
+def test_whoever_wants_to_wait_for_the_day_waits() -> None:
+    """200 a day: after the first 200 one every 432 s."""
+    limits = Limits(3000, requests_per_day=200)
+    trace = play((chat(i) for i in range(210)), limits, QUICK, wait_for_reset=True)
+    assert len(trace.answered) == 210
+    assert trace.seconds == pytest.approx(10 * 432, rel=0.01)
+
+
+def test_a_day_limit_that_the_provider_says_is_waited_for_too() -> None:
+    settings = ProviderSettings(requests_per_day=200, latency=0.2)
+    stopped = play((chat(i) for i in range(210)), Limits(3000), settings)
+    assert stopped.stop is not None
+    assert stopped.stop.code == "day_limit"
+    waited = play((chat(i) for i in range(210)), Limits(3000), settings, wait_for_reset=True)
+    assert len(waited.answered) == 210
+
+
+def test_a_day_limit_is_corrected_by_what_the_provider_says_is_left_of_it() -> None:
+    """97 % are gone when we come: we stop before we are refused."""
+    settings = ProviderSettings(requests_per_day=5000, day_used=0.97, latency=0.2)
+    trace = play((chat(i) for i in range(300)), Limits(3000, requests_per_day=5000), settings)
+    assert trace.stop is not None
+    assert trace.refused == 0
+    assert 140 <= len(trace.answered) <= 150
+
+
+def test_input_and_output_are_limited_apart() -> None:
+    """600 output tokens a minute at 16 a row: 37.5 rows a minute, whatever the input."""
+    limits = Limits(3000, input_tokens_per_minute=1e6, output_tokens_per_minute=600)
+    trace = play((chat(i) for i in range(50)), limits, QUICK)
+    assert trace.seconds == pytest.approx(50 * 16 / 10, rel=0.05)
+
+
+def test_a_dimension_of_ones_own_is_a_bucket_like_the_others() -> None:
+    """Two images a row at sixty a minute: one row every two seconds."""
+    requests = (
+        Request(chat(i).body, custom_id=str(i), more={"images": 2 if i % 2 else 0})
+        for i in range(40)
+    )
+    trace = play(requests, Limits(3000, more={"images": 60}), QUICK)
+    assert len(trace.answered) == 40
+    assert trace.seconds == pytest.approx(20 * 2, rel=0.1)
+
+
+def groups(others: Limits | None = None) -> LimitGroups:
+    small, large = Limits(600), Limits(60)
+    return LimitGroups(
+        (Group("small", ("gpt-4o-mini",), small), Group("large", ("gpt-4o",), large)), others
+    )
+
+
+def test_a_slow_group_does_not_keep_a_fast_one_from_being_read() -> None:
+    """The rows of the slow one all come first; the fast ones are read past them."""
+    requests = [chat(i, model="gpt-4o") for i in range(100)]
+    requests += [chat(i, model="gpt-4o-mini") for i in range(100, 200)]
+    trace = play(requests, groups(), QUICK)
+    fast = [
+        event.at
+        for event in trace.events
+        if isinstance(event, AttemptSent) and event.request.model == "gpt-4o-mini"
+    ]
+    assert len(trace.answered) == 200
+    assert max(fast) <= 11
+
+
+def test_a_model_without_limits_fails_and_says_so() -> None:
+    trace = play([chat("a", model="gpt-5"), chat("b", model="gpt-4o")], groups(), QUICK)
+    assert trace.failed == {"a": "no_limits"}
+    assert trace.answered == ["b"]
+    assert play([chat("a", model="gpt-5")], groups(Limits(60)), QUICK).answered == ["a"]
+
+
+@pytest.mark.parametrize("count", [50, 30_000])
+def test_a_stop_ends_all_groups_however_much_was_read_ahead(count: int) -> None:
+    """Nobody is left waiting for room, for a row or for a permit."""
+
+    def script(dispatcher: Dispatcher, _transport: ProviderTransport) -> None:
+        asyncio.get_running_loop().call_later(5, dispatcher.stop, "drained", "enough")
+
+    requests = (chat(i, model="gpt-4o") for i in range(count))
+    trace = play(requests, groups(), QUICK, script=script)
+    assert trace.stop is not None
+    assert trace.stop.code == "drained"
+    assert len(trace.answered) in {5, 6, 7}
+
+
+def test_single_requests_find_their_group() -> None:
+    """`submit` stands in the line of its model."""
+
+    async def main() -> list[float]:
+        import random
+
+        transport = ProviderTransport(QUICK, random.Random(1))
+        loop = asyncio.get_running_loop()
+        async with Dispatcher(transport, groups()) as dispatcher:
+
+            async def timed(model: str) -> float:
+                outcome = await dispatcher.submit(chat(1, model=model))
+                assert isinstance(outcome, Completed)
+                return loop.time()
+
+            slow = [asyncio.create_task(timed("gpt-4o")) for _ in range(5)]
+            await asyncio.sleep(0)
+            fast = await timed("gpt-4o-mini")
+            assert {level.group for level in dispatcher.snapshot().levels} == {"small", "large"}
+            return [fast, max(await asyncio.gather(*slow))]
+
+    fast, slow = run_virtual(main())
+    assert fast < 0.5
+    assert slow > 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "settings", "options", "binding"),
+    [
+        (Limits(600, 1e9), QUICK, {}, "requests"),
+        (Limits(1e6, 3000), QUICK, {}, "tokens"),
+        (Limits(1e6, 1e9), ProviderSettings(latency=2), {"max_in_flight": 4}, "in_flight"),
+        (Limits(6000), ProviderSettings(outage=(0.5, 60)), {}, "pause"),
+    ],
+)
+def test_the_verdict_names_what_binds(
+    limits: Limits, settings: ProviderSettings, options: dict[str, Any], binding: str
+) -> None:
+    """At any time, over the last seconds, with the share of the limit in use."""
+    found = []
+
+    def script(dispatcher: Dispatcher, _transport: ProviderTransport) -> None:
+        def look() -> None:
+            found.append((dispatcher.verdict(), dispatcher.snapshot()))
+            dispatcher.stop("drained", "enough")
+
+        asyncio.get_running_loop().call_later(20, look)
+
+    play((chat(i) for i in range(10_000)), limits, settings, script=script, **options)
+    ((verdict, snapshot),) = found
+    assert verdict.binding == snapshot.binding == binding
+    if binding in {"requests", "tokens"}:
+        assert verdict.share == pytest.approx(1, abs=0.1)
+        assert next(level.share for level in snapshot.levels if level.dimension == binding) > 0.9
+
+
+def test_a_revoked_key_ends_what_waits_but_not_what_is_in_flight() -> None:
+    """The first 401 stops; answers that are on their way still come."""
+    settings = ProviderSettings(latency=1, latency_sigma=0)
+
+    async def main() -> tuple[int, str]:
+        import random
+
+        transport = ProviderTransport(settings, random.Random(1))
+        send, sent = transport.send, 0
+
+        async def revoked(request: Request, timeout: float) -> Any:
+            nonlocal sent
+            sent += 1
+            response = await send(request, timeout)
+            if request.custom_id == "20":
+                return type(response)(401, {}, {"error": {"message": "revoked"}})
+            return response
+
+        transport.send = revoked  # type: ignore[method-assign]
+        answered = 0
+        async with Dispatcher(transport, Limits(600)) as dispatcher:
+            try:
+                async for outcome in dispatcher.map(chat(i) for i in range(100)):
+                    answered += isinstance(outcome, Completed)
+            except Stopped as stop:
+                assert answered == sent - 1
+                return answered, stop.code
+        raise AssertionError("it was not stopped")
+
+    answered, code = run_virtual(main())
+    assert code == "authentication"
+    assert 25 <= answered <= 40
