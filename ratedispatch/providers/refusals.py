@@ -67,7 +67,8 @@ class Refusal:
     @property
     def is_hopeless(self) -> bool:
         """Whether the request is larger than the whole bucket."""
-        return self.limit is not None and self.requested is not None and self.requested > self.limit
+        # a limit of 0 is what a server says that has none, or none that it knows
+        return self.requested is not None and 0 < (self.limit or 0) < self.requested
 
 
 def read_refusal(error: ErrorBody) -> Refusal:

@@ -46,7 +46,7 @@ def throttle_text(
         amount: What was requested of it.
         wait: The seconds that it states.
     """
-    if not settings.numbers:
+    if not settings.numbers or not level[0]:
         return f"Rate limit reached for {limit.dimension}. Please try again later."
     again = "" if settings.retry_after == "none" else f"Please try again in {go_duration(wait)}. "
     return (

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ratedispatch.limits import DAY, MINUTE, Reading
-from ratedispatch.outcome import Response
+from ratedispatch.outcome import Decision, Response
 from ratedispatch.providers.dialects import DIALECTS
+from ratedispatch.providers.rulings import rule
 
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
 RESET = "1795428030000"  # half a minute later
@@ -129,3 +130,10 @@ def test_the_headers_inside_openrouters_body(message: str, date: str, window: fl
     (reading,) = read(message, date=date, metadata={"headers": headers})
     assert (reading.dimension, reading.remaining, reading.limit) == ("requests", 0, 20)
     assert reading.window == window
+
+
+def test_a_limit_of_zero_makes_no_request_too_large() -> None:
+    """A server in an outage that knows no limits said "Limit 0, Used 0, Requested 1"."""
+    message = "Rate limit reached for m on requests per min (RPM): Limit 0, Used 0, Requested 1."
+    body = {"error": {"message": message, "type": "requests", "code": "rate_limit_exceeded"}}
+    assert rule(Response(429, {"retry-after": "60"}, body)).decision is Decision.RATE_LIMIT
