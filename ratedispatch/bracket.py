@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-#: Seconds between two refusals above which they have nothing to do with each other.
+#: Seconds between the first two refusals above which they have nothing to do with each other.
 _LONGEST = 120.0
 
 #: Requests like the refused one admitted between two refusals below which these tell nothing: an
@@ -72,12 +72,12 @@ class Bracket:
         """
         gained, stretch = admitted - self._admitted, now - self._refused_at
         known, is_telling = self._bounds, gained >= _LEAST * amount
-        if is_telling and stretch <= _LONGEST:
+        if is_telling and (stretch <= _LONGEST or (known is not None and stretch < math.inf)):
             low = gained / stretch
             high = min(_WIDEST * low, gained / max(now - self._resumed_at, stretch / 10))
             if known is not None:
                 high = max(low, min(high, known.rate(now)))
-            self._bounds = _Bounds(low, high, resumes_at, max(_SHORTEST_CLIMB, stretch))
+            self._bounds = _Bounds(low, high, resumes_at, max(_SHORTEST_CLIMB, 2 * stretch))
         elif known is not None:
             self._bounds = replace(known, since=resumes_at)
         if is_telling or self._refused_at == -math.inf:

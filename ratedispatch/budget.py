@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from ratedispatch import verdict
 from ratedispatch.adaptive import AdaptiveLimit
 from ratedispatch.errors import CostExceedsLimit
+from ratedispatch.limits import STANDARD
 from ratedispatch.mirror import Mirror, Sighting
 from ratedispatch.pauses import Pauses
 from ratedispatch.verdict import Books
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ratedispatch.adaptive import Sent
+    from ratedispatch.concurrency import Slots
     from ratedispatch.limits import Limits, Rate, Reading
     from ratedispatch.outcome import Usage
     from ratedispatch.request import Cost
@@ -57,6 +59,7 @@ class Level:
     Args:
         dimension: As in `Rate`: ``requests``, ``tokens``, ….
         per_minute: The limit in force; infinite while one that is to be learned is not known.
+        limit: The same as it is given: per minute, or per day.
         available: What may be spent now; below zero while in debt.
         spent: What was spent since the start.
         share: The share of the limit that was spent in the last seconds.
@@ -74,6 +77,7 @@ class Level:
     used: float | None = None
     others: float = 0.0
     group: str = ""
+    limit: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +156,15 @@ class Budget(Protocol):
     ) -> None:
         """Correct the buckets by what the answer to *permit*, or its refusal, says."""
 
-    def throttle(self, permit: Permit, delay: float, dimension: str | None = None) -> bool:
+    def throttle(self, permit: Permit, delay: float, about: tuple[str, ...] = STANDARD) -> bool:
         """
         Pause the line for *delay* seconds unless the refusal of *permit* is old news.
 
-        *dimension* is the limit that refused, if that is known.
+        *about* is what the names of the limits begin with that may have refused.
         """
+
+    def bound(self, max_in_flight: int) -> None:
+        """Let so many be in flight from now on, instead of finding out how many."""
 
     def crowd(self, permit: Permit) -> None:
         """Send fewer at once: the server had no room for *permit*."""
@@ -192,6 +199,7 @@ class LocalBudget:
         limits: The limits of the account.
         max_in_flight: The most attempts that may be unanswered at once, or what finds it.
         refund: Whether the provider gives back what a request did not use.
+        slots: Places in flight that it shares with other budgets.
         group: The group of models that it limits, for snapshots.
         on_change: Called with each rate that has changed by what the provider says.
         on_dry: Called when the head of the line would have to wait for a day's limit, with
@@ -204,6 +212,7 @@ class LocalBudget:
         max_in_flight: int | AdaptiveLimit,
         *,
         refund: bool = False,
+        slots: Slots | None = None,
         group: str = "",
         on_change: Callable[[Rate], None] | None = None,
         on_dry: Callable[[Rate, float], None] | None = None,
@@ -215,6 +224,7 @@ class LocalBudget:
             self._adaptive = max_in_flight
         else:
             self._bound = max_in_flight
+        self._slots = slots
         self._group = group
         self._on_change = on_change
         self._on_dry = on_dry
@@ -314,7 +324,7 @@ class LocalBudget:
                 self._on_change(mirror.rate)
         self._pump()
 
-    def throttle(self, permit: Permit, delay: float, dimension: str | None = None) -> bool:
+    def throttle(self, permit: Permit, delay: float, about: tuple[str, ...] = STANDARD) -> bool:
         """
         Pause the line for *delay* seconds, and let it start again gently.
 
@@ -330,7 +340,7 @@ class LocalBudget:
         self._is_resuming = True
         if is_new:
             for mirror in self._mirrors:
-                if dimension is None or mirror.rate.dimension.startswith(dimension):
+                if mirror.rate.dimension.startswith(about):
                     amount = permit.cost.amount(mirror.rate.dimension)
                     before = mirror.rate.per_minute
                     mirror.refuse(now, amount=amount, resumes_at=pauses.until)
@@ -338,11 +348,6 @@ class LocalBudget:
                         self._on_change(mirror.rate)
         self._pump()
         return is_new
-
-    @property
-    def is_adaptive(self) -> bool:
-        """Whether the number in flight is being found out."""
-        return self._adaptive is not None
 
     def bound(self, max_in_flight: int) -> None:
         """Let so many be in flight from now on, instead of finding out how many."""
@@ -399,6 +404,7 @@ class LocalBudget:
                 mirror.used,
                 mirror.others * 60,
                 self._group,
+                mirror.rate.limit if mirror.is_known else math.inf,
             )
             for index, mirror in enumerate(self._mirrors)
         )
@@ -438,6 +444,9 @@ class LocalBudget:
             if len(self._permits) >= self._most_in_flight:
                 cause, self._was_full = verdict.IN_FLIGHT, True
                 break  # a permit that is closed, or a release, pumps again
+            if self._slots is not None and not self._slots.is_free(self._pump):
+                cause, self._was_full = verdict.IN_FLIGHT, True
+                break
             wait, cause = self._wait(cost, now)
             if wait > 0:
                 self._timer = loop.call_at(now + wait, self._on_timer)
@@ -506,6 +515,8 @@ class LocalBudget:
         returned = tuple(mirror.returned for mirror in self._mirrors)
         permit = Permit(cost, now, waited, marks, returned, self._granted, token)
         self._permits[permit] = None
+        if self._slots is not None:
+            self._slots.take()
         if len(self._permits) > self._peak:
             self._peak, self._widened_at = len(self._permits), now
         return permit
@@ -514,6 +525,8 @@ class LocalBudget:
         if permit not in self._permits:
             raise RuntimeError("a permit is settled or cancelled exactly once")
         del self._permits[permit]
+        if self._slots is not None:
+            self._slots.give()
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -1,7 +1,8 @@
 """
 How many requests may be in flight.
 
-Decides a number. Knows nothing of buckets, and does not wait: the line in ``budget`` does.
+Decides a number, and counts places that several lines share. Knows nothing of buckets, and does
+not wait: the line in ``budget`` does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ratedispatch.limits import Limits
 
 #: Descriptors left for files, the child process, pipes and the loop itself.
@@ -23,6 +26,41 @@ _LONGEST_ANSWER = 600.0
 
 #: Without a request limit nothing says how many are enough; as many as the SDK's own pool.
 _UNLIMITED_DEFAULT = 1000
+
+
+class Slots:
+    """
+    Places in flight that several lines share.
+
+    Args:
+        most: How many there are.
+    """
+
+    __slots__ = ("_most", "_taken", "_waiting")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def is_free(self, tell: Callable[[], None]) -> bool:
+        """Whether a place is free; if not, *tell* is called once when one may be."""
+        if self._taken < self._most:
+            return True
+        self._waiting[tell] = None
+        return False
+
+    def take(self) -> None:
+        """Take a place."""
+        self._taken += 1
+
+    def give(self) -> None:
+        """Give a place back, and tell whoever has waited the longest."""
+        self._taken -= 1
+        if self._waiting:
+            tell = next(iter(self._waiting))
+            del self._waiting[tell]
+            tell()
 
 
 def default_in_flight(limits: Limits, descriptors: int | None) -> int:

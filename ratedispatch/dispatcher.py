@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from ratedispatch import tokens
 from ratedispatch.adaptive import AdaptiveLimit
 from ratedispatch.budget import LocalBudget
-from ratedispatch.concurrency import default_in_flight, most_in_flight, open_descriptors
+from ratedispatch.concurrency import (
+    Slots,
+    default_in_flight,
+    most_in_flight,
+    open_descriptors,
+)
 from ratedispatch.errors import (
     AttemptTimeout,
     CostExceedsLimit,
@@ -45,7 +50,7 @@ from ratedispatch.patience import Patience
 from ratedispatch.probation import Probation
 from ratedispatch.providers.dialects import dialect_for
 from ratedispatch.providers.usage import read_usage
-from ratedispatch.retry import RETRYABLE, RetryPolicy, retrying
+from ratedispatch.retry import DAY_LIMIT, RETRYABLE, RetryPolicy, retrying
 from ratedispatch.stock import Stock
 from ratedispatch.tokens import policy_for
 from ratedispatch.transports import as_transport
@@ -133,10 +138,10 @@ class Dispatcher:
         client: An ``openai.AsyncOpenAI`` (its own retries are switched off for what goes
             through here), or any :class:`~ratedispatch.transports.base.Transport`.
         limits: What the account may spend, or what groups of models may.
-        max_in_flight: The most requests unanswered at once. By default what the limits, the
-            file descriptors of this process and *connections* allow. ``"auto"`` finds the number
-            that gives the most throughput without letting latency run away; that is also what is
-            done as long as no limit is known.
+        max_in_flight: The most requests unanswered at once, of all groups together. By default
+            what the limits, the file descriptors of this process and *connections* allow.
+            ``"auto"`` finds the number that gives the most throughput without letting latency run
+            away; that is also what is done as long as no limit is known.
         connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.
         retry: How often and how patiently to try again.
         timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
@@ -188,7 +193,12 @@ class Dispatcher:
         self._timeout = timeout
         self._wait_for_reset = wait_for_reset
         self._budget = budget
-        name_of = limits.group_of if isinstance(limits, LimitGroups) else None
+        name_of, self._slots = None, None
+        if isinstance(limits, LimitGroups):
+            name_of = limits.group_of
+            self._slots = Slots(
+                max_in_flight if isinstance(max_in_flight, int) else self._possible_in_flight()
+            )
         self._lanes = Lanes(self._make_lane, name_of)
         if name_of is None:
             self._lanes.of("")
@@ -292,8 +302,8 @@ class Dispatcher:
         return self._lanes.snapshot()
 
     def verdict(self) -> Verdict:
-        """Return what holds the line back, over the last 15 seconds."""
-        state = self.snapshot()
+        """Return what holds the line back (of several, the longest), in the last 15 seconds."""
+        state = self._lanes.busiest()
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         return judge(state.binding, {level.dimension: level.share for level in state.levels}, cpu)
 
@@ -500,7 +510,7 @@ class Dispatcher:
 
     def _judge(self, response: Response) -> Ruling:
         ruling = self._dialect.rule(response)
-        if ruling.code == "day_limit" and self._wait_for_reset:
+        if ruling.code == DAY_LIMIT and self._wait_for_reset:
             delay = _DAY_POLL if ruling.delay is None else ruling.delay
             return dataclasses.replace(ruling, decision=Decision.RATE_LIMIT, delay=delay)
         return ruling
@@ -564,46 +574,43 @@ class Dispatcher:
 
     def _make_lane(self, name: str) -> Lane:
         """Make the lane of a group of models; of all of them if the name is empty."""
-        limits = self._limits
-        lanes, most = 1, self._max_in_flight
+        limits, most = self._limits, self._max_in_flight
         if isinstance(limits, LimitGroups):
-            if not isinstance(most, int):
-                most = limits.most_in_flight(name) or most
-            lanes = len(limits.groups) + 1
+            most = limits.most_in_flight(name) or most
             limits = limits.limits_of(name)
-        possible = max(1, min(self._connections, most_in_flight(open_descriptors())) // lanes)
-        allowed = min(possible, default_in_flight(limits, None))
-        is_open = not any(rate.per_minute for rate in limits.rates() if not rate.is_auto)
+        possible = self._possible_in_flight()
+        is_unknown = all(rate.is_auto for rate in limits.rates())
         bound: int | AdaptiveLimit
         if isinstance(most, int):
             bound = most
-        elif most == "auto" or is_open:
-            bound = AdaptiveLimit(start=_FIRST_IN_FLIGHT, most=possible)
+        elif most == "auto" or is_unknown:
+            bound = AdaptiveLimit(start=min(_FIRST_IN_FLIGHT, possible), most=possible)
         else:
-            bound = allowed
+            bound = min(possible, default_in_flight(limits, None))
         budget = self._budget or LocalBudget(
             limits,
             bound,
             refund=self._policy.settles,
+            slots=self._slots,
             group=name,
             on_change=functools.partial(self._note_limit, name),
             on_dry=None if self._wait_for_reset else self._run_dry,
         )
         known = bound if isinstance(bound, int) else possible
-        return Lane(name, limits, budget, Patience(self._timeout), known + _OPEN_BEYOND_FLIGHT)
+        lane = Lane(name, limits, budget, Patience(self._timeout), known + _OPEN_BEYOND_FLIGHT)
+        lane.is_unbounded = most is None and is_unknown
+        return lane
+
+    def _possible_in_flight(self) -> int:
+        return min(self._connections, most_in_flight(open_descriptors()))
 
     def _note_limit(self, group: str, rate: Rate) -> None:
         """Tell of a limit that has been learned; it also says how many may be in flight."""
-        if not self._max_in_flight and not rate.is_daily:
-            lane = self._lanes.named(group)
-            if (
-                isinstance(lane.budget, LocalBudget)
-                and lane.budget.is_adaptive
-                and (rate.dimension == "requests")
-            ):
-                known = Limits(requests_per_minute=rate.per_minute)
-                possible = min(self._connections, most_in_flight(open_descriptors()))
-                lane.budget.bound(min(possible, default_in_flight(known, None)))
+        lane = self._lanes.named(group)
+        if lane.is_unbounded and rate.dimension == "requests" and not rate.is_auto:
+            lane.is_unbounded = False
+            known = default_in_flight(Limits(requests_per_minute=rate.per_minute), None)
+            lane.budget.bound(min(self._possible_in_flight(), known))
         if self._listeners:
             now = asyncio.get_running_loop().time()
             self._tell(LimitChanged(rate, group, now))

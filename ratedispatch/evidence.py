@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 
-#: Seconds after which an observation counts for 1/e. Others come and go within seconds.
+#: Seconds after which an observation counts for 1/e, and requests, whichever is longer: others come
+#: and go within seconds, but a slow line needs minutes to see anything at all.
 _MEMORY = 2.0
+_MEMORY_REQUESTS = 16.0
 
 #: Requests between the readings that are compared before anything is concluded: fewer are within
 #: what rounding and overtaking on the way to the provider can do.
@@ -144,7 +146,7 @@ class Evidence:
                     self._clear_spent = self._clear_spent * fade + spent
                     self._clear_gone = self._clear_gone * fade + gone
                     self._clear_used = self._clear_used * fade + used
-            keep = math.exp(-elapsed / _MEMORY)
+            keep = math.exp(-min(elapsed / _MEMORY, requests / _MEMORY_REQUESTS))
             self._requests = self._requests * keep + requests
             self._seconds = self._seconds * keep + elapsed
             self._spent = self._spent * keep + spent

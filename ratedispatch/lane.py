@@ -12,8 +12,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ratedispatch import verdict
 from ratedispatch.budget import Snapshot
+from ratedispatch.limits import STANDARD
 from ratedispatch.retry import jittered
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Lane:
         self.budget = budget
         self.patience = patience
         self.room = asyncio.Semaphore(math.floor(most_open))
+        self.is_unbounded = False
+        """Whether nothing says how many may be in flight, until a limit is learned."""
         self._strikes = 0
         self._struck_at = -1.0
 
@@ -90,7 +92,10 @@ class Lane:
         else:  # "0" again and again is no advice
             delay = max(ruling.delay, own) if self._strikes else ruling.delay
         delay = jittered(delay, rng)
-        if not self.budget.throttle(permit, delay, ruling.dimension):
+        about: tuple[str, ...] = (ruling.dimension,) if ruling.dimension else STANDARD
+        if ruling.code in {_QUEUE_FULL, _SLOW_DOWN}:
+            about = ()
+        if not self.budget.throttle(permit, delay, about):
             return None
         self._strikes = min(self._strikes + 1, 99)
         self._struck_at = now
@@ -167,13 +172,21 @@ class Lanes:
         states = [lane.budget.snapshot() for lane in self]
         if len(states) == 1:
             return states[0]
-        busiest = max(states, key=lambda state: (state.waiting, state.in_flight), default=None)
         return Snapshot(
             sum(state.in_flight for state in states),
             sum(state.max_in_flight for state in states),
             sum(state.waiting for state in states),
             min((state.paused for state in states), default=0.0),
             tuple(level for state in states for level in state.levels),
-            busiest.binding if busiest is not None else verdict.NOTHING,
+            _busiest(states).binding,
             dict(sum((Counter(state.held) for state in states), Counter())),
         )
+
+    def busiest(self) -> Snapshot:
+        """Return the state of the lane with the longest line."""
+        return _busiest([lane.budget.snapshot() for lane in self])
+
+
+def _busiest(states: list[Snapshot]) -> Snapshot:
+    nothing = Snapshot(0, 0, 0, 0.0, ())
+    return max(states, key=lambda state: (state.waiting, state.in_flight), default=nothing)

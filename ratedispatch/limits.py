@@ -213,6 +213,8 @@ _DIMENSIONS = (
     ("output_tokens_per_minute", "output_tokens", MINUTE),
 )
 _NAMES = frozenset(dimension for _, dimension, _ in _DIMENSIONS)
+#: What the dimensions begin with that providers limit, apart from those of the caller's own.
+STANDARD = ("requests", "tokens", "input_tokens", "output_tokens")
 _LEARNABLE = frozenset({"requests_per_minute", "tokens_per_minute"})
 
 #: What a limit that is to be learned starts from: the lowest that OpenAI's first paid tier has

@@ -222,7 +222,7 @@ class Mirror:
 
         The last request opens a stretch that is not used up, so it is left out.
         """
-        if not self._flowed:
+        if not self._flowed or not self.is_known:
             return None
         return min(1.0, max(0.0, self.spent - self._last_amount) / self._flowed)
 
@@ -306,7 +306,9 @@ class Mirror:
         """
         self.bucket.forget_surplus()
         self._held_back = 0.0
-        self._guess, self._guessed_at = self.rate.per_minute, math.inf
+        if self._set.is_auto and self._told is None:  # what was guessed has turned out too much
+            self._guess, self._guessed_at = math.inf, math.inf
+            self._bracket.suppose(min(self.rate.per_second, self._bracket.rate(now)), resumes_at)
         evidence = self._evidence
         self._slow_start = _SlowStart(self.rate.burst, now)
         if self._room > 2 * amount and evidence.is_ours:
@@ -323,9 +325,14 @@ class Mirror:
 
     def update(self, now: float) -> None:
         """Let a limit that nobody says rise with time."""
-        if self._bracket.is_set or (self._set.is_auto and self._told is None):
-            if self._guessed_at is None and self._silent >= _AUTO_SILENCE:
-                self._guessed_at = now
+        is_guessed = self._set.is_auto and self._told is None
+        if is_guessed and self._guessed_at is None and self._silent >= _AUTO_SILENCE:
+            self._guessed_at = now
+        if self._bracket.is_set:
+            if not is_guessed and self._bracket.rate(now) >= self._set.per_second:
+                self._bracket.forget()  # it has been lifted
+            self._resize(now)
+        elif is_guessed:
             self._resize(now)
 
     def resume(self, amount: float) -> None:

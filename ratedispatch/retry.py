@@ -33,6 +33,9 @@ ResultT = TypeVar("ResultT", bound=Ruled)
 #: Seconds that one request waits at most because its server asks for it.
 _LONGEST_ASKED = 600.0
 
+#: The code of a refusal that lasts until a day's limit is reset.
+DAY_LIMIT = "day_limit"
+
 #: For these the line as a whole waits; the request itself only takes its old place in it.
 _LINE_WAITS = frozenset({Decision.RATE_LIMIT, Decision.UNREACHABLE})
 RETRYABLE = _LINE_WAITS | {Decision.TRANSIENT}
@@ -116,7 +119,8 @@ def _delays(policy: RetryPolicy, rng: random.Random) -> Generator[float, Any, No
     while True:
         ruling = result.ruling
         if ruling.decision in _LINE_WAITS:
-            refusals += ruling.decision is Decision.RATE_LIMIT
+            # a day may take many: whoever waits for its end has said so
+            refusals += ruling.decision is Decision.RATE_LIMIT and ruling.code != DAY_LIMIT
             if refusals > policy.max_refusals:
                 return
             result = yield 0.0

@@ -44,6 +44,7 @@ _FURTHER = (
     "new_limit_share",
     "limit_share",
     "middle_share",
+    "second_half_share",
     "other_refused",
     "arrived_in_outage",
     "quiet_after_outage_s",

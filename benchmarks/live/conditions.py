@@ -129,6 +129,7 @@ def _settled(stats: Mapping[str, Any]) -> Extra:
     return {
         "limit_share": whole,
         "middle_share": share_of_rate(actual, begin, end, _SETTLE_RATE),
+        "second_half_share": share_of_rate(actual, end // 2, end, _SETTLE_RATE),
     }
 
 

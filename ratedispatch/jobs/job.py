@@ -205,16 +205,16 @@ class Job:
                 used[level.dimension] = max(used.get(level.dimension, 0.0), level.used)
         found = judge(binding, used, cpu)
         limits = {
-            f"{level.group}.{level.dimension}" if level.group else level.dimension: level.per_minute
+            f"{level.group}.{level.dimension}" if level.group else level.dimension: level.limit
             for level in state.levels
-            if math.isfinite(level.per_minute)
+            if math.isfinite(level.limit)
         }
         return {
             "request_share": used.get("requests"),
             "token_share": used.get("tokens"),
             "binding": found.binding,
             "held_seconds": {cause: round(time, 3) for cause, time in state.held.items()},
-            "limits_per_minute": limits,
+            "limits": limits,
         }
 
     def _report(self, stop: Stopped | None) -> Report:

@@ -38,8 +38,9 @@ class Report:
         binding: What held the line back the longest: the dimension of a limit, ``in_flight``,
             ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``; ``None`` if nothing ran.
         held_seconds: For how long each of these held it back.
-        limits_per_minute: The limits in force at the end, by dimension; those of groups as
-            ``group.dimension``. Those that were to be learned and are not known are left out.
+        limits: The limits in force at the end, by dimension; those of groups as
+            ``group.dimension``, those per day as ``…_per_day``. Those that were to be learned
+            and are not known are left out.
         prompt_tokens: What the provider reports, over the rows answered in this run.
         output_tokens: The same.
         expected_tokens: Prompt tokens that were estimated for the same rows.
@@ -60,7 +61,7 @@ class Report:
     token_share: float | None = None
     binding: str | None = None
     held_seconds: Mapping[str, float] = field(default_factory=dict)
-    limits_per_minute: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     prompt_tokens: int = 0
     output_tokens: int = 0
     expected_tokens: int = 0

@@ -205,3 +205,49 @@ def test_a_revoked_key_ends_what_waits_but_not_what_is_in_flight() -> None:
     answered, code = run_virtual(main())
     assert code == "authentication"
     assert 25 <= answered <= 40
+
+
+def test_the_bound_in_flight_is_for_all_groups_together() -> None:
+    """Two groups, four places; each group is served while the other waits too."""
+    slow = ProviderSettings(latency=1, latency_sigma=0)
+    requests = [chat(i, model=("gpt-4o", "gpt-4o-mini")[i % 2]) for i in range(60)]
+    fast = LimitGroups(
+        (Group("a", ("gpt-4o-mini",), Limits(6000)), Group("b", ("gpt-4o",), Limits(6000)))
+    )
+    trace = play(requests, fast, slow, max_in_flight=4)
+    assert len(trace.answered) == 60
+    assert trace.stats["in_flight_peak"] == 4
+    assert trace.seconds == pytest.approx(15, abs=2)
+
+
+def test_a_group_may_have_fewer_places_of_its_own() -> None:
+    slow = ProviderSettings(latency=1, latency_sigma=0)
+    own = LimitGroups((Group("a", ("gpt-4o",), Limits(6000), max_in_flight=2),))
+    trace = play((chat(i) for i in range(20)), own, slow, max_in_flight=10)
+    assert trace.stats["in_flight_peak"] == 2
+
+
+def test_a_limit_learned_from_refusals_is_tried_again_when_it_may_have_been_lifted() -> None:
+    """600 instead of 6,000 from 10 to 60 s, and nobody says a word: minutes, not for ever."""
+    mute = ProviderSettings(
+        requests_per_minute=6000,
+        burst_seconds=1,
+        headers=False,
+        numbers=False,
+        changes=((10.0, 600.0, None), (60.0, 6000.0, None)),
+        latency=0.2,
+    )
+    trace = play((chat(i) for i in range(25_000)), Limits(6000), mute)
+    assert len(trace.answered) == 25_000
+    admitted = trace.stats["per_second"]["admitted"]
+    assert sum(admitted[40:60]) / 20 <= 12
+    assert sum(admitted[300:320]) / 20 >= 60
+    assert trace.refused <= 0.01 * 25_000
+
+
+def test_a_slow_line_learns_too() -> None:
+    """200 a minute, a full minute piled up: it is used though few requests come a second."""
+    settings = ProviderSettings(requests_per_minute=200, latency=0.2)
+    trace = play((chat(i) for i in range(150)), Limits(200), settings)
+    assert trace.refused == 0
+    assert trace.seconds <= 12

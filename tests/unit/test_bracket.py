@@ -50,6 +50,16 @@ def test_a_limit_that_was_lifted_is_found_within_minutes() -> None:
     assert bracket.rate(60 + 60) >= 4 * 25
 
 
+def test_a_guess_is_replaced_by_what_refusals_tell() -> None:
+    """A first refusal after a guess has no stretch of time before it, and tells nothing yet."""
+    bracket = Bracket()
+    bracket.suppose(8, 5)
+    bracket.refuse(10, amount=1, admitted=500, resumes_at=10.5)
+    assert bracket.rate(10.5) == pytest.approx(8)
+    bracket.refuse(14, amount=1, admitted=600, resumes_at=14.5)
+    assert bracket.rate(14.5) == pytest.approx(25)
+
+
 def test_it_can_be_forgotten() -> None:
     bracket = Bracket()
     bracket.suppose(25, 0)
@@ -60,12 +70,15 @@ def test_it_can_be_forgotten() -> None:
 @given(
     st.lists(st.tuples(st.floats(0.001, 500), st.floats(0, 1e6), st.floats(0, 60)), max_size=30),
     st.floats(0, 1e9),
+    st.none() | st.floats(0.001, 1e6),
 )
 def test_the_rate_stays_above_zero_and_never_falls_by_itself(
-    refusals: list[tuple[float, float, float]], later: float
+    refusals: list[tuple[float, float, float]], later: float, guess: float | None
 ) -> None:
     bracket = Bracket()
     now = admitted = 0.0
+    if guess is not None:
+        bracket.suppose(guess, 0)
     for gap, gained, pause in refusals:
         now, admitted = now + gap, admitted + gained
         bracket.refuse(now, amount=1, admitted=admitted, resumes_at=now + pause)
