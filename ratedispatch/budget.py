@@ -370,7 +370,9 @@ class LocalBudget:
         """Go on more slowly: the server cannot take the load."""
         now = _now()
         shares = [self._share(index, mirror, now) for index, mirror in enumerate(self._mirrors)]
-        self._pauses.calm_down(now, max(shares, default=1.0))
+        until = self._pauses.calm_down(now, max(shares, default=1.0))
+        for mirror in self._mirrors:
+            mirror.keep_to_rate(until)
         self._pump()
 
     def hold(self) -> None:

@@ -18,8 +18,10 @@ _MEMORY = 2.0
 _MEMORY_REQUESTS = 16.0
 
 #: Requests between the readings that are compared before anything is concluded: fewer are within
-#: what rounding and overtaking on the way to the provider can do.
+#: what rounding and overtaking on the way to the provider can do. Half of them are enough where
+#: they are spread over so many seconds that none can have overtaken another.
 _ENOUGH = 8.0
+_ORDERLY = 0.5
 
 #: Spent less than this, in whatever unit, is nothing.
 _LEAST_SPENT = 1e-6
@@ -173,7 +175,8 @@ class Evidence:
     @property
     def share(self) -> float | None:
         """What was used at the provider for each unit that we spent; None if not yet known."""
-        if self._requests < _ENOUGH or self._spent < _LEAST_SPENT:
+        enough = _ENOUGH if self._seconds < _ORDERLY else _ENOUGH / 2
+        if self._requests < enough or self._spent < _LEAST_SPENT:
             return None
         return max(0.0, self._used / self._spent)
 

@@ -30,6 +30,9 @@ _RESERVE = 0.25
 #: we come, and what has left can no more be held back.
 _OPENING = 0.1
 
+#: Seconds without a refusal after which what was sent has been admitted.
+_QUIET = 0.5
+
 #: Others are taken into account from this share of the rate on, and as far as to leave us the
 #: least share of it; while they are, this many seconds of rate are kept.
 _NOTICEABLE = 0.05
@@ -50,8 +53,8 @@ _NEWS = 0.01
 
 #: A limit that is to be learned, and of which so many answers say nothing, is raised until there
 #: is a refusal: it doubles in this many seconds.
-_AUTO_SILENCE = 5
-_AUTO_DOUBLING = 1.0
+_AUTO_SILENCE = 3
+_AUTO_DOUBLING = 0.5
 
 #: A limit that the provider counts in another unit than we (it charges less than we reserve) is
 #: adopted if it is below this share of the user's own; nearer ones are within the error.
@@ -85,18 +88,27 @@ class Sighting:
 @dataclass(slots=True)
 class _SlowStart:
     """
-    How much of a piled-up budget is spent in one round trip: twice as much as in the last.
+    How much of a piled-up budget is spent at once: each time twice as much as the last.
 
     As TCP does (RFC 5681, slow start), because a header may promise what the server does not
-    keep: one that enforces its limit over a second may report what is left of the minute.
+    keep: one that enforces its limit over a second may report what is left of the minute. The
+    next step needs an answer to what was sent since the last, or half a second without a
+    refusal: those do not wait for a model.
     """
 
     step: float
     not_before: float = 0.0
+    last: float = -math.inf
+
+    def allows(self, sent_at: float, now: float) -> bool:
+        """Whether an answer to what was sent at *sent_at* may raise the surplus *now*."""
+        if now < self.not_before:
+            return False
+        return sent_at >= self.last or now >= self.last + _QUIET
 
     def advance(self, now: float) -> None:
-        """The next raise needs an answer to something sent after *now*."""
-        self.not_before = now
+        """Take note that a step was made."""
+        self.last = now
         self.step *= 2
 
 
@@ -166,7 +178,7 @@ class Mirror:
         self._evidence = Evidence()
         self._bracket = Bracket()
         self._slow_start = _SlowStart(rate.burst)
-        self._newest = -1.0
+        self._newest = 0
         self._told: float | None = None  # the limit per minute that the provider says
         self._closeness = 1.0
         self._distrust = _DISTRUST
@@ -286,9 +298,9 @@ class Mirror:
         if reading is None:
             self._silent += 1
             return None
-        if seen.sent_at < self._newest:  # older news than we have
+        if seen.number < self._newest:  # older news than we have
             return None
-        self._newest = seen.sent_at
+        self._newest = seen.number
         now = asyncio.get_running_loop().time()
         if reading.remaining is not None:
             self._weigh(reading, reading.remaining, seen, now)
@@ -310,7 +322,7 @@ class Mirror:
             self._guess, self._guessed_at = math.inf, math.inf
             self._bracket.suppose(min(self.rate.per_second, self._bracket.rate(now)), resumes_at)
         evidence = self._evidence
-        self._slow_start = _SlowStart(self.rate.burst, now)
+        self._slow_start = _SlowStart(self.rate.burst, last=now)
         if self._room > 2 * amount and evidence.is_ours:
             self._slow_start.not_before = now + self._distrust
             self._distrust *= 2
@@ -322,6 +334,11 @@ class Mirror:
                 self._held_back = min(self.rate.burst, (resumes_at - now) * self.rate.per_second)
                 self._held_until = resumes_at
         self._resize(now)
+
+    def keep_to_rate(self, until: float) -> None:
+        """Spend nothing that has piled up at the provider before *until*."""
+        self.bucket.forget_surplus()
+        self._slow_start = _SlowStart(self.rate.burst, until)
 
     def update(self, now: float) -> None:
         """Let a limit that nobody says rise with time."""
@@ -388,7 +405,7 @@ class Mirror:
         self._doubted = self._doubted + before - bucket.available if share is None else 0.0
         is_believed = share is not None and share <= MOST_HONEST
         slow_start = self._slow_start
-        if is_believed and reading.proves_surplus and seen.sent_at >= slow_start.not_before:
+        if is_believed and reading.proves_surplus and slow_start.allows(seen.sent_at, now):
             reserve = min(rate.burst, rate.per_second * _RESERVE)
             proven = remaining - since - seen.overtaken() - reserve - age * evidence.others
             proven = min(proven, self._allowance(now))

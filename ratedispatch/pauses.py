@@ -12,7 +12,7 @@ from dataclasses import dataclass
 #: The ramp after a pause starts at this share of the rate and lasts as long as the pause,
 #: within these bounds in seconds.
 _RAMP_START = 0.1
-_RAMP_LONGEST = 5.0
+_RAMP_LONGEST = 2.0
 
 #: After a "Slow Down" the line goes on at most at seven tenths of its speed, and not faster than in
 #: the last seconds on average, but at no less than this share of its limit; it rises by a fiftieth
@@ -78,16 +78,20 @@ class Pauses:
             self._ramp_ends = self.until + length
         return is_new
 
-    def calm_down(self, now: float, recent: float) -> None:
+    def calm_down(self, now: float, recent: float) -> float:
         """
         Return to a lower speed and rise slowly.
 
         Args:
             now: The instant.
             recent: The share of the limit that was used lately.
+
+        Returns:
+            When the line has its full speed again.
         """
         start = max(_SLOWEST, min(_SLOWER * self._calm.speed(now), recent))
         self._calm = _Rise(start, _RISE, now)
+        return now + (1 - start) / _RISE
 
     def is_ramping(self, now: float) -> bool:
         """Whether the ramp after the last pause is not over yet."""

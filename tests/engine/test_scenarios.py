@@ -7,7 +7,6 @@ take 0.2 s, log-normal with sigma 0.3. `benchmarks/live/adaptation.py` shows the
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -268,11 +267,11 @@ def test_a_full_queue_means_fewer_at_once() -> None:
     assert trace.stats["makespan"] <= 3000 / 16 * 0.5 * 1.15
 
 
-def test_slow_down_slows_down_and_rises_again() -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_slow_down_slows_down_and_rises_again(seed: int) -> None:
     """After one 503 "Slow Down" the line goes on more slowly, and is back within a minute."""
 
     def script(dispatcher: Dispatcher, transport: ProviderTransport) -> None:
-        loop = asyncio.get_running_loop()
         send = transport.send
 
         async def slowed(request: Request, timeout: float) -> Any:
@@ -283,10 +282,10 @@ def test_slow_down_slows_down_and_rises_again() -> None:
                 return type(response)(503, {}, body)
             return response
 
-        del loop, dispatcher
+        del dispatcher
         transport.send = slowed  # type: ignore[method-assign]
 
-    trace = play(rows(3000), LIMITS, provider(burst_seconds=1), script=script)
+    trace = play(rows(3000), LIMITS, provider(burst_seconds=1), script=script, seed=seed)
     assert everything_is_answered(trace, 3000)
     struck = next(
         event.at
