@@ -54,8 +54,7 @@ _FURTHER = (
     "throughput_share",
     "fixed_throughput_share",
     "slots_busy_share",
-    "p90_ratio",
-    "p99_ratio",
+    "p95_ratio",
 )
 
 

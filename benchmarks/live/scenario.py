@@ -107,10 +107,10 @@ class Scenario:
             limit = 5 * bound + _GRACE
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory(prefix="ratedispatch-benchmark-") as folder:
-            files = _Files(Path(folder))
+            files = Files(Path(folder))
             workload.write(files.input)
             with FakeServerProcess(*self._server(account, server_seed)) as server:
-                ended = _end(self._command(files, account, server.base_url), limit, files)
+                ended = run_to_end(self._command(files, account, server.base_url), limit, files)
                 stats = server.stats()
             is_ours = self.way in {RUN, WATCHED}
             rows = check_files(workload.ids, files.output, files.errors, echoes=is_ours)
@@ -138,7 +138,7 @@ class Scenario:
             *self.server_flags,
         ]
 
-    def _command(self, files: _Files, account: Account, base_url: str) -> list[str]:
+    def _command(self, files: Files, account: Account, base_url: str) -> list[str]:
         limits = ["--rpm", str(account.rpm), "--tpm", str(account.tpm), "--base-url", base_url]
         names = [str(files.input), str(files.output)]
         if self.way == RUN:
@@ -152,7 +152,7 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class Files:
     """The files of one run, all in *folder*."""
 
     folder: Path
@@ -183,7 +183,7 @@ class _Files:
         return self.folder / "stderr"
 
 
-def _end(command: list[str], limit: float, files: _Files) -> Ended:
+def run_to_end(command: list[str], limit: float, files: Files) -> Ended:
     """Run *command* for at most *limit* seconds."""
     # proxies are not for the loopback
     environment = {

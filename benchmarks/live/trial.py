@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.live.figures import Figures, Targets
 from benchmarks.live.rowcheck import check_files
-from benchmarks.live.scenario import _end, _Files
+from benchmarks.live.scenario import Files, run_to_end
 from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Trial:
 
     def commands(self) -> dict[str, str]:
         """Return the command lines, with file names and a port that stand for the real ones."""
-        program = self._program(_Files(Path()), "http://127.0.0.1:PORT/v1")
+        program = self._program(Files(Path()), "http://127.0.0.1:PORT/v1")
         server = ["fake-server", *self._server(0)]
         return {
             "server": shlex.join(["ratedispatch", *server]),
@@ -107,14 +107,16 @@ class Trial:
         workload = self.workload(seed)
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory(prefix="ratedispatch-benchmark-") as folder:
-            files = _Files(Path(folder))
+            files = Files(Path(folder))
             workload.write(files.input)
             if self.limits_file is not None:
                 _limits_path(files).write_text(self.limits_file, encoding="utf-8")
             with FakeServerProcess(*self._server(server_seed)) as server:
                 command = [sys.executable, "-m", "ratedispatch"]
                 before = _cpu_of_children()
-                ended = _end([*command, *self._program(files, server.base_url)], _TIME_LIMIT, files)
+                ended = run_to_end(
+                    [*command, *self._program(files, server.base_url)], _TIME_LIMIT, files
+                )
                 cpu = _cpu_of_children() - before  # the server is still running: not in it
                 stats = server.stats()
             run = self._figures(workload, files, stats, ended, server_seed, load)
@@ -138,7 +140,7 @@ class Trial:
     def _figures(
         self,
         workload: Workload,
-        files: _Files,
+        files: Files,
         stats: Mapping[str, Any],
         ended: Ended,
         server_seed: int,
@@ -160,7 +162,7 @@ class Trial:
         latency = ["--latency", str(self.latency), "--latency-sigma", str(SIGMA)]
         return [*self.server, *latency, "--seed", str(seed)]
 
-    def _program(self, files: _Files, base_url: str) -> list[str]:
+    def _program(self, files: Files, base_url: str) -> list[str]:
         limits = [] if self.limits_file is None else ["--limits", str(_limits_path(files))]
         return [
             *("run", str(files.input), "-o", str(files.output), "--errors", str(files.errors)),
@@ -168,7 +170,7 @@ class Trial:
         ]
 
 
-def _limits_path(files: _Files) -> Path:
+def _limits_path(files: Files) -> Path:
     return files.folder / "limits.toml"
 
 

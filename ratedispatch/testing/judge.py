@@ -323,6 +323,7 @@ class Judge:
             "latency": {
                 "p50": self._latencies.percentile(0.50),
                 "p90": self._latencies.percentile(0.90),
+                "p95": self._latencies.percentile(0.95),
                 "p99": self._latencies.percentile(0.99),
                 "max": self._latencies.percentile(1.0),
             },
