@@ -468,7 +468,7 @@ class LocalBudget:
         if not self._has_begun:
             self._has_begun = True
             for mirror in self._mirrors:
-                mirror.begin(cost.amount(mirror.rate.dimension))
+                mirror.begin(now, cost.amount(mirror.rate.dimension))
         if self._is_resuming:
             self._is_resuming = False
             for mirror in self._mirrors:

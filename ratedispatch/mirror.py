@@ -93,7 +93,7 @@ class _SlowStart:
     As TCP does (RFC 5681, slow start), because a header may promise what the server does not
     keep: one that enforces its limit over a second may report what is left of the minute. The
     next step needs an answer to what was sent since the last, or half a second without a
-    refusal: those do not wait for a model.
+    refusal, which would not have waited for a model; that is as good as two round trips.
     """
 
     step: float
@@ -108,8 +108,8 @@ class _SlowStart:
 
     def advance(self, now: float) -> None:
         """Take note that a step was made."""
+        self.step *= 4 if now >= self.last + _QUIET > -math.inf else 2
         self.last = now
-        self.step *= 2
 
 
 class Mirror:
@@ -135,6 +135,7 @@ class Mirror:
         "_allowed",
         "_allowed_at",
         "_allowed_net",
+        "_begun_at",
         "_bracket",
         "_burst_of",
         "_closeness",
@@ -184,6 +185,7 @@ class Mirror:
         self._distrust = _DISTRUST
         self._held_back = 0.0
         self._held_until = 0.0
+        self._begun_at: float | None = None
         self._doubted = 0.0  # lowered by readings that had not been seen to be honest
         self._room = math.inf  # what the newest reading left
         self._is_named = False  # by a refusal
@@ -219,12 +221,13 @@ class Mirror:
         """What others use of the limit, in units per second, as far as can be seen."""
         return self._evidence.others
 
-    def begin(self, amount: float) -> None:
-        """Let *amount* go, and hold back most of the burst until something was answered."""
+    def begin(self, now: float, amount: float) -> None:
+        """Let *amount* go, and hold back most of the burst until something was admitted."""
         rate = self.rate
         if not rate.is_daily:
             opening = max(amount, min(rate.burst, rate.per_second * _OPENING))
             self._held_back = max(0.0, self.bucket.available - opening)
+            self._begun_at = now
             self.bucket.lower_to(opening)
 
     @property
@@ -317,7 +320,7 @@ class Mirror:
         are no readings, refusals are all there is to learn the limit from.
         """
         self.bucket.forget_surplus()
-        self._held_back = 0.0
+        self._held_back, self._begun_at = 0.0, None
         if self._set.is_auto and self._told is None:  # what was guessed has turned out too much
             self._guess, self._guessed_at = math.inf, math.inf
             self._bracket.suppose(min(self.rate.per_second, self._bracket.rate(now)), resumes_at)
@@ -342,6 +345,9 @@ class Mirror:
 
     def update(self, now: float) -> None:
         """Let a limit that nobody says rise with time."""
+        if self._begun_at is not None and now >= self._begun_at + _QUIET:
+            self._begun_at = None
+            self.confirm(now)  # no refusal has come
         is_guessed = self._set.is_auto and self._told is None
         if is_guessed and self._guessed_at is None and self._silent >= _AUTO_SILENCE:
             self._guessed_at = now
