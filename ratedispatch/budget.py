@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 #: are in flight than ever before, each has to open its connection first; later they overtake one
 #: another on the way only.
 _REORDERING = 1.0
-_JITTER = 0.1
+_JITTER = 0.03
 
 #: While the line ramps up after a pause its speed is set anew at least this often, in seconds.
 _RAMP_STEP = 0.02
@@ -145,8 +145,12 @@ class Budget(Protocol):
     async def acquire(self, cost: Cost, place: int) -> Permit:
         """Wait for the turn of *place* and for every bucket; return a paid permit."""
 
-    def settle(self, permit: Permit, usage: Usage | None) -> None:
-        """Close *permit*: its attempt has ended, and used *usage* if that is known."""
+    def settle(self, permit: Permit, usage: Usage | None, *, answered: bool = False) -> None:
+        """
+        Close *permit*: its attempt has ended, and used *usage* if that is known.
+
+        *answered* tells whether the time it took is that of a real answer.
+        """
 
     def cancel(self, permit: Permit) -> None:
         """Close *permit* unused: nothing was sent, everything is given back."""
@@ -277,11 +281,11 @@ class LocalBudget:
                 self._pump()
             raise
 
-    def settle(self, permit: Permit, usage: Usage | None) -> None:
+    def settle(self, permit: Permit, usage: Usage | None, *, answered: bool = False) -> None:
         """Close *permit*; give back unused tokens where the provider does, and wake the line."""
         self._close_permit(permit)
-        if self._adaptive is not None and permit._token is not None and usage is not None:
-            self._adaptive.ended(permit._token, _now())  # only real answers take their real time
+        if self._adaptive is not None and permit._token is not None and answered:
+            self._adaptive.ended(permit._token, _now())
         if usage is not None:
             actual = {
                 "tokens": usage.tokens,

@@ -28,24 +28,30 @@ _LONGEST_ANSWER = 600.0
 _UNLIMITED_DEFAULT = 1000
 
 
+_TAKEN = object()
+
+
 class Slots:
     """
     Places in flight that several lines share.
 
     Args:
         most: How many there are.
+
+    Attributes:
+        most: As given.
     """
 
-    __slots__ = ("_most", "_taken", "_waiting")
+    __slots__ = ("_taken", "_waiting", "most")
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._taken = 0
-        self._waiting: dict[Callable[[], None], None] = {}
+        self._waiting: dict[Callable[[], None], object] = {}
 
     def is_free(self, tell: Callable[[], None]) -> bool:
         """Whether a place is free; if not, *tell* is called once when one may be."""
-        if self._taken < self._most:
+        if self._taken < self.most:
             return True
         self._waiting[tell] = None
         return False
@@ -55,12 +61,17 @@ class Slots:
         self._taken += 1
 
     def give(self) -> None:
-        """Give a place back, and tell whoever has waited the longest."""
+        """
+        Give a place back, and tell those who wait, the longest first, until it is taken.
+
+        Who is told need not take it: its line may be empty by now, or wait for something else.
+        """
         self._taken -= 1
-        if self._waiting:
-            tell = next(iter(self._waiting))
-            del self._waiting[tell]
-            tell()
+        for tell in list(self._waiting):
+            if self._taken >= self.most:
+                return
+            if self._waiting.pop(tell, _TAKEN) is not _TAKEN:
+                tell()
 
 
 def default_in_flight(limits: Limits, descriptors: int | None) -> int:

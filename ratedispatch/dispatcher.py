@@ -45,7 +45,7 @@ from ratedispatch.events import (
 from ratedispatch.groups import LimitGroups
 from ratedispatch.lane import Lane, Lanes
 from ratedispatch.limits import Limits
-from ratedispatch.outcome import Completed, Decision, Failed, Response, Ruling
+from ratedispatch.outcome import Completed, Decision, Failed, Response, Ruling, Usage
 from ratedispatch.patience import Patience
 from ratedispatch.probation import Probation
 from ratedispatch.providers.dialects import dialect_for
@@ -93,6 +93,9 @@ _READ_AHEAD_TOKENS = 16_000_000
 #: What may be in flight at first where a number has to be found: each doubling from there takes
 #: two answers' time, while a server with fewer places lets what is too much wait once.
 _FIRST_IN_FLIGHT = 32
+
+#: HTTP statuses from here on are errors.
+_ERROR = 400
 
 #: Seconds to wait for a day's limit that does not say when it is reset.
 _DAY_POLL = 300.0
@@ -193,7 +196,8 @@ class Dispatcher:
         self._timeout = timeout
         self._wait_for_reset = wait_for_reset
         self._budget = budget
-        name_of, self._slots = None, None
+        name_of = None
+        self._slots: Slots | None = None
         if isinstance(limits, LimitGroups):
             name_of = limits.group_of
             self._slots = Slots(
@@ -299,7 +303,11 @@ class Dispatcher:
 
     def snapshot(self) -> Snapshot:
         """Return the state of the line, or of all lines together, and their buckets."""
-        return self._lanes.snapshot()
+        state = self._lanes.snapshot()
+        if self._slots is None:
+            return state
+        most = min(state.max_in_flight, self._slots.most)
+        return dataclasses.replace(state, max_in_flight=most)
 
     def verdict(self) -> Verdict:
         """Return what holds the line back (of several, the longest), in the last 15 seconds."""
@@ -541,10 +549,13 @@ class Dispatcher:
             case Decision.STOP:
                 self.stop(ruling.code, ruling.message)
         usage = read_usage(response.body) if response is not None else None
+        used = usage
+        if response is not None and response.status >= _ERROR:
+            used = Usage(0, 0)  # nothing was generated
         if ruling.decision is Decision.UNREACHABLE:
             budget.cancel(permit)  # nobody has counted it
         else:
-            budget.settle(permit, usage)
+            budget.settle(permit, used, answered=ruling.decision is Decision.ANSWERED)
         if usage is not None and ruling.decision is Decision.ANSWERED:
             cost = life.cost
             self._experience.learn(

@@ -39,6 +39,13 @@ _NOTICEABLE = 0.05
 _SLOWEST = 0.05
 _SHARED_RESERVE = 0.04
 
+#: Seconds for which it is believed that others go on as they did.
+_PACED = 2.0
+
+#: A limit below or above these, per minute, is no limit that anybody has.
+_LEAST_LIMIT = 1.0
+_MOST_LIMIT = 1e12
+
 #: Seconds after a refusal in spite of a header that promised room, during which no header is
 #: believed to prove budget beyond the burst. Doubles with each.
 _DISTRUST = 60.0
@@ -152,6 +159,7 @@ class Mirror:
         "_last_amount",
         "_last_at",
         "_newest",
+        "_paced_until",
         "_room",
         "_set",
         "_silent",
@@ -193,6 +201,7 @@ class Mirror:
         self._flowed = 0.0  # at the rate in force, between the first request and the last
         self._last_at: float | None = None
         self._last_amount = 0.0
+        self._paced_until = 0.0
         self._allowed = 0.0
         self._allowed_at: float | None = None
         self._allowed_net = 0.0
@@ -305,6 +314,8 @@ class Mirror:
             return None
         self._newest = seen.number
         now = asyncio.get_running_loop().time()
+        if _is_nonsense(reading):
+            return None
         if reading.remaining is not None:
             self._weigh(reading, reading.remaining, seen, now)
         if reading.limit is None or not self._is_to_be_adopted(reading, reading.limit, seen):
@@ -345,6 +356,8 @@ class Mirror:
 
     def update(self, now: float) -> None:
         """Let a limit that nobody says rise with time."""
+        if self.pace < 1 and now >= self._paced_until:
+            self.pace = 1.0  # nothing has been seen of them since
         if self._begun_at is not None and now >= self._begun_at + _QUIET:
             self._begun_at = None
             self.confirm(now)  # no refusal has come
@@ -402,7 +415,7 @@ class Mirror:
         taken = min(evidence.others / rate.per_second, 1.0 - _SLOWEST)
         if taken > _NOTICEABLE and estimate < rate.burst:  # others drink from a shallow bucket
             estimate -= rate.per_second * _SHARED_RESERVE
-            self.pace = 1.0 - taken
+            self.pace, self._paced_until = 1.0 - taken, now + _PACED
         else:
             self.pace = 1.0
         share = evidence.share
@@ -440,6 +453,11 @@ class Mirror:
                 return False
         elif not evidence.is_ours:
             return False
+        if not _LEAST_LIMIT <= told <= _MOST_LIMIT:
+            return False
+        if self._told is not None and abs(told - self._told) > _NEWS * self._told:
+            evidence.forget()  # what fell with the limit was not taken by anybody
+            self.pace = 1.0
         self._told = told
         return True
 
@@ -463,3 +481,10 @@ class Mirror:
             replace(rate, per_minute=limit, burst=max(1.0, burst), is_auto=not self.is_known)
         )
         return limit
+
+
+def _is_nonsense(reading: Reading) -> bool:
+    """Whether more is left than the bucket can hold."""
+    if reading.remaining is None or reading.limit is None:
+        return False
+    return reading.remaining > reading.limit + 1

@@ -26,19 +26,29 @@ class Patience:
         fixed: Seconds, if the user has said a number; otherwise it is learned.
     """
 
-    __slots__ = ("_count", "_fixed", "_slowest")
+    __slots__ = ("_count", "_fixed", "_slowest", "_told")
 
     def __init__(self, fixed: float | None = None) -> None:
         self._fixed = fixed
         self._count = 0
         self._slowest = 0.0
+        self._told = self.allowed()
 
     def record(self, latency: float) -> bool:
-        """Take in the *latency* of an answer in seconds; return whether the bound has moved."""
-        before = self.allowed()
+        """
+        Take in the *latency* of an answer in seconds.
+
+        Returns:
+            Whether the bound has moved so far that what is in flight should be held to the new
+            one: down, or up by a tenth. With thousands in flight that is dear.
+        """
         self._count += 1
         self._slowest = max(self._slowest, latency)
-        return self.allowed() != before
+        bound = self.allowed()
+        if self._told <= bound <= 1.1 * self._told:
+            return False
+        self._told = bound
+        return True
 
     def allowed(self, timeouts: int = 0) -> float:
         """

@@ -58,8 +58,6 @@ _STATUSES = {
 #: requests exceeded". Neither has a code.
 _QUEUE_FULL = re.compile(r"queue is full|maximum pending requests exceeded", re.IGNORECASE)
 
-#: Seconds above which a refusal is about a day's limit rather than a minute's.
-_LONGEST_PAUSE = 300.0
 
 #: Seconds to wait above which it is better to stop and be started again.
 _NIGHT = 3600.0
@@ -139,8 +137,8 @@ def _decide_refusal(
         return Decision.FAIL, "request_too_large" if is_refusal else error.code or "413"
     if gemini.is_day_limit(error) or openrouter.is_day_limit(error):
         return Decision.STOP, "day_limit"
-    is_daily = _PER_DAY.search(error.text) and (delay is None or delay > _LONGEST_PAUSE)
-    if is_daily or (delay is not None and delay > _NIGHT):
+    # a day's bucket refills too, so the wait for the next request alone may be seconds
+    if _PER_DAY.search(error.text) or (delay is not None and delay > _NIGHT):
         return Decision.STOP, "day_limit"
     if _QUEUE_FULL.search(error.text):
         return Decision.RATE_LIMIT, "queue_full"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -121,7 +122,6 @@ def test_single_requests_find_their_group() -> None:
     """`submit` stands in the line of its model."""
 
     async def main() -> list[float]:
-        import random
 
         transport = ProviderTransport(QUICK, random.Random(1))
         loop = asyncio.get_running_loop()
@@ -178,7 +178,6 @@ def test_a_revoked_key_ends_what_waits_but_not_what_is_in_flight() -> None:
     settings = ProviderSettings(latency=1, latency_sigma=0)
 
     async def main() -> tuple[int, str]:
-        import random
 
         transport = ProviderTransport(settings, random.Random(1))
         send, sent = transport.send, 0
@@ -251,3 +250,71 @@ def test_a_slow_line_learns_too() -> None:
     trace = play((chat(i) for i in range(150)), Limits(200), settings)
     assert trace.refused == 0
     assert trace.seconds <= 12
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        {"requests_per_day": 2000, "day_used": 0.95},
+        {"tokens_per_day": 10_000},
+        {"tokens_per_day": 1_000_000, "day_used": 0.995},
+    ],
+)
+def test_a_day_that_refills_by_the_second_is_over_all_the_same(day: dict[str, Any]) -> None:
+    """The provider quotes seconds, for one more row: that is no reason to go on row by row."""
+    settings = ProviderSettings(requests_per_minute=3000, tokens_per_minute=2e6, **day)
+    trace = play((chat(i) for i in range(1000)), Limits(3000, 2e6), settings)
+    assert trace.stop is not None
+    assert trace.stop.code == "day_limit"
+    assert trace.refused <= 250, "what had left in the same instant"
+    assert trace.seconds < 60
+
+
+@pytest.mark.parametrize(("lowest", "late"), [(3.0, 40), (30.0, 10)])
+def test_a_limit_that_falls_is_not_taken_for_others(lowest: float, late: float) -> None:
+    """What falls with the limit was not used by anybody: the line does not freeze."""
+    changes = ((4.0, lowest, None), (60.0, 3000.0, None))
+    settings = ProviderSettings(requests_per_minute=3000, changes=changes, latency=0.2)
+    trace = play((chat(i) for i in range(4500)), Limits(3000), settings)
+    assert len(trace.answered) == 4500
+    assert trace.seconds <= 60 + 1500 / 50 + late
+
+
+def test_answers_without_usage_tell_how_many_may_be_in_flight() -> None:
+    """Moderations, and many servers of one's own, report none."""
+    settings = ProviderSettings(slots=128, latency=1.0)
+    requests = (
+        Request({"model": "m", "input": f"{i}"}, "/v1/moderations", custom_id=str(i))
+        for i in range(4000)
+    )
+    trace = play(requests, Limits(), settings, max_in_flight="auto")
+    assert trace.seconds <= 4000 / 128 * 1.5
+
+
+def test_a_cancelled_request_does_not_keep_a_shared_place() -> None:
+    """Two of three groups leave the line; the third gets the place that comes free."""
+    slow = ProviderSettings(latency=1, latency_sigma=0)
+    names = ("gpt-4o", "gpt-4o-mini", "gpt-4.1")
+    three = LimitGroups(tuple(Group(name, (name,), Limits(6000)) for name in names))
+
+    async def main() -> float:
+        transport = ProviderTransport(slow, random.Random(1))
+        async with Dispatcher(transport, three, max_in_flight=2) as dispatcher:
+
+            def send(model: str) -> asyncio.Task[Any]:
+                return asyncio.create_task(dispatcher.submit(chat(1, model=model)))
+
+            first = [send("gpt-4o"), send("gpt-4.1")]
+            await asyncio.sleep(0.1)
+            cancelled = [send("gpt-4o"), send("gpt-4.1")]
+            await asyncio.sleep(0.1)
+            last = send("gpt-4o-mini")
+            await asyncio.sleep(0.1)
+            for task in cancelled:
+                task.cancel()
+            assert dispatcher.snapshot().max_in_flight == 2
+            await asyncio.wait_for(last, 10)
+            await asyncio.gather(*first)
+            return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) < 3

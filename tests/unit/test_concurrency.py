@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratedispatch.concurrency import default_in_flight, open_descriptors
+from ratedispatch.concurrency import Slots, default_in_flight, open_descriptors
 from ratedispatch.limits import Limits
 
 
@@ -41,3 +41,27 @@ def test_raising_the_soft_limit_gives_the_hard_one() -> None:
         assert before[1] in {raised, resource.RLIM_INFINITY}
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_place_that_nobody_takes_is_offered_to_the_next() -> None:
+    """A line that was told may be empty by then; the others must not wait for ever."""
+    slots = Slots(1)
+    slots.take()
+    told = []
+
+    def uninterested() -> None:
+        told.append("a")
+
+    def interested() -> None:
+        told.append("b")
+        slots.take()
+
+    def late() -> None:
+        told.append("c")
+
+    for tell in (uninterested, interested, late):
+        assert not slots.is_free(tell)
+    slots.give()
+    assert told == ["a", "b"]
+    slots.give()
+    assert told == ["a", "b", "c"]

@@ -189,7 +189,7 @@ def test_a_used_up_day_says_how_long() -> None:
         Decision.STOP, "day_limit", message, 432.0, "requests"
     )
     soon = rule(error(429, message.replace("7m12s", "8.64s")))
-    assert (soon.decision, soon.delay) == (Decision.RATE_LIMIT, 8.64)
+    assert (soon.decision, soon.delay) == (Decision.STOP, 8.64)
 
 
 @pytest.mark.parametrize(
