@@ -12,24 +12,28 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx2
 import openai
 
 from ratedispatch.errors import AttemptTimeout, TransportError
-from ratedispatch.outcome import Response
+from ratedispatch.transports.exchange import (
+    CONNECT_TIMEOUT,
+    KEEPALIVE_EXPIRY,
+    naming_headers,
+    read_answer,
+    sentence,
+    without_lone_surrogates,
+)
+from ratedispatch.transports.faults import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
-#: Seconds to open a connection, as in the SDK. One that takes longer uses up no attempt: the line
-#: holds and probes.
-CONNECT_TIMEOUT = 5.0
 
-#: Seconds an idle connection is kept. Just below the 5 s after which uvicorn, the most common
-#: server in this field, closes its end: a request sent into a closing connection is lost.
-KEEPALIVE_EXPIRY = 4.0
+class OwnHttpClient(openai.DefaultAioHttpClient):
+    """The HTTP client of `make_client`; its type tells it from one that somebody else set up."""
 
 
 def make_client(
@@ -50,7 +54,7 @@ def make_client(
         base_url=base_url,
         api_key=api_key,
         max_retries=0,
-        http_client=openai.DefaultAioHttpClient(limits=limits),
+        http_client=OwnHttpClient(limits=limits),
     )
 
 
@@ -74,7 +78,7 @@ class SdkTransport:
         options: Any = {
             "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
             "max_retries": 0,
-            "headers": _request_headers(request),
+            "headers": naming_headers(request),
         }
         try:
             async with asyncio.timeout(timeout):  # the SDK's bounds each read, not the whole
@@ -83,7 +87,13 @@ class SdkTransport:
             raise _transport_error(error, timeout) from error
         except TimeoutError as error:
             raise AttemptTimeout(f"no answer within {timeout:g} s") from error
-        return _response(raw)
+        except aiohttp.ClientError as error:  # one that the SDK's adapter has no name for
+            fault = fault_of(error, timeout)
+        else:
+            headers = {name.lower(): value for name, value in raw.headers.items()}
+            return read_answer(raw.status_code, headers, raw.content)
+        # outside of the except clause: such an error holds the headers, the key among them
+        raise fault
 
     async def _post(self, request: Request, options: Any) -> httpx2.Response:
         path = request.endpoint.removeprefix("/v1")  # the base URL has the version
@@ -94,31 +104,13 @@ class SdkTransport:
         except openai.APIStatusError as error:
             return error.response
         except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8
-            body = _without_lone_surrogates(request.body)
+            text = without_lone_surrogates(json.dumps(request.body, ensure_ascii=False))
         try:
             return await self._client.post(
-                path, cast_to=httpx2.Response, body=body, options=options
+                path, cast_to=httpx2.Response, body=json.loads(text), options=options
             )
         except openai.APIStatusError as error:
             return error.response
-
-
-def _request_headers(request: Request) -> dict[str, str]:
-    """The header by which a provider's support finds a request whose answer never came."""
-    name = request.custom_id
-    if name and len(name) <= 512 and name.isascii() and name.isprintable():
-        return {"X-Client-Request-Id": name}
-    return {}
-
-
-def _response(raw: httpx2.Response) -> Response:
-    headers = {name.lower(): value for name, value in raw.headers.items()}
-    content = raw.content
-    try:
-        return Response(raw.status_code, headers, json.loads(content))
-    except (ValueError, RecursionError):
-        text = content.decode("utf-8", "replace")
-        return Response(raw.status_code, headers, text, is_json=False)
 
 
 def _transport_error(error: openai.APIConnectionError, timeout: float) -> TransportError:
@@ -128,8 +120,6 @@ def _transport_error(error: openai.APIConnectionError, timeout: float) -> Transp
     The SDK's aiohttp adapter reports every broken connection, a refused one included, as a
     connect timeout, so the causes are looked through for what aiohttp and the system said.
     """
-    import aiohttp
-
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in causes:
@@ -145,19 +135,12 @@ def _transport_error(error: openai.APIConnectionError, timeout: float) -> Transp
     late = (aiohttp.ServerTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
     for cause in causes:
         if isinstance(cause, unreached):
-            return TransportError(_sentence(cause), reached=False)
+            return TransportError(sentence(cause), reached=False)
     for cause in causes:
         if isinstance(cause, late):
             return AttemptTimeout(f"no answer within {timeout:g} s")
         if isinstance(cause, aiohttp.ClientError):
-            return TransportError(_sentence(cause))
-    return TransportError(_sentence(causes[-1]))
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def _without_lone_surrogates(body: Mapping[str, Any]) -> Any:
-    text = json.dumps(body, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+            return TransportError(sentence(cause))
+    # only now: the aiohttp adapter says connect timeout of connections that broke later, too
+    is_reached = not any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes)
+    return TransportError(sentence(causes[-1]), reached=is_reached)

@@ -1,0 +1,190 @@
+"""
+An aiohttp session as a transport, for as many requests as one processor can send.
+
+Sends the same requests to the same place as the SDK client it is made from, and gives the same
+responses, at a quarter of the processor time. Knows nothing of limits. What the SDK lets a client
+do to its requests on the way (sign them, rewrite them, hook into them) is not done here: for a
+client with any of that there is no such transport, and `bulk_for` says so with ``None``.
+Follows: openai-python, ``_base_client.py`` (headers, URL, body), and aiohttp's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+from ratedispatch.transports.exchange import (
+    CONNECT_TIMEOUT,
+    KEEPALIVE_EXPIRY,
+    naming_headers,
+    read_answer,
+    write_body,
+)
+from ratedispatch.transports.faults import fault_of
+from ratedispatch.transports.settings import (
+    ask_for_key,
+    asks_for_key,
+    headers_of,
+    hindrance,
+    proxy_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    import openai
+
+    from ratedispatch.outcome import Response
+    from ratedispatch.request import Request
+
+#: As in httpx2; aiohttp's own is 10.
+_MOST_REDIRECTS = 20
+
+#: Bytes above which aiohttp wants a body as a file, to write it piece by piece.
+_LARGE_BODY = 2**20
+
+#: Bytes of an answer's status line and of each of its headers; aiohttp's own is 8,190.
+_LONGEST_HEADER = 65_536
+
+#: Endpoints whose URL is remembered. A file names five at the most.
+_URLS_KEPT = 64
+
+
+def bulk_for(client: openai.AsyncOpenAI, connections: int) -> BulkTransport | None:
+    """Return a transport with the settings of *client*, or ``None`` if there can be none."""
+    return BulkTransport(client, connections=connections) if hindrance(client) is None else None
+
+
+class BulkTransport:
+    """
+    Sends through an aiohttp session with the settings of an SDK client.
+
+    Base URL, headers and query are read once, as in the copy of the client that the SDK's
+    transport makes; an ``api_key`` that is a function is asked before each request.
+
+    Args:
+        client: Where to send and as whom. It sends nothing itself, and stays the caller's to
+            close.
+        connections: How many may be open at once; what is sent beyond them waits for one.
+
+    Attributes:
+        base_url: Where it sends to.
+
+    Raises:
+        TypeError: *client* does something with its requests that only the SDK can do.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, *, connections: int) -> None:
+        if connections < 1:
+            raise ValueError(f"connections must be at least 1, not {connections}")
+        reason = hindrance(client)
+        if reason is not None:
+            raise TypeError(f"{reason}, so it can only send through SdkTransport")
+        self.base_url = str(client.base_url)
+        self._client = client
+        self._connections = connections
+        self._headers = headers_of(client)
+        self._asks_for_key = asks_for_key(client) and "Authorization" not in self._headers
+        self._root = client.base_url
+        self._query = client.qs.stringify(cast("Any", client.default_query))
+        self._proxy = proxy_of(client)
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def api_key(self) -> str:
+        """The client's key, so that who writes files can keep it out of them."""
+        return self._client.api_key
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. What is in flight ends as a broken connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send *request*; see :class:`~ratedispatch.transports.base.Transport`."""
+        url = self._urls.get(request.endpoint) or self._url(request.endpoint)
+        body = write_body(request.body)
+        data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
+        headers = naming_headers(request)
+        session = self._session or self._open()
+        try:
+            async with asyncio.timeout(timeout):
+                if self._asks_for_key:
+                    headers["Authorization"] = f"Bearer {await ask_for_key(self._client)}"
+                async with session.post(
+                    url, data=data, headers=headers, max_redirects=_MOST_REDIRECTS
+                ) as raw:
+                    content = await raw.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            broken = fault_of(error, timeout)
+        else:
+            return read_answer(raw.status, _lower(raw.headers), content)
+        # outside of the except clause: aiohttp's errors hold the headers, the key among them
+        raise broken
+
+    def _url(self, endpoint: str) -> URL:
+        """Return the URL of *endpoint*: below the base URL, with the query of the client."""
+        path = httpx2.URL(endpoint.removeprefix("/v1"))  # the base URL has the version
+        url = path
+        if path.is_relative_url:
+            url = self._root.copy_with(raw_path=self._root.raw_path + path.raw_path.lstrip(b"/"))
+        if self._query:
+            url = url.copy_merge_params(httpx2.QueryParams(self._query))
+        made = URL(str(url), encoded=True)
+        if len(self._urls) < _URLS_KEPT:
+            self._urls[endpoint] = made
+        return made
+
+    def _open(self) -> aiohttp.ClientSession:
+        trust = httpx2.create_ssl_context()  # the SDK's: the system's store, or SSL_CERT_FILE
+        trust.set_alpn_protocols(["http/1.1"])
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust
+            ),
+            headers=self._headers,
+            # nothing bounds the wait for a free connection but the attempt's own timeout
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            proxy=self._proxy,  # no trust_env: it asks the file system before each request
+        )
+        return self._session
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers by lower-case name, repeated ones joined, and no half of a surrogate pair."""
+    lower: dict[str, str] = {}
+    for name, value in headers.items():
+        text = value if value.isascii() else _decoded(value)
+        known = name.lower()
+        lower[known] = f"{lower[known]}, {text}" if known in lower else text
+    return lower
+
+
+def _decoded(value: str) -> str:
+    """A header that aiohttp took for UTF-8; if it was none, it is Latin-1 by tradition."""
+    content = value.encode("utf-8", "surrogateescape")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
