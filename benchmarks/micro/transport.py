@@ -5,8 +5,9 @@ Prints one JSON object: microseconds a request of user and system time of this p
 fake server in a process of its own that answers after 50 ms, so that a steady number of requests
 is in flight. `bare` is the least there is in aiohttp: one session, `json.dumps`, `post`, `read`,
 `json.loads`. `bulk` and `sdk` are the transports, `sdk` on the client of `make_client` and
-`sdk_as_it_comes` on a plain `AsyncOpenAI`, whose pool is httpx2's. The ways take turns in every round, so that a change of the machine's speed meets all of
-them; medians and extremes are of the rounds, ratios of the medians of the same round.
+`sdk_as_it_comes` on a plain `AsyncOpenAI`, whose pool is httpx2's. The ways take turns in every
+round, so that a change of the machine's speed meets all of them; medians and extremes are of the
+rounds, and so are those of the ratios to `bare` in the same round.
 Target: `bulk` takes at most 1.5 times what `bare` takes.
 Run: python -m benchmarks.micro.transport [--rounds N] [--requests N] [--in-flight N]
 """

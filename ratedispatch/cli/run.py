@@ -115,7 +115,7 @@ _MOST_CONNECTIONS = 10_000
     type=click.Choice([_BULK, _SDK]),
     default=_BULK,
     show_default=True,
-    help="How requests travel: bulk takes a fifth of the processor time of the openai SDK's own "
+    help="How requests travel: bulk takes a quarter of the processor time of the openai SDK's own "
     "calls.",
 )
 @click.option(
@@ -309,6 +309,7 @@ async def _run(
     from ratedispatch.jobs.progress import show_progress
     from ratedispatch.transports.bulk import bulk_for
     from ratedispatch.transports.sdk import make_client
+    from ratedispatch.transports.settings import hindrance
 
     task = asyncio.current_task()
     assert task is not None
@@ -320,6 +321,8 @@ async def _run(
                 bulk = bulk_for(client, connections) if transport == _BULK else None
                 if bulk is not None:
                     await stack.enter_async_context(bulk)
+                elif transport == _BULK:
+                    click.echo(f"sending through the openai SDK: {hindrance(client)}", err=True)
                 listeners = []
                 if not quiet:
                     listeners.append(

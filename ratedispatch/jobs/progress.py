@@ -35,6 +35,9 @@ _WINDOW = 15.0
 _LINE_INTERVAL = 10.0
 _FRAME_INTERVAL = 0.25
 
+#: Share of a limit above which what is spent must have piled up before.
+_PILED_UP = 1.1
+
 #: Share by which a limit has to change to be told again.
 _WORTH_TELLING = 0.05
 
@@ -226,7 +229,9 @@ def _picture(status: Status, width: int) -> Group:
 def _rate(value: float, limit: float | None, unit: str) -> str:
     if limit is None:
         return f"{value:,.0f} {unit}"
-    return f"{value:,.0f} of {limit:,.0f} {unit} ({value / limit:.0%})"
+    # beyond the limit is what had piled up at the provider, which is ours to spend
+    ahead = ", piled up" if value > _PILED_UP * limit else ""
+    return f"{value:,.0f} of {limit:,.0f} {unit} ({value / limit:.0%}{ahead})"
 
 
 def _clock(seconds: float | None) -> str:
