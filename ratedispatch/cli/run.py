@@ -216,8 +216,14 @@ def _checked(url: str | None) -> str | None:
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        has_secret = parts.username is not None or parts.password is not None
     except ValueError:  # a bracket that is not closed, a port that is no number
-        is_url = False
+        is_url = has_secret = False
+    if has_secret:
+        raise click.UsageError(
+            "--base-url holds a user or a password, which do not go with an API key; leave them "
+            "out, and set the key in the environment"
+        )
     if not is_url:
         raise click.UsageError(
             f"--base-url {url!r} is no URL; it looks like https://api.openai.com/v1"

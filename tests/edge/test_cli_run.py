@@ -398,3 +398,13 @@ def test_the_first_interruption_drains_and_the_second_cancels(
         assert quick.stats()["arrived"] == 400 - len(done)
     answers = [answer["custom_id"] for answer in lines(tmp_path / "out.jsonl")]
     assert sorted(answers) == sorted(str(i) for i in range(400))
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown(job: Path) -> None:
+    """Every row would fail with it, and it would stand in every message."""
+    url = "http://someone:hush@localhost:9/v1"
+    arguments = ["run", str(job / "in.jsonl"), "-o", str(job / "out.jsonl"), "--base-url", url]
+    result = CliRunner().invoke(main, arguments, env={"OPENAI_API_KEY": KEY})
+    assert result.exit_code == 2
+    assert "--base-url" in result.stderr
+    assert "hush" not in result.output
