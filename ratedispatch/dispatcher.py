@@ -295,8 +295,10 @@ class Dispatcher:
         for life in self._lives:
             if life.resting and life.task is not None:
                 life.task.cancel()
+        current = _current_task()
         for reader in self._readers:
-            reader.cancel()
+            if reader is not current:  # a source that stops it is not waited for
+                reader.cancel()
 
     def _is_stopped(self) -> bool:
         return self._stopped is not None
@@ -682,6 +684,14 @@ class _Ended(NamedTuple):
 
     outcome: Outcome
     lane: Lane | None
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    """The task that runs; None outside of the loop, as in a signal handler."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:

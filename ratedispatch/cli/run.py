@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.caps import Caps
+    from ratedispatch.jobs.eventlog import EventLog
     from ratedispatch.jobs.job import Job
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.jobs.report import Report
@@ -40,10 +44,13 @@ _ADVICE = {
     "--wait-for-reset",
     "drained": "run the same command again to go on",
     "output": "make room, or repair the output folder, then run the same command again",
+    "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
+    "max_cost": "run the same command again to spend as much once more, or raise --max-cost",
+    "no_price": "give --price-in and --price-out, or leave --max-cost out",
 }
 
 #: Stops that, before anything was answered, mean a mistake in the command.
-_MISTAKES = frozenset({"authentication", "not_found", "unreachable"})
+_MISTAKES = frozenset({"authentication", "not_found", "unreachable", "no_price"})
 
 #: How requests may travel.
 _BULK = "bulk"
@@ -124,6 +131,38 @@ _MOST_CONNECTIONS = 10_000
     help=f"Run against a fake server with these limits, with {_FAKE_RPM:,} RPM and "
     f"{_FAKE_TPM // 1_000_000}M TPM unless told; needs no key.",
 )
+@click.option(
+    "--max-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Send at most N rows in this run, then stop; the same command sends as many more.",
+)
+@click.option(
+    "--max-cost",
+    type=FiniteRange(min=0, min_open=True),
+    metavar="USD",
+    help="Stop before this run could cost more: what was billed and what is in flight at most are "
+    "counted, what earlier runs of the job spent is not.",
+)
+@click.option(
+    "--price-in",
+    type=FiniteRange(min=0),
+    metavar="USD",
+    help="Price of a million input tokens, for all models; needs --price-out.  [default: the list "
+    "price, where it is known]",
+)
+@click.option(
+    "--price-out",
+    type=FiniteRange(min=0),
+    metavar="USD",
+    help="Price of a million output tokens, for all models; needs --price-in.",
+)
+@click.option(
+    "--log-json",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def run(
@@ -140,6 +179,11 @@ def run(
     timeout: float | None,
     max_attempts: int,
     transport: str,
+    max_rows: int | None,
+    max_cost: float | None,
+    price_in: float | None,
+    price_out: float | None,
+    log_json: Path | None,
     *,
     wait_for_reset: bool,
     fake: bool,
@@ -164,11 +208,16 @@ def run(
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
     account = limits.read(missing=AUTO)
+    caps = _caps(max_rows, max_cost, price_in, price_out)
     key = _FAKE_KEY if fake else _key_in(api_key_env)
     url = None if fake else _checked(url_of(base_url))
-    job = _open(JobFiles(input, output, errors or default_errors_path(output)), account)
-    connections = _connections(max_in_flight)
-    with plain_warnings(), _endpoint(account, url, fake=fake) as url:
+    files = JobFiles(input, output, errors or default_errors_path(output))
+    with contextlib.ExitStack() as stack:
+        log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
+        job = _open(files, account)
+        connections = _connections(max_in_flight)
+        stack.enter_context(plain_warnings())
+        url = stack.enter_context(_endpoint(account, url, fake=fake))
         report = asyncio.run(
             _run(
                 job,
@@ -184,12 +233,21 @@ def run(
                 retry=RetryPolicy(max_attempts=max_attempts),
                 timeout=timeout,
                 policy=policy,
+                caps=caps,
+                log=log,
             )
         )
     if report is None:
         click.echo("cancelled; the files are whole, and the same command goes on", err=True)
         sys.exit(130)
-    _print_report(report, as_json=as_json, key=key, key_env=api_key_env, base_url=url)
+    _print_report(
+        report,
+        as_json=as_json,
+        with_cost=caps.max_cost is not None or caps.price is not None,
+        key=key,
+        key_env=api_key_env,
+        base_url=url,
+    )
     sys.exit(_exit_code(report))
 
 
@@ -229,6 +287,47 @@ def _checked(url: str | None) -> str | None:
             f"--base-url {url!r} is no URL; it looks like https://api.openai.com/v1"
         )
     return url
+
+
+def _caps(
+    max_rows: int | None, max_cost: float | None, price_in: float | None, price_out: float | None
+) -> Caps:
+    """Return what the run may send and spend; refuse one price without the other."""
+    from ratedispatch.jobs.caps import Caps
+    from ratedispatch.jobs.prices import Price
+
+    if price_in is None and price_out is None:
+        return Caps(max_rows, max_cost)
+    if price_in is None or price_out is None:
+        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+    return Caps(max_rows, max_cost, Price("all models", price_in, price_out))
+
+
+def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
+    """Return the log on *path*; one that cannot be opened, or is a file of the job, is refused."""
+    from ratedispatch.jobs.eventlog import EventLog
+
+    for name in ("input", "output", "errors", "job"):
+        other = getattr(files, name)
+        if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
+            raise click.UsageError(
+                f"--log-json {path} is the {name} file of the job; give a file of its own"
+            )
+    try:
+        return EventLog(
+            path,
+            clock=functools.partial(datetime.now, UTC),
+            key=key,
+            on_failure=functools.partial(click.echo, err=True),
+        )
+    except OSError as error:
+        raise click.UsageError(
+            f"--log-json {path} cannot be opened: {error.strerror}; give another file"
+        ) from error
+
+
+def _is_file(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)
 
 
 def _open(files: JobFiles, limits: Limits | LimitGroups) -> Job:
@@ -374,8 +473,15 @@ def _interruptions(job: Job, task: asyncio.Task[object]) -> Iterator[None]:
 
 
 def _print_report(
-    report: Report, *, as_json: bool, key: str, key_env: str, base_url: str | None
+    report: Report,
+    *,
+    as_json: bool,
+    with_cost: bool,
+    key: str,
+    key_env: str,
+    base_url: str | None,
 ) -> None:
+    from ratedispatch.jobs.caps import usd
     from ratedispatch.jobs.secrets import hide_key
 
     if report.stop_code is not None:
@@ -383,8 +489,12 @@ def _print_report(
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
         message = hide_key(report.stop_message or report.stop_code, key).rstrip(". ")
         click.echo(f"stopped: {message}; {advice}", err=True)
-    text = json.dumps(report.as_dict()) if as_json else report.sentence()
-    click.echo(hide_key(text, key))
+    text = report.sentence()
+    if with_cost and report.cost_usd is not None:
+        cost = report.cost_usd
+        # from a dollar on, cents tell enough
+        text = f"{text.removesuffix('.')}; cost {usd(round(cost, 2) if cost >= 1 else cost)}."
+    click.echo(hide_key(json.dumps(report.as_dict()) if as_json else text, key))
 
 
 def _exit_code(report: Report) -> int:

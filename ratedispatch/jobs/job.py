@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.dispatcher import Dispatcher
 from ratedispatch.errors import Stopped
 from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
+from ratedispatch.jobs.caps import Caps, Spending
 from ratedispatch.jobs.ledger import JobFiles, open_job
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.eventlog import EventLog
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.verdict import Verdict
@@ -68,7 +70,8 @@ async def run_file(
         limits: What the account may spend, or what groups of models may.
         errors: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
         listeners: Called with every event.
-        options: Further arguments of :class:`~ratedispatch.Dispatcher`.
+        options: Further arguments of :class:`~ratedispatch.Dispatcher`, and *caps* and *log* of
+            :meth:`Job.run`.
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
@@ -121,21 +124,41 @@ class Job:
 
     def drain(self) -> None:
         """Send nothing more and end when what is in flight has its outcome."""
-        if self._dispatcher is not None:
-            self._dispatcher.stop("drained", "stopped on request")
+        self._stop("drained", "stopped on request")
 
     async def run(
-        self, client: Any, *, listeners: Sequence[Listener] = (), **options: Any
+        self,
+        client: Any,
+        *,
+        listeners: Sequence[Listener] = (),
+        caps: Caps | None = None,
+        log: EventLog | None = None,
+        **options: Any,
     ) -> Report:
         """
         Send the rows that are not done, and return the report.
 
         What came in is in the files when this returns or raises, cancellation included.
+
+        Args:
+            client: An ``openai.AsyncOpenAI``, or any transport.
+            listeners: Called with every event.
+            caps: The most that this run may send and spend; none by default.
+            log: Where to tell what happens; it is written as often as the answers, and left open.
+            options: Further arguments of :class:`~ratedispatch.Dispatcher`.
         """
         stop: Stopped | None = None
         key = getattr(client, "api_key", None)  # a client may have none, or a function
         self._key = key if isinstance(key, str) else ""
-        dispatcher = Dispatcher(client, self._limits, listeners=(self.tally, *listeners), **options)
+        caps = caps or Caps()
+        spending = Spending(
+            caps,
+            self._stop,
+            counter=options.get("counter"),
+            default_output_tokens=options.get("default_output_tokens", 16),
+        )
+        heard = (self.tally, spending, *listeners, *(() if log is None else (log,)))
+        dispatcher = Dispatcher(client, self._limits, listeners=heard, **options)
         self._dispatcher = dispatcher
         self._cpu_start = self._cpu_clock()
         answers, failures = LineSink(self._files.output), LineSink(self._files.errors)
@@ -147,10 +170,12 @@ class Job:
         source = BatchSource(
             self._files.input, is_done=self._done.__contains__, on_bad_row=write_bad_row
         )
-        flusher = asyncio.create_task(self._flush_regularly(answers, failures))
+        flusher = asyncio.create_task(self._flush_regularly(log, answers, failures))
         try:
             async with dispatcher:
-                async for outcome in dispatcher.map(source):
+                async for outcome in dispatcher.map(
+                    spending.admit(source) if caps.bind else source
+                ):
                     self._write(outcome, answers, failures)
         except Stopped as error:
             stop = error
@@ -161,7 +186,17 @@ class Job:
                     sink.close()
             self._unwritten = (answers.lines_waiting, failures.lines_waiting)
             self._lock.close()
-        return self._report(stop)
+            if log is not None:
+                log.flush()
+        report = self._report(stop, spending.cost)
+        if log is not None and report.stop_code is not None:
+            log.note_stop(report.stop_code, report.stop_message or "")
+            log.flush()
+        return report
+
+    def _stop(self, code: str, message: str) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.stop(code, message)
 
     def _write(self, outcome: Outcome, answers: LineSink, failures: LineSink) -> None:
         sink = answers if isinstance(outcome, Completed) else failures
@@ -174,12 +209,14 @@ class Job:
         with self._stop_on_write_error():
             sink.append(line)
 
-    async def _flush_regularly(self, *sinks: LineSink) -> None:
+    async def _flush_regularly(self, log: EventLog | None, *sinks: LineSink) -> None:
         while True:
             await asyncio.sleep(_FLUSH_INTERVAL)
             for sink in sinks:
                 with self._stop_on_write_error():
                     sink.flush()
+            if log is not None:
+                log.flush()
 
     @contextlib.contextmanager
     def _stop_on_write_error(self) -> Any:
@@ -188,8 +225,7 @@ class Job:
             yield
         except OSError as error:
             self._write_error = error
-            if self._dispatcher is not None:
-                self._dispatcher.stop("output", _unwritable(error))
+            self._stop("output", _unwritable(error))
 
     def _constraints(self) -> dict[str, Any]:
         """What held the line back over the whole run, and the share of each limit in use."""
@@ -217,7 +253,7 @@ class Job:
             "limits": limits,
         }
 
-    def _report(self, stop: Stopped | None) -> Report:
+    def _report(self, stop: Stopped | None, cost: float | None) -> Report:
         tally = self.tally
         code, message = (stop.code, str(stop)) if stop is not None else (None, None)
         if self._write_error is not None:
@@ -241,6 +277,7 @@ class Job:
             stop_code=code,
             stop_message=message,
             started=stop.started if stop is not None else answered > 0,
+            cost_usd=None if cost is None else round(cost, 9),
         )
 
 

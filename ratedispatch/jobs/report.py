@@ -47,6 +47,8 @@ class Report:
         stop_code: Why the job stopped early; ``None`` if it did not.
         stop_message: One sentence on that.
         started: Whether anything had been answered by then.
+        cost_usd: What the rows answered in this run cost, in USD, as far as the prices of their
+            models are known; ``None`` if none is.
     """
 
     answered: int = 0
@@ -68,6 +70,7 @@ class Report:
     stop_code: str | None = None
     stop_message: str | None = None
     started: bool = False
+    cost_usd: float | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -16,13 +16,13 @@ from ratedispatch.outcome import Completed, Failed, Response
 from ratedispatch.request import Request
 from ratedispatch.retry import RetryPolicy
 from ratedispatch.testing.settings import ProviderSettings
+from ratedispatch.testing.transport import ProviderTransport
 from ratedispatch.testing.virtual import run_virtual
 from tests.engine.world import chat, play
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from ratedispatch.testing.transport import ProviderTransport
 
 FAST = Limits(60_000, 6e7)
 OK = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
@@ -586,3 +586,26 @@ def test_less_than_one_request_a_minute_is_paced_too() -> None:
     outcomes, _ = run_map(transport, [chat(i) for i in range(3)], Limits(0.5, 6e6))
     assert [type(outcome) for outcome in outcomes] == [Completed] * 3
     assert [round(when) for _, when in transport.sent] == [0, 120, 240]
+
+
+def test_a_source_may_stop_the_dispatcher_while_it_is_read() -> None:
+    """A row that cannot be written stops the job; what is in flight still has its outcomes."""
+
+    async def main() -> tuple[int, str]:
+        transport = ProviderTransport(ProviderSettings(latency=1), random.Random(1))
+        answered = 0
+        async with Dispatcher(transport, Limits(6000)) as dispatcher:
+
+            def source() -> Iterator[Request]:
+                yield from (chat(i) for i in range(5))
+                dispatcher.stop("output", "the disk is full")
+                yield chat(5)
+
+            try:
+                async for outcome in dispatcher.map(source()):
+                    answered += isinstance(outcome, Completed)
+            except Stopped as stop:
+                return answered, stop.code
+        raise AssertionError("it was not stopped")
+
+    assert run_virtual(main()) == (5, "output")
