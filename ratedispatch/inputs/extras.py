@@ -1,0 +1,27 @@
+"""Libraries that only some inputs need, loaded when one of these is met."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ratedispatch.errors import JobError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def load(module: str, what: str) -> ModuleType:
+    """
+    Return *module*, which reading *what* takes.
+
+    Raises:
+        JobError: It is not installed; the sentence has the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        library = module.partition(".")[0]
+        raise JobError(
+            f"{what} takes {library}, which is not installed; pip install 'ratedispatch[files]'"
+        ) from error
