@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.sink import read_lines
-from ratedispatch.jobs.source import numbered_rows
+from ratedispatch.jobs.source import is_empty
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,11 +167,7 @@ def check_input(path: Path) -> None:
         raise JobError(f"the input {path} cannot be read: nobody has permission to")
     if not path.is_file():
         raise JobError(f"the input {path} is no regular file, and has to be read more than once")
-    try:
-        is_empty = next(numbered_rows(path), None) is None
-    except OSError as error:
-        raise JobError(f"the input {path} cannot be read: {error.strerror}") from error
-    if is_empty:
+    if is_empty(path):
         raise JobError(f"the input {path} is empty")
 
 

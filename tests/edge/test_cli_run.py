@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -408,3 +409,36 @@ def test_a_password_in_the_url_is_refused_and_not_shown(job: Path) -> None:
     assert result.exit_code == 2
     assert "--base-url" in result.stderr
     assert "hush" not in result.output
+
+
+@pytest.mark.parametrize("packed", ["in.jsonl.gz", "in.jsonl.zst"])
+def test_a_packed_file_is_sent_like_a_plain_one(job: Path, packed: str) -> None:
+    """The same rows, by `plan` and by `run`; a resumed job finds its input unchanged."""
+    plain = (job / "in.jsonl").read_bytes()
+    path = job / packed
+    if packed.endswith(".gz"):
+        path.write_bytes(gzip.compress(plain))
+    else:
+        path.write_bytes(pytest.importorskip("zstandard").compress(plain))
+    plans = [
+        json.loads(
+            CliRunner().invoke(main, ["plan", str(file), "--rpm", "60", "--quiet", "--json"]).stdout
+        )
+        for file in (path, job / "in.jsonl")
+    ]
+    assert plans[0] == plans[1]
+    arguments = ["run", str(path), "-o", str(job / "out.jsonl"), "--fake", "--quiet", "--json"]
+    for _ in range(2):
+        result = CliRunner().invoke(main, arguments)
+        report = json.loads(result.stdout)
+        assert report["answered"] + report["failed"] == plans[0]["rows"]
+
+
+def test_a_packed_file_that_was_cut_off_is_refused_before_anything_is_sent(job: Path) -> None:
+    path = job / "in.jsonl.gz"
+    path.write_bytes(gzip.compress((job / "in.jsonl").read_bytes())[:-20])
+    arguments = ["run", str(path), "-o", str(job / "out.jsonl"), "--fake", "--quiet"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "in.jsonl.gz" in result.stderr
+    assert "Traceback" not in result.output

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.inputs.lines import LongLine, numbered_lines, raw_lines
-from ratedispatch.jobs.source import numbered_rows
 
 PIECES = [
     b"\xef\xbb\xbf",
@@ -33,12 +30,11 @@ def lines(data: bytes, longest: int = 100) -> list[tuple[int, bytes | LongLine]]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join))
-def test_lines_are_the_rows_of_a_request_file(data: bytes) -> None:
-    """Whatever marks, ends and blanks there are, both rooms number the same rows."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "in.jsonl")
-        path.write_bytes(data)
-        assert lines(data) == list(numbered_rows(path))
+def test_lines_are_those_between_line_ends(data: bytes) -> None:
+    """Whatever marks, ends and blanks there are: split, stripped, numbered, blank ones out."""
+    split = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    numbered = ((number, line.strip()) for number, line in enumerate(split, 1))
+    assert lines(data) == [(number, line) for number, line in numbered if line]
 
 
 @given(
