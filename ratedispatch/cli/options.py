@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.prices import Price
     from ratedispatch.limits import Limits
     from ratedispatch.tokens import ChargePolicy
 
@@ -195,6 +196,32 @@ def provider_options(command: Command) -> Command:
         ),
     ]
     return _with_options(command, options)
+
+
+def price_options(command: Command) -> Command:
+    """Add the flags of prices, which `given_price` reads."""
+    options = [
+        click.option(
+            f"--price-{direction}",
+            type=FiniteRange(min=0),
+            metavar="USD",
+            help=f"Price of a million {direction}put tokens, for all models; needs "
+            f"--price-{other}.  [default: the list price, where it is known]",
+        )
+        for direction, other in (("in", "out"), ("out", "in"))
+    ]
+    return _with_options(command, options)
+
+
+def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
+    """Return the price of all models in USD per million tokens; None if none is given."""
+    from ratedispatch.jobs.prices import Price
+
+    if ingoing is None and outgoing is None:
+        return None
+    if ingoing is None or outgoing is None:
+        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+    return Price("all models", ingoing, outgoing)
 
 
 def url_of(base_url: str | None) -> str | None:

@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratedispatch.cli.amounts import FiniteRange
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.cli.options import LimitFlags, limit_options, provider_options, url_of
+from ratedispatch.cli.options import (
+    LimitFlags,
+    given_price,
+    limit_options,
+    price_options,
+    provider_options,
+    url_of,
+)
 from ratedispatch.limits import Limits, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ratedispatch.jobs.plan import Lane, Need, Plan
-    from ratedispatch.jobs.prices import Price
     from ratedispatch.tokens import ChargePolicy
 
 #: Rows that cannot be sent of which a person is shown the line; --json has more.
@@ -50,18 +55,7 @@ _WHY = {
 @click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
 @limit_options(missing="not known, so that it does not bind")
 @provider_options
-@click.option(
-    "--price-in",
-    type=FiniteRange(min=0),
-    metavar="USD",
-    help="Price of a million input tokens, for all models; needs --price-out.",
-)
-@click.option(
-    "--price-out",
-    type=FiniteRange(min=0),
-    metavar="USD",
-    help="Price of a million output tokens, for all models; needs --price-in.",
-)
+@price_options
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(
@@ -96,7 +90,7 @@ def plan(
         raise click.UsageError(
             "no limit is known; give at least one, such as --rpm 500 or --tpm 200k, or --limits"
         )
-    price = _price(price_in, price_out)
+    price = given_price(price_in, price_out)
     try:
         with plain_warnings(), _progress(input, quiet=quiet) as show:
             made = plan_file(
@@ -121,17 +115,6 @@ def plan(
     else:
         click.echo(describe(made, bar=_bar_character()))
     sys.exit(0 if made.is_sound else 1)
-
-
-def _price(ingoing: float | None, outgoing: float | None) -> Price | None:
-    """Return the price of all models; None if none is given."""
-    from ratedispatch.jobs.prices import Price
-
-    if ingoing is None and outgoing is None:
-        return None
-    if ingoing is None or outgoing is None:
-        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
-    return Price("all models", ingoing, outgoing)
 
 
 def describe(plan: Plan, *, bar: str = "#") -> str:

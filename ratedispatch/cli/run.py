@@ -19,14 +19,20 @@ import click
 from ratedispatch.cli.amounts import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.cli.options import LimitFlags, limit_options, provider_options, url_of
+from ratedispatch.cli.options import (
+    LimitFlags,
+    given_price,
+    limit_options,
+    price_options,
+    provider_options,
+    url_of,
+)
 from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ratedispatch.groups import LimitGroups
-    from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.eventlog import EventLog
     from ratedispatch.jobs.job import Job
     from ratedispatch.jobs.ledger import JobFiles
@@ -144,19 +150,7 @@ _MOST_CONNECTIONS = 10_000
     help="Stop before this run could cost more: what was billed and what is in flight at most are "
     "counted, what earlier runs of the job spent is not.",
 )
-@click.option(
-    "--price-in",
-    type=FiniteRange(min=0),
-    metavar="USD",
-    help="Price of a million input tokens, for all models; needs --price-out.  [default: the list "
-    "price, where it is known]",
-)
-@click.option(
-    "--price-out",
-    type=FiniteRange(min=0),
-    metavar="USD",
-    help="Price of a million output tokens, for all models; needs --price-in.",
-)
+@price_options
 @click.option(
     "--log-json",
     type=click.Path(path_type=Path),
@@ -200,6 +194,7 @@ def run(
     Exit codes: 0 all rows answered; 1 finished, some rows failed; 2 wrong usage or
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
     """
+    from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.job import default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.retry import RetryPolicy
@@ -208,7 +203,7 @@ def run(
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
     account = limits.read(missing=AUTO)
-    caps = _caps(max_rows, max_cost, price_in, price_out)
+    caps = Caps(max_rows, max_cost, given_price(price_in, price_out))
     key = _FAKE_KEY if fake else _key_in(api_key_env)
     url = None if fake else _checked(url_of(base_url))
     files = JobFiles(input, output, errors or default_errors_path(output))
@@ -287,20 +282,6 @@ def _checked(url: str | None) -> str | None:
             f"--base-url {url!r} is no URL; it looks like https://api.openai.com/v1"
         )
     return url
-
-
-def _caps(
-    max_rows: int | None, max_cost: float | None, price_in: float | None, price_out: float | None
-) -> Caps:
-    """Return what the run may send and spend; refuse one price without the other."""
-    from ratedispatch.jobs.caps import Caps
-    from ratedispatch.jobs.prices import Price
-
-    if price_in is None and price_out is None:
-        return Caps(max_rows, max_cost)
-    if price_in is None or price_out is None:
-        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
-    return Caps(max_rows, max_cost, Price("all models", price_in, price_out))
 
 
 def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:

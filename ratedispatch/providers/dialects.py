@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from ratedispatch.hosts import entry_for
 from ratedispatch.providers import litellm, tables
 from ratedispatch.providers.headers import read_table
 from ratedispatch.providers.refusals import read_refused_limits
@@ -46,14 +46,7 @@ def dialect_for(base_url: str | None) -> Dialect:
     """Return the dialect of the host of *base_url*: OpenAI's for None, GENERIC if unknown."""
     if base_url is None:
         return OPENAI
-    try:
-        host = urlsplit(base_url if "//" in base_url else f"//{base_url}").hostname or ""
-    except ValueError:
-        return GENERIC
-    for name, dialect in _HOSTS:
-        if host == name or host.endswith(f".{name}"):
-            return dialect
-    return GENERIC
+    return entry_for(base_url, _HOSTS) or GENERIC
 
 
 def _dialect(

@@ -11,7 +11,8 @@ cap; Microsoft Learn, "Manage Azure OpenAI quota"; the rate-limit pages of the o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from ratedispatch.hosts import entry_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,4 @@ def policy_for(base_url: str | None) -> ChargePolicy:
         return OPENAI
     if not isinstance(base_url, str):
         raise ValueError(f"base_url must be a string or None, got {type(base_url).__name__}")
-    try:
-        host = urlsplit(base_url if "//" in base_url else f"//{base_url}").hostname or ""
-    except ValueError:
-        return CAUTIOUS
-    for name, policy in _HOSTS:
-        if host == name or host.endswith(f".{name}"):
-            return policy
-    return CAUTIOUS
+    return entry_for(base_url, _HOSTS) or CAUTIOUS

@@ -24,14 +24,6 @@ def error(
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("41ms", 0.041),
-        ("2s81ms", 2.081),
-        ("5h50m30ms", 21000.03),
-        ("6m0s", 360),
-        ("2m59.56s", 179.56),
-        ("7.66s", 7.66),
-        ("1h2m3s", 3723),
-        ("0s", 0),
         ("120µs", 120e-6),
         ("5us", 5e-6),
         ("10", 10),
@@ -46,7 +38,7 @@ def error(
     ],
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    """Published Go durations, bare seconds, and what is neither."""
+    """Small units, bare seconds, and what is neither; the published ones are among the vectors."""
     assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))
 
 
