@@ -32,7 +32,7 @@ class Stock(Generic[ItemT]):
         self._shelves: dict[str, deque[tuple[ItemT, float]]] = {}
         self._count = 0
         self._held = 0.0
-        self._changed: dict[str, asyncio.Event] = {}
+        self._bells: dict[str, asyncio.Event] = {}
         self._room = asyncio.Event()
         self._room.set()
         self._is_closed = False
@@ -65,11 +65,11 @@ class Stock(Generic[ItemT]):
         """Nothing more is wanted: whoever waits for room need not wait any more."""
         self._is_closed = True
         self._room.set()
-        for bell in self._changed.values():
+        for bell in self._bells.values():
             bell.set()
 
     def _bell(self, name: str) -> asyncio.Event:
-        return self._changed.setdefault(name, asyncio.Event())
+        return self._bells.setdefault(name, asyncio.Event())
 
     def _weigh(self) -> None:
         if self._is_closed or (

@@ -50,8 +50,6 @@ _MEMORY = 2_000_000
 _TICK = 256
 
 #: Why a row cannot be sent, as `run` writes it to the errors file.
-MALFORMED = "invalid_line"
-DUPLICATE = "duplicate_custom_id"
 UNCOUNTABLE = "invalid_request"
 TOO_LARGE = "cost_exceeds_limit"
 UNLIMITED = "no_limits"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.events import AttemptEnded, AttemptSent, LinePaused, RequestEnded
+from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.outcome import Completed, Decision
 from ratedispatch.verdict import words_for
 
@@ -117,13 +117,11 @@ class Tally:
         self.attempts = 0
         self.refusals = 0
         self.retries = 0
-        self.pauses = 0
         self.tokens = 0
         self.prompt_tokens = 0
         self.output_tokens = 0
         self.expected_tokens = 0
         self.first_sent: float | None = None
-        self.last_sent = 0.0
         self.last_ended = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -133,7 +131,6 @@ class Tally:
                 self.attempts += 1
                 self.retries += event.attempt > 1
                 self.tokens += event.cost.tokens
-                self.last_sent = event.at
                 if self.first_sent is None:
                     self.first_sent = event.at
             case AttemptEnded():
@@ -147,8 +144,6 @@ class Tally:
                     self.expected_tokens += outcome.cost.expected_tokens
             case RequestEnded():
                 self.failed += 1
-            case LinePaused():
-                self.pauses += 1
 
     def count_bad_row(self) -> None:
         """Count a row that failed before it became a request."""
