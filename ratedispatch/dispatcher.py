@@ -219,6 +219,7 @@ class Dispatcher:
         self._answered = False
         self._cpu = CpuMeter(cpu_clock)
         self._stopped: Callable[[], Stopped] | None = None
+        self._is_abandoned = False
 
     async def __aenter__(self) -> Dispatcher:
         return self
@@ -299,6 +300,19 @@ class Dispatcher:
         for reader in self._readers:
             if reader is not current:  # a source that stops it is not waited for
                 reader.cancel()
+
+    def abandon(self) -> None:
+        """
+        After a :meth:`stop`: wait no longer for what is in flight either.
+
+        Its requests raise :class:`Stopped` too; they may have been answered, and billed.
+        """
+        if self._stopped is None:
+            raise RuntimeError("abandon() comes after stop()")
+        self._is_abandoned = True
+        for life in self._lives:
+            if life.task is not None:
+                life.task.cancel()
 
     def _is_stopped(self) -> bool:
         return self._stopped is not None
@@ -460,9 +474,9 @@ class Dispatcher:
             if result.ruling.decision is Decision.MISSING and life.is_mapped:
                 await self._probation.confirm(result.ruling)
         except asyncio.CancelledError:
-            if self._stopped is None or not life.resting:
+            if self._stopped is None or not (life.resting or self._is_abandoned):
                 raise
-            # cancelled by stop, not by the caller
+            # cancelled by stop or abandon, not by the caller
             task = asyncio.current_task()
             if task is not None and task.uncancel() > 0:
                 raise

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ratedispatch.cli.help import HELP
+from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.options import (
     LimitFlags,
@@ -52,14 +52,14 @@ _WHY = {
 
 
 @click.command(context_settings=HELP)
-@click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
+@input_options
 @limit_options(missing="not known, so that it does not bind")
 @provider_options
 @price_options
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan(
-    input: Path,  # noqa: A002
+    source: InputFlags,
     limits: LimitFlags,
     base_url: str | None,
     policy: ChargePolicy | None,
@@ -72,7 +72,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """
-    Read IN.jsonl, send nothing, and tell what it will take at the limits of the account.
+    Read IN, send nothing, and tell what it will take at the limits of the account.
 
     Tells rows, tokens, time and cost, which limit binds, and the rows that cannot be sent. Needs
     at least one limit, and no key.
@@ -91,22 +91,25 @@ def plan(
             "no limit is known; give at least one, such as --rpm 500 or --tpm 200k, or --limits"
         )
     price = given_price(price_in, price_out)
+    template = source.template()
     try:
-        with plain_warnings(), _progress(input, quiet=quiet) as show:
+        with plain_warnings(), _progress(quiet=quiet) as show:
             made = plan_file(
-                input,
+                source.source,
                 account,
                 policy=policy or policy_for(url_of(base_url)),
                 default_output_tokens=default_output_tokens,
                 price=price,
                 models=models,
+                template=template,
+                input_format=source.format,
                 on_progress=show,
             )
     except JobError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         reason = error.strerror or error
-        raise click.UsageError(f"the input {input} cannot be read: {reason}") from error
+        raise click.UsageError(f"the input {source.input} cannot be read: {reason}") from error
     except KeyboardInterrupt:
         click.echo("interrupted: nothing was sent, and nothing was written", err=True)
         sys.exit(130)
@@ -361,9 +364,9 @@ def _bar_character() -> str:
 
 
 @contextlib.contextmanager
-def _progress(path: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show how far the reading is, on a terminal; give what to call with the bytes read."""
-    if quiet or not sys.stderr.isatty() or not path.is_file():
+    if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -383,9 +386,9 @@ def _progress(path: Path, *, quiet: bool) -> Iterator[Callable[[int], None] | No
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=path.stat().st_size)
+        task = progress.add_task("", total=None)
 
-        def show(done: int) -> None:
-            progress.update(task, completed=done)
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
 
         yield show

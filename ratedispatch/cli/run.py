@@ -18,6 +18,7 @@ import click
 
 from ratedispatch.cli.amounts import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.cli.help import HELP
+from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.options import (
     LimitFlags,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.eventlog import EventLog
-    from ratedispatch.jobs.job import Job
+    from ratedispatch.jobs.job import Job, JobOptions
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
@@ -49,6 +50,7 @@ _ADVICE = {
     "day_limit": "run the same command again when the day's limit is reset, or give it "
     "--wait-for-reset",
     "drained": "run the same command again to go on",
+    "input": "see to the input, then run the same command again",
     "output": "make room, or repair the output folder, then run the same command again",
     "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
     "max_cost": "run the same command again to spend as much once more, or raise --max-cost",
@@ -62,6 +64,10 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable", "no_price"}
 _BULK = "bulk"
 _SDK = "sdk"
 
+#: In which order rows are read.
+_SPREAD = "spread"
+_FILE = "file"
+
 #: What the server of --fake has where a limit is to be learned.
 _FAKE_RPM = 3_000
 _FAKE_TPM = 2_000_000
@@ -73,7 +79,7 @@ _MOST_CONNECTIONS = 10_000
 
 
 @click.command(context_settings=HELP)
-@click.argument("input", metavar="IN.jsonl", type=click.Path(path_type=Path))
+@input_options
 @click.option(
     "-o",
     "--output",
@@ -157,10 +163,51 @@ _MOST_CONNECTIONS = 10_000
     metavar="FILE",
     help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
 )
+@click.option(
+    "--retry-failed", is_flag=True, help="Send the rows that failed in an earlier run once more."
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Go on although the input or the template has changed: rows whose content is the same "
+    "stay done, results of others are moved to OUT.stale.",
+)
+@click.option(
+    "--order",
+    type=click.Choice([_SPREAD, _FILE]),
+    default=_SPREAD,
+    show_default=True,
+    help="Read rows from many places of the input in turn, so that a sorted one uses all limits "
+    "at once, or in the order of the file.",
+)
+@click.option(
+    "--fsync",
+    type=click.Choice(["always", "interval", "never"]),
+    default="interval",
+    show_default=True,
+    help="When what was written survives a power cut: before it counts as done, within the "
+    "flush interval, or when the system likes.",
+)
+@click.option(
+    "--flush-interval",
+    type=FiniteRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds within which it does, with --fsync interval.",
+)
+@click.option(
+    "--drain-timeout",
+    type=FiniteRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Seconds to wait for what is in flight after the first Ctrl-C or SIGTERM.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def run(
-    input: Path,  # noqa: A002
+    source: InputFlags,
     output: Path,
     errors: Path | None,
     limits: LimitFlags,
@@ -178,25 +225,33 @@ def run(
     price_in: float | None,
     price_out: float | None,
     log_json: Path | None,
+    order: str,
+    fsync: str,
+    flush_interval: float,
+    drain_timeout: float,
     *,
+    retry_failed: bool,
+    force: bool,
     wait_for_reset: bool,
     fake: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """
-    Send every row of IN.jsonl, at the limits of the account, and write one line for each.
+    Send every row of IN, at the limits of the account, and write one line for each.
 
-    IN.jsonl is in OpenAI's Batch format. Rows that fail go to the errors file. The same command
-    again does what is left.
+    IN is a JSONL file in OpenAI's Batch format, plain, .gz or .zst; or with --prompt a table; or -
+    for standard input. Rows that fail go to the errors file. The same command again does what is
+    left.
 
     \b
     Exit codes: 0 all rows answered; 1 finished, some rows failed; 2 wrong usage or
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
     """
     from ratedispatch.jobs.caps import Caps
-    from ratedispatch.jobs.job import default_errors_path
+    from ratedispatch.jobs.job import JobOptions, default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
+    from ratedispatch.jobs.sink import Fsync
     from ratedispatch.retry import RetryPolicy
     from ratedispatch.tokens import Counter
 
@@ -206,10 +261,23 @@ def run(
     caps = Caps(max_rows, max_cost, given_price(price_in, price_out))
     key = _FAKE_KEY if fake else _key_in(api_key_env)
     url = None if fake else _checked(url_of(base_url))
-    files = JobFiles(input, output, errors or default_errors_path(output))
+    options = JobOptions(
+        template=source.template(),
+        input_format=source.format,
+        retry_failed=retry_failed,
+        force=force,
+        in_order=order == _FILE,
+        fsync=Fsync(fsync),
+        flush_interval=flush_interval,
+    )
+    files = JobFiles(source.source, output, errors or default_errors_path(output))
     with contextlib.ExitStack() as stack:
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
-        job = _open(files, account)
+        job = _open(files, account, options)
+        stack.callback(job.close)
+        for note in job.notes:
+            click.echo(note, err=True)
+        shown = len(job.notes)
         connections = _connections(max_in_flight)
         stack.enter_context(plain_warnings())
         url = stack.enter_context(_endpoint(account, url, fake=fake))
@@ -219,6 +287,7 @@ def run(
                 base_url=url,
                 key=key,
                 quiet=quiet,
+                drain_timeout=drain_timeout,
                 connections=connections,
                 transport=transport,
                 max_in_flight=connections if isinstance(max_in_flight, int) else max_in_flight,
@@ -233,8 +302,11 @@ def run(
             )
         )
     if report is None:
-        click.echo("cancelled; the files are whole, and the same command goes on", err=True)
+        doubt = f"; {job.in_doubt:,} rows in flight may have been billed" if job.in_doubt else ""
+        click.echo(f"cancelled; the files are whole, and the same command goes on{doubt}", err=True)
         sys.exit(130)
+    for note in report.notes[shown:]:
+        click.echo(note, err=True)
     _print_report(
         report,
         as_json=as_json,
@@ -290,6 +362,8 @@ def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
 
     for name in ("input", "output", "errors", "job"):
         other = getattr(files, name)
+        if isinstance(other, str):  # standard input
+            continue
         if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
             raise click.UsageError(
                 f"--log-json {path} is the {name} file of the job; give a file of its own"
@@ -311,13 +385,13 @@ def _is_file(path: Path, other: Path) -> bool:
     return other.exists() and path.samefile(other)
 
 
-def _open(files: JobFiles, limits: Limits | LimitGroups) -> Job:
+def _open(files: JobFiles, limits: Limits | LimitGroups, options: JobOptions) -> Job:
     """Return the job on *files*; one that cannot start is a usage error."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.job import Job
 
     try:
-        return Job(files, limits)
+        return Job(files, limits, options)
     except JobError as error:
         raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
@@ -387,6 +461,7 @@ async def _run(
     base_url: str | None,
     key: str,
     quiet: bool,
+    drain_timeout: float,
     connections: int,
     transport: str,
     **options: Any,
@@ -399,7 +474,7 @@ async def _run(
 
     task = asyncio.current_task()
     assert task is not None
-    with _interruptions(job, task):
+    with _interruptions(job, task, drain_timeout):
         try:
             async with contextlib.AsyncExitStack() as stack:
                 client = make_client(base_url=base_url, api_key=key, max_connections=connections)
@@ -422,7 +497,7 @@ async def _run(
 
 
 @contextlib.contextmanager
-def _interruptions(job: Job, task: asyncio.Task[object]) -> Iterator[None]:
+def _interruptions(job: Job, task: asyncio.Task[object], drain_timeout: float) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM drains, the second cancels."""
     loop = asyncio.get_running_loop()
     count = 0
@@ -433,11 +508,12 @@ def _interruptions(job: Job, task: asyncio.Task[object]) -> Iterator[None]:
         if count > 1:
             task.cancel()
             return
-        job.drain()
+        job.drain(drain_timeout)
         snapshot = job.snapshot()
         waiting = snapshot.in_flight if snapshot is not None else 0
         click.echo(
-            f"stopping: waiting for {waiting:,} requests in flight; interrupt again to cancel them",
+            f"stopping: waiting for {waiting:,} requests in flight, {drain_timeout:g} s at most; "
+            f"interrupt again to cancel them",
             err=True,
         )
 

@@ -31,7 +31,7 @@ def json_table(file: BinaryIO, name: str, *, longest: int = LONGEST_LINE) -> Tab
         JobError: There is no line, or the first one is no object.
     """
     rows = (
-        (number, _parse(number, line)) for number, line in numbered_lines(file, longest=longest)
+        (number, parse_row(number, line)) for number, line in numbered_lines(file, longest=longest)
     )
     first = next(rows, None)
     if first is None:
@@ -44,7 +44,8 @@ def json_table(file: BinaryIO, name: str, *, longest: int = LONGEST_LINE) -> Tab
     return Table(tuple(first[1]), chain([first], rows))
 
 
-def _parse(number: int, line: bytes | LongLine) -> Row | BrokenRow:
+def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
+    """Return the row on *line*, the line number *number*; a `BrokenRow` if it is none."""
     if isinstance(line, LongLine):
         return BrokenRow(line.message)
     try:

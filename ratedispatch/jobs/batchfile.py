@@ -9,8 +9,9 @@ Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRe
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Completed
@@ -19,10 +20,11 @@ from ratedispatch.request import ENDPOINTS, Request
 if TYPE_CHECKING:
     from ratedispatch.outcome import Failed, Outcome
 
-#: Digits of the row number in the ``id`` of an output line. With it a line tells its row in its
-#: first bytes, so that resuming a job need not parse the answers written so far.
+#: Digits of the row number in the ``id`` of an output line. With it, and the digest of the row
+#: that follows, a line tells in its first bytes what it answers, so that resuming a job need not
+#: parse the answers written so far.
 _ROW_DIGITS = 12
-_PREFIX = b'{"id":"batch_req_'
+_HEAD = re.compile(rb'{"id":"batch_req_(\d{12})(?:-([0-9a-f]{16}))?"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,12 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
     return Request(body, url, custom_id, row)
 
 
-def answer_line(outcome: Completed) -> bytes:
+def answer_line(outcome: Completed, digest: str = "") -> bytes:
     """Return the output line of an answered request, with its newline."""
     response = outcome.response
     return _line(
         outcome.request.row,
+        digest,
         outcome.request.custom_id,
         {
             "status_code": response.status,
@@ -87,7 +90,7 @@ def answer_line(outcome: Completed) -> bytes:
     )
 
 
-def failure_line(failed: Failed) -> bytes:
+def failure_line(failed: Failed, digest: str = "") -> bytes:
     """
     Return the error line of a request that failed, with its newline.
 
@@ -104,32 +107,63 @@ def failure_line(failed: Failed) -> bytes:
     error = None
     if answer is None or response is None or response.status < 400:
         error = {"code": failed.code, "message": failed.message}
-    return _line(failed.request.row, failed.request.custom_id, answer, error)
+    return _line(failed.request.row, digest, failed.request.custom_id, answer, error)
 
 
-def bad_row_line(bad: BadRow) -> bytes:
+def bad_row_line(bad: BadRow, digest: str = "") -> bytes:
     """Return the error line of a row that is no request, with its newline."""
     error = {"code": bad.code, "message": bad.message, "line": bad.row}
-    return _line(bad.row, bad.custom_id, None, error)
+    return _line(bad.row, digest, bad.custom_id, None, error)
 
 
-def outcome_line(outcome: Outcome) -> bytes:
-    """Return the line for *outcome*, whichever it is."""
-    return answer_line(outcome) if isinstance(outcome, Completed) else failure_line(outcome)
+def outcome_line(outcome: Outcome, digest: str = "") -> bytes:
+    """
+    Return the line for *outcome*, whichever it is.
+
+    Args:
+        outcome: What came of a request.
+        digest: Of the row, 16 hexadecimal digits; left out if empty.
+    """
+    if isinstance(outcome, Completed):
+        return answer_line(outcome, digest)
+    return failure_line(outcome, digest)
+
+
+class Head(NamedTuple):
+    """
+    What a result line answers.
+
+    Args:
+        row: The number of the row.
+        digest: Of its content; empty if the line does not tell.
+    """
+
+    row: int
+    digest: str
+
+
+def head_of(line: bytes) -> Head | None:
+    """Return what a result line answers; None if it is not ours."""
+    match = _HEAD.match(line)
+    return None if match is None else Head(int(match[1]), (match[2] or b"").decode())
 
 
 def row_of(line: bytes) -> int | None:
     """Return the row number that an output or error line tells; ``None`` if it is not ours."""
-    end = len(_PREFIX) + _ROW_DIGITS
-    digits = line[len(_PREFIX) : end]
-    if line.startswith(_PREFIX) and digits.isdigit() and line[end : end + 1] == b'"':
-        return int(digits)
-    return None
+    match = _HEAD.match(line)
+    return None if match is None else int(match[1])
 
 
-def _line(row: int | None, custom_id: str | None, response: Any, error: Any) -> bytes:
+def moved(line: bytes, row: int) -> bytes:
+    """Return the result line *line* as that of the row number *row*."""
+    start = line.index(b"_req_") + len(b"_req_")
+    return line[:start] + b"%0*d" % (_ROW_DIGITS, row) + line[start + _ROW_DIGITS :]
+
+
+def _line(row: int | None, digest: str, custom_id: str | None, response: Any, error: Any) -> bytes:
+    suffix = f"-{digest}" if digest else ""
     value = {
-        "id": f"batch_req_{row or 0:0{_ROW_DIGITS}d}",
+        "id": f"batch_req_{row or 0:0{_ROW_DIGITS}d}{suffix}",
         "custom_id": custom_id,
         "response": response,
         "error": error,

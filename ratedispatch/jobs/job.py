@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatcher import Dispatcher
-from ratedispatch.errors import Stopped
-from ratedispatch.jobs.batchfile import BadRow, bad_row_line, outcome_line
+from ratedispatch.errors import JobError, Stopped
+from ratedispatch.inputs.formats import Format, format_of
+from ratedispatch.inputs.streams import STDIN
+from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.caps import Caps, Spending
-from ratedispatch.jobs.ledger import JobFiles, open_job
+from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
+from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.report import Report, Tally
-from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
-from ratedispatch.jobs.sink import LineSink
-from ratedispatch.jobs.source import BatchSource, count_rows
-from ratedispatch.outcome import Completed
+from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.sink import Fsync
+from ratedispatch.jobs.source import RowSource
+from ratedispatch.jobs.survey import survey
+from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer
 from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
@@ -34,13 +38,46 @@ if TYPE_CHECKING:
     from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
+    from ratedispatch.inputs.template import Template
+    from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.eventlog import EventLog
     from ratedispatch.limits import Limits
-    from ratedispatch.outcome import Outcome
     from ratedispatch.verdict import Verdict
 
-#: Seconds after which what has come in stands in the files at the latest.
-_FLUSH_INTERVAL = 0.5
+#: Seconds that a job which is to end waits for what is in flight.
+DRAIN_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """
+    How a job reads, writes and goes on.
+
+    Args:
+        template: Makes requests of the rows of a table; None if the input has requests.
+        input_format: How the input is written; by default what its name says.
+        retry_failed: Whether rows that failed are sent once more.
+        force: Whether to go on although the input or the template is another one.
+        in_order: Whether rows are sent in the order of the input. By default they are read from
+            many places of it in turn, so that a sorted one uses all limits at once.
+        fsync: When what was written has to survive a power cut.
+        flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
+
+    Raises:
+        ValueError: *flush_interval* is not above 0.
+    """
+
+    template: Template | None = None
+    input_format: Format | None = None
+    retry_failed: bool = False
+    force: bool = False
+    in_order: bool = False
+    fsync: Fsync = Fsync.INTERVAL
+    flush_interval: float = FLUSH_INTERVAL
+
+    def __post_init__(self) -> None:
+        if not 0 < self.flush_interval < math.inf:
+            raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
 
 
 def default_errors_path(output: Path) -> Path:
@@ -56,20 +93,23 @@ async def run_file(
     limits: Limits | LimitGroups,
     errors: str | os.PathLike[str] | None = None,
     listeners: Sequence[Listener] = (),
+    job_options: JobOptions | None = None,
     **options: Any,
 ) -> Report:
     """
-    Send every row of a Batch file and write one line for each; return the report.
+    Send every row of a file and write one line for each; return the report.
 
     The same call again does what is left of the job.
 
     Args:
-        input: A JSONL file in OpenAI's Batch format.
+        input: A JSONL file in OpenAI's Batch format, which may be packed (``.gz``, ``.zst``), or a
+            table with the template of *job_options*; ``-`` for standard input.
         output: Where answers go, in Batch output format, in the order in which they come.
         client: An ``openai.AsyncOpenAI``, or any transport.
         limits: What the account may spend, or what groups of models may.
         errors: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
         listeners: Called with every event.
+        job_options: How the job reads, writes and goes on.
         options: Further arguments of :class:`~ratedispatch.Dispatcher`, and *caps* and *log* of
             :meth:`Job.run`.
 
@@ -77,42 +117,99 @@ async def run_file(
         JobError: A file is missing, or in the way; nothing was touched.
     """
     out = Path(output)
+    source = STDIN if input == STDIN else Path(input)
     errors_path = Path(errors) if errors is not None else default_errors_path(out)
-    files = JobFiles(Path(input), out, errors_path)
-    return await Job(files, limits).run(client, listeners=listeners, **options)
+    job = Job(JobFiles(source, out, errors_path), limits, job_options)
+    return await job.run(client, listeners=listeners, **options)
 
 
 class Job:
     """
-    One run over a request file.
+    One run over a file.
 
     Args:
         files: Input, output and errors.
         limits: What the account may spend, or what groups of models may.
+        options: How it reads, writes and goes on.
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
     """
 
-    def __init__(self, files: JobFiles, limits: Limits | LimitGroups) -> None:
+    def __init__(
+        self, files: JobFiles, limits: Limits | LimitGroups, options: JobOptions | None = None
+    ) -> None:
         self._files = files
         self._limits = limits
-        self._key = ""
+        self._options = options or JobOptions()
         self._cpu_clock = time.process_time
         self._cpu_start = 0.0
-        opened = open_job(files)
-        self._done = opened.progress
-        self._lock = opened.lock
         self._dispatcher: Dispatcher | None = None
+        self._writer: Writer | None = None
         self._write_error: OSError | None = None
-        self._unwritten = (0, 0)
+        self._input_error: JobError | None = None
+        self._abandoning: asyncio.TimerHandle | None = None
         self.tally = Tally()
-        self.total = count_rows(files.input)
+        with contextlib.ExitStack() as stack:
+            self._open(stack)
+            self._stack = stack.pop_all()
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        files, options = self._files, self._options
+        check_files(files)
+        template = options.template
+        self._text = stack.enter_context(
+            open_text(
+                files.input,
+                format=options.input_format or format_of(files.input),
+                is_table=template is not None,
+                folder=files.output.parent,
+            )
+        )
+        self._format = format_for(self._text, template)
+        self._survey = survey(self._text.file, self._format.names, folder=files.output.parent)
+        if not self._survey.rows:
+            raise JobError(f"the input {self._text.name} is empty")
+        opened = open_job(
+            files,
+            manifest_of(Path(self._text.name).name, self._survey, template, "jsonl"),
+            self._text.file,
+            self._survey,
+            Going(
+                options.retry_failed,
+                options.force,
+                template is not None and template.id_column is None,
+            ),
+        )
+        self._done = opened.progress
+        self._journal = opened.journal
+        self._notes = list(opened.notes)
+        stack.callback(opened.journal.close)
+
+    @property
+    def total(self) -> int:
+        """Rows of the input."""
+        return self._survey.rows
 
     @property
     def resumed(self) -> int:
         """Rows that an earlier run has done."""
         return len(self._done.answered) + len(self._done.failed)
+
+    @property
+    def done(self) -> int:
+        """Rows with a line that is as safe as was asked for."""
+        return self.resumed + (self._writer.done if self._writer is not None else 0)
+
+    @property
+    def in_doubt(self) -> int:
+        """Rows that were sent, have no line, and may have been billed."""
+        return len(self._journal.open_rows)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was found when the files were opened, and at the end."""
+        return tuple(self._notes)
 
     def snapshot(self) -> Snapshot | None:
         """Return the state of the line; ``None`` before it runs."""
@@ -122,9 +219,21 @@ class Job:
         """Return what holds the line back; ``None`` before it runs."""
         return self._dispatcher.verdict() if self._dispatcher is not None else None
 
-    def drain(self) -> None:
-        """Send nothing more and end when what is in flight has its outcome."""
+    def drain(self, timeout: float = math.inf) -> None:
+        """
+        Send nothing more and end when what is in flight has its outcome.
+
+        Args:
+            timeout: Seconds after which it is waited for no longer.
+        """
         self._stop("drained", "stopped on request")
+        if self._dispatcher is not None and timeout < math.inf and self._abandoning is None:
+            loop = asyncio.get_running_loop()
+            self._abandoning = loop.call_later(timeout, self._dispatcher.abandon)
+
+    def close(self) -> None:
+        """Let go of the files of a job that is not run."""
+        self._stack.close()
 
     async def run(
         self,
@@ -136,7 +245,7 @@ class Job:
         **options: Any,
     ) -> Report:
         """
-        Send the rows that are not done, and return the report.
+        Send the rows that are not done, and return the report. To be called once.
 
         What came in is in the files when this returns or raises, cancellation included.
 
@@ -147,9 +256,7 @@ class Job:
             log: Where to tell what happens; it is written as often as the answers, and left open.
             options: Further arguments of :class:`~ratedispatch.Dispatcher`.
         """
-        stop: Stopped | None = None
         key = getattr(client, "api_key", None)  # a client may have none, or a function
-        self._key = key if isinstance(key, str) else ""
         caps = caps or Caps()
         spending = Spending(
             caps,
@@ -157,75 +264,88 @@ class Job:
             counter=options.get("counter"),
             default_output_tokens=options.get("default_output_tokens", 16),
         )
-        heard = (self.tally, spending, *listeners, *(() if log is None else (log,)))
-        dispatcher = Dispatcher(client, self._limits, listeners=heard, **options)
-        self._dispatcher = dispatcher
-        self._cpu_start = self._cpu_clock()
-        answers, failures = LineSink(self._files.output), LineSink(self._files.errors)
-
-        def write_bad_row(bad: BadRow) -> None:
-            self.tally.count_bad_row()
-            self._append(failures, bad_row_line(bad))
-
-        source = BatchSource(
-            self._files.input, is_done=self._done.__contains__, on_bad_row=write_bad_row
-        )
-        flusher = asyncio.create_task(self._flush_regularly(log, answers, failures))
-        try:
-            async with dispatcher:
-                async for outcome in dispatcher.map(
-                    spending.admit(source) if caps.bind else source
-                ):
-                    self._write(outcome, answers, failures)
-        except Stopped as error:
-            stop = error
-        finally:
-            flusher.cancel()
-            for sink in (answers, failures):
-                with self._stop_on_write_error():
-                    sink.close()
-            self._unwritten = (answers.lines_waiting, failures.lines_waiting)
-            self._lock.close()
-            if log is not None:
-                log.flush()
+        with self._stack:
+            self._writer = writer = Writer(
+                self._files,
+                self._journal,
+                key=key if isinstance(key, str) else "",
+                fsync=self._options.fsync,
+                interval=self._options.flush_interval,
+                log=log,
+                on_error=self._note_write_error,
+            )
+            heard = (self.tally, spending, writer, *listeners, *(() if log is None else (log,)))
+            self._dispatcher = Dispatcher(client, self._limits, listeners=heard, **options)
+            self._cpu_start = self._cpu_clock()
+            stop = await self._send_all(self._dispatcher, writer, spending, caps)
+        self._look_back()
         report = self._report(stop, spending.cost)
         if log is not None and report.stop_code is not None:
             log.note_stop(report.stop_code, report.stop_message or "")
             log.flush()
         return report
 
+    async def _send_all(
+        self, dispatcher: Dispatcher, writer: Writer, spending: Spending, caps: Caps
+    ) -> Stopped | None:
+        """Send what is not done, and write what comes; return why it ended before its end."""
+
+        def write_bad_row(bad: BadRow, digest: str) -> None:
+            self.tally.count_bad_row()
+            writer.write_bad_row(bad, digest)
+
+        source = RowSource(
+            self._text.file,
+            self._survey,
+            self._format,
+            is_done=self._done.__contains__,
+            on_bad_row=write_bad_row,
+            in_order=self._options.in_order,
+        )
+        keeper = asyncio.create_task(writer.keep_safe())
+        try:
+            async with dispatcher:
+                rows = spending.admit(source) if caps.bind else source
+                async for outcome in dispatcher.map(rows):
+                    row = outcome.request.row
+                    assert row is not None
+                    writer.write(outcome, source.digests.pop(row))
+        except Stopped as error:
+            return error
+        except JobError as error:
+            self._input_error = error
+        finally:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+            if self._abandoning is not None:
+                self._abandoning.cancel()
+            writer.close()
+        return None
+
     def _stop(self, code: str, message: str) -> None:
         if self._dispatcher is not None:
             self._dispatcher.stop(code, message)
 
-    def _write(self, outcome: Outcome, answers: LineSink, failures: LineSink) -> None:
-        sink = answers if isinstance(outcome, Completed) else failures
-        line = outcome_line(outcome)
-        if holds_key(line, self._key):
-            line = outcome_line(_without_key(outcome, self._key))
-        self._append(sink, line)
-
-    def _append(self, sink: LineSink, line: bytes) -> None:
-        with self._stop_on_write_error():
-            sink.append(line)
-
-    async def _flush_regularly(self, log: EventLog | None, *sinks: LineSink) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_INTERVAL)
-            for sink in sinks:
-                with self._stop_on_write_error():
-                    sink.flush()
-            if log is not None:
-                log.flush()
-
-    @contextlib.contextmanager
-    def _stop_on_write_error(self) -> Any:
+    def _note_write_error(self, error: OSError) -> None:
         """A full disk stops the sending; what is still in memory is tried again at the end."""
-        try:
-            yield
-        except OSError as error:
-            self._write_error = error
-            self._stop("output", _unwritable(error))
+        self._write_error = error
+        self._stop("output", _unwritable(error))
+
+    def _look_back(self) -> None:
+        """Note what has changed while the job ran."""
+        assert self._writer is not None
+        self._notes += self._writer.saved
+        if self._text.is_copy or not isinstance(self._files.input, Path):
+            return
+        with contextlib.suppress(OSError):
+            size = self._files.input.stat().st_size
+            if size != self._survey.size:
+                self._notes.append(
+                    f"{self._files.input} had {self._survey.size:,} bytes when the job began and "
+                    f"has {size:,} now; only the rows that it had were done, and to go on with "
+                    f"those it has takes --force"
+                )
 
     def _constraints(self) -> dict[str, Any]:
         """What held the line back over the whole run, and the share of each limit in use."""
@@ -254,13 +374,15 @@ class Job:
         }
 
     def _report(self, stop: Stopped | None, cost: float | None) -> Report:
+        assert self._writer is not None
         tally = self.tally
         code, message = (stop.code, str(stop)) if stop is not None else (None, None)
+        if self._input_error is not None:
+            code, message = "input", str(self._input_error)
         if self._write_error is not None:
-            code = "output"
-            message = _unwritable(self._write_error)
-        answered = len(self._done.answered) + tally.answered - self._unwritten[0]
-        failed = len(self._done.failed) + tally.failed - self._unwritten[1]
+            code, message = "output", _unwritable(self._write_error)
+        answered = len(self._done.answered) + self._writer.answered
+        failed = len(self._done.failed) + self._writer.failed
         return Report(
             answered=answered,
             failed=failed,
@@ -278,21 +400,11 @@ class Job:
             stop_message=message,
             started=stop.started if stop is not None else answered > 0,
             cost_usd=None if cost is None else round(cost, 9),
+            in_doubt=self.in_doubt,
+            billed_twice_at_most=self._journal.billed_twice,
+            notes=self.notes,
         )
 
 
 def _unwritable(error: OSError) -> str:
     return f"results cannot be written: {error.strerror or error}"
-
-
-def _without_key(outcome: Outcome, key: str) -> Outcome:
-    """*outcome* with *key* blacked out in what the server said."""
-    response = outcome.response
-    if response is not None:
-        body = hide_key_in(response.body, key)
-        headers = {name: hide_key(value, key) for name, value in response.headers.items()}
-        response = dataclasses.replace(response, body=body, headers=headers)
-    if isinstance(outcome, Completed):
-        assert response is not None
-        return dataclasses.replace(outcome, response=response)
-    return dataclasses.replace(outcome, response=response, message=hide_key(outcome.message, key))

@@ -1,28 +1,29 @@
 """
-Which job an output belongs to, and which of its rows are done.
+Whether a job may start, is new, or goes on; and which of its rows are done.
 
-Decides whether a job may start, is new, or goes on. Keeps one small file beside the output,
-``OUT.job``, that names the input by its digest; the rows that are done are read from the output
-and the error file themselves, so there is nothing that could disagree with them.
+Decides by the job file, which says what an output was made from, and by the result files
+themselves, which say what is done.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.batchfile import row_of
-from ratedispatch.jobs.sink import read_lines
-from ratedispatch.jobs.source import is_empty
+from ratedispatch.jobs.journal import open_journal
+from ratedispatch.jobs.rematch import match, rewrite
+from ratedispatch.jobs.results import recover
+from ratedispatch.jobs.rowset import RowSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT = 1
+    from ratedispatch.inputs.streams import Source
+    from ratedispatch.jobs.journal import Journal
+    from ratedispatch.jobs.manifest import Manifest
+    from ratedispatch.jobs.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,47 +32,28 @@ class JobFiles:
     The files of a job.
 
     Args:
-        input: What to do.
+        input: What to do; ``-`` for standard input.
         output: Answers.
         errors: Rows that failed.
+        table: The table that is made of both at the end, if one is.
     """
 
-    input: Path
+    input: Source
     output: Path
     errors: Path
+    table: Path | None = None
 
     @property
     def job(self) -> Path:
         """The file that says which input the output belongs to."""
-        return self.output.with_name(self.output.name + ".job")
+        asked = self.table or self.output
+        return asked.with_name(asked.name + ".job")
 
-
-class RowSet:
-    """A set of row numbers that takes a bit for each row up to the largest."""
-
-    __slots__ = ("_bits", "_count")
-
-    def __init__(self) -> None:
-        self._bits = bytearray()
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __contains__(self, row: int) -> bool:
-        index, bit = divmod(row, 8)
-        return index < len(self._bits) and bool(self._bits[index] >> bit & 1)
-
-    def add(self, row: int) -> bool:
-        """Add *row*; return whether it was not there."""
-        index, bit = divmod(row, 8)
-        if index >= len(self._bits):
-            self._bits.extend(bytes(index + 1 - len(self._bits) + 1024))
-        if self._bits[index] >> bit & 1:
-            return False
-        self._bits[index] |= 1 << bit
-        self._count += 1
-        return True
+    @property
+    def stale(self) -> Path:
+        """Where results go whose rows are no longer in the input."""
+        asked = self.table or self.output
+        return asked.with_name(asked.name + ".stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,73 +74,174 @@ class OpenJob:
 
     Args:
         progress: What an earlier run has done.
-        lock: Keeps other processes out until it is closed.
+        journal: Keeps other processes out until it is closed.
+        notes: Sentences on what was found.
     """
 
     progress: Progress
-    lock: IO[str]
+    journal: Journal
+    notes: tuple[str, ...] = ()
 
 
-def open_job(files: JobFiles) -> OpenJob:
+@dataclass(frozen=True, slots=True)
+class Going:
     """
-    Check that a job can start with *files*, register it, and return what is done already.
+    How a job goes on.
 
-    Nothing is touched unless all of it is right. Until the result is closed, no other process
-    can open the same job.
+    Args:
+        retry_failed: Whether rows that failed are done once more.
+        force: Whether it goes on although it was made from something else.
+        by_place: Whether a row at another place of a changed input is another row.
+    """
+
+    retry_failed: bool = False
+    force: bool = False
+    by_place: bool = False
+
+
+def check_files(files: JobFiles) -> None:
+    """
+    Check that a job can read and write *files*. Nothing is touched.
 
     Raises:
         JobError: One sentence that says which file is wrong, and what to do.
     """
     check_input(files.input)
     _check_distinct(files)
-    for path in (files.output, files.errors):
+    for path in _results(files):
         _check_folder(path)
-    identity = _identify(files.input)
     if files.job.exists():
-        _check_same_job(files, identity)
-        lock = _lock(files)
-        try:
-            return OpenJob(read_progress(files), lock)
-        except BaseException:
-            lock.close()
-            raise
-    for path in (files.output, files.errors):
+        _check_folder(files.job)
+        return
+    for path in _results(files):
         if path.exists() and path.stat().st_size > 0:
             raise JobError(
                 f"{path} exists and was not made by this job; "
                 f"choose another output, or remove it to start anew"
             )
-    _register(files.job, identity)
-    return OpenJob(Progress(RowSet(), RowSet()), _lock(files))
 
 
-def read_progress(files: JobFiles) -> Progress:
+def open_job(
+    files: JobFiles, manifest: Manifest, file: BinaryIO, survey: Survey, going: Going = Going()
+) -> OpenJob:
     """
-    Return the rows that the output and the error file hold.
+    Register the job, or find out what is done of it.
+
+    Until the journal of the result is closed, no other process can open the same job.
+
+    Args:
+        files: Those that :func:`check_files` found right.
+        manifest: What the job is made from now.
+        file: The input; not buffered.
+        survey: What there is in it.
+        going: How it goes on.
 
     Raises:
-        JobError: A file holds a line that this program did not write.
+        JobError: Another process works on it, it was made from something else, or a file is
+            damaged; the sentence says what to do.
     """
-    progress = Progress(RowSet(), RowSet())
-    for path, rows in ((files.output, progress.answered), (files.errors, progress.failed)):
-        for number, line in enumerate(read_lines(path), 1):
-            row = row_of(line)
-            if row is None:
-                raise JobError(
-                    f"line {number} of {path} was not written by ratedispatch; "
-                    f"choose another output, or remove that line"
-                )
-            rows.add(row)
-    return progress
+    is_new = not files.job.exists()
+    journal = open_journal(files.job)
+    try:
+        if journal.manifest is None:
+            journal.write_manifest(manifest)
+            return OpenJob(Progress(RowSet(), RowSet()), journal)
+        return _go_on(files, journal, manifest, file, survey, going)
+    except BaseException as error:
+        journal.close()
+        if is_new:
+            files.job.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise JobError(
+                f"the files of {files.job.with_suffix('')} cannot be read: {error.strerror}"
+            ) from error
+        raise
 
 
-def check_input(path: Path) -> None:
+def _go_on(
+    files: JobFiles,
+    journal: Journal,
+    manifest: Manifest,
+    file: BinaryIO,
+    survey: Survey,
+    going: Going,
+) -> OpenJob:
+    known = journal.manifest
+    assert known is not None
+    progress = Progress(recover(files.output), recover(files.errors))
+    notes = []
+    differences = known.differences(manifest)
+    is_same_input = known.has_input_of(manifest)
+    if not going.force and (differences or not is_same_input):
+        raise JobError(_refusal(files, known, manifest, differences, file, survey, going))
+    if going.force and not is_same_input:
+        found = match(_results(files)[:2], file, survey, by_place=going.by_place)
+        for path in (files.output, files.errors):
+            rewrite(path, files.stale, found.places)
+        progress = Progress(recover(files.output), recover(files.errors))
+        notes.append(
+            f"the input has changed: {found.kept:,} rows that are done are there still"
+            + (
+                f", {found.gone:,} are not, and their results were moved to {files.stale}"
+                if found.gone
+                else ""
+            )
+        )
+    if going.retry_failed and len(progress.failed):
+        notes.append(f"{len(progress.failed):,} rows that failed are sent once more")
+        files.errors.open("wb").close()
+        progress = Progress(progress.answered, RowSet())
+    for row in progress.answered:
+        journal.end(row)
+    for row in progress.failed:
+        journal.end(row)
+    if not is_same_input or differences:
+        journal.write_manifest(known.renewed(manifest))
+    if len(journal.open_rows):
+        count = len(journal.open_rows)
+        were = "1 row was" if count == 1 else f"{count:,} rows were"
+        notes.append(
+            f"{were} in flight when the last run ended; sent again, they may be billed twice"
+        )
+    return OpenJob(progress, journal, tuple(notes))
+
+
+def _refusal(
+    files: JobFiles,
+    known: Manifest,
+    manifest: Manifest,
+    differences: list[str],
+    file: BinaryIO,
+    survey: Survey,
+    going: Going,
+) -> str:
+    words = list(differences)
+    if not known.has_input_of(manifest):
+        found = match(_results(files)[:2], file, survey, by_place=going.by_place)
+        text = (
+            f"it was made from {known.input} of {known.rows:,} rows and {known.size:,} bytes, and "
+            f"{manifest.input} with {manifest.rows:,} rows and {manifest.size:,} bytes has other "
+            f"content"
+        )
+        if found.kept + found.gone:
+            text += f" (of {found.kept + found.gone:,} rows done, {found.kept:,} are the same"
+            text += f"; the first that is not is row {found.first:,})" if found.first else ")"
+        words.insert(0, text)
+    return (
+        f"{files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose another "
+        f"output, or go on with --force"
+    )
+
+
+def check_input(path: Source) -> None:
     """
-    Check that *path* is a file with rows that can be read.
+    Check that *path* is a file that can be read more than once, or standard input.
 
     Raises:
-        JobError: It is missing, unreadable, empty or no regular file; one sentence says which.
+        JobError: It is missing, unreadable, or no regular file; one sentence says which.
     """
+    if isinstance(path, str):
+        return
     if not path.exists():
         raise JobError(f"the input {path} does not exist")
     if path.is_dir():
@@ -166,18 +249,23 @@ def check_input(path: Path) -> None:
     if not path.stat().st_mode & 0o444:
         raise JobError(f"the input {path} cannot be read: nobody has permission to")
     if not path.is_file():
-        raise JobError(f"the input {path} is no regular file, and has to be read more than once")
-    if is_empty(path):
-        raise JobError(f"the input {path} is empty")
+        raise JobError(
+            f"the input {path} is no regular file, and has to be read more than once; "
+            f"for a pipe, give - and let it be standard input"
+        )
+
+
+def _results(files: JobFiles) -> list[Path]:
+    found = [files.output, files.errors]
+    return found if files.table is None else [*found, files.table]
 
 
 def _check_distinct(files: JobFiles) -> None:
-    names = {
-        "input": files.input,
-        "output": files.output,
-        "errors": files.errors,
-        "job file": files.job,
-    }
+    names = {"output": files.output, "errors": files.errors, "job file": files.job}
+    if not isinstance(files.input, str):
+        names = {"input": files.input, **names}
+    if files.table is not None:
+        names["table"] = files.table
     seen: dict[Path, str] = {}
     for name, path in names.items():
         real = path.resolve()
@@ -206,55 +294,3 @@ def _check_folder(path: Path) -> None:
         raise JobError(f"the folder {folder} for {path.name} cannot be written to")
     if path.exists() and not os.access(path, os.W_OK):
         raise JobError(f"{path} cannot be written to")
-
-
-def _identify(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-        return {
-            "format": _FORMAT,
-            "input": path.name,
-            "bytes": file.tell(),
-            "blake2b": digest.hexdigest(),
-        }
-
-
-def _check_same_job(files: JobFiles, identity: dict[str, Any]) -> None:
-    try:
-        known = json.loads(files.job.read_text(encoding="utf-8"))
-        digest, name, size = known["blake2b"], known["input"], known["bytes"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise JobError(
-            f"{files.job} cannot be read as a job file; remove it together with {files.output} "
-            f"to start anew"
-        ) from error
-    if digest != identity["blake2b"]:
-        raise JobError(
-            f"{files.output} belongs to another job: it was made from {name} of {size:,} bytes, "
-            f"and {files.input} with {identity['bytes']:,} bytes has other content; "
-            f"choose another output"
-        )
-
-
-def _register(path: Path, identity: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise JobError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _lock(files: JobFiles) -> IO[str]:
-    """Lock the job file; the system lets go of it when this process ends, however it ends."""
-    file = files.job.open("r+", encoding="utf-8")
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes on one output are not noticed there
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise JobError(
-            f"another process is working on {files.output}; wait for it, or choose another output"
-        ) from error
-    return file

@@ -13,12 +13,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.errors import CostExceedsLimit, InvalidRequest
+from ratedispatch.errors import CostExceedsLimit, InvalidRequest, JobError
 from ratedispatch.groups import LimitGroups
+from ratedispatch.inputs.formats import Format, format_of
+from ratedispatch.inputs.streams import STDIN
+from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.ledger import check_input
 from ratedispatch.jobs.prices import Price, price_of
-from ratedispatch.jobs.source import BatchSource
+from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.source import RowSource
+from ratedispatch.jobs.survey import survey
 from ratedispatch.limits import MINUTE, Limits
 from ratedispatch.request import CHAT, RESPONSES, Cost
 from ratedispatch.tokens import OPENAI, Counter
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+    from ratedispatch.inputs.streams import Source
+    from ratedispatch.inputs.template import Template
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.limits import Rate
     from ratedispatch.request import Request
@@ -614,19 +621,23 @@ def plan_file(
     default_output_tokens: int = 16,
     price: Price | None = None,
     models: Mapping[str, str] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    template: Template | None = None,
+    input_format: Format | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """
-    Read every row of a Batch file and return what the job will take. Nothing is sent.
+    Read every row of a file and return what the job will take. Nothing is sent.
 
     Args:
-        path: A JSONL file in OpenAI's Batch format.
+        path: A JSONL file in OpenAI's Batch format, or a table; ``-`` for standard input.
         limits: What the account may spend.
         policy: How the provider charges a request; see `ratedispatch.tokens.policy_for`.
         default_output_tokens: Reserved for a row without an output cap.
         price: What tokens of every model cost, instead of the table.
         models: The caller's own names; see `Counter`.
-        on_progress: Called now and then with the bytes read so far.
+        template: Makes requests of the rows of a table.
+        input_format: How the input is written; by default what its name says.
+        on_progress: Called now and then with the bytes read so far, and those there are.
 
     Raises:
         JobError: The file is missing, empty, or cannot be read.
@@ -640,19 +651,35 @@ def plan_file(
         price=price,
         counter=Counter(models=models, memory=_MEMORY),
     )
-    file = Path(path)
-    check_input(file)
-    source: BatchSource
+    source: Source = STDIN if path == STDIN else Path(path)
+    check_input(source)
+    with open_text(
+        source, format=input_format or format_of(source), is_table=template is not None
+    ) as text:
+        format = format_for(text, template)  # noqa: A001
+        found = survey(text.file, format.names)
+        if not found.rows:
+            raise JobError(f"the input {text.name} is empty")
+        rows: RowSource
 
-    def tick(row: int) -> bool:
-        """Every row passes here once; none is ever done."""
-        if on_progress is not None and row % _TICK == 0:
-            on_progress(source.bytes_read)
-        return False
+        def tick(row: int) -> bool:
+            """Every row passes here once; none is ever done."""
+            if on_progress is not None and row % _TICK == 0:
+                on_progress(rows.bytes_read, found.size)
+            return False
 
-    source = BatchSource(file, is_done=tick, on_bad_row=planner.add_bad_row)
-    for request in source:
-        planner.add(request)
+        rows = RowSource(
+            text.file,
+            found,
+            format,
+            is_done=tick,
+            on_bad_row=lambda bad, _: planner.add_bad_row(bad),
+            in_order=True,
+        )
+        for request in rows:
+            assert request.row is not None
+            del rows.digests[request.row]
+            planner.add(request)
     if on_progress is not None:
-        on_progress(file.stat().st_size)
+        on_progress(found.size, found.size)
     return planner.plan()

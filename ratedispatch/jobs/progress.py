@@ -98,7 +98,7 @@ class Meter:
             self._samples.popleft()
         before, attempts, tokens, earlier = self._samples[0]
         span = max(now - before, 1e-9)
-        done = self._job.resumed + here
+        done = self._job.done
         speed = (here - earlier) / span
         left = self._job.total - done
         verdict = self._job.verdict()

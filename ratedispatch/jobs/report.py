@@ -49,6 +49,11 @@ class Report:
         started: Whether anything had been answered by then.
         cost_usd: What the rows answered in this run cost, in USD, as far as the prices of their
             models are known; ``None`` if none is.
+        in_doubt: Rows that were sent and have no line, and may have been billed; they are sent
+            again by the next run.
+        billed_twice_at_most: Attempts, of all runs of the job, that may have been billed although
+            their row was sent again.
+        notes: Sentences on what a person should know.
     """
 
     answered: int = 0
@@ -71,6 +76,9 @@ class Report:
     stop_message: str | None = None
     started: bool = False
     cost_usd: float | None = None
+    in_doubt: int = 0
+    billed_twice_at_most: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -105,6 +113,10 @@ class Report:
                 f"; prompt tokens estimated {self.expected_tokens:,}, "
                 f"billed {self.prompt_tokens:,} ({f'{off * 100:+.2f} %'.replace('-', '−')})"
             )
+        if self.in_doubt:
+            text += f"; {self.in_doubt:,} given up in flight, which may have been billed"
+        if self.billed_twice_at_most:
+            text += f"; {self.billed_twice_at_most:,} at most billed twice"
         return text + "."
 
 

@@ -1,20 +1,37 @@
 """
 Where results go: lines appended to a file, each whole or absent.
 
-Knows nothing of what the lines say.
+Decides when lines are written and when they are on the disk. Knows nothing of what they say.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
+from ratedispatch.jobs.journal import sync_folder
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 #: Bytes that may wait to be written; a larger backlog is written at once.
 _BUFFER = 256 * 1024
+
+_CHUNK = 1024 * 1024
+
+
+class Fsync(StrEnum):
+    """When what was written is made to survive a power cut."""
+
+    ALWAYS = "always"
+    """Before it is counted as done."""
+    INTERVAL = "interval"
+    """Within a second."""
+    NEVER = "never"
+    """When the system likes, and at the end."""
 
 
 class LineSink:
@@ -29,13 +46,22 @@ class LineSink:
 
     Raises:
         OSError: It cannot be opened for writing.
+
+    Attributes:
+        written: Lines that were written since the file was opened.
+        synced: Lines of these that survive a power cut.
+        saved: A sentence on where the lines are, if the file was removed; else empty.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written = 0
+        self.synced = 0
+        self.saved = ""
         self._buffer = bytearray()
-        self._file: BinaryIO = path.open("ab", buffering=0)
+        self._file: BinaryIO = path.open("a+b", buffering=0)
         _cut_torn_line(path)
+        sync_folder(path)
 
     def append(self, line: bytes) -> None:
         """Take *line*, which ends in a newline; it is written with the next flush at the latest."""
@@ -44,10 +70,46 @@ class LineSink:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """
+        Write what waits. From then on it survives the end of this process, however it comes.
+
+        Raises:
+            OSError: Not all of it could be written; the rest still waits.
+        """
         while self._buffer:
-            written = self._file.write(self._buffer)
-            del self._buffer[:written]
+            size = self._file.write(self._buffer)
+            self.written += self._buffer.count(b"\n", 0, size)
+            del self._buffer[:size]
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether lines were written that may not survive a power cut."""
+        return self.synced < self.written
+
+    def sync(self) -> None:
+        """
+        Wait until what was written is on the disk; may be called in a thread.
+
+        Raises:
+            OSError: The disk has failed, or the file is no longer where it was.
+        """
+        written = self.written
+        os.fsync(self._file.fileno())
+        self.synced = written
+
+    def check(self) -> None:
+        """
+        Check that the file is still where it was made.
+
+        Raises:
+            OSError: It was removed, or there is another one in its place.
+        """
+        try:
+            is_there = os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, f"{self.path} was removed") from None
+        if not is_there:
+            raise OSError(errno.ENOENT, f"{self.path} was replaced by another file")
 
     @property
     def lines_waiting(self) -> int:
@@ -55,24 +117,36 @@ class LineSink:
         return self._buffer.count(b"\n")
 
     def close(self) -> None:
-        """Write what waits, down to the disk, and close the file."""
+        """Write what waits, down to the disk, put the file back if it is gone, and close it."""
         try:
-            self.flush()
-            os.fsync(self._file.fileno())
+            try:
+                self.flush()
+                self.sync()
+            finally:
+                self._put_back()
         finally:
             self._file.close()
 
-
-def read_lines(path: Path) -> Iterator[bytes]:
-    """Yield the whole lines of *path*; none if it does not exist."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line
+    def _put_back(self) -> None:
+        """Save what was written to a file that has lost its name."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+                return
+        path = self.path
+        number = 0
+        while True:
+            try:
+                copy = path.open("xb", buffering=0)
+                break
+            except FileExistsError:  # not ours: whoever put it there may want it
+                number += 1
+                path = self.path.with_name(f"{self.path.name}.saved-{number}")
+        with copy:
+            self._file.seek(0)
+            while block := self._file.read(_CHUNK):
+                copy.write(block)
+            os.fsync(copy.fileno())
+        self.saved = f"{self.path} was removed or replaced; its lines were saved to {path}"
 
 
 def _cut_torn_line(path: Path) -> None:

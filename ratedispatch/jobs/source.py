@@ -1,94 +1,229 @@
 """
-The rows of a request file.
+The rows of a job that are still to be done, read from many places of its input in turn.
 
-Decides what counts as a row and which rows are still to be done. Knows nothing of sending.
+Decides which rows are passed over. Knows nothing of sending, nor of what a row says.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, BinaryIO
 
-from ratedispatch.inputs.lines import LongLine, numbered_lines
-from ratedispatch.inputs.streams import open_bytes
-from ratedispatch.jobs.batchfile import BadRow, parse_line
-from ratedispatch.jobs.names import NameSet
+from ratedispatch.errors import JobError
+from ratedispatch.inputs.lines import LONGEST_LINE, LongLine
+from ratedispatch.jobs.batchfile import BadRow
+from ratedispatch.jobs.order import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from ratedispatch.inputs.streams import ByteReader
+    from ratedispatch.jobs.rowformat import RowFormat
+    from ratedispatch.jobs.survey import Mark, Survey
     from ratedispatch.request import Request
 
+_BOM = b"\xef\xbb\xbf"
 
-class BatchSource:
+#: Bytes that are read at a time at one place. There are several hundred places.
+_BLOCK = 16 * 1024
+
+#: Longer lines are read in larger pieces.
+_LARGE_BLOCK = 1024 * 1024
+
+
+class RowSource:
     """
-    Reads a JSONL file in OpenAI's Batch format, one line at a time.
+    Yields the requests of a job.
 
     Args:
-        path: The file; one that ends in ``.gz`` or ``.zst`` is unpacked.
+        file: The input; not buffered.
+        survey: What there is in it.
+        format: What makes a request of a line.
         is_done: Tells whether a row needs nothing more.
-        on_bad_row: Called with every row that is no request.
+        on_bad_row: Called with every row that is no request, and its digest.
+        in_order: Whether rows come in the order of the file, rather than from many places in turn.
+
+    Attributes:
+        digests: Of the rows that were yielded, until they are taken out: 16 hexadecimal digits.
     """
 
     def __init__(
         self,
-        path: Path,
+        file: BinaryIO,
+        survey: Survey,
+        format: RowFormat,  # noqa: A002
         *,
         is_done: Callable[[int], bool],
-        on_bad_row: Callable[[BadRow], None],
+        on_bad_row: Callable[[BadRow, str], None],
+        in_order: bool = False,
     ) -> None:
-        self._path = path
+        self._file = file
+        self._survey = survey
+        self._format = format
         self._is_done = is_done
         self._on_bad_row = on_bad_row
-        self._file: ByteReader | None = None
+        self._in_order = in_order
+        self.digests: dict[int, str] = {}
+        self._stretches: list[Stretch] = []
 
     @property
     def bytes_read(self) -> int:
-        """How far in the file it is, in bytes as they are there."""
-        return 0 if self._file is None else self._file.bytes_read
+        """How much of the input has been read, in bytes; nearly."""
+        return sum(stretch.bytes_read for stretch in self._stretches)
 
     def __iter__(self) -> Iterator[Request]:
-        """Yield the requests still to be done, in the order of the file."""
-        names = NameSet()
-        with open_bytes(self._path) as self._file:
-            for number, line in numbered_lines(self._file):
-                row = _read(line, number)
-                name = row.custom_id
-                if name is not None and not names.add(name):
-                    message = f"line {number}: custom_id {name!r:.80} is there already, further up"
-                    row = BadRow(number, name, "duplicate_custom_id", message)
-                if self._is_done(number):
-                    continue
-                if isinstance(row, BadRow):
-                    self._on_bad_row(row)
+        """
+        Yield the requests still to be done.
+
+        Raises:
+            JobError: The file has become shorter than it was.
+        """
+        for number, line in self._lines():
+            digest = digest_of(line)
+            row = self._read(line, number)
+            if isinstance(row, BadRow):
+                self._on_bad_row(row, digest)
+                continue
+            self.digests[number] = digest
+            yield row
+
+    def _read(self, line: bytes | LongLine, number: int) -> Request | BadRow:
+        if isinstance(line, LongLine):
+            return BadRow(number, None, "invalid_line", line.message)
+        row = self._format.parse(line, number)
+        if number in self._survey.duplicates and row.custom_id is not None:
+            message = f"line {number}: custom_id {row.custom_id!r:.80} is there already, further up"
+            return BadRow(number, row.custom_id, "duplicate_custom_id", message)
+        return row
+
+    def _lines(self) -> Iterator[tuple[int, bytes | LongLine]]:
+        """Yield the lines to be done, stripped, one from each place in turn."""
+        stretches = self._stretches = list(self._cut())
+        if self._in_order:
+            for stretch in stretches:
+                yield from stretch
+            return
+        turns = [stretches[number] for number in spread(len(stretches))]
+        while turns:
+            ended = False
+            for stretch in turns:
+                line = next(stretch, None)
+                if line is None:
+                    ended = True
+                    stretch.close()
                 else:
-                    yield row
+                    yield line
+            if ended:
+                turns = [stretch for stretch in turns if not stretch.is_closed]
+
+    def _cut(self) -> Iterator[Stretch]:
+        marks, survey = self._survey.marks, self._survey
+        for mark, following in zip(marks, (*marks[1:], None), strict=True):
+            end = survey.size if following is None else following.offset
+            yield Stretch(self._file, mark, end, self._is_done)
 
 
-def _read(line: bytes | LongLine, number: int) -> Request | BadRow:
+class Stretch:
+    """
+    The lines between two places of a file that are not blank and not done, stripped.
+
+    Args:
+        file: Not buffered; others move in it too.
+        mark: Where it begins.
+        end: Offset of the first byte behind it.
+        is_done: Tells which rows are passed over.
+    """
+
+    def __init__(
+        self, file: BinaryIO, mark: Mark, end: int, is_done: Callable[[int], bool]
+    ) -> None:
+        self._file = file
+        self._begin = mark.offset
+        self._offset = mark.offset  # of what is read next
+        self._line = mark.line
+        self._end = end
+        self._is_done = is_done
+        self._block = b""
+        self._place = 0  # in the block
+        self.is_closed = False
+
+    def __iter__(self) -> Stretch:
+        return self
+
+    def __next__(self) -> tuple[int, bytes | LongLine]:
+        while (line := self._next_line()) is not None:
+            number = self._line
+            self._line += 1
+            if isinstance(line, LongLine):
+                if not self._is_done(number):
+                    return number, line
+                continue
+            if self._is_done(number):
+                continue
+            if number == 1:
+                line = line.removeprefix(_BOM)
+            text = line.strip()
+            if text:
+                return number, text
+        raise StopIteration
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that were read of it."""
+        return self._offset - self._begin
+
+    def close(self) -> None:
+        """Forget what was read ahead."""
+        self._block = b""
+        self.is_closed = True
+
+    def _next_line(self) -> bytes | LongLine | None:
+        """Return the next line, without its end; None behind the last one."""
+        cut = self._block.find(b"\n", self._place)
+        if cut >= 0:
+            line = self._block[self._place : cut]
+            self._place = cut + 1
+            return line
+        pieces = [self._block[self._place :]]
+        length = len(pieces[0])
+        self._block, self._place = b"", 0
+        size = _BLOCK
+        while self._offset < self._end:
+            block = self._read(size)
+            size = _LARGE_BLOCK
+            cut = block.find(b"\n")
+            if cut >= 0:
+                self._block, self._place = block, cut + 1
+                if len(block) > _BLOCK:  # a large block is not kept beside some hundred others
+                    keep = block[cut + 1 : cut + 1 + _BLOCK]
+                    self._offset -= len(block) - (cut + 1) - len(keep)
+                    self._block, self._place = keep, 0
+                length += cut
+                pieces.append(block[:cut])
+                break
+            length += len(block)
+            if length <= LONGEST_LINE:
+                pieces.append(block)
+        else:
+            if not length:
+                return None
+        if length > LONGEST_LINE:
+            return LongLine(self._line, length, LONGEST_LINE)
+        return b"".join(pieces)
+
+    def _read(self, size: int) -> bytes:
+        self._file.seek(self._offset)
+        block = self._file.read(min(size, self._end - self._offset))
+        if not block:
+            raise JobError(
+                f"the input has become shorter while it was read: it ends at byte "
+                f"{self._offset:,}, and had {self._end:,} and more"
+            )
+        self._offset += len(block)
+        return block
+
+
+def digest_of(line: bytes | LongLine) -> str:
+    """Return 16 hexadecimal digits that tell the content of a row from that of others."""
     if isinstance(line, LongLine):
-        return BadRow(number, None, "invalid_line", line.message)
-    return parse_line(line, number)
-
-
-def count_rows(path: Path) -> int:
-    """
-    Return the number of lines that are not blank: what a progress bar counts up to.
-
-    Raises:
-        JobError: The file cannot be read to its end.
-    """
-    with open_bytes(path) as file:
-        return sum(1 for _ in numbered_lines(file))
-
-
-def is_empty(path: Path) -> bool:
-    """
-    Return whether *path* has no line that is not blank.
-
-    Raises:
-        JobError: The file cannot be read.
-    """
-    with open_bytes(path) as file:
-        return next(numbered_lines(file), None) is None
+        return hashlib.blake2b(b"%d" % line.length, digest_size=8).hexdigest()
+    return hashlib.blake2b(line, digest_size=8).hexdigest()

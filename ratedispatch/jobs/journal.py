@@ -1,0 +1,236 @@
+"""
+The file beside the output that says what a job was made from, and what has left it unanswered.
+
+``OUT.job``: a line of JSON, the manifest, then a short line for each attempt: ``s12`` before row
+12 is sent, ``t12`` before it is sent again although its former attempt may have been billed, and
+``b12`` when it came back and was not. Written before the attempt leaves, so that after the end of
+the process, however it came, the rows that may have been billed are those that left, did not come
+back, and stand in no result file. Whoever holds the file open keeps other processes out.
+
+Which rows are done it does not say: that stands in the result files alone, so that nothing can
+disagree with them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.manifest import Manifest
+from ratedispatch.jobs.rowset import RowSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_RECORD = re.compile(rb"([stb])(\d{1,12})\n")
+_CHUNK = 1024 * 1024
+
+# custom_ids are not in here, but prompts of a template are
+_MODE = 0o600
+
+
+class Journal:
+    """
+    An open job file, locked.
+
+    Use :func:`open_journal`.
+
+    Attributes:
+        manifest: What the job was made from; None if the file is new.
+        open_rows: Rows that were sent and may have been billed, and are not known to have ended.
+        billed_twice: Attempts that may have been billed a second time, of all runs.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self.manifest: Manifest | None = None
+        self.open_rows = RowSet()
+        self.billed_twice = 0
+        self._read()
+
+    def close(self) -> None:
+        """Let other processes in."""
+        self._file.close()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """
+        Put *manifest* in place of what is there, with nothing behind it.
+
+        Raises:
+            JobError: It cannot be written.
+        """
+        self.manifest = manifest
+        fresh = self._path.with_name(self._path.name + ".new")
+        try:
+            file = _open(fresh, os.O_TRUNC)
+            try:
+                _lock(file, self._path)
+                file.write(manifest.to_line())
+                for row in self.open_rows:
+                    file.write(b"s%d\n" % row)
+                os.fsync(file.fileno())
+                fresh.replace(self._path)
+                sync_folder(self._path)
+            except BaseException:
+                file.close()
+                fresh.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise JobError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._file.close()
+        self._file = file
+
+    def send(self, row: int) -> None:
+        """
+        Note that *row* is about to be sent.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self.open_rows.add(row):
+            self._append(b"s%d\n" % row)
+        else:
+            self.billed_twice += 1
+            self._append(b"t%d\n" % row)
+
+    def take_back(self, row: int) -> None:
+        """
+        Note that *row* came back and was not billed.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self.open_rows.discard(row):
+            self._append(b"b%d\n" % row)
+
+    def end(self, row: int) -> None:
+        """Take in that *row* has its line in a result file, which says so itself."""
+        self.open_rows.discard(row)
+
+    def restore(self) -> None:
+        """
+        Put the file back if it was removed; without it the job could not go on.
+
+        Raises:
+            JobError: It cannot be written.
+        """
+        if self.manifest is not None and not self._path.exists():
+            self.write_manifest(replace(self.manifest, billed_twice=self.billed_twice))
+
+    def sync(self) -> None:
+        """Wait until what was noted is on the disk; may be called in a thread."""
+        os.fsync(self._file.fileno())
+
+    def _append(self, record: bytes) -> None:
+        # one call of the system, not buffered: it has to be there when the process is killed
+        self._file.write(record)
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        first, rest = _first_line(self._file)
+        if not first and not rest:
+            return
+        try:
+            self.manifest = Manifest.from_line(first)
+        except ValueError as error:
+            raise JobError(
+                f"{self._path} cannot be read as a job file; remove it together with the output "
+                f"to start anew"
+            ) from error
+        self.billed_twice = self.manifest.billed_twice
+        actions: dict[bytes, Callable[[int], object]] = {
+            b"s": self.open_rows.add,
+            b"t": self._count_twice,
+            b"b": self.open_rows.discard,
+        }
+        while True:
+            block = self._file.read(_CHUNK)
+            text = rest + block
+            end = text.rfind(b"\n") + 1
+            for kind, row in _RECORD.findall(text, 0, end):
+                actions[kind](int(row))
+            rest = text[end:]
+            if not block:
+                break
+        if rest:  # torn by a crash: the row had not left
+            self._file.seek(-len(rest), os.SEEK_END)
+            self._file.truncate()
+
+    def _count_twice(self, row: int) -> None:
+        self.open_rows.add(row)
+        self.billed_twice += 1
+
+
+def open_journal(path: Path) -> Journal:
+    """
+    Open the job file *path*, make it if it is missing, and keep other processes out.
+
+    Raises:
+        JobError: Another process has it open, it is no job file, or it cannot be opened.
+    """
+    while True:
+        try:
+            file = _open(path, 0)
+        except OSError as error:
+            raise JobError(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            _lock(file, path)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return Journal(path, file)
+        except FileNotFoundError:  # replaced or removed by whoever had it
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the name of *path* is on the disk, where the system can do that."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(folder)
+    except OSError:
+        pass
+    finally:
+        os.close(folder)
+
+
+def _open(path: Path, flags: int) -> BinaryIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | flags, _MODE)
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the first line, and what was read beyond it."""
+    text = b""
+    while b"\n" not in text:
+        block = file.read(_CHUNK)
+        if not block:
+            return text, b""
+        text += block
+    first, _, rest = text.partition(b"\n")
+    return first, rest
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Lock *file*; the system lets go of it when this process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes on one output are not noticed there
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise JobError(
+            f"another process is working on {path.with_suffix('')}; wait for it, or choose "
+            f"another output"
+        ) from error

@@ -1,0 +1,157 @@
+"""
+What the lines of a job's input are: requests in Batch format, or rows for a template.
+
+Pure: a line in, a request or the reason why there is none out. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.inputs.json_rows import parse_row
+from ratedispatch.inputs.rows import BrokenRow
+from ratedispatch.jobs.batchfile import BadRow, parse_line
+from ratedispatch.jobs.survey import quick_name
+from ratedispatch.request import CHAT, Request
+
+if TYPE_CHECKING:
+    from ratedispatch.inputs.rows import Row
+    from ratedispatch.inputs.template import Template
+    from ratedispatch.inputs.text import RowText
+    from ratedispatch.jobs.survey import Names
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class RowFormat(Protocol):
+    """Makes a request of a line."""
+
+    @property
+    def names(self) -> Names | None:
+        """What finds the names of rows; None if no two rows can have the same."""
+
+    def parse(self, line: bytes, row: int) -> Request | BadRow:
+        """Return the request on *line*, the row number *row*; a `BadRow` if it is none."""
+
+
+class BatchRows:
+    """Requests in OpenAI's Batch format."""
+
+    @property
+    def names(self) -> Names:
+        """Each row has its ``custom_id``."""
+        return self
+
+    def parse(self, line: bytes, row: int) -> Request | BadRow:
+        """Return the request on *line*."""
+        return parse_line(line, row)
+
+    def guess(self, line: bytes, row: int) -> bytes | None:
+        """Return the ``custom_id`` on *line* without parsing it where it comes first."""
+        if row == 1:
+            line = line.removeprefix(_BOM)
+        name = quick_name(line)
+        if name is not None or not line.strip():
+            return name
+        return _encoded(self.name(line, row))
+
+    def name(self, line: bytes, row: int) -> str | None:
+        """Return the ``custom_id`` of the row on *line*, if it has one."""
+        if row == 1:
+            line = line.removeprefix(_BOM)
+        return parse_line(line.strip(), row).custom_id
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """
+    Rows of somebody's data, and what makes requests of them.
+
+    Args:
+        template: What a request looks like.
+        is_converted: Whether the lines were written by this program: then a text stands in place
+            of a row that could not be read, and says why.
+    """
+
+    template: Template
+    is_converted: bool = False
+
+    @property
+    def names(self) -> Names | None:
+        """Rows that are named by their numbers cannot have the same name."""
+        return None if self.template.id_column is None else self
+
+    def parse(self, line: bytes, row: int) -> Request | BadRow:
+        """Return the request for the row on *line*."""
+        name: str | None = None
+        try:
+            request = self.template.request(self.cells(line, row), row)
+            name = request["custom_id"]
+            if not name:
+                raise InvalidRequest(
+                    f"row {row}: the column {self.template.id_column!r:.80} is empty, and has to "
+                    f"name the row"
+                )
+            _check_text(request["body"]["messages"], name, row)
+        except InvalidRequest as error:
+            return BadRow(row, name or None, "invalid_line", str(error))
+        return Request(request["body"], CHAT, name, row)
+
+    def cells(self, line: bytes, row: int) -> Row:
+        """
+        Return the cells of the row on *line* by column.
+
+        Raises:
+            InvalidRequest: It is no row.
+        """
+        # what this program wrote may hold NaN, which Parquet has and JSON has not
+        found = json.loads(line) if self.is_converted else parse_row(row, line)
+        if isinstance(found, BrokenRow):
+            raise InvalidRequest(found.message)
+        if isinstance(found, str):
+            raise InvalidRequest(found)
+        return found
+
+    def guess(self, line: bytes, row: int) -> bytes | None:
+        """Return the name of the row on *line*."""
+        return _encoded(self.name(line, row))
+
+    def name(self, line: bytes, row: int) -> str | None:
+        """Return the name of the row on *line*, if it is one."""
+        if row == 1:
+            line = line.removeprefix(_BOM)
+        return self.parse(line.strip(), row).custom_id if line.strip() else None
+
+
+def _encoded(name: str | None) -> bytes | None:
+    return None if name is None else name.encode("utf-8", "surrogatepass")
+
+
+def _check_text(messages: list[dict[str, str]], name: str, row: int) -> None:
+    """Refuse what is no text: bytes of a column, which come as halves of surrogate pairs."""
+    for message in messages:
+        try:
+            message["content"].encode()
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"row {row}: a cell holds what is not text in UTF-8, at character "
+                f"{error.start + 1} of the "
+                f"{message['role']} message; drop its column from the template"
+            ) from error
+
+
+def format_for(text: RowText, template: Template | None) -> RowFormat:
+    """
+    Return what makes requests of the lines of *text*.
+
+    Raises:
+        JobError: *template* names a column that there is not.
+    """
+    if template is None:
+        return BatchRows()
+    template.check(text.columns or ())
+    return TableRows(template, text.is_converted)

@@ -1,0 +1,271 @@
+"""
+What there is in a job's input: one pass over it before anything is sent.
+
+Finds its digest, how many rows it has, places to read it from, and the rows whose name is there
+already. Keeps a bit for each row; what it needs beyond that while it looks for names lies on the
+disk. Knows nothing of what the rows say but for their names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from ratedispatch.inputs.lines import LONGEST_LINE
+from ratedispatch.jobs.rowset import RowSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Bytes read at a time.
+_CHUNK = 1024 * 1024
+
+#: Places to read from are kept for every n-th line, and n doubles when there would be more.
+MOST_MARKS = 512
+
+#: Names are told apart in so many parts, one after the other, so that each fits into memory.
+_BINS = 64
+
+#: Digests of names that wait in memory for each part.
+_WAITING = 512
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """
+    A place to read from.
+
+    Args:
+        offset: Of the first byte of a line.
+        line: The number of that line, counted from 1.
+    """
+
+    offset: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    What there is in an input.
+
+    Args:
+        size: Bytes; what is added later does not belong to the job.
+        rows: Lines that are not blank.
+        lines: All lines.
+        digest: Of all bytes, in hexadecimal digits.
+        marks: Places to read from, in their order, equally many lines apart.
+        duplicates: Rows whose name stands further up already.
+    """
+
+    size: int
+    rows: int
+    lines: int
+    digest: str
+    marks: tuple[Mark, ...]
+    duplicates: RowSet = field(default_factory=RowSet)
+
+
+class Names(Protocol):
+    """How the names of rows are found."""
+
+    def guess(self, line: bytes, row: int) -> bytes | None:
+        """
+        Return the name on *line*, quickly, if it has one.
+
+        It may be there although the line is no request; never another name than :meth:`name`'s.
+        """
+
+    def name(self, line: bytes, row: int) -> str | None:
+        """Return the name on *line*; None if it has none."""
+
+
+def survey(file: BinaryIO, names: Names | None = None, *, folder: Path | None = None) -> Survey:
+    """
+    Read *file* from its beginning to its end.
+
+    Args:
+        file: Not buffered.
+        names: Finds the names of rows; None if no two can be the same.
+        folder: Where digests of the names are kept meanwhile.
+    """
+    file.seek(0)
+    digest = hashlib.blake2b(digest_size=16)
+    marks = _Marks()
+    size = rows = line = 0
+    with _Repeats(folder) as repeats:
+        for block, begin in _blocks(file, digest):
+            if block is None:  # one line that is too long to be looked at
+                line += 1
+                rows += 1
+                if line == marks.next:
+                    marks.add(begin, line)
+                continue
+            offset = begin
+            for text in block:
+                line += 1
+                if line == marks.next:
+                    marks.add(offset, line)
+                offset += len(text) + 1
+                if names is not None:
+                    name = names.guess(text, line)
+                    if name is not None:
+                        repeats.add(name)
+                        rows += 1
+                        continue
+                if text and not text.isspace() and (line > 1 or text.removeprefix(_BOM).strip()):
+                    rows += 1
+        size = file.tell()
+        suspects = repeats.find()
+    survey = Survey(size, rows, line, digest.hexdigest(), marks.kept)
+    if suspects and names is not None:
+        _confirm(file, survey, names, suspects)
+    return survey
+
+
+def _confirm(file: BinaryIO, survey: Survey, names: Names, suspects: set[int]) -> None:
+    """Find the rows whose name is there already, of those whose digest is there more than once."""
+    seen: set[str] = set()
+    file.seek(0)
+    line = 0
+    for block, _ in _blocks(file, None, survey.size):
+        if block is None:
+            line += 1
+            continue
+        for text in block:
+            line += 1
+            guess = names.guess(text, line)
+            if guess is None or hash(guess) not in suspects:
+                continue
+            name = names.name(text, line)
+            if name is None:
+                continue
+            if name in seen:
+                survey.duplicates.add(line)
+            seen.add(name)
+
+
+def _blocks(
+    file: BinaryIO, digest: hashlib.blake2b | None, size: int | None = None
+) -> Iterator[tuple[list[bytes] | None, int]]:
+    """
+    Yield lists of whole lines without their line feeds, and where in the file the first begins.
+
+    A line that is longer than may be is None instead. A byte order mark is left as it is.
+    """
+    pieces: list[bytes] = []
+    held = 0
+    begin = 0
+    left = size
+    while data := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+        if left is not None:
+            left -= len(data)
+        if digest is not None:
+            digest.update(data)
+        cut = data.find(b"\n")
+        if cut < 0:
+            held += len(data)
+            if held <= LONGEST_LINE:
+                pieces.append(data)
+            continue
+        if held + cut > LONGEST_LINE:
+            yield None, begin
+            begin += held + cut + 1
+            data = data[cut + 1 :]
+            pieces, held = [], 0
+        end = data.rfind(b"\n") + 1
+        if end:
+            text = b"".join((*pieces, data[:end]))
+            yield text[:-1].split(b"\n"), begin
+            begin += len(text)
+            pieces = []
+        rest = data[end:]
+        pieces = [*pieces, rest] if rest else pieces
+        held = sum(map(len, pieces))
+    if held > LONGEST_LINE:
+        yield None, begin
+    elif pieces:
+        yield [b"".join(pieces)], begin
+
+
+class _Marks:
+    """Every n-th line, where n grows with the file."""
+
+    def __init__(self) -> None:
+        self._marks: list[Mark] = []
+        self._stride = 1
+        self.next = 1
+
+    def add(self, offset: int, line: int) -> None:
+        """Keep *line*, which is `next`; as their most is even, later ones fit the new stride."""
+        if len(self._marks) == MOST_MARKS:
+            del self._marks[1::2]
+            self._stride *= 2
+        self._marks.append(Mark(offset, line))
+        self.next = line + self._stride
+
+    @property
+    def kept(self) -> tuple[Mark, ...]:
+        return tuple(self._marks)
+
+
+class _Repeats:
+    """Finds the digests that came more than once, in memory that does not grow with them."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed on leaving)
+        self._bins = [array("q") for _ in range(_BINS)]
+        self._stored: list[list[tuple[int, int]]] = [[] for _ in range(_BINS)]
+
+    def __enter__(self) -> _Repeats:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, name: bytes) -> None:
+        # salted for each process, so that nobody can make names whose digests are the same
+        digest = hash(name)
+        waiting = self._bins[digest % _BINS]
+        waiting.append(digest)
+        if len(waiting) >= _WAITING:
+            self._stored[digest % _BINS].append((self._file.tell(), len(waiting)))
+            waiting.tofile(self._file)
+            del waiting[:]
+
+    def find(self) -> set[int]:
+        """Return the digests that came more than once."""
+        found: set[int] = set()
+        for waiting, stored in zip(self._bins, self._stored, strict=True):
+            for offset, count in stored:
+                self._file.seek(offset)
+                waiting.fromfile(self._file, count)
+            if len(set(waiting)) < len(waiting):
+                found.update(digest for digest, times in Counter(waiting).items() if times > 1)
+            del waiting[:]
+        return found
+
+
+#: The name of a row in Batch format that begins with it, without escapes.
+_NAME = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\\x00-\x1f]+)"')
+_KEY = b'"custom_id"'
+
+
+def quick_name(line: bytes) -> bytes | None:
+    """
+    Return the ``custom_id`` that *line* begins with; None if it has none or is not that simple.
+
+    A line on which the key stands twice is not that simple: the last one counts.
+    """
+    match = _NAME.match(line)
+    if match is None or line.count(_KEY, match.end()):
+        return None
+    return match[1]

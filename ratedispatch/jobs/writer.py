@@ -1,0 +1,221 @@
+"""
+Where the outcomes of a run go.
+
+Decides when a line is written, when it is on the disk, and what becomes of a line that cannot be
+written. Writes what has come within one turn of the loop at once, so that no more is lost with
+the process than what is in flight. Knows nothing of inputs, or of sending but for its events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+from ratedispatch.errors import JobError
+from ratedispatch.events import AttemptEnded, AttemptSent
+from ratedispatch.jobs.batchfile import bad_row_line, outcome_line
+from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
+from ratedispatch.jobs.sink import Fsync, LineSink
+from ratedispatch.outcome import Completed, Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ratedispatch.events import Event
+    from ratedispatch.jobs.batchfile import BadRow
+    from ratedispatch.jobs.eventlog import EventLog
+    from ratedispatch.jobs.journal import Journal
+    from ratedispatch.jobs.ledger import JobFiles
+    from ratedispatch.outcome import Outcome
+
+#: Seconds after which what was written has to survive a power cut, unless told otherwise.
+FLUSH_INTERVAL = 1.0
+
+#: HTTP statuses from here on are errors, and nothing is billed for them.
+_ERROR = 400
+
+
+class Writer:
+    """
+    Writes outcomes to the result files, and attempts to the journal. A listener.
+
+    Args:
+        files: Those of the job.
+        journal: Of the job; closed with this.
+        key: Blacked out wherever it stands.
+        fsync: When what was written has to survive a power cut.
+        interval: Seconds between two looks at the disk.
+        log: Written as often, and left open.
+        on_error: Called with what could not be written, each time.
+
+    Raises:
+        OSError: A result file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        files: JobFiles,
+        journal: Journal,
+        *,
+        key: str,
+        fsync: Fsync,
+        interval: float,
+        log: EventLog | None,
+        on_error: Callable[[OSError], None],
+    ) -> None:
+        self._answers = LineSink(files.output)
+        self._failures = LineSink(files.errors)
+        self._sinks = (self._answers, self._failures)
+        self._journal = journal
+        self._key = key
+        self._fsync = fsync
+        self._interval = interval
+        self._log = log
+        self._on_error = on_error
+        self._is_due = False
+        self._due = asyncio.Event()
+
+    @property
+    def answered(self) -> int:
+        """Answers that were written."""
+        return self._answers.written
+
+    @property
+    def failed(self) -> int:
+        """Failures that were written."""
+        return self._failures.written
+
+    @property
+    def done(self) -> int:
+        """Lines that are as safe as was asked for."""
+        if self._fsync is Fsync.ALWAYS:
+            return sum(sink.synced for sink in self._sinks)
+        return sum(sink.written for sink in self._sinks)
+
+    @property
+    def saved(self) -> list[str]:
+        """Sentences on files that were removed, and where their lines are now."""
+        return [sink.saved for sink in self._sinks if sink.saved]
+
+    def __call__(self, event: Event) -> None:
+        """Note each attempt before it leaves, and which came back without being billed."""
+        match event:
+            case AttemptSent(request=request):
+                if request.row is not None:
+                    with self._telling():
+                        self._journal.send(request.row)
+            case AttemptEnded(request=request, status=status, decision=decision):
+                unbilled = status is not None and status >= _ERROR
+                if request.row is not None and (unbilled or decision is Decision.UNREACHABLE):
+                    with self._telling():
+                        self._journal.take_back(request.row)
+
+    def write(self, outcome: Outcome, digest: str) -> None:
+        """Take *outcome*, of the row with *digest*; it is written in this turn of the loop."""
+        line = outcome_line(outcome, digest)
+        if holds_key(line, self._key):
+            line = outcome_line(_without_key(outcome, self._key), digest)
+        self._append(self._answers if isinstance(outcome, Completed) else self._failures, line)
+        if outcome.request.row is not None:
+            self._journal.end(outcome.request.row)
+
+    def write_bad_row(self, bad: BadRow, digest: str) -> None:
+        """Take a row that is no request, with its *digest*."""
+        line = bad_row_line(bad, digest)
+        if holds_key(line, self._key):
+            line = bad_row_line(
+                dataclasses.replace(bad, message=hide_key(bad.message, self._key)), digest
+            )
+        self._append(self._failures, line)
+
+    async def keep_safe(self) -> None:
+        """Bring what was written to the disk as often as was asked for, until cancelled."""
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
+        while True:
+            if self._fsync is Fsync.ALWAYS:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval):
+                        await self._due.wait()
+                self._due.clear()
+            else:
+                await asyncio.sleep(self._interval)
+            await self._sync()
+            if loop.time() - looked >= self._interval:
+                looked = loop.time()
+                for sink in self._sinks:
+                    with self._telling():
+                        sink.flush()
+                        sink.check()
+                if self._log is not None:
+                    self._log.flush()
+
+    def close(self) -> None:
+        """Write what waits, down to the disk, as far as it can be, and let other processes in."""
+        for sink in self._sinks:
+            with self._telling():
+                sink.close()
+        try:
+            self._journal.restore()
+        except JobError as error:
+            self._on_error(OSError(None, str(error)))
+        self._journal.close()
+        if self._log is not None:
+            self._log.flush()
+
+    def _append(self, sink: LineSink, line: bytes) -> None:
+        with self._telling():
+            sink.append(line)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_due = False
+        for sink in self._sinks:
+            with self._telling():
+                sink.flush()
+        self._due.set()
+
+    async def _sync(self) -> None:
+        if self._fsync is Fsync.NEVER:
+            return
+        for sink in self._sinks:
+            if sink.is_dirty:
+                with self._telling():
+                    # shielded: to be cancelled while a thread works on the file would close it
+                    await _finished(sink.sync)
+        with self._telling():
+            await _finished(self._journal.sync)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._on_error(error)
+
+
+async def _finished(work: Callable[[], None]) -> None:
+    """Do *work* in a thread; when cancelled, wait until it has ended."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _without_key(outcome: Outcome, key: str) -> Outcome:
+    """*outcome* with *key* blacked out in what the server said."""
+    response = outcome.response
+    if response is not None:
+        body = hide_key_in(response.body, key)
+        headers = {name: hide_key(value, key) for name, value in response.headers.items()}
+        response = dataclasses.replace(response, body=body, headers=headers)
+    if isinstance(outcome, Completed):
+        assert response is not None
+        return dataclasses.replace(outcome, response=response)
+    return dataclasses.replace(outcome, response=response, message=hide_key(outcome.message, key))
