@@ -64,10 +64,6 @@ _MISTAKES = frozenset({"authentication", "not_found", "unreachable", "no_price"}
 _BULK = "bulk"
 _SDK = "sdk"
 
-#: In which order rows are read.
-_SPREAD = "spread"
-_FILE = "file"
-
 #: What the server of --fake has where a limit is to be learned.
 _FAKE_RPM = 3_000
 _FAKE_TPM = 2_000_000
@@ -174,11 +170,11 @@ _MOST_CONNECTIONS = 10_000
 )
 @click.option(
     "--order",
-    type=click.Choice([_SPREAD, _FILE]),
-    default=_SPREAD,
+    type=click.Choice(["auto", "spread", "file"]),
+    default="auto",
     show_default=True,
-    help="Read rows from many places of the input in turn, so that a sorted one uses all limits "
-    "at once, or in the order of the file.",
+    help="Send rows in the order of the file, or from many places of it in turn; auto does so if "
+    "the file is sorted such that the limits would be used one after the other.",
 )
 @click.option(
     "--fsync",
@@ -251,6 +247,7 @@ def run(
     from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.job import JobOptions, default_errors_path
     from ratedispatch.jobs.ledger import JobFiles
+    from ratedispatch.jobs.order import Order
     from ratedispatch.jobs.sink import Fsync
     from ratedispatch.retry import RetryPolicy
     from ratedispatch.tokens import Counter
@@ -266,7 +263,7 @@ def run(
         input_format=source.format,
         retry_failed=retry_failed,
         force=force,
-        in_order=order == _FILE,
+        order=Order(order),
         fsync=Fsync(fsync),
         flush_interval=flush_interval,
     )

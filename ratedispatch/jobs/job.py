@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatcher import Dispatcher
 from ratedispatch.errors import JobError, Stopped
+from ratedispatch.groups import LimitGroups
 from ratedispatch.inputs.formats import Format, format_of
 from ratedispatch.inputs.streams import STDIN
 from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.caps import Caps, Spending
 from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
+from ratedispatch.jobs.order import PARTS, Order, is_sorted
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.rowformat import format_for
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.survey import survey
 from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer
+from ratedispatch.limits import MINUTE
 from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 
     from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
-    from ratedispatch.groups import LimitGroups
     from ratedispatch.inputs.template import Template
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.eventlog import EventLog
@@ -58,8 +60,7 @@ class JobOptions:
         input_format: How the input is written; by default what its name says.
         retry_failed: Whether rows that failed are sent once more.
         force: Whether to go on although the input or the template is another one.
-        in_order: Whether rows are sent in the order of the input. By default they are read from
-            many places of it in turn, so that a sorted one uses all limits at once.
+        order: In which order rows are sent.
         fsync: When what was written has to survive a power cut.
         flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
 
@@ -71,7 +72,7 @@ class JobOptions:
     input_format: Format | None = None
     retry_failed: bool = False
     force: bool = False
-    in_order: bool = False
+    order: Order = Order.AUTO
     fsync: Fsync = Fsync.INTERVAL
     flush_interval: float = FLUSH_INTERVAL
 
@@ -300,7 +301,7 @@ class Job:
             self._format,
             is_done=self._done.__contains__,
             on_bad_row=write_bad_row,
-            in_order=self._options.in_order,
+            in_order=not self._is_spread(),
         )
         keeper = asyncio.create_task(writer.keep_safe())
         try:
@@ -322,6 +323,22 @@ class Job:
                 self._abandoning.cancel()
             writer.close()
         return None
+
+    def _is_spread(self) -> bool:
+        """Whether rows are read from many places in turn."""
+        limits = self._limits
+        if self._options.order is not Order.AUTO:
+            return self._options.order is Order.SPREAD
+        if isinstance(limits, LimitGroups):
+            return True  # rows sorted by their model would use the limits of one group at a time
+        limited = {rate.dimension for rate in limits.rates()}
+        if not limited >= {"requests", "tokens"}:
+            return False
+        requests, tokens = limits.known("requests"), limits.known("tokens")
+        rates = None
+        if requests is not None and tokens is not None:
+            rates = (requests / MINUTE, tokens / MINUTE)
+        return is_sorted(self._survey.parts(PARTS), self._survey.deviation, rates)
 
     def _stop(self, code: str, message: str) -> None:
         if self._dispatcher is not None:

@@ -9,11 +9,13 @@ disk. Knows nothing of what the rows say but for their names.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tempfile
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ratedispatch.inputs.lines import LONGEST_LINE
@@ -46,10 +48,14 @@ class Mark:
     Args:
         offset: Of the first byte of a line.
         line: The number of that line, counted from 1.
+        rows: Lines before it that are not blank.
+        tokens: Of these, as far as their length and their output caps tell.
     """
 
     offset: int
     line: int
+    rows: int = 0
+    tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Survey:
         lines: All lines.
         digest: Of all bytes, in hexadecimal digits.
         marks: Places to read from, in their order, equally many lines apart.
+        tokens: Of all rows, as far as their length and their output caps tell.
+        deviation: Of the tokens of a row, as a share of their mean.
         duplicates: Rows whose name stands further up already.
     """
 
@@ -71,7 +79,18 @@ class Survey:
     lines: int
     digest: str
     marks: tuple[Mark, ...]
+    tokens: float = 0.0
+    deviation: float = 0.0
     duplicates: RowSet = field(default_factory=RowSet)
+
+    def parts(self, count: int) -> list[tuple[int, float]]:
+        """Return the rows and tokens of *count* parts of the input at most, in its order."""
+        ends = [(mark.rows, mark.tokens) for mark in self.marks] + [(self.rows, self.tokens)]
+        cuts = sorted({len(self.marks) * part // count for part in range(count + 1)})
+        return [
+            (ends[end][0] - ends[begin][0], ends[end][1] - ends[begin][1])
+            for begin, end in pairwise(cuts)
+        ]
 
 
 class Names(Protocol):
@@ -101,31 +120,34 @@ def survey(file: BinaryIO, names: Names | None = None, *, folder: Path | None = 
     digest = hashlib.blake2b(digest_size=16)
     marks = _Marks()
     size = rows = line = 0
+    tokens = squares = 0.0
     with _Repeats(folder) as repeats:
         for block, begin in _blocks(file, digest):
             if block is None:  # one line that is too long to be looked at
                 line += 1
-                rows += 1
                 if line == marks.next:
-                    marks.add(begin, line)
+                    marks.add(Mark(begin, line, rows, tokens))
+                rows += 1
                 continue
             offset = begin
             for text in block:
                 line += 1
                 if line == marks.next:
-                    marks.add(offset, line)
+                    marks.add(Mark(offset, line, rows, tokens))
                 offset += len(text) + 1
-                if names is not None:
-                    name = names.guess(text, line)
-                    if name is not None:
-                        repeats.add(name)
-                        rows += 1
-                        continue
-                if text and not text.isspace() and (line > 1 or text.removeprefix(_BOM).strip()):
-                    rows += 1
+                name = None if names is None else names.guess(text, line)
+                if name is not None:
+                    repeats.add(name)
+                elif not text or text.isspace() or (line == 1 and _is_blank(text)):
+                    continue
+                rows += 1
+                weight = _tokens_on(text)
+                tokens += weight
+                squares += weight * weight
         size = file.tell()
         suspects = repeats.find()
-    survey = Survey(size, rows, line, digest.hexdigest(), marks.kept)
+    variance = max(0.0, squares * rows / tokens**2 - 1) if tokens else 0.0
+    survey = Survey(size, rows, line, digest.hexdigest(), marks.kept, tokens, math.sqrt(variance))
     if suspects and names is not None:
         _confirm(file, survey, names, suspects)
     return survey
@@ -204,13 +226,13 @@ class _Marks:
         self._stride = 1
         self.next = 1
 
-    def add(self, offset: int, line: int) -> None:
-        """Keep *line*, which is `next`; as their most is even, later ones fit the new stride."""
+    def add(self, mark: Mark) -> None:
+        """Keep *mark*, whose line is `next`; their most is even, so later ones fit a new stride."""
         if len(self._marks) == MOST_MARKS:
             del self._marks[1::2]
             self._stride *= 2
-        self._marks.append(Mark(offset, line))
-        self.next = line + self._stride
+        self._marks.append(mark)
+        self.next = mark.line + self._stride
 
     @property
     def kept(self) -> tuple[Mark, ...]:
@@ -269,3 +291,21 @@ def quick_name(line: bytes) -> bytes | None:
     if match is None or line.count(_KEY, match.end()):
         return None
     return match[1]
+
+
+_CAP = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,9})')
+_CAP_BEGIN = b'"max_'
+
+#: Bytes of JSON for each token; enough to tell long rows from short ones.
+_BYTES_PER_TOKEN = 4
+
+
+def _tokens_on(line: bytes) -> float:
+    """Return about how many tokens a row takes, its output cap included."""
+    place = line.rfind(_CAP_BEGIN)
+    match = _CAP.match(line, place) if place >= 0 else None
+    return len(line) / _BYTES_PER_TOKEN + (int(match[1]) if match is not None else 0)
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line.removeprefix(_BOM).strip()
