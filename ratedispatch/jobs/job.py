@@ -22,6 +22,7 @@ from ratedispatch.inputs.formats import Format, format_of
 from ratedispatch.inputs.streams import STDIN
 from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.caps import Caps, Spending
+from ratedispatch.jobs.journal import read_manifest
 from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.order import PARTS, Order, is_sorted
@@ -168,7 +169,13 @@ class Job:
             )
         )
         self._format = format_for(self._text, template)
-        self._survey = survey(self._text.file, self._format.names, folder=files.output.parent)
+        known = read_manifest(files.job)
+        self._survey = survey(
+            self._text.file,
+            self._format.names,
+            folder=files.output.parent,
+            known=None if known is None else known.known_survey(template),
+        )
         if not self._survey.rows:
             raise JobError(f"the input {self._text.name} is empty")
         opened = open_job(

@@ -190,6 +190,15 @@ def open_journal(path: Path) -> Journal:
         file.close()
 
 
+def read_manifest(path: Path) -> Manifest | None:
+    """Return the manifest in the job file *path*; None if there is none. Locks nothing."""
+    try:
+        with path.open("rb") as file:
+            return Manifest.from_line(file.readline())
+    except (OSError, ValueError):
+        return None
+
+
 def sync_folder(path: Path) -> None:
     """Wait until the name of *path* is on the disk, where the system can do that."""
     try:

@@ -8,18 +8,22 @@ server, is not in here.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
+
+from ratedispatch.jobs.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.inputs.template import Template
-    from ratedispatch.jobs.survey import Survey
 
 _FORMAT = 2
 
 _LONGEST_VALUE = 60
+
+#: With more rows whose name is there already, the input is looked through again.
+_MOST_DUPLICATES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +35,29 @@ class Manifest:
         input: The name of the input.
         size: Bytes of its lines.
         rows: How many rows it has.
-        blake2b: The digest of its lines.
+        sha256: The digest of its lines.
         template: What makes requests of its rows, by the names of the flags; empty for requests.
         output_format: ``jsonl``, ``csv`` or ``parquet``.
         billed_twice: Attempts of former runs that may have been billed a second time, as far as
             the journal that follows does not tell.
+        survey: What was found in the input, so that it need not be looked through again.
     """
 
     input: str
     size: int
     rows: int
-    blake2b: str
+    sha256: str
     template: Mapping[str, Any] = field(default_factory=dict)
     output_format: str = "jsonl"
     billed_twice: int = 0
+    survey: Survey | None = None
 
     def to_line(self) -> bytes:
         """Return it as a line of JSON."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}).encode() + b"\n"
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["template"] = dict(self.template)
+        values["survey"] = None if self.survey is None else self.survey.as_dict()
+        return json.dumps({"format": _FORMAT, **values}).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Manifest:
@@ -62,8 +71,9 @@ class Manifest:
         try:
             if value.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            known = cls(**value)
-            if not isinstance(known.blake2b, str) or not isinstance(known.size, int):
+            found = value.pop("survey", None)
+            known = cls(**value, survey=None if found is None else Survey.from_dict(found))
+            if not isinstance(known.sha256, str) or not isinstance(known.size, int):
                 raise ValueError("no digest")
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(str(error)) from error
@@ -71,7 +81,11 @@ class Manifest:
 
     def has_input_of(self, other: Manifest) -> bool:
         """Whether both have the same rows."""
-        return (self.size, self.blake2b) == (other.size, other.blake2b)
+        return (self.size, self.sha256) == (other.size, other.sha256)
+
+    def known_survey(self, template: Template | None) -> Survey | None:
+        """Return what was found in the input, if it would be looked at in the same way now."""
+        return self.survey if self.template == settings_of(template) else None
 
     def differences(self, now: Manifest) -> list[str]:
         """Return in words how *now* differs from this one, but for the input."""
@@ -93,17 +107,30 @@ def manifest_of(
     name: str, survey: Survey, template: Template | None, output_format: str
 ) -> Manifest:
     """Return the manifest of a job."""
-    settings: dict[str, Any] = {}
-    if template is not None:
-        settings = {
-            "--prompt": template.prompt,
-            "--system": template.system,
-            "--model": template.model,
-            "--max-tokens": template.max_tokens,
-            "--id-column": template.id_column,
-            **{f"--param {key}": value for key, value in template.parameters.items()},
-        }
-    return Manifest(name, survey.size, survey.rows, survey.digest, settings, output_format)
+    has_few = len(survey.duplicates) <= _MOST_DUPLICATES
+    return Manifest(
+        name,
+        survey.size,
+        survey.rows,
+        survey.digest,
+        settings_of(template),
+        output_format,
+        survey=survey if has_few else None,
+    )
+
+
+def settings_of(template: Template | None) -> dict[str, Any]:
+    """Return what a template says, by the names of the flags; nothing without one."""
+    if template is None:
+        return {}
+    return {
+        "--prompt": template.prompt,
+        "--system": template.system,
+        "--model": template.model,
+        "--max-tokens": template.max_tokens,
+        "--id-column": template.id_column,
+        **{f"--param {key}": value for key, value in template.parameters.items()},
+    }
 
 
 def _short(value: Any) -> str:
