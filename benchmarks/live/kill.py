@@ -1,0 +1,194 @@
+"""
+Kill a job over and over, at random instants, and see what is left.
+
+A fake server strikes a part of the requests with faults. The command is started, killed with
+SIGKILL, and started again, as many times as asked for, and at last left to finish. Then every row
+has to stand in exactly one of the two files, once; and what was sent again may be no more than
+what was in flight at the kills.
+
+    python -m benchmarks.live.kill --kills 300 --json kill.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.live.nursery import Nursery
+from benchmarks.live.rowcheck import check_files
+from benchmarks.live.workload import short
+from ratedispatch.testing.child import FakeServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Each at this share of the requests; what hangs is ended by the timeout of an attempt.
+FAULTS = ("500", "503", "429", "html", "html200", "reset", "disconnect", "truncate", "hang")
+_FAULT_SHARE = 0.002
+
+_LATENCY = 0.05
+
+#: Seconds within which a kill falls, from the start of the process and from its first request.
+_EARLY = 0.3
+_LATE = 0.5
+
+#: Of the kills, the share that may fall before the first request.
+_EARLY_SHARE = 0.25
+
+_HANGING = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """
+    What is left of a job that was killed over and over.
+
+    Args:
+        kills: Times that it was killed.
+        rows: Of the input.
+        in_flight: The most that were in flight.
+        lost: Rows without a line.
+        doubled: Rows with more than one line.
+        wrong: Lines that belong to no row, to another row, or say no reason.
+        sent_again: Rows, summed over the kills, that had been admitted and had no line.
+        billed_twice: Answers of the server beyond the first of each row.
+        told: What the last report says may have been billed twice.
+        exit_code: Of the last run.
+        seconds: In all.
+    """
+
+    kills: int
+    rows: int
+    in_flight: int
+    lost: int
+    doubled: int
+    wrong: int
+    sent_again: int
+    billed_twice: int
+    told: int
+    exit_code: int
+    seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing was lost or doubled, and no more sent again than was in flight."""
+        return (
+            not (self.lost or self.doubled or self.wrong)
+            and self.sent_again <= self.kills * self.in_flight
+            and self.billed_twice <= self.told
+            and self.exit_code in {0, 1}
+        )
+
+
+def kill_over_and_over(
+    folder: Path, *, kills: int, seed: int, rows: int, in_flight: int = 16
+) -> Killed:
+    """
+    Run a job in *folder* that is killed *kills* times, then to its end.
+
+    Args:
+        folder: Empty.
+        kills: How often; fewer if the job ends before.
+        seed: Of the workload, the faults and the instants.
+        rows: Of the input.
+        in_flight: The most in flight.
+    """
+    rng = random.Random(seed)
+    workload = short(rows, seed)
+    source, output, errors = (folder / name for name in ("in.jsonl", "out.jsonl", "bad.jsonl"))
+    workload.write(source)
+    faults = [flag for name in FAULTS for flag in ("--fault", f"{name}={_FAULT_SHARE}")]
+    begin = time.perf_counter()
+    done = sent_again = 0
+    env = {"OPENAI_API_KEY": "kill-test-key-1"}
+    with (
+        FakeServerProcess("--latency", str(_LATENCY), "--seed", str(seed), *faults) as server,
+        Nursery(env) as nursery,
+    ):
+        arguments = [
+            *("run", str(source), "-o", str(output), "--errors", str(errors)),
+            *("--base-url", server.base_url, "--rpm", "none", "--tpm", "none"),
+            *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
+        ]
+        for _ in range(kills):
+            before = server.stats()["arrived"]
+            process = nursery.start(arguments)
+            if rng.random() < _EARLY_SHARE:
+                time.sleep(rng.uniform(0.0, _EARLY))
+            else:
+                _wait_for_arrival(server, before)
+                time.sleep(rng.uniform(0.0, _LATE))
+            os.kill(process, signal.SIGKILL)
+            if nursery.wait() != -signal.SIGKILL:
+                break
+            done += 1
+            sent_again += server.stats()["admitted_rows"] - _lines(output) - _lines(errors)
+        last = subprocess.run(
+            [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        stats = server.stats()
+    check = check_files((row.custom_id for row in workload.rows), output, errors, echoes=False)
+    report = json.loads(last.stdout) if last.stdout else {}
+    return Killed(
+        done,
+        rows,
+        in_flight,
+        check.lost,
+        check.doubled,
+        check.unknown + check.unexplained,
+        sent_again,
+        stats["answers_too_many"],
+        report.get("billed_twice_at_most", 0),
+        last.returncode,
+        round(time.perf_counter() - begin, 1),
+    )
+
+
+def _wait_for_arrival(server: FakeServerProcess, before: int) -> None:
+    end = time.perf_counter() + _HANGING
+    while server.stats()["arrived"] == before:
+        if time.perf_counter() > end:
+            raise RuntimeError(f"nothing was sent within {_HANGING:g} s")
+        time.sleep(0.02)
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what is left; 0 if all is right."""
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        killed = kill_over_and_over(
+            Path(folder), kills=options.kills, seed=options.seed, rows=options.rows
+        )
+    for name, value in asdict(killed).items():
+        print(f"{name:>12} {value:,}")
+    if options.json is not None:
+        options.json.write_text(json.dumps(asdict(killed), indent=2) + "\n")
+    return 0 if killed.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

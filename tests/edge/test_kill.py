@@ -1,0 +1,23 @@
+"""A job that is killed over and over, against a real server with faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.live.kill import kill_over_and_over
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.slow
+def test_forty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    """Each row stands in one file, once; no more is sent again than was in flight."""
+    killed = kill_over_and_over(tmp_path, kills=40, seed=7, rows=4_000)
+    assert killed.kills > 20
+    assert (killed.lost, killed.doubled, killed.wrong) == (0, 0, 0)
+    assert killed.exit_code == 0
+    assert 0 < killed.sent_again <= killed.kills * killed.in_flight
+    assert 0 < killed.billed_twice <= killed.told

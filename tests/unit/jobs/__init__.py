@@ -1,0 +1,1 @@
+"""Jobs: what is read, sent, written and gone on with."""
