@@ -82,12 +82,9 @@ def open_text(
             columns = _convert(path, format, copy)
             yield RowText(_rewound(copy), name_of(path), columns, True, True)
         return
-    with open_bytes(path) as packed:
-        if not _is_packed(path):
-            # damage of a plain file is a matter of its lines, but what is packed under a plain
-            # name is refused here
-            packed.peek(1)
     if isinstance(path, Path) and not _is_packed(path):
+        with open_bytes(path) as reader:
+            reader.peek(1)  # refuses what is packed under a plain name
         with path.open("rb", buffering=0) as file:
             yield RowText(file, name_of(path), _columns(file, path) if is_table else None)
         return

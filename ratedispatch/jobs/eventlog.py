@@ -91,14 +91,13 @@ class EventLog:
             case AttemptEnded():
                 self._append(
                     "attempt",
-                    row=event.request.row,
+                    place=event.request.row,
                     custom_id=event.request.custom_id,
                     model=event.request.model,
                     attempt=event.attempt,
-                    requests=event.cost.requests,
-                    tokens=event.cost.tokens,
-                    waited_s=round(self._waited.pop(id(event.request), 0.0), 3),
-                    latency_s=round(event.latency, 3),
+                    cost={"requests": event.cost.requests, "tokens": event.cost.tokens},
+                    wait=round(self._waited.pop(id(event.request), 0.0), 3),
+                    latency=round(event.latency, 3),
                     status=event.status,
                     decision=event.decision.value,
                     code=event.code,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import errno
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ratedispatch.errors import JobError
+from ratedispatch.errors import JobError, TransportError
 from ratedispatch.events import AttemptSent, RequestEnded
 from ratedispatch.inputs.template import Template
 from ratedispatch.jobs import writer as writer_module
 from ratedispatch.jobs.job import Job, JobOptions, default_errors_path, run_file
+from ratedispatch.jobs.journal import Journal
 from ratedispatch.jobs.ledger import JobFiles
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.sink import Fsync, LineSink
@@ -154,7 +158,7 @@ class Full(LineSink):
 def test_a_full_disk_stops_the_job_and_only_what_is_written_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing more is sent; answers that were lost are in doubt, and the next run sends the rest."""
+    """Nothing more is sent, and the next run sends the rest; lost answers were billed twice."""
     with monkeypatch.context() as patch:
         patch.setattr(writer_module, "LineSink", Full)
         first = play(tmp_path, rows=ROWS)
@@ -163,11 +167,76 @@ def test_a_full_disk_stops_the_job_and_only_what_is_written_counts(
     assert first.answered == len(names(tmp_path / "out.jsonl")) == 3
     assert first.attempts <= 6
     assert first.unanswered == 7
-    assert first.in_doubt == first.attempts - 3
     second = play(tmp_path)
     assert (second.answered, second.attempts, second.stop_code) == (10, 7, None)
     assert second.billed_twice_at_most == first.attempts - 3
     assert sorted(names(tmp_path / "out.jsonl")) == ALL
+
+
+def test_answers_that_could_not_be_written_are_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no line, were billed, and are sent again by the next run."""
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "LineSink", Full)
+        report = play(tmp_path, rows=ROWS)
+    assert report.in_doubt == report.attempts - report.answered > 0
+
+
+def test_an_attempt_that_cannot_be_noted_does_not_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk with the job file is full: what is sent is on it, and the job stops."""
+    noted = 0
+    append = Journal._append
+    unnoted: list[str | None] = []
+
+    def full(journal: Journal, record: bytes) -> None:
+        nonlocal noted
+        noted += 1
+        if noted > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(journal, record)
+
+    def look(request: Request) -> None:
+        if b"\ns%d\n" % (request.row or 0) not in (tmp_path / "out.jsonl.job").read_bytes():
+            unnoted.append(request.custom_id)
+
+    monkeypatch.setattr(Journal, "_append", full)
+    report = play(tmp_path, rows=ROWS, send=look)
+    assert report.stop_code == "output"
+    assert report.answered == len(names(tmp_path / "out.jsonl"))
+    assert unnoted == []
+
+
+#: Runs the job in a folder with files of so many bytes at most.
+_BOUNDED = """
+import resource, sys
+from pathlib import Path
+from tests.unit.jobs.test_job import play
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+print(play(Path(sys.argv[1])).as_dict())
+"""
+
+
+@pytest.mark.slow
+def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
+    """The system itself cuts a line in two; whoever goes on finds whole lines."""
+    (tmp_path / "in.jsonl").write_bytes(text_of(*ROWS))
+    child = subprocess.run(
+        [sys.executable, "-c", _BOUNDED, str(tmp_path), "2000"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first = ast.literal_eval(child.stdout)
+    assert first["stop_code"] == "output"
+    assert first["stop_message"] == "results cannot be written: File too large"
+    output = tmp_path / "out.jsonl"
+    assert first["answered"] == output.read_bytes().count(b"\n") > 0
+    second = play(tmp_path)
+    assert (second.answered, second.resumed) == (10, first["answered"])
+    assert sorted(names(output)) == ALL
 
 
 def test_room_that_is_there_again_takes_what_has_come(
@@ -195,9 +264,7 @@ def test_an_output_that_is_removed_is_put_back_and_the_job_stops(tmp_path: Path)
     assert first.stop_code == "output"
     assert first.answered == first.attempts == len(names(output))
     assert 3 <= first.answered < 10
-    assert first.notes == (
-        f"{output} was removed or replaced; its lines were saved to {output}",
-    )
+    assert first.notes == (f"{output} was removed or replaced; its lines were saved to {output}",)
     assert play(tmp_path).answered == 10
     assert sorted(names(output)) == ALL
 
@@ -216,7 +283,7 @@ def test_another_file_in_place_of_the_output_is_not_touched(tmp_path: Path) -> N
     assert output.read_bytes() == b"precious\n"
     assert report.answered == len(names(saved))
     assert str(saved) in report.notes[0]
-    with pytest.raises(JobError, match="line 1 of .* was not written by ratedispatch"):
+    with pytest.raises(JobError, match=r"line 1 of .* was not written by ratedispatch"):
         play(tmp_path)
     assert output.read_bytes() == b"precious\n"
 
@@ -278,6 +345,67 @@ def test_rows_that_were_refused_are_not_in_doubt(tmp_path: Path) -> None:
     assert (second.answered, second.billed_twice_at_most, second.notes) == (10, 0, ())
 
 
+def test_a_row_whose_answer_was_cut_off_may_be_billed_twice(tmp_path: Path) -> None:
+    """It is sent again; one that never reached the server is not billed at all."""
+    broken = {"r2": TransportError("reset"), "r5": TransportError("refused", reached=False)}
+
+    def send(request: Request) -> None:
+        error = broken.pop(request.custom_id or "", None)
+        if error is not None:
+            raise error
+
+    report = play(tmp_path, rows=ROWS, send=send)
+    assert (report.answered, report.attempts) == (10, 12)
+    assert (report.billed_twice_at_most, report.in_doubt) == (1, 0)
+
+
+def sent_of(folder: Path, rows: list[dict[str, Any]], **options: Any) -> list[int]:
+    """Return the numbers of the rows in the order in which they were sent, one at a time."""
+    sent: list[int] = []
+
+    def send(request: Request) -> None:
+        sent.append(request.row or 0)
+
+    play(folder, rows=rows, send=send, max_in_flight=1, **options)
+    return sent
+
+
+@pytest.mark.parametrize("order", [Order.AUTO, Order.FILE])
+def test_rows_go_in_their_order_where_nothing_is_gained_by_another(
+    tmp_path: Path, order: Order
+) -> None:
+    """As a person expects."""
+    sent = sent_of(tmp_path, ROWS, job_options=JobOptions(order=order))
+    assert sent == list(range(1, 11))
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_sorted_file_is_read_from_many_places_in_turn(tmp_path: Path, is_reversed: bool) -> None:
+    """So that short and long rows go at once, and both limits are used."""
+    rows = [row(f"s{number}", max_tokens=1) for number in range(48)]
+    rows += [row(f"l{number}", max_tokens=3_000) for number in range(16)]
+    sent = sent_of(tmp_path, rows[::-1] if is_reversed else rows)
+    assert sorted(sent) == list(range(1, 65))
+    long = range(1, 17) if is_reversed else range(49, 65)
+    for begin in range(0, 64, 8):
+        assert sum(number in long for number in sent[begin : begin + 8]) == 2
+
+
+def test_result_files_that_cannot_be_opened_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk has become full since the job was looked at; nothing was sent."""
+    play(tmp_path, rows=ROWS[:1])
+    (tmp_path / "bad.jsonl").unlink()
+
+    def full(path: Path) -> LineSink:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(writer_module, "LineSink", full)
+    with pytest.raises(JobError, match="No space left on device"):
+        play(tmp_path)
+
+
 def test_a_failed_row_stays_failed_until_it_is_asked_for(tmp_path: Path) -> None:
     """Then it is sent once more, without a word of rows in flight."""
     bad = Response(400, {}, {"error": {"message": "no", "type": "invalid_request_error"}})
@@ -316,7 +444,9 @@ def test_a_file_that_becomes_shorter_stops_the_job(tmp_path: Path) -> None:
     def cut(_: Job) -> None:
         (tmp_path / "in.jsonl").write_bytes(text_of(*rows[:30]))
 
-    report = play(tmp_path, rows=rows, listen=at_end(2, cut), job_options=JobOptions(order=Order.FILE))
+    report = play(
+        tmp_path, rows=rows, listen=at_end(2, cut), job_options=JobOptions(order=Order.FILE)
+    )
     assert report.stop_code == "input"
     assert report.answered == report.attempts == len(names(tmp_path / "out.jsonl"))
 

@@ -150,7 +150,7 @@ def test_a_new_manifest_keeps_the_rows_in_doubt(path: Path) -> None:
         assert journal.manifest is not None
         assert (journal.manifest.input, journal.billed_twice) == ("other", 3)
         assert list(journal.open_rows) == [4, 6]
-    assert os.listdir(path.parent) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_renewed_manifest_keeps_the_count_of_what_was_billed_twice(path: Path) -> None:
@@ -223,8 +223,7 @@ def test_nobody_else_may_read_it(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"{}", b"precious\n", b"[]\n", b"null\n", b'{"format": 1}\n', b"\xff\n", b"s1\n"]
-    + [MANIFEST.to_line().replace(b'"size": 54', b'"size": "x"')],
+    [b"{}", b"precious\n", b"[]\n", b"null\n", b'{"format": 1}\n', b"\xff\n", b"s1\n"],
 )
 def test_a_file_that_is_none_is_refused_and_untouched(tmp_path: Path, text: bytes) -> None:
     """One sentence; it can be opened again once it is right."""

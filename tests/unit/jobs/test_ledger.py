@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = [row(name) for name in "abcd"]
+PLAIN = Going()
 TEMPLATE = Template(
     "Say {text}", system="Be brief", model="small", max_tokens=5, parameters={"top_p": 1}
 )
@@ -37,7 +38,7 @@ def files(tmp_path: Path) -> JobFiles:
 @contextlib.contextmanager
 def opened(
     files: JobFiles,
-    going: Going = Going(),
+    going: Going = PLAIN,
     *,
     template: Template | None = None,
     output_format: str = "jsonl",
@@ -184,10 +185,11 @@ def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
     with opened(files, Going(force=True)) as job:
         assert list(job.progress.answered) == [2, 4]
         assert not len(job.progress.failed)
-        assert job.notes == (
-            f"the input has changed: 2 rows that are done are there still, 1 are not, and their "
-            f"results were moved to {files.stale}",
-        )
+        (note,) = job.notes
+    assert note == (
+        f"the input has changed: 2 rows that are done are there still, 1 are not, and their "
+        f"results were moved to {files.stale}"
+    )
     assert files.stale.read_bytes() == answer(3)
     with opened(files) as job:
         assert list(job.progress.answered) == [2, 4]
@@ -232,8 +234,9 @@ def test_force_does_not_forget_what_was_billed_twice(files: JobFiles) -> None:
 def test_a_second_opener_is_refused_until_the_first_ends(files: JobFiles) -> None:
     """The lock is the system's: it ends with whoever holds it."""
     with opened(files):
-        with pytest.raises(JobError, match=r"another process is working on .*out\.jsonl"), opened(
-            files
+        with (
+            pytest.raises(JobError, match=r"another process is working on .*out\.jsonl"),
+            opened(files),
         ):
             pass
         assert files.job.exists()
@@ -306,7 +309,7 @@ def test_folders_in_the_way_are_refused(files: JobFiles) -> None:
     folder = files.output.parent
     with pytest.raises(JobError, match="is a directory"):
         check_files(dataclasses.replace(files, errors=folder))
-    with pytest.raises(JobError, match="the input .* is a directory"):
+    with pytest.raises(JobError, match=r"the input .* is a directory"):
         check_files(dataclasses.replace(files, input=folder))
     with pytest.raises(JobError, match="does not exist"):
         check_files(dataclasses.replace(files, input=folder / "nothing"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.jobs.batchfile import head_of
+from ratedispatch.jobs.order import spread
 from ratedispatch.jobs.rematch import Match, match, rewrite
 from ratedispatch.jobs.source import digest_of
 from tests.unit.jobs.making import result, survey_of
@@ -144,6 +146,24 @@ def test_lines_without_a_digest_stay_where_there_is_a_row() -> None:
         files.write([result(1), result(2), result(3)])
         found = files.match(b"x\n\nz\n", by_place=False)
         assert found == Match(2, 1, 2, {1: 1, 3: 3})
+
+
+@pytest.mark.parametrize("by_place", [True, False])
+def test_many_equal_rows_take_no_more_time_each(by_place: bool) -> None:
+    """Whatever the order of their results: the steps grow with the rows, not with their square."""
+
+    def steps(count: int) -> float:
+        data = b"a\n" * count
+        found = survey_of(data)
+        with tempfile.TemporaryDirectory() as folder:
+            files = Files(folder)
+            files.write([result(row + 1, digest_of(b"a")) for row in spread(count)])
+            begin = time.process_time()
+            assert match(files.results, io.BytesIO(data), found, by_place=by_place).kept == count
+            return time.process_time() - begin
+
+    # four times as many rows took sixteen times as long
+    assert min(steps(4_000) for _ in range(2)) < 9 * min(steps(1_000) for _ in range(5))
 
 
 def test_missing_files_have_no_results_and_none_are_made() -> None:

@@ -14,13 +14,15 @@ from ratedispatch.errors import JobError
 from ratedispatch.inputs.lines import LONGEST_LINE, LongLine
 from ratedispatch.jobs import source as source_module
 from ratedispatch.jobs import survey as survey_module
-from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.rowformat import BatchRows
 from ratedispatch.jobs.source import RowSource, Stretch, digest_of
 from ratedispatch.request import Request
 from tests.unit.jobs.making import BOM, lines_of, row, survey_of, text_of, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.survey import Survey
 
 LONGEST = 60
@@ -38,7 +40,11 @@ class Lines(BatchRows):
 
 
 def read(
-    file: io.BytesIO, found: Survey, done: set[int] = frozenset(), *, in_order: bool = False  # type: ignore[assignment]
+    file: io.BytesIO,
+    found: Survey,
+    done: AbstractSet[int] = frozenset(),
+    *,
+    in_order: bool = False,
 ) -> tuple[list[Request], list[BadRow], RowSource]:
     """Return the requests and the bad rows, as they came."""
     bad: list[BadRow] = []
@@ -187,8 +193,8 @@ def test_a_place_keeps_no_more_than_a_block_in_memory(monkeypatch: pytest.Monkey
     monkeypatch.setattr(source_module, "_LARGE_BLOCK", 1_000)
     data = b"x" * 100 + b"\n" + b"y\n" * 2_000
     stretch = Stretch(io.BytesIO(data), survey_of(data).marks[0], len(data), lambda _: False)
-    for number, (row, line) in enumerate(stretch, 1):
-        assert row == number
+    for number, (place, line) in enumerate(stretch, 1):
+        assert place == number
         assert len(stretch._block) <= 16
         assert line == (b"x" * 100 if number == 1 else b"y")
     assert stretch.bytes_read == len(data)
