@@ -66,7 +66,7 @@ def read_answer(line: bytes | Mapping[str, Any]) -> Answer:
     if not isinstance(value, Mapping):
         return Answer("failed", error="the result of this row cannot be read: it is no JSON object")
     response = value.get("response")
-    response = response if isinstance(response, Mapping) else {}
+    response = response if isinstance(response, dict) else {}
     status, body = _status(response.get("status_code")), response.get("body")
     usage = read_usage(body)
     prompt_tokens = _count(usage.prompt_tokens) if usage else None
@@ -89,7 +89,7 @@ def text_of(body: Any) -> str | None:
     """
     if body is None or isinstance(body, str):
         return body
-    if isinstance(body, Mapping):
+    if isinstance(body, dict):
         if _is_list(choices := body.get("choices")):
             texts = [_choice(choice) for choice in choices]
             return texts[0] if len(texts) == 1 else json_text(texts)
@@ -106,14 +106,14 @@ def text_of(body: Any) -> str | None:
 
 def _choice(choice: Any) -> str | None:
     """The text of a choice, of a chat or of the older completions."""
-    if _has(choice, "message") and isinstance(choice["message"], Mapping):
+    if _has(choice, "message") and isinstance(choice["message"], dict):
         return _message(choice["message"])
     if _has(choice, "text") and isinstance(choice["text"], str):
         return choice["text"]
     return json_text(choice)
 
 
-def _message(message: Mapping[str, Any]) -> str | None:
+def _message(message: dict[str, Any]) -> str | None:
     content = message.get("content")
     if _is_list(content):
         content = _joined(content) or json_text(content)
@@ -134,7 +134,7 @@ def _responses(items: Iterable[Any]) -> str | None:
     """The text of the items of a response; what it wants to be called if it has none."""
     texts, calls = [], []
     for item in items:
-        kind = item.get("type") if isinstance(item, Mapping) else None
+        kind = item.get("type") if isinstance(item, dict) else None
         if kind == "message":
             content = item.get("content")
             texts.append(_joined(content) if isinstance(content, list) else _text(content))
@@ -154,7 +154,7 @@ def _joined(parts: Iterable[Any]) -> str:
     for part in parts:
         if isinstance(part, str):
             found.append(part)
-        elif isinstance(part, Mapping):
+        elif isinstance(part, dict):
             text = part.get("text")
             text = part.get("refusal") if text is None else text
             found.append(text if isinstance(text, str) else "")
@@ -165,14 +165,14 @@ def _our_error(error: Any) -> str | None:
     """The sentence of the error beside a response; ``None`` without one."""
     if error is None:
         return None
-    if not isinstance(error, Mapping):
-        return _text(error)
+    if not isinstance(error, dict):
+        return _sentence(_text(error), None)
     return _sentence(_text(error.get("message")), _text(error.get("code")))
 
 
 def _error_within(body: Any, status: int) -> str | None:
     """What an answer says went wrong, although its status is that of a success."""
-    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping) and body["error"]:
+    if isinstance(body, dict) and isinstance(body.get("error"), dict) and body["error"]:
         return _said(body, status)
     return None
 
@@ -196,8 +196,8 @@ def _is_list(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and len(value) > 0
 
 
-def _has(value: Any, name: str) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(value, Mapping) and name in value
+def _has(value: Any, name: str) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and name in value
 
 
 def _status(value: Any) -> int | None:

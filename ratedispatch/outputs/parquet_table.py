@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ratedispatch.outputs.answer import Answer
     from ratedispatch.outputs.columns import Columns
     from ratedispatch.outputs.rows import AnswerOf, Row
 
@@ -132,7 +133,7 @@ def _joined(
             answer = answer_of(ahead[0])
             if answer is not None:
                 mask[ahead[0] - number - 1] = True
-                wanted.append([*columns.own_cells(ahead[2], answer)])
+                wanted.append(_own_cells(columns, ahead[2], answer))
             ahead = next(rows, None)
         number += batch.num_rows
         if len(wanted) == batch.num_rows:
@@ -178,8 +179,8 @@ def _batches(
         answer = answer_of(number)
         if answer is None:
             continue
-        own = columns.own_cells(custom_id, answer)
-        row = [*(kind.cell(cells.get(name)) for name, kind in inputs), *own]
+        row = [kind.cell(cells.get(name)) for name, kind in inputs]
+        row += _own_cells(columns, custom_id, answer)
         characters += sum(len(cell) for cell in row if isinstance(cell, str))
         batch.append(row)
         if len(batch) >= _BATCH or characters >= _BATCH_CHARACTERS:
@@ -187,6 +188,13 @@ def _batches(
             batch, characters = [], 0
     if batch:
         yield batch
+
+
+def _own_cells(columns: Columns, custom_id: str | None, answer: Answer) -> list[object]:
+    return [
+        well_formed(cell) if isinstance(cell, str) else cell
+        for cell in columns.own_cells(custom_id, answer)
+    ]
 
 
 def _own_fields(arrow: Any, columns: Columns) -> list[Any]:

@@ -13,6 +13,8 @@ import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
 #: In the place of a value that has no JSON: one nested too deeply, or that contains itself.
 UNWRITABLE = "(a value that cannot be written as JSON)"
 
@@ -24,7 +26,7 @@ def json_text(value: object) -> str:
     Never raises: a table of paid answers must not fail for one cell.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        return _ENCODER.encode(value)
     except (ValueError, TypeError, RecursionError):
         return UNWRITABLE
 
