@@ -87,6 +87,7 @@ def write_parquet_like(
     Raises:
         JobError: pyarrow is not installed; *source* cannot be read, or is not the file that
             *columns* and *rows* come from.
+        ValueError: The numbers of *rows* do not rise.
     """
     arrow: Any = load("pyarrow", f"reading {source}")
     parquet: Any = load("pyarrow.parquet", f"reading {source}")
@@ -124,12 +125,15 @@ def _joined(
 
     These have the shape (rows of the batch, own columns). No batch is empty.
     """
-    number = 0
+    number = last = 0
     ahead = next(rows, None)
     for batch in _read(arrow, opened, source):
         mask = [False] * batch.num_rows
         wanted: list[list[object]] = []
         while ahead is not None and ahead[0] <= number + batch.num_rows:
+            if ahead[0] <= last:
+                raise ValueError(f"row {ahead[0]} comes after row {last}, but rows must rise")
+            last = ahead[0]
             answer = answer_of(ahead[0])
             if answer is not None:
                 mask[ahead[0] - number - 1] = True

@@ -196,7 +196,7 @@ def test_a_body_that_cannot_be_written_does_not_stop_a_table() -> None:
     assert read_answer({"response": {"status_code": 200, "body": endless}}).text == UNWRITABLE
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(JSON)
 def test_any_value_is_an_answer(value: Any) -> None:
     """As a body, as a response, as a line."""

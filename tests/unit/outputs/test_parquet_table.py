@@ -112,7 +112,7 @@ def test_types_are_found_in_the_values(values: list[object], kind: Any, cells: l
     assert table["x"].to_pylist() == cells
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(CELLS, max_size=6))
 def test_values_come_back(values: list[object]) -> None:
     """As they are, as the same number, or as their JSON."""
@@ -240,6 +240,15 @@ def test_rows_of_a_parquet_input_meet_their_answers(tmp_path: Path) -> None:
     assert table["n"].to_pylist() == expected
     assert table["custom_id"].to_pylist() == [f"q-{row}" for row in expected]
     assert table["answer"].to_pylist() == [f"answer {row}" for row in expected]
+
+
+@pytest.mark.parametrize("numbers", [[2, 1], [1, 1], [0], [300, 2]])
+def test_rows_that_do_not_rise_are_refused(tmp_path: Path, numbers: list[int]) -> None:
+    """They would meet the cells of other rows."""
+    path = put_parquet(tmp_path, pa.table({"n": range(400)}))
+    rows: list[Row] = [(row, {}, "q") for row in numbers]
+    with pytest.raises(ValueError, match=r"row \d comes after row \d+, but rows must rise"):
+        write_parquet_like(io.BytesIO(), path, columns_of(["n"]), iter(rows), answered)
 
 
 def test_an_empty_parquet_input_has_an_empty_table(tmp_path: Path) -> None:
