@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
+    from ratedispatch.outputs.tables import OutputFormat
     from ratedispatch.tokens import ChargePolicy
 
 #: What to do about a stop, by its code.
@@ -82,7 +83,13 @@ _MOST_CONNECTIONS = 10_000
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where answers go, in Batch output format.",
+    help="Where answers go, in Batch output format; or a table (.csv, .parquet), made at the end.",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(["jsonl", "csv", "parquet"]),
+    help="How answers are written: lines as they come, or a table of the input's columns and what "
+    "was answered.  [default: by the name of the output]",
 )
 @click.option(
     "--errors",
@@ -205,6 +212,7 @@ _MOST_CONNECTIONS = 10_000
 def run(
     source: InputFlags,
     output: Path,
+    output_format: str | None,
     errors: Path | None,
     limits: LimitFlags,
     max_in_flight: int | Literal["auto"] | None,
@@ -245,8 +253,7 @@ def run(
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
     """
     from ratedispatch.jobs.caps import Caps
-    from ratedispatch.jobs.job import JobOptions, default_errors_path
-    from ratedispatch.jobs.ledger import JobFiles
+    from ratedispatch.jobs.job import JobOptions, files_of
     from ratedispatch.jobs.order import Order
     from ratedispatch.jobs.sink import Fsync
     from ratedispatch.retry import RetryPolicy
@@ -264,10 +271,11 @@ def run(
         retry_failed=retry_failed,
         force=force,
         order=Order(order),
+        output_format=_output_format(output, output_format),
         fsync=Fsync(fsync),
         flush_interval=flush_interval,
     )
-    files = JobFiles(source.source, output, errors or default_errors_path(output))
+    files = files_of(source.source, output, errors, options.output_format)
     with contextlib.ExitStack() as stack:
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
         job = _open(files, account, options)
@@ -315,6 +323,17 @@ def run(
     sys.exit(_exit_code(report))
 
 
+def _output_format(output: Path, name: str | None) -> OutputFormat:
+    """Return how answers are written; a name that means another format is a usage error."""
+    from ratedispatch.errors import JobError
+    from ratedispatch.outputs.tables import output_format_of
+
+    try:
+        return output_format_of(output, name)
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def _key_in(variable: str) -> str:
     """Return the API key in the environment *variable*; refuse none, and what cannot be one."""
     key = os.environ.get(variable, "").strip()
@@ -357,9 +376,9 @@ def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
     """Return the log on *path*; one that cannot be opened, or is a file of the job, is refused."""
     from ratedispatch.jobs.eventlog import EventLog
 
-    for name in ("input", "output", "errors", "job"):
+    for name in ("input", "output", "errors", "job", "table"):
         other = getattr(files, name)
-        if isinstance(other, str):  # standard input
+        if not isinstance(other, Path):  # standard input, or no table
             continue
         if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
             raise click.UsageError(

@@ -19,8 +19,10 @@ from ratedispatch.dispatcher import Dispatcher
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.groups import LimitGroups
 from ratedispatch.inputs.formats import Format, format_of
+from ratedispatch.inputs.lines import LongLine
 from ratedispatch.inputs.streams import STDIN
 from ratedispatch.inputs.text import open_text
+from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.caps import Caps, Spending
 from ratedispatch.jobs.journal import read_manifest
 from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
@@ -29,18 +31,21 @@ from ratedispatch.jobs.order import PARTS, Order, is_sorted
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.rowformat import format_for
 from ratedispatch.jobs.sink import Fsync
-from ratedispatch.jobs.source import RowSource
+from ratedispatch.jobs.source import RowSource, Stretch
 from ratedispatch.jobs.survey import survey
 from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer
 from ratedispatch.limits import MINUTE
+from ratedispatch.outputs.tables import OutputFormat, check_format, output_format_of, write_table
 from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
+    from ratedispatch.inputs.rows import Row
+    from ratedispatch.inputs.streams import Source
     from ratedispatch.inputs.template import Template
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.eventlog import EventLog
@@ -62,6 +67,7 @@ class JobOptions:
         retry_failed: Whether rows that failed are sent once more.
         force: Whether to go on although the input or the template is another one.
         order: In which order rows are sent.
+        output_format: How answers are handed over: lines, or a table made at the end.
         fsync: When what was written has to survive a power cut.
         flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
 
@@ -74,6 +80,7 @@ class JobOptions:
     retry_failed: bool = False
     force: bool = False
     order: Order = Order.AUTO
+    output_format: OutputFormat = OutputFormat.JSONL
     fsync: Fsync = Fsync.INTERVAL
     flush_interval: float = FLUSH_INTERVAL
 
@@ -85,6 +92,27 @@ class JobOptions:
 def default_errors_path(output: Path) -> Path:
     """Return where failed rows go: ``out.errors.jsonl`` for ``out.jsonl``."""
     return output.with_name(output.name.removesuffix(".jsonl") + ".errors.jsonl")
+
+
+def files_of(
+    input: Source,  # noqa: A002
+    output: Path,
+    errors: Path | None,
+    output_format: OutputFormat,
+) -> JobFiles:
+    """
+    Return the files of a job.
+
+    Args:
+        input: What to do.
+        output: Where answers are wanted; with a table, lines go to ``….answers.jsonl`` beside it.
+        errors: Where failed rows go, if that is not beside the output.
+        output_format: How answers are wanted.
+    """
+    errors = errors or default_errors_path(output)
+    if output_format is OutputFormat.JSONL:
+        return JobFiles(input, output, errors)
+    return JobFiles(input, output.with_name(output.name + ".answers.jsonl"), errors, output)
 
 
 async def run_file(
@@ -106,7 +134,8 @@ async def run_file(
     Args:
         input: A JSONL file in OpenAI's Batch format, which may be packed (``.gz``, ``.zst``), or a
             table with the template of *job_options*; ``-`` for standard input.
-        output: Where answers go, in Batch output format, in the order in which they come.
+        output: Where answers go, in Batch output format, in the order in which they come; or the
+            table that is made of them at the end.
         client: An ``openai.AsyncOpenAI``, or any transport.
         limits: What the account may spend, or what groups of models may.
         errors: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
@@ -120,8 +149,10 @@ async def run_file(
     """
     out = Path(output)
     source = STDIN if input == STDIN else Path(input)
-    errors_path = Path(errors) if errors is not None else default_errors_path(out)
-    job = Job(JobFiles(source, out, errors_path), limits, job_options)
+    job_options = job_options or JobOptions(output_format=output_format_of(out))
+    errors_path = None if errors is None else Path(errors)
+    files = files_of(source, out, errors_path, job_options.output_format)
+    job = Job(files, limits, job_options)
     return await job.run(client, listeners=listeners, **options)
 
 
@@ -150,6 +181,7 @@ class Job:
         self._writer: Writer | None = None
         self._write_error: OSError | None = None
         self._input_error: JobError | None = None
+        self._table_error: JobError | None = None
         self._abandoning: asyncio.TimerHandle | None = None
         self.tally = Tally()
         with contextlib.ExitStack() as stack:
@@ -159,11 +191,13 @@ class Job:
     def _open(self, stack: contextlib.ExitStack) -> None:
         files, options = self._files, self._options
         check_files(files)
+        check_format(options.output_format)
         template = options.template
+        self._input_format = options.input_format or format_of(files.input)
         self._text = stack.enter_context(
             open_text(
                 files.input,
-                format=options.input_format or format_of(files.input),
+                format=self._input_format,
                 is_table=template is not None,
                 folder=files.output.parent,
             )
@@ -180,7 +214,7 @@ class Job:
             raise JobError(f"the input {self._text.name} is empty")
         opened = open_job(
             files,
-            manifest_of(Path(self._text.name).name, self._survey, template, "jsonl"),
+            manifest_of(Path(self._text.name).name, self._survey, template, options.output_format),
             self._text.file,
             self._survey,
             Going(
@@ -286,6 +320,8 @@ class Job:
             self._dispatcher = Dispatcher(client, self._limits, listeners=heard, **options)
             self._cpu_start = self._cpu_clock()
             stop = await self._send_all(self._dispatcher, writer, spending, caps)
+            if self._files.table is not None and self._write_error is None:
+                await asyncio.to_thread(self._make_table, self._files.table)
         self._look_back()
         report = self._report(stop, spending.cost)
         if log is not None and report.stop_code is not None:
@@ -356,6 +392,38 @@ class Job:
         self._write_error = error
         self._stop("output", _unwritable(error))
 
+    def _make_table(self, table: Path) -> None:
+        """Make the table of what is done, unless it is there already."""
+        assert self._writer is not None
+        results = [self._files.errors, self._files.output]
+        if not self._writer.done and table.exists():
+            return
+        is_parquet = self._input_format is Format.PARQUET
+        keeps_types = is_parquet and self._options.output_format is OutputFormat.PARQUET
+        template = self._options.template
+        try:
+            write_table(
+                table,
+                self._options.output_format,
+                columns=self._text.columns or (),
+                rows=self._rows_of_table,
+                results=results,
+                row_of=row_of,
+                parquet_source=Path(self._text.name) if keeps_types else None,
+                id_column=None if template is None else template.id_column,
+            )
+        except JobError as error:
+            self._table_error = error
+
+    def _rows_of_table(self) -> Iterator[tuple[int, Row, str | None]]:
+        survey = self._survey
+        everything = Stretch(self._text.file, survey.marks[0], survey.size, lambda _: False)
+        for number, line in everything:
+            if isinstance(line, LongLine):
+                yield number, {}, None
+            else:
+                yield number, *self._format.cells(line, number)
+
     def _look_back(self) -> None:
         """Note what has changed while the job ran."""
         assert self._writer is not None
@@ -403,6 +471,8 @@ class Job:
         code, message = (stop.code, str(stop)) if stop is not None else (None, None)
         if self._input_error is not None:
             code, message = "input", str(self._input_error)
+        if self._table_error is not None:
+            code, message = "output", str(self._table_error)
         if self._write_error is not None:
             code, message = "output", _unwritable(self._write_error)
         answered = len(self._done.answered) + self._writer.answered

@@ -36,6 +36,9 @@ class RowFormat(Protocol):
     def parse(self, line: bytes, row: int) -> Request | BadRow:
         """Return the request on *line*, the row number *row*; a `BadRow` if it is none."""
 
+    def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
+        """Return the cells of *line* by column, none if there are no columns; and its name."""
+
 
 class BatchRows:
     """Requests in OpenAI's Batch format."""
@@ -48,6 +51,10 @@ class BatchRows:
     def parse(self, line: bytes, row: int) -> Request | BadRow:
         """Return the request on *line*."""
         return parse_line(line, row)
+
+    def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
+        """Requests have no columns."""
+        return {}, parse_line(line, row).custom_id
 
     def guess(self, line: bytes, row: int) -> bytes | None:
         """Return the ``custom_id`` on *line* without parsing it where it comes first."""
@@ -88,7 +95,7 @@ class TableRows:
         """Return the request for the row on *line*."""
         name: str | None = None
         try:
-            request = self.template.request(self.cells(line, row), row)
+            request = self.template.request(self._read(line, row), row)
             name = request["custom_id"]
             if not name:
                 raise InvalidRequest(
@@ -100,13 +107,14 @@ class TableRows:
             return BadRow(row, name or None, "invalid_line", str(error))
         return Request(request["body"], CHAT, name, row)
 
-    def cells(self, line: bytes, row: int) -> Row:
-        """
-        Return the cells of the row on *line* by column.
+    def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
+        """Return the cells of *line* by column, none if it is no row; and its name."""
+        try:
+            return self._read(line, row), self.parse(line, row).custom_id
+        except InvalidRequest:
+            return {}, None
 
-        Raises:
-            InvalidRequest: It is no row.
-        """
+    def _read(self, line: bytes, row: int) -> Row:
         # what this program wrote may hold NaN, which Parquet has and JSON has not
         found = json.loads(line) if self.is_converted else parse_row(row, line)
         if isinstance(found, BrokenRow):

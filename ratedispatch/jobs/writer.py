@@ -43,7 +43,7 @@ class Writer:
 
     Args:
         files: Those of the job.
-        journal: Of the job; closed with this.
+        journal: Of the job.
         key: Blacked out wherever it stands.
         fsync: When what was written has to survive a power cut.
         interval: Seconds between two looks at the disk.
@@ -153,7 +153,7 @@ class Writer:
                     self._log.flush()
 
     def close(self) -> None:
-        """Write what waits, down to the disk, as far as it can be, and let other processes in."""
+        """Write what waits, down to the disk, as far as it can be."""
         for sink in self._sinks:
             with self._telling():
                 sink.close()
@@ -161,7 +161,6 @@ class Writer:
             self._journal.restore()
         except JobError as error:
             self._on_error(OSError(None, str(error)))
-        self._journal.close()
         if self._log is not None:
             self._log.flush()
 

@@ -86,7 +86,7 @@ def test_rows_that_failed_stay_failed_until_they_are_to_be_tried_again(
     run: Callable[..., Any],
 ) -> None:
     """--retry-failed; a row stands in one of both files at any time."""
-    Path("in.jsonl").write_text(row("good") + "\n" + row("bad").replace("gpt-4o", "no-such-model"))
+    Path("in.jsonl").write_text(row("good") + "\n" + row("bad").replace("max_tokens\": 5", "max_tokens\": 0"))
     assert run("in.jsonl", "-o", "out.jsonl").exit_code == 1
     same = run("in.jsonl", "-o", "out.jsonl", "--json")
     assert (same.exit_code, json.loads(same.stdout)["attempts"]) == (1, 0)

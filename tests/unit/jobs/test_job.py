@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import dataclasses
 import errno
 import json
 import random
@@ -51,6 +52,7 @@ def play(
     *,
     rows: list[dict[str, Any]] | None = None,
     job_options: JobOptions | None = None,
+    limits: Limits = FAST,
     provider: ProviderSettings = SLOW,
     listen: Callable[[Job, Event], None] | None = None,
     send: Callable[[Request], Response | None] | None = None,
@@ -59,7 +61,7 @@ def play(
     """Run the job in *folder*; *send* answers in place of the provider if it returns anything."""
     if rows is not None:
         (folder / "in.jsonl").write_bytes(text_of(*rows))
-    job = Job(files_in(folder), FAST, job_options)
+    job = Job(files_in(folder), limits, job_options)
 
     class Edited(ProviderTransport):
         async def send(self, request: Request, timeout: float) -> Response:
@@ -366,7 +368,8 @@ def sent_of(folder: Path, rows: list[dict[str, Any]], **options: Any) -> list[in
     def send(request: Request) -> None:
         sent.append(request.row or 0)
 
-    play(folder, rows=rows, send=send, max_in_flight=1, **options)
+    provider = dataclasses.replace(SLOW, latency=0.001)
+    play(folder, rows=rows, send=send, provider=provider, max_in_flight=1, **options)
     return sent
 
 
@@ -382,13 +385,14 @@ def test_rows_go_in_their_order_where_nothing_is_gained_by_another(
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_a_sorted_file_is_read_from_many_places_in_turn(tmp_path: Path, is_reversed: bool) -> None:
     """So that short and long rows go at once, and both limits are used."""
-    rows = [row(f"s{number}", max_tokens=1) for number in range(48)]
-    rows += [row(f"l{number}", max_tokens=3_000) for number in range(16)]
-    sent = sent_of(tmp_path, rows[::-1] if is_reversed else rows)
-    assert sorted(sent) == list(range(1, 65))
-    long = range(1, 17) if is_reversed else range(49, 65)
-    for begin in range(0, 64, 8):
-        assert sum(number in long for number in sent[begin : begin + 8]) == 2
+    rows = [row(f"s{number}", max_tokens=1) for number in range(240)]
+    rows += [row(f"l{number}", max_tokens=3_000) for number in range(80)]
+    both = Limits(requests_per_minute=64_000, tokens_per_minute=50_000_000)
+    sent = sent_of(tmp_path, rows[::-1] if is_reversed else rows, limits=both)
+    assert sorted(sent) == list(range(1, 321))
+    long = range(1, 81) if is_reversed else range(241, 321)
+    for begin in range(0, 320, 16):
+        assert 2 <= sum(number in long for number in sent[begin : begin + 16]) <= 6
 
 
 def test_result_files_that_cannot_be_opened_are_one_sentence(
