@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ratedispatch import jsontext
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Completed
 from ratedispatch.request import ENDPOINTS, Request
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 #: first bytes, so that resuming a job need not parse the answers written so far.
 _ROW_DIGITS = 12
 _PREFIX = b'{"id":"batch_req_'
+
+# made once: json.dumps makes a new one for each call with settings of its own
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def _line(row: int | None, custom_id: str | None, response: Any, error: Any) -> 
         "response": response,
         "error": error,
     }
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape has it
@@ -143,8 +147,7 @@ def _line(row: int | None, custom_id: str | None, response: Any, error: Any) -> 
 
 def _decode(line: bytes) -> Any:
     try:
-        # decoded here, because json guesses at UTF-16 and UTF-32
-        return json.loads(line.decode(), parse_constant=_refuse_constant)
+        return jsontext.loads(line, refuse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:
