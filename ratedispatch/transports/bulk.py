@@ -18,6 +18,7 @@ import aiohttp
 import httpx2
 from yarl import URL
 
+from ratedispatch.transports.direct import Answer, DirectExchange, is_known
 from ratedispatch.transports.exchange import (
     CONNECT_TIMEOUT,
     KEEPALIVE_EXPIRY,
@@ -106,6 +107,8 @@ class BulkTransport:
         self.base_url = str(wire.root)
         self._connections = connections
         self._urls: dict[str, URL] = {}
+        self._direct: dict[str, DirectExchange] = {}
+        self._can_be_direct = wire.proxy is None and is_known()
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -132,25 +135,43 @@ class BulkTransport:
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.transports.base.Transport`."""
-        url = self._urls.get(request.endpoint) or self._url(request.endpoint)
         body = write_body(request.body)
-        data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
         headers = naming_headers(request)
-        session = self._session or self._open()
         try:
             async with asyncio.timeout(timeout):
                 if self._wire.ask is not None:
                     headers["Authorization"] = f"Bearer {await self._wire.ask()}"
-                async with session.post(
-                    url, data=data, headers=headers, max_redirects=_MOST_REDIRECTS
-                ) as raw:
-                    content = await raw.read()
+                direct = self._direct.get(request.endpoint)
+                answer = None
+                if direct is not None and len(body) <= _LARGE_BODY:
+                    answer = await direct.post(body, headers)
+                if answer is None:
+                    answer = await self._post(request.endpoint, body, headers)
         except (aiohttp.ClientError, TimeoutError) as error:
             broken = fault_of(error, timeout)
         else:
-            return read_answer(raw.status, _lower(raw.headers), content)
+            return read_answer(answer.status, _lower(answer.headers), answer.content)
         # outside of the except clause: aiohttp's errors hold the headers, the key among them
         raise broken
+
+    async def _post(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send through the session, which follows redirects; then see if that is needed."""
+        session = self._session or self._open()
+        url = self._urls.get(endpoint) or self._url(endpoint)
+        data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
+        async with session.post(
+            url, data=data, headers=headers, max_redirects=_MOST_REDIRECTS
+        ) as raw:
+            content = await raw.read()
+        if raw.history:  # it leads elsewhere, and may do so from now on
+            self._direct.pop(endpoint, None)
+        elif self._can_be_direct and endpoint in self._urls:
+            self._make_direct(endpoint, url)
+        return Answer(raw.status, raw.headers, content)
+
+    def _make_direct(self, endpoint: str, url: URL) -> None:
+        session = self._session or self._open()
+        self._direct[endpoint] = DirectExchange(session, url, self._wire.headers, _LONGEST_HEADER)
 
     def _url(self, endpoint: str) -> URL:
         """Return the URL of *endpoint*: below the base URL, with the query of the client."""
