@@ -80,6 +80,10 @@ def retrying(
         policy: How often and how patiently.
         rng: The source of jitter.
     """
+
+    async def once_more(first: list[ResultT], *arguments: Any) -> ResultT:
+        return first.pop() if first else await attempt(*arguments)
+
     # One decorator for each function: backoff adds log handlers to a decorator that is reused.
     # No max_time: backoff takes it from the wall clock.
     decorate = backoff.on_predicate(
@@ -90,8 +94,14 @@ def retrying(
         policy=policy,
         rng=rng,
     )
-    decorated: Callable[..., Awaitable[ResultT]] = decorate(attempt)
-    return decorated
+    repeat: Callable[..., Awaitable[ResultT]] = decorate(once_more)
+
+    async def attempts(*arguments: Any) -> ResultT:
+        result = await attempt(*arguments)
+        # nearly every first attempt is the last: backoff is only asked when there is to be another
+        return await repeat([result], *arguments) if _needs_retry(result) else result
+
+    return attempts
 
 
 def jittered(delay: float, rng: random.Random) -> float:

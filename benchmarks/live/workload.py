@@ -99,6 +99,11 @@ def short(count: int, seed: int) -> Workload:
     return _make("short", (rng.randint(30, 50) for _ in range(count)), rng)
 
 
+def even(count: int, seed: int, *, tokens: int = 200) -> Workload:
+    """Return *count* requests of about *tokens* tokens."""
+    return _make("even", [tokens] * count, random.Random(seed))
+
+
 def mixed(
     count: int, seed: int, *, median: int = 200, sigma: float = 1.0, longest: int = 4000
 ) -> Workload:

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from ratedispatch import jsontext
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Completed
 from ratedispatch.request import ENDPOINTS, Request
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 #: parse the answers written so far.
 _ROW_DIGITS = 12
 _HEAD = re.compile(rb'{"id":"batch_req_(\d{12})(?:-([0-9a-f]{16}))?"')
+
+# made once: json.dumps makes a new one for each call with settings of its own
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ def _line(row: int | None, digest: str, custom_id: str | None, response: Any, er
         "response": response,
         "error": error,
     }
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape has it
@@ -177,8 +181,7 @@ def _line(row: int | None, digest: str, custom_id: str | None, response: Any, er
 
 def _decode(line: bytes) -> Any:
     try:
-        # decoded here, because json guesses at UTF-16 and UTF-32
-        return json.loads(line.decode(), parse_constant=_refuse_constant)
+        return jsontext.loads(line, refuse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:

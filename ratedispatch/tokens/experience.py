@@ -109,7 +109,11 @@ class _Model:
             self._fit()
 
     def _fit(self) -> None:
-        difference = statistics.median(billed - counted for counted, billed in self._pairs)
+        differences = [billed - counted for counted, billed in self._pairs]
+        if min(differences) == max(differences):  # nothing is left for a ratio to explain
+            self.ratio, self.difference = 1.0, differences[0]
+            return
+        difference = statistics.median(differences)
         total = sum(counted for counted, _ in self._pairs)
         ratio = sum(billed for _, billed in self._pairs) / total if total else 1.0
         by_difference = sum(abs(b - c - difference) for c, b in self._pairs)

@@ -11,6 +11,7 @@ import datetime
 import json
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch import jsontext
 from ratedispatch.outcome import Response
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def write_body(body: Mapping[str, Any]) -> bytes:
 def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Response:
     """Return the response: JSON if *content* is JSON, whatever its type says, else its text."""
     try:
-        return Response(status, headers, json.loads(content))
+        return Response(status, headers, jsontext.loads(content))
     except (ValueError, RecursionError):
         return Response(status, headers, content.decode("utf-8", "replace"), is_json=False)
 

@@ -8,11 +8,13 @@ Follows: openai-python, ``_base_client.py`` and ``lib/_client_auth.py``.
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import functools
+from typing import Any, cast
 
 import openai
 
 from ratedispatch.transports.sdk import OwnHttpClient
+from ratedispatch.transports.wire import Wire, own_name
 
 #: What is used of the SDK beyond its public names; without it, only the SDK itself can send.
 _PRIVATE = ("_api_key_provider", "_client", "_refresh_api_key")
@@ -43,6 +45,20 @@ def hindrance(client: openai.AsyncOpenAI) -> str | None:
     if not all(text.isascii() and text.isprintable() for item in headers.items() for text in item):
         return "a header of the client holds a character that no header can have"
     return None
+
+
+def wire_of(client: openai.AsyncOpenAI) -> Wire:
+    """Return the settings of *client*, which has no hindrance, as they are now."""
+    headers = headers_of(client)
+    asks = asks_for_key(client) and "Authorization" not in headers
+    return Wire(
+        client.base_url,
+        headers,
+        client.api_key,
+        client.qs.stringify(cast("Any", client.default_query)),
+        proxy_of(client),
+        functools.partial(ask_for_key, client) if asks else None,
+    )
 
 
 def _plain_http_clients() -> tuple[type, ...]:
@@ -86,7 +102,7 @@ def headers_of(client: openai.AsyncOpenAI) -> dict[str, str]:
             merged.pop(known, None)
         elif not known.startswith("x-stainless-"):
             own = known == "user-agent" and value == client.user_agent
-            merged[known] = name, f"ratedispatch/{version('ratedispatch')}" if own else value
+            merged[known] = name, own_name() if own else value
     if "authorization" in merged:
         merged["authorization"] = "Authorization", merged["authorization"][1]
     return dict(merged.values())

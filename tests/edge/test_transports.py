@@ -62,11 +62,21 @@ def chat(text: str = "hi", name: str | None = "c-1", **more: Any) -> rd.Request:
     return rd.Request.chat(model="gpt-4o", messages=messages, max_tokens=5, custom_id=name, **more)
 
 
+class Direct(BulkTransport):
+    """A bulk transport that is direct with its first request already."""
+
+    async def send(self, request: rd.Request, timeout: float) -> rd.Response:
+        url = self._url(request.endpoint)
+        if self._can_be_direct and url.host and request.endpoint not in self._direct:
+            self._make_direct(request.endpoint, url)
+        return await super().send(request, timeout)
+
+
 @contextlib.asynccontextmanager
 async def transport(
     kind: str, base_url: str, *, connections: int = 9, **options: Any
 ) -> AsyncIterator[Transport]:
-    """A transport of *kind*: ours, the SDK on our pool, or the SDK as it comes."""
+    """A transport of *kind*: ours, the same once it is direct, or the SDK on either pool."""
     options = {"api_key": KEY, **options}
     if kind == "sdk as it comes":
         async with openai.AsyncOpenAI(base_url=base_url, **options) as client:
@@ -79,11 +89,17 @@ async def transport(
             return
         bulk = bulk_for(client, connections)
         assert bulk is not None, hindrance(client)
+        if kind == "direct":
+            bulk = Direct(client, connections=connections)
         async with bulk:
             yield bulk
 
 
-@pytest.fixture(params=["bulk", "sdk", "sdk as it comes"])
+#: Those that follow a redirect without asking where it came from once more.
+FOLLOWING = ["bulk", "sdk", "sdk as it comes"]
+
+
+@pytest.fixture(params=["direct", *FOLLOWING])
 def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -543,6 +559,7 @@ def test_a_key_that_takes_too_long_is_a_timeout(kind: str) -> None:
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", FOLLOWING)
 @pytest.mark.parametrize("status", ["307 Temporary Redirect", "308 Permanent Redirect"])
 def test_a_redirect_is_followed_with_its_body(kind: str, status: str) -> None:
     """As often as the SDK follows one."""
@@ -582,6 +599,48 @@ def test_a_redirect_to_nowhere_was_reached() -> None:
     with pytest.raises(TransportError, match="no HTTP URL") as caught:
         over("bulk", moved)
     assert caught.value.reached
+
+
+def test_a_redirect_that_comes_later_is_followed() -> None:
+    """Who has been asked directly is asked once more, and from then on never directly."""
+    moved = answer(b"", "Location: /v2/there", status="307 Temporary Redirect")
+    answers = [OK, OK, moved, moved, answer(b'{"moved": 1}'), moved, answer(b'{"moved": 2}')]
+    response, seen = over("bulk", *answers, times=4)
+    assert response.body == {"moved": 2}
+    own = "/v1/chat/completions"
+    assert [one.target for one in seen] == [own, own, own, own, "/v2/there", own, "/v2/there"]
+    assert len({one.body for one in seen}) == 1
+
+
+def test_a_direct_request_is_like_the_first(kind: str) -> None:
+    """The same line, headers and body, however often it is sent."""
+    key = "sk-" + "k" * 20
+    _, seen = over(kind, times=3, api_key=key, default_headers={"X-Own": "1"})
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_an_interim_answer_is_passed_over(kind: str) -> None:
+    """The one that counts comes after it."""
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    response, _ = over(kind, hints + OK, times=2)
+    assert (response.status, response.body) == (200, {"ok": True})
+
+
+def test_another_version_of_aiohttp_sends_through_its_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is used beyond aiohttp's public names is not used of a version that is not known."""
+    monkeypatch.setattr("aiohttp.__version__", "3.99.0")
+
+    async def main() -> tuple[rd.Response, dict[str, Any]]:
+        async with Scripted([OK]) as server, transport("bulk", server.url) as one:
+            assert isinstance(one, BulkTransport)
+            await one.send(chat(), 5)
+            return await one.send(chat(), 5), dict(one._direct)
+
+    response, direct = asyncio.run(main())
+    assert response.body == {"ok": True}
+    assert not direct
 
 
 # connections

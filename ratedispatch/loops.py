@@ -1,0 +1,87 @@
+"""
+The event loop that a command runs in.
+
+Decides which loop, and how often its process looks for garbage in cycles. Knows nothing of what
+runs in it. Only for a process of one's own: a library leaves both to whoever embeds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+
+from ratedispatch.errors import JobError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AUTO = "auto"
+ASYNCIO = "asyncio"
+UVLOOP = "uvloop"
+
+#: What can be asked for; ``auto`` is uvloop where it is installed.
+LOOPS = (AUTO, ASYNCIO, UVLOOP)
+
+#: Objects made beyond those deleted before the youngest are looked through for cycles; Python's
+#: own 700 is less than what the requests of one turn of the loop make.
+_YOUNG = 50_000
+
+
+def loop_named(name: str) -> str:
+    """
+    Return which loop *name*, one of `LOOPS`, stands for here: ``asyncio`` or ``uvloop``.
+
+    Raises:
+        ValueError: There is no loop of that name.
+        JobError: It is not installed.
+    """
+    if name not in LOOPS:
+        raise ValueError(f"the loop must be one of {', '.join(LOOPS)}, not {name!r}")
+    if name == ASYNCIO:
+        return ASYNCIO
+    is_there = importlib.util.find_spec(UVLOOP) is not None
+    if name == UVLOOP and not is_there:
+        where = " (there is none for Windows)" if sys.platform == "win32" else ""
+        raise JobError(
+            f"uvloop is not installed{where}; install it with: pip install uvloop, or choose "
+            f"the loop asyncio"
+        )
+    return UVLOOP if is_there else ASYNCIO
+
+
+def runner(name: str = AUTO) -> asyncio.Runner:
+    """
+    Return a runner, not yet entered, on the loop *name*, one of `LOOPS`.
+
+    Raises:
+        ValueError: There is no loop of that name.
+        JobError: It is not installed.
+    """
+    if loop_named(name) == ASYNCIO:
+        return asyncio.Runner()
+    import uvloop
+
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+@contextlib.contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """
+    Look for garbage in cycles less often as long as the block runs.
+
+    What start-up has made (modules, classes, vocabularies) stays until the end and is not looked
+    through again; of what requests make little is in cycles, and that is found later. Nearly all
+    is freed at once all the same, by its count of references.
+    """
+    before = gc.get_threshold()
+    gc.freeze()  # without a collection before: it takes as long as many requests
+    gc.set_threshold(_YOUNG, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,159 @@
+"""
+One exchange on a pooled connection of aiohttp, without its request and response objects.
+
+Decides what is written onto a connection and when it goes back into the pool. aiohttp still opens,
+pools and closes connections, speaks TLS and parses answers; what is left out is what its session
+does for each request: merging headers, building a request, a task that writes the body, looking
+for cookies and redirects. That is more than half of what the session costs.
+
+For POSTs of bytes to one URL only, without a proxy. An answer that leads elsewhere is given back
+as ``None``: the session knows how to follow it. Uses what aiohttp keeps to itself, so `is_known`
+says whether this version is one that it was written for; with any other the session does it all.
+Follows: aiohttp 3.12 to 3.14, ``client.py``, `ClientSession._request`, and ``client_reqrep.py``,
+`ClientRequest.send` and `ClientResponse.start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.connector import Connection
+    from multidict import CIMultiDictProxy
+    from yarl import URL
+
+#: Bytes of an answer that are kept before the connection is told to wait; as in aiohttp's session.
+_BUFFER = 2**16
+
+#: Statuses by which an answer may lead elsewhere, if it also says where to.
+_LEADS_ON = frozenset({301, 302, 303, 307, 308})
+
+_SWITCHING = 101
+
+#: Statuses that are followed by another one.
+_INTERIM = range(100, 200)
+
+_PARAMETERS = frozenset(
+    {"read_until_eof", "auto_decompress", "read_bufsize", "max_line_size", "max_field_size"}
+)
+
+
+class Answer(NamedTuple):
+    """What came back: the status, the headers, and the body without its encodings."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    content: bytes
+
+
+def is_known() -> bool:
+    """Whether this version of aiohttp keeps to itself what is used here."""
+    if not aiohttp.__version__.startswith(("3.12.", "3.13.", "3.14.")):
+        return False
+    names = set(inspect.signature(ResponseHandler.set_response_params).parameters)
+    return names >= _PARAMETERS
+
+
+class DirectExchange:
+    """
+    POSTs to one URL.
+
+    Args:
+        session: Whose connector and timeouts are used.
+        url: Where to.
+        headers: Of every request, besides those that aiohttp adds.
+        longest_header: Bytes of an answer's status line and of each of its headers.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: URL,
+        headers: Mapping[str, str],
+        longest_header: int,
+    ) -> None:
+        assert session.connector is not None
+        self._connector = session.connector
+        self._timeout = session.timeout
+        self._longest_header = longest_header
+        # not sent: it has the headers that aiohttp adds, and says which connections can be used
+        self._model = aiohttp.ClientRequest(
+            "POST", url, headers=headers, loop=asyncio.get_running_loop()
+        )
+        lines = [f"POST {url.raw_path_qs} HTTP/1.1"]
+        for name, value in self._model.headers.items():
+            if name.lower() not in {"content-length", "transfer-encoding"}:
+                lines.append(f"{name}: {value}")
+        self._head = "\r\n".join([*lines, "Content-Length: "]).encode()
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+        """
+        Send *body* and return the answer; ``None`` if it leads elsewhere.
+
+        Args:
+            body: At most a megabyte: it is handed to the connection at once.
+            headers: Further ones, of printable ASCII.
+
+        Raises:
+            aiohttp.ClientError: As aiohttp's session.
+        """
+        head = b"%b%d\r\n" % (self._head, len(body))
+        for name, value in headers.items():
+            head += f"{name}: {value}\r\n".encode("ascii")
+        try:
+            connection = await self._connector.connect(
+                self._model, traces=[], timeout=self._timeout
+            )
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError("no connection in time") from error
+        except aiohttp.ClientError:
+            raise
+        except OSError as error:
+            raise aiohttp.ClientOSError(*error.args) from error
+        try:
+            answer = await self._exchange(connection, b"%b\r\n%b" % (head, body))
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()  # closes it if the server wants it closed
+        return answer
+
+    async def _exchange(self, connection: Connection, data: bytes) -> Answer | None:
+        protocol = connection.protocol
+        assert protocol is not None
+        protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=True,
+            read_bufsize=_BUFFER,
+            max_line_size=self._longest_header,
+            max_field_size=self._longest_header,
+        )
+        transport = protocol.transport
+        if transport is None:
+            raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+        transport.write(data)
+        message: Any
+        try:
+            message, payload = await protocol.read()
+            while message.code in _INTERIM and message.code != _SWITCHING:
+                message, payload = await protocol.read()
+        except HttpProcessingError as error:
+            raise aiohttp.ClientResponseError(
+                self._model.request_info, (), status=error.code, message=error.message
+            ) from error
+        headers: CIMultiDictProxy[str] = message.headers
+        if message.code in _LEADS_ON and ("Location" in headers or "URI" in headers):
+            connection.close()
+            return None
+        content = await payload.read()
+        if message.code == _SWITCHING:
+            connection.close()
+        return Answer(message.code, headers, content)
