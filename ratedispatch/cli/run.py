@@ -29,9 +29,10 @@ from ratedispatch.cli.options import (
     url_of,
 )
 from ratedispatch.limits import AUTO
+from ratedispatch.loops import LOOPS, runner, seldom_collecting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.eventlog import EventLog
@@ -141,6 +142,13 @@ _MOST_CONNECTIONS = 10_000
     "calls.",
 )
 @click.option(
+    "--loop",
+    type=click.Choice(LOOPS),
+    default=AUTO,
+    show_default=True,
+    help="The event loop; auto is uvloop where it is installed.",
+)
+@click.option(
     "--fake",
     is_flag=True,
     help=f"Run against a fake server with these limits, with {_FAKE_RPM:,} RPM and "
@@ -224,6 +232,7 @@ def run(
     timeout: float | None,
     max_attempts: int,
     transport: str,
+    loop: str,
     max_rows: int | None,
     max_cost: float | None,
     price_in: float | None,
@@ -286,7 +295,9 @@ def run(
         connections = _connections(max_in_flight)
         stack.enter_context(plain_warnings())
         url = stack.enter_context(_endpoint(account, url, fake=fake))
-        report = asyncio.run(
+        runs = stack.enter_context(_runner(loop))
+        stack.enter_context(seldom_collecting())
+        report = runs.run(
             _run(
                 job,
                 base_url=url,
@@ -471,6 +482,16 @@ def _fake_rates(limits: Limits) -> tuple[str, str]:
     return f"{rpm:.6f}", f"{tpm:.6f}"
 
 
+def _runner(name: str) -> asyncio.Runner:
+    """Return what runs the job; a loop that is not installed is a usage error."""
+    from ratedispatch.errors import JobError
+
+    try:
+        return runner(name)
+    except JobError as error:
+        raise click.UsageError(f"--loop {name}: {error}") from error
+
+
 async def _run(
     job: Job,
     *,
@@ -484,32 +505,53 @@ async def _run(
 ) -> Report | None:
     """Run *job*; ``None`` if it was cancelled by a second interruption."""
     from ratedispatch.jobs.progress import show_progress
-    from ratedispatch.transports.bulk import bulk_for
-    from ratedispatch.transports.sdk import make_client
-    from ratedispatch.transports.settings import hindrance
 
     task = asyncio.current_task()
     assert task is not None
     with _interruptions(job, task, drain_timeout):
         try:
             async with contextlib.AsyncExitStack() as stack:
-                client = make_client(base_url=base_url, api_key=key, max_connections=connections)
-                await stack.enter_async_context(client)
-                bulk = bulk_for(client, connections) if transport == _BULK else None
-                if bulk is not None:
-                    await stack.enter_async_context(bulk)
-                elif transport == _BULK:
-                    click.echo(f"sending through the openai SDK: {hindrance(client)}", err=True)
+                client = await stack.enter_async_context(
+                    _client(base_url, key, connections, transport)
+                )
                 listeners = []
                 if not quiet:
                     listeners.append(
                         await stack.enter_async_context(show_progress(job, sys.stderr))
                     )
                 return await job.run(
-                    bulk or client, connections=connections, listeners=listeners, **options
+                    client, connections=connections, listeners=listeners, **options
                 )
         except asyncio.CancelledError:
             return None
+
+
+@contextlib.asynccontextmanager
+async def _client(
+    base_url: str | None, key: str, connections: int, transport: str
+) -> AsyncIterator[Any]:
+    """What sends: the bulk transport as far as it can stand for the client, else that itself."""
+    if transport == _BULK:
+        from ratedispatch.transports.bulk import plain_bulk
+
+        plain = plain_bulk(base_url, key, connections, os.environ)
+        if plain is not None:
+            async with plain:
+                yield plain
+            return
+    from ratedispatch.transports.bulk import bulk_for
+    from ratedispatch.transports.sdk import make_client
+    from ratedispatch.transports.settings import hindrance
+
+    async with make_client(base_url=base_url, api_key=key, max_connections=connections) as client:
+        bulk = bulk_for(client, connections) if transport == _BULK else None
+        if bulk is None:
+            if transport == _BULK:
+                click.echo(f"sending through the openai SDK: {hindrance(client)}", err=True)
+            yield client
+            return
+        async with bulk:
+            yield bulk
 
 
 @contextlib.contextmanager

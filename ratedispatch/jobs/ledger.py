@@ -188,7 +188,7 @@ def _go_on(
             )
         )
     if going.retry_failed and len(progress.failed):
-        notes.append(f"{len(progress.failed):,} rows that failed are sent once more")
+        notes.append(f"{_rows(len(progress.failed), 'that failed')} sent once more")
         files.errors.open("wb").close()
         progress = Progress(progress.answered, RowSet())
     for row in progress.answered:
@@ -198,12 +198,15 @@ def _go_on(
     if not is_same_input or differences:
         journal.write_manifest(known.renewed(manifest))
     if len(journal.open_rows):
-        count = len(journal.open_rows)
-        were = "1 row was" if count == 1 else f"{count:,} rows were"
         notes.append(
-            f"{were} in flight when the last run ended; sent again, they may be billed twice"
+            f"{_rows(len(journal.open_rows), 'that may have been billed')} sent again: in flight "
+            f"when an earlier run ended"
         )
     return OpenJob(progress, journal, tuple(notes))
+
+
+def _rows(count: int, which: str) -> str:
+    return f"1 row {which} is" if count == 1 else f"{count:,} rows {which} are"
 
 
 def _refusal(

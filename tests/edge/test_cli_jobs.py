@@ -86,7 +86,9 @@ def test_rows_that_failed_stay_failed_until_they_are_to_be_tried_again(
     run: Callable[..., Any],
 ) -> None:
     """--retry-failed; a row stands in one of both files at any time."""
-    Path("in.jsonl").write_text(row("good") + "\n" + row("bad").replace("max_tokens\": 5", "max_tokens\": 0"))
+    Path("in.jsonl").write_text(
+        row("good") + "\n" + row("bad").replace('max_tokens": 5', 'max_tokens": 0')
+    )
     assert run("in.jsonl", "-o", "out.jsonl").exit_code == 1
     same = run("in.jsonl", "-o", "out.jsonl", "--json")
     assert (same.exit_code, json.loads(same.stdout)["attempts"]) == (1, 0)
@@ -290,7 +292,7 @@ def test_what_is_in_flight_is_waited_for_as_long_as_was_asked_and_told(tmp_path:
         again = Child(tmp_path, quick)
         code, output, errors = again.end()
     assert code == 0, output + errors
-    assert "8 rows were in flight when the last run ended" in errors
+    assert "8 rows that may have been billed are sent again" in errors
     assert "8 at most billed twice" in output
 
 

@@ -321,17 +321,17 @@ def test_bars_are_blocks_only_where_there_are_blocks(
 
 
 def test_progress_is_shown_on_a_terminal(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By bytes; not when it is to be quiet, nor elsewhere."""
-    with command._progress(path, quiet=False) as show:
+    with command._progress(quiet=False) as show:
         assert show is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with command._progress(path, quiet=True) as show:
+    with command._progress(quiet=True) as show:
         assert show is None
-    with command._progress(path, quiet=False) as show:
+    with command._progress(quiet=False) as show:
         assert show is not None
-        show(path.stat().st_size)
+        show(1, 2)
     assert "reading" in capsys.readouterr().err
 
 

@@ -366,12 +366,12 @@ def test_plan_of_a_file_reports_where_it_is(tmp_path: Path) -> None:
     rows = [{"custom_id": f"r{n}", "url": EMBEDDINGS, "body": body} for n in range(600)]
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    seen: list[int] = []
-    made = plan_file(path, LIMITS, on_progress=seen.append)
+    seen: list[tuple[int, int]] = []
+    made = plan_file(path, LIMITS, on_progress=lambda done, there: seen.append((done, there)))
     assert made.sendable == 600
     assert len(seen) == 3
     assert seen == sorted(seen)
-    assert seen[-1] == path.stat().st_size
+    assert seen[-1] == (path.stat().st_size, path.stat().st_size)
     assert plan_file(str(path), LIMITS).as_dict() == made.as_dict()
     with pytest.raises(JobError, match="does not exist"):
         plan_file(tmp_path / "none", LIMITS)

@@ -148,6 +148,7 @@ def test_lines_without_a_digest_stay_where_there_is_a_row() -> None:
         assert found == Match(2, 1, 2, {1: 1, 3: 3})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_place", [True, False])
 def test_many_equal_rows_take_no_more_time_each(by_place: bool) -> None:
     """Whatever the order of their results: the steps grow with the rows, not with their square."""
