@@ -31,7 +31,8 @@ if TYPE_CHECKING:
         RequestEnded,
     )
     from ratedispatch.groups import Group, LimitGroups
-    from ratedispatch.jobs.job import run_file
+    from ratedispatch.inputs.template import Template
+    from ratedispatch.jobs.job import JobOptions, run_file
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
@@ -58,6 +59,7 @@ _HOMES = {
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
     "JobError": "errors",
+    "JobOptions": "jobs.job",
     "Level": "budget",
     "LimitChanged": "events",
     "LimitGroups": "groups",
@@ -74,6 +76,7 @@ _HOMES = {
     "RetryPolicy": "retry",
     "Snapshot": "budget",
     "Stopped": "errors",
+    "Template": "inputs.template",
     "Transport": "transports.base",
     "TransportError": "errors",
     "Usage": "outcome",
@@ -98,6 +101,7 @@ __all__ = [
     "InvalidLimits",
     "InvalidRequest",
     "JobError",
+    "JobOptions",
     "Level",
     "LimitChanged",
     "LimitGroups",
@@ -114,6 +118,7 @@ __all__ = [
     "RetryPolicy",
     "Snapshot",
     "Stopped",
+    "Template",
     "Transport",
     "TransportError",
     "Usage",

@@ -263,8 +263,6 @@ def run(
     """
     from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.job import JobOptions, files_of
-    from ratedispatch.jobs.order import Order
-    from ratedispatch.jobs.sink import Fsync
     from ratedispatch.retry import RetryPolicy
     from ratedispatch.tokens import Counter
 
@@ -279,12 +277,12 @@ def run(
         input_format=source.format,
         retry_failed=retry_failed,
         force=force,
-        order=Order(order),
-        output_format=_output_format(output, output_format),
-        fsync=Fsync(fsync),
+        order=order,
+        output_format=output_format,
+        fsync=fsync,
         flush_interval=flush_interval,
     )
-    files = files_of(source.source, output, errors, options.output_format)
+    files = files_of(source.source, output, errors, _output_format(output, output_format))
     with contextlib.ExitStack() as stack:
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
         job = _open(files, account, options)

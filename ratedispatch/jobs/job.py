@@ -67,26 +67,35 @@ class JobOptions:
         retry_failed: Whether rows that failed are sent once more.
         force: Whether to go on although the input or the template is another one.
         order: In which order rows are sent.
-        output_format: How answers are handed over: lines, or a table made at the end.
+        output_format: How answers are handed over, lines or a table made at the end; by default
+            what the name of the output says.
         fsync: When what was written has to survive a power cut.
         flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
 
+    Formats, orders and ways of syncing may be given by their names.
+
     Raises:
-        ValueError: *flush_interval* is not above 0.
+        ValueError: *flush_interval* is not above 0, or a name is not one of those there are.
     """
 
     template: Template | None = None
-    input_format: Format | None = None
+    input_format: Format | str | None = None
     retry_failed: bool = False
     force: bool = False
-    order: Order = Order.AUTO
-    output_format: OutputFormat = OutputFormat.JSONL
-    fsync: Fsync = Fsync.INTERVAL
+    order: Order | str = Order.AUTO
+    output_format: OutputFormat | str | None = None
+    fsync: Fsync | str = Fsync.INTERVAL
     flush_interval: float = FLUSH_INTERVAL
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
             raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
+        kinds = {"order": Order, "fsync": Fsync, "input_format": Format}
+        for name, kind in (*kinds.items(), ("output_format", OutputFormat)):
+            value = getattr(self, name)
+            if value is not None:
+                # frozen: what is derived once can only be set this way
+                object.__setattr__(self, name, kind(value))
 
 
 def default_errors_path(output: Path) -> Path:
@@ -149,10 +158,10 @@ async def run_file(
     """
     out = Path(output)
     source = STDIN if input == STDIN else Path(input)
-    job_options = job_options or JobOptions(output_format=output_format_of(out))
     errors_path = None if errors is None else Path(errors)
-    files = files_of(source, out, errors_path, job_options.output_format)
-    job = Job(files, limits, job_options)
+    job_options = job_options or JobOptions()
+    output_format = output_format_of(out, job_options.output_format)
+    job = Job(files_of(source, out, errors_path, output_format), limits, job_options)
     return await job.run(client, listeners=listeners, **options)
 
 
@@ -191,9 +200,12 @@ class Job:
     def _open(self, stack: contextlib.ExitStack) -> None:
         files, options = self._files, self._options
         check_files(files)
-        check_format(options.output_format)
+        self._output_format = OutputFormat.JSONL
+        if files.table is not None:
+            self._output_format = output_format_of(files.table, options.output_format)
+        check_format(self._output_format)
         template = options.template
-        self._input_format = options.input_format or format_of(files.input)
+        self._input_format = format_of(files.input, options.input_format)
         self._text = stack.enter_context(
             open_text(
                 files.input,
@@ -214,7 +226,7 @@ class Job:
             raise JobError(f"the input {self._text.name} is empty")
         opened = open_job(
             files,
-            manifest_of(Path(self._text.name).name, self._survey, template, options.output_format),
+            manifest_of(Path(self._text.name).name, self._survey, template, self._output_format),
             self._text.file,
             self._survey,
             Going(
@@ -311,7 +323,7 @@ class Job:
                 self._files,
                 self._journal,
                 key=key if isinstance(key, str) else "",
-                fsync=self._options.fsync,
+                fsync=Fsync(self._options.fsync),
                 interval=self._options.flush_interval,
                 log=log,
                 on_error=self._note_write_error,
@@ -399,12 +411,12 @@ class Job:
         if not self._writer.done and table.exists():
             return
         is_parquet = self._input_format is Format.PARQUET
-        keeps_types = is_parquet and self._options.output_format is OutputFormat.PARQUET
+        keeps_types = is_parquet and self._output_format is OutputFormat.PARQUET
         template = self._options.template
         try:
             write_table(
                 table,
-                self._options.output_format,
+                self._output_format,
                 columns=self._text.columns or (),
                 rows=self._rows_of_table,
                 results=results,
