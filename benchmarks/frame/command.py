@@ -53,7 +53,7 @@ def make_parser(
             command can pass it to a whole room.
         seed: The default seed; None for a benchmark without chance.
     """
-    parser = argparse.ArgumentParser(description=f"{summary(docstring)}.")
+    parser = argparse.ArgumentParser(_program(), description=f"{summary(docstring)}.")
     names = sorted(_REPEATS, key=lambda name: name != flag)
     parser.add_argument(
         *names,
@@ -75,6 +75,13 @@ def make_parser(
         help="write everything as JSON to FILE, or to standard output instead of the text",
     )
     return parser
+
+
+def _program() -> str:
+    """Return how this process was started; argparse itself knows only the name of the file."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = Path(sys.argv[0]).name if spec is None else spec.name.removesuffix(".__main__")
+    return f"python -m {name}"
 
 
 def positive(text: str) -> int:
@@ -107,11 +114,12 @@ def publish(
         caveats: What must not be concluded; a sentence each.
     """
     warnings = list(caveats)
-    whole = json.dumps({**surroundings, **result, "caveats": warnings}, indent=2)
+    named = {"benchmark": _program().removeprefix("python -m benchmarks.")}
+    whole = json.dumps({**named, **surroundings, **result, "caveats": warnings}, indent=2)
     if arguments.json == _STDOUT:
         print(whole)
         return
-    print(f"{describe(surroundings)}\n\n{text}")
+    print(f"{describe(surroundings)}\n\n{text.rstrip()}")
     if warnings:
         print("\n" + "\n".join(f"Caveat: {warning}." for warning in warnings))
     if arguments.json is not None:

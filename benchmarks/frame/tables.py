@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.spread import Spread, ratios
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from benchmarks.frame.spread import Spread
 
 #: What stands in a cell that has no value.
 NOTHING = "–"
@@ -27,24 +27,30 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def comparison(
-    samples: Mapping[str, Spread], unit: str, times: Mapping[str, Spread], base: str
-) -> str:
+def compared(
+    samples: Mapping[str, Sequence[float]], base: str, unit: str, digits: int = 2
+) -> tuple[dict[str, Any], str]:
     """
-    Return a table of what each variant takes, and how many times *base* that is.
+    Return what each variant takes and how many times *base* that is, as JSON and as a table.
 
     Args:
-        samples: The spread of each variant, in *unit*.
-        unit: What it is measured in, the heading of the medians.
-        times: The spread of each variant's ratios to *base*.
-        base: The variant that is divided by.
+        samples: Microseconds of each variant, the same number of each, round by round.
+        base: The variant that the others are divided by.
+        unit: What one sample is, the heading of the medians.
+        digits: Decimal places.
     """
+    spreads = {name: Spread.of(values) for name, values in samples.items()}
+    times = ratios(samples, base)
     rows = [["", unit, "least", "most", f"× {base}", "least", "most"]]
-    for name, spread in samples.items():
+    for name, spread in spreads.items():
         ratio = times.get(name)
         cells = [NOTHING] * 3 if ratio is None else [f"{value:.2f}" for value in ratio]
-        rows.append([name, *(f"{value:.2f}" for value in spread), *cells])
-    return table(rows)
+        rows.append([name, *(f"{value:.{digits}f}" for value in spread), *cells])
+    figures = {
+        "cpu_us": {name: spread.as_dict(digits) for name, spread in spreads.items()},
+        f"times_{base}": {name: spread.as_dict(digits) for name, spread in times.items()},
+    }
+    return figures, table(rows)
 
 
 def outline(result: Mapping[str, Any], depth: int = 0) -> str:

@@ -2,7 +2,8 @@
 How long counting keeps the event loop from its other work.
 
 Each case is submitted to a `Dispatcher` whose transport answers at once, with an empty memory and
-the vocabulary loaded, while a ticker on the same loop asks for a turn every 0.5 ms. Two figures for each case, medians over the repeats:
+the vocabulary loaded, while a ticker on the same loop asks for a turn every 0.5 ms. Two figures
+for each case, medians over the repeats:
 
 - `loop_cpu_ms`: the most CPU time of the loop's own thread from one turn of the ticker to the
   next. It is what is done inline, whatever else runs on the machine; this one has the target.

@@ -33,8 +33,7 @@ from benchmarks.frame.command import (
 )
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
-from benchmarks.frame.spread import Spread, ratios
-from benchmarks.frame.tables import comparison
+from benchmarks.frame.tables import compared
 from ratedispatch.outcome import Response
 from ratedispatch.request import Request
 from ratedispatch.testing.child import FakeServerProcess
@@ -146,23 +145,19 @@ def main() -> int:
             for way, run in WAYS.items()
         }
         costs: dict[str, list[float]] = interleave(ways, arguments.repeats)
-    spreads = {way: Spread.of(values) for way, values in costs.items()}
-    times = ratios(costs, "bare")
-    is_on_target = round(times["bulk"].median, 2) <= TARGET
+    figures, table = compared(costs, "bare", "µs a request")
+    is_on_target = figures["times_bare"]["bulk"]["median"] <= TARGET
     result = {
         "rounds": arguments.repeats,
         "requests": arguments.requests,
         "in_flight": arguments.in_flight,
-        "cpu_us_per_request": {way: spread.as_dict(2) for way, spread in spreads.items()},
-        "times_bare": {way: spread.as_dict(2) for way, spread in times.items()},
+        "cpu_us_per_request": figures["cpu_us"],
+        "times_bare": figures["times_bare"],
         "targets": {"bulk_times_bare": TARGET},
         "is_on_target": is_on_target,
     }
     verdict = "met" if is_on_target else "MISSED"
-    text = (
-        f"{comparison(spreads, 'µs a request', times, 'bare')}\n\n"
-        f"bulk at most {TARGET:g} × bare: {verdict}"
-    )
+    text = f"{table}\n\nbulk at most {TARGET:g} × bare: {verdict}"
     publish(arguments, surroundings, result, text, caveats=[SHARED_MACHINE, FAKE_SERVER])
     return 0 if is_on_target else 1
 
