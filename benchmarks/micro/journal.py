@@ -71,7 +71,7 @@ def _write(path: Path, lines: Sequence[bytes]) -> None:
             file.write(line)
 
 
-def _append(path: Path, lines: Sequence[bytes], every: int | None) -> None:
+def append_all(path: Path, lines: Sequence[bytes], every: int | None) -> None:
     """Append *lines* to an empty file, with a flush after *every* so many, and at the end."""
     path.unlink(missing_ok=True)
     sink = LineSink(path)
@@ -100,9 +100,9 @@ def main() -> int:
         path = Path(folder) / "out.jsonl"
         appending: dict[str, Callable[[], object]] = {
             "write": partial(_write, path, lines),
-            "append": partial(_append, path, lines, None),
-            "append_flush_100": partial(_append, path, lines, 100),
-            "append_flush_1": partial(_append, path, lines, 1),
+            "append": partial(append_all, path, lines, None),
+            "append_flush_100": partial(append_all, path, lines, 100),
+            "append_flush_1": partial(append_all, path, lines, 1),
         }
         # in the same rounds, so that making and appending can be added up
         measured = costs({**making, **appending}, len(lines), arguments.repeats)

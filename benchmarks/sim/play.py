@@ -81,9 +81,14 @@ class Setup:
         admitted = max(least_instant(need.work, need.steps) for need in self.needs)
         return admitted + self.provider.latency
 
-    def utilisation(self, seconds: float) -> float:
-        """Return the share of what the tightest limit allows in *seconds* that the rows need."""
-        return max(need.work / amount_by(seconds, need.steps) for need in self.needs)
+    def utilisation(self, makespan: float) -> float:
+        """
+        Return the share that the rows need of what the tightest limit allows.
+
+        Up to one median latency before the last answer: what is admitted later cannot be in it.
+        """
+        last = max(0.0, makespan - self.provider.latency)
+        return max(need.work / amount_by(last, need.steps) for need in self.needs)
 
 
 class _Tally:

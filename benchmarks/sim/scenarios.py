@@ -33,6 +33,9 @@ _TPM = 2_000_000
 _LATENCY = 0.2
 _SIGMA = 0.3
 
+#: Rows where nothing else is said: for half a minute, most of which is after a change.
+_ROWS = 900
+
 #: When a limit changes or a server begins to refuse, and when it stops, in seconds.
 _CHANGE = 8.0
 _OUTAGE_END = 13.0
@@ -89,7 +92,7 @@ def _steps(per_minute: float, depth: float, *later: Step) -> tuple[Step, ...]:
 
 def _short(
     *later: Step,
-    rows: int = 1_500,
+    rows: int = _ROWS,
     limits: Limits | None = None,
     is_empty: bool = False,
     options: dict[str, Any] | None = None,
@@ -165,7 +168,7 @@ def _shuffled(rows: Iterable[Any], seed: int) -> list[Any]:
 
 def _settles(seed: int) -> Setup:
     """Return rows that reserve 1,000 tokens for an answer and get 200."""
-    cap, output, count, depth = 1_000, 200, 1_500, 5.0
+    cap, output, count, depth = 1_000, 200, _ROWS, 5.0
     rpm, tpm = 30_000, 300_000
     rows = mixed(count, seed, median=100 + OUTPUT_CAP, sigma=0.0)
     capped = tuple(
@@ -201,12 +204,13 @@ def _groups(seed: int, *, outage: bool = False) -> Setup:
         latency_sigma=_SIGMA,
         **struck,
     )
-    rows = short(1_500, seed)
+    rows = short(_ROWS, seed)
     named = tuple(
         dataclasses.replace(row, body={**row.body, "model": _MODELS[number % 2]})
         for number, row in enumerate(rows.rows)
     )
-    needs = (Need(750, _steps(half, 1.0, *later)), Need(750, _steps(half, 1.0)))
+    each = _ROWS / len(_MODELS)
+    needs = (Need(each, _steps(half, 1.0, *later)), Need(each, _steps(half, 1.0)))
     groups = LimitGroups(tuple(Group(model, (model,), limits) for model in _MODELS))
     return Setup(_requests(dataclasses.replace(rows, rows=named)), server, groups, needs)
 
@@ -222,7 +226,7 @@ def _outage(end: float, per_minute: float) -> tuple[Step, Step]:
 
 def _queue(seed: int) -> Setup:
     """Return a server without limits that serves 32 at once, which nobody says."""
-    rows = 2_000
+    rows = 1_500
     server = ProviderSettings(slots=_SLOTS, latency=1.0, latency_sigma=_SIGMA)
     need = Need(rows, (Step(0.0, _SLOTS / mean_service(1.0, _SIGMA)),))
     requests = _requests(short(rows, seed))
@@ -235,10 +239,10 @@ _FAULTS: dict[str, Any] = {"faults": dict.fromkeys(FAULTS, 0.02), "options": {"t
 
 #: In the order in which they are played.
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("paced", "short rows against a bucket one second deep", _short()),
+    Scenario("paced", "short rows against a bucket one second deep", _short(rows=1_500)),
     Scenario("slow", "the same, every answer takes 10 s", _short(latency=10.0, latency_sigma=0.0)),
     Scenario(
-        "deep", "4,000 rows, a full minute has piled up", _short(rows=4_000, burst_seconds=60)
+        "deep", "3,300 rows, a full minute has piled up", _short(rows=3_300, burst_seconds=60)
     ),
     Scenario(
         "empty",
