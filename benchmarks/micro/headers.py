@@ -155,7 +155,7 @@ def _read(dialect: Dialect, response: Response, times: range) -> None:
 def main() -> int:
     """Run everything and print the result."""
     parser = make_parser(__doc__, repeats=7, seed=None)
-    parser.add_argument("--answers", type=positive, default=20_000, metavar="N", help="of each")
+    parser.add_argument("--answers", type=positive, default=10_000, metavar="N", help="of each")
     arguments = parser.parse_args()
     surroundings = environment(None)
     times, cases = range(arguments.answers), answers()

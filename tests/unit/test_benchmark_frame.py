@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +27,6 @@ from ratedispatch.providers.dialects import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 DOCSTRING = """
 What a thing costs, on
@@ -48,6 +49,7 @@ def test_variants_take_turns() -> None:
     assert found == {"a": [0, 10], "b": [0, 10]}
 
 
+@pytest.mark.slow  # garbage of the whole test run is collected before each variant
 def test_costs_leave_out_the_first_round() -> None:
     """The round in which caches fill is run and not counted."""
     calls: list[str] = []
@@ -189,6 +191,20 @@ def test_the_rooms_of_this_tree_are_listed() -> None:
     for name, one in found.items():
         assert 10 <= len(one.summary) <= 100, name
         assert sum(line.split()[:1] == [name] for line in text) == 1
+
+
+COMMAND = re.compile(r"python -m benchmarks[. ]([a-z][\w.]*)")
+
+
+def test_every_command_that_the_docs_quote_names_a_benchmark() -> None:
+    """In the README of the benchmarks and on all pages."""
+    root = Path(runner.__file__).resolve().parent.parent
+    pages = [root / "benchmarks" / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    quoted = {name for page in pages for name in COMMAND.findall(page.read_text("utf-8"))}
+    assert {"micro.counting", "live.main_job", "sim"} <= quoted
+    benchmarks = find_benchmarks()
+    for name in quoted:
+        assert select(name.removesuffix("."), benchmarks)
 
 
 KNOWN = tuple(
