@@ -27,8 +27,9 @@ _REPEATS = ("--repeats", "--runs", "--rounds")
 SHARED_MACHINE = "other programs of the machine slow a run: compare ratios of one run, not runs"
 
 #: What is true of every figure taken against the fake server.
-FAKE_SERVER = (
-    "the server is a fake one on the same machine: no network, and limits exactly as it says"
+LOOPBACK = (
+    SHARED_MACHINE,
+    "the server is a fake one on the same machine: no network, and limits exactly as it says",
 )
 
 

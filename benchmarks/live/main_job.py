@@ -15,13 +15,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.frame.command import (
-    FAKE_SERVER,
-    SHARED_MACHINE,
-    make_parser,
-    progress,
-    publish,
-)
+from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import NOTHING
@@ -151,7 +145,7 @@ def main() -> int:
     beside = measure(BASELINES, runs, seed) if _BASELINES in wanted else []
     result = {"scenarios": results, "baselines": beside}
     text = _text(results, beside)
-    publish(arguments, surroundings, result, text, caveats=[SHARED_MACHINE, FAKE_SERVER])
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
     return 1 if any(one["is_on_target"] is False for one in (*results, *beside)) else 0
 
 

@@ -21,13 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from benchmarks.frame.command import (
-    FAKE_SERVER,
-    SHARED_MACHINE,
-    make_parser,
-    positive,
-    publish,
-)
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import table
@@ -160,7 +154,7 @@ def main() -> int:
         f"{table(rows)}\n\none core: {speed.median:,.0f} requests a second "
         f"({speed.least:,.0f} to {speed.most:,.0f})"
     )
-    publish(arguments, surroundings, result, text, caveats=[SHARED_MACHINE, FAKE_SERVER])
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
     return 0
 
 
