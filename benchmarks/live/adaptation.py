@@ -7,19 +7,22 @@ that are lowered, shared or unknown, headers that are missing or wrong, outages,
 The conditions, and how to read their figures, are described in ``benchmarks/README.md``.
 
 Run it with ``python -m benchmarks.live.adaptation [--scenario NAME ...] [--runs 3] [--json]``.
-The exit code is 1 if a target was missed.
+The scenarios take turns. The exit code is 1 if a target was missed.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.tables import NOTHING
+from benchmarks.frame.tables import table as aligned
 from benchmarks.live.conditions import TRIALS
 from benchmarks.live.figures import summarise
-from benchmarks.live.main_job import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,24 +61,28 @@ _FURTHER = (
 )
 
 
-def measure(trial: Trial, runs: int, seed: int) -> dict[str, Any]:
-    """Return *runs* runs under *trial* and their medians; the file is the same in all."""
-    results = []
-    for number in range(runs):
-        print(f"{trial.name} {number + 1}/{runs}: ", end="", file=sys.stderr, flush=True)
-        run = trial.measure(seed, seed + number)
-        misses = [found for target in trial.targets if (found := target.miss(run))]
-        results.append({**run, "misses": [*run["row_misses"], *misses]})
-        shown = f"{run['wall_s']:.1f} s, {run['answered']:,} answered, {run['refusals']:,} refused"
-        print(shown, file=sys.stderr, flush=True)
-    return {
-        "scenario": trial.name,
-        "commands": trial.commands(),
-        "targets": {target.figure: str(target) for target in trial.targets},
-        "is_on_target": not any(run["misses"] for run in results),
-        "summary": summarise(results),
-        "runs": results,
-    }
+def measure(trials: Sequence[Trial], runs: int, seed: int) -> list[dict[str, Any]]:
+    """Return *runs* runs under each trial and their medians; its file is the same in all."""
+
+    def run(trial: Trial, number: int) -> dict[str, Any]:
+        found = trial.measure(seed, seed + number)
+        misses = [miss for target in trial.targets if (miss := target.miss(found))]
+        shown = f"{found['answered']:,} answered, {found['refusals']:,} refused"
+        progress(f"{trial.name} {number + 1}/{runs}: {found['wall_s']:.1f} s, {shown}")
+        return {**found, "misses": [*found["row_misses"], *misses]}
+
+    found = interleave({trial.name: partial(run, trial) for trial in trials}, runs)
+    return [
+        {
+            "scenario": trial.name,
+            "commands": trial.commands(),
+            "targets": {target.figure: str(target) for target in trial.targets},
+            "is_on_target": not any(one["misses"] for one in found[trial.name]),
+            "summary": summarise(found[trial.name]),
+            "runs": found[trial.name],
+        }
+        for trial in trials
+    ]
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -85,17 +92,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         summary = result["summary"]
         cells = [
-            format(factor * summary[name]["median"], how) if name in summary else "–"
+            format(factor * summary[name]["median"], how) if name in summary else NOTHING
             for _, name, factor, how in _COLUMNS
         ]
         verdict = "met" if result["is_on_target"] else "MISSED"
         rows.append([result["scenario"], str(len(result["runs"])), *cells, verdict])
         notes += _notes(result)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([aligned(rows), "", *notes])
 
 
 def _notes(result: dict[str, Any]) -> list[str]:
@@ -123,7 +126,7 @@ def _figure(name: str, values: dict[str, float], target: str | None) -> str:
 
 def main() -> int:
     """Run the scenarios that are named, or all; return the exit code."""
-    parser = argparse.ArgumentParser(description="measure how the program adapts, in real time")
+    parser = make_parser(__doc__, repeats=3, flag="--runs")
     parser.add_argument(
         "--scenario",
         action="append",
@@ -132,12 +135,7 @@ def main() -> int:
         help="only this one; repeatable",
     )
     parser.add_argument("--list", action="store_true", help="print the scenarios and end")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     arguments = parser.parse_args()
-    if arguments.runs < 1:
-        parser.error("--runs must be at least 1")
     wanted = [
         trial for trial in TRIALS if arguments.scenario is None or trial.name in arguments.scenario
     ]
@@ -145,15 +143,9 @@ def main() -> int:
         print("\n".join(_listed(wanted)))
         return 0
     surroundings = environment(arguments.seed)
-    results = [measure(trial, arguments.runs, arguments.seed) for trial in wanted]
-    if arguments.json:
-        print(json.dumps({**surroundings, "scenarios": results}, indent=2))
-    else:
-        machine, versions = surroundings["machine"], surroundings["versions"]
-        print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
-        print(", ".join(f"{name} {number}" for name, number in versions.items()), end="; ")
-        print(f"seed {surroundings['seed']}; medians\n")
-        print(table(results))
+    results = measure(wanted, arguments.repeats, arguments.seed)
+    text = f"Medians\n\n{table(results)}"
+    publish(arguments, surroundings, {"scenarios": results}, text, caveats=LOOPBACK)
     return 0 if all(result["is_on_target"] for result in results) else 1
 
 

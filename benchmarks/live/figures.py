@@ -6,9 +6,10 @@ Values and their medians. Knows nothing of servers, processes or files.
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.frame.spread import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,10 +184,11 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name in runs[0]:
         values = [run[name] for run in runs]
         if name != "server_seed" and all(isinstance(value, int | float) for value in values):
+            spread = Spread.of(values)
             summary[name] = {
-                "median": _rounded(statistics.median(values), 4),
-                "lowest": min(values),
-                "highest": max(values),
+                "median": _rounded(spread.median, 4),
+                "lowest": spread.least,
+                "highest": spread.most,
             }
     return summary
 

@@ -5,20 +5,21 @@ Runs ``ratedispatch run`` against the fake server, each as a process of its own,
 the server saw with the least time that its limits allow. The scenarios, and how to read their
 figures, are described in ``benchmarks/README.md``.
 
-Run it with ``python -m benchmarks.live.main_job [SCENARIO ...] [--runs 3] [--json]``. The exit
-code is 1 if a target was missed.
+Run it with ``python -m benchmarks.live.main_job [SCENARIO ...] [--runs 3] [--json [FILE]]``. The
+scenarios take turns. The exit code is 1 if a target was missed.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.tables import NOTHING
+from benchmarks.frame.tables import table as aligned
 from benchmarks.live.figures import summarise
 from benchmarks.live.scenario import BASELINES, SCENARIOS
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from benchmarks.live.scenario import Scenario
 
-_PACKAGES = ("ratedispatch", "openai", "aiohttp", "aiolimiter", "backoff", "tiktoken")
 _BASELINES = "baselines"
 _NAMES = (*(scenario.name for scenario in SCENARIOS), _BASELINES)
 
@@ -56,18 +56,25 @@ _FURTHER = (
 )
 
 
-def measure(scenario: Scenario, runs: int, seed: int) -> dict[str, Any]:
-    """Return *runs* runs of *scenario* and their medians; the file is the same in all of them."""
-    results, misses = [], []
-    for number in range(runs):
-        run = scenario.measure(seed, seed + number)
-        found = scenario.targets.misses(run) if scenario.targets is not None else []
-        results.append({**run.as_dict(), "misses": found})
-        misses += found
-        shown = f"{run.ended.wall:.1f} s, {run.rows.answered:,} answered"
-        print(f"{scenario.name} {number + 1}/{runs}: {shown}", file=sys.stderr, flush=True)
+def measure(scenarios: Sequence[Scenario], runs: int, seed: int) -> list[dict[str, Any]]:
+    """Return *runs* runs of each scenario and their medians; its file is the same in all."""
+
+    def run(scenario: Scenario, number: int) -> dict[str, Any]:
+        found = scenario.measure(seed, seed + number)
+        misses = scenario.targets.misses(found) if scenario.targets is not None else []
+        shown = f"{found.ended.wall:.1f} s, {found.rows.answered:,} answered"
+        progress(f"{scenario.name} {number + 1}/{runs}: {shown}")
+        return {**found.as_dict(), "misses": misses}
+
+    ways = {scenario.name: partial(run, scenario) for scenario in scenarios}
+    found = interleave(ways, runs)
+    return [_result(scenario, found[scenario.name], seed) for scenario in scenarios]
+
+
+def _result(scenario: Scenario, runs: list[dict[str, Any]], seed: int) -> dict[str, Any]:
     workload = scenario.workload(seed)
     account = scenario.account(workload)
+    is_on_target = None if scenario.targets is None else not any(run["misses"] for run in runs)
     return {
         "scenario": scenario.name,
         "rows": len(workload.rows),
@@ -75,42 +82,10 @@ def measure(scenario: Scenario, runs: int, seed: int) -> dict[str, Any]:
         "tpm": account.tpm,
         "server_burst_s": account.burst_seconds,
         "latency_s": account.latency,
-        "is_on_target": not misses if scenario.targets is not None else None,
-        "summary": summarise(results),
-        "runs": results,
+        "is_on_target": is_on_target,
+        "summary": summarise(runs),
+        "runs": runs,
     }
-
-
-def environment(seed: int) -> dict[str, Any]:
-    """Return what the figures depend on besides the scenarios."""
-    return {
-        "seed": seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in _PACKAGES},
-        },
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from the source tree
-        return "source tree"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no real path
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor()
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -120,21 +95,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         summary = result["summary"]
         cells = [
-            format(summary[name]["median"], how) if name in summary else "–"
+            format(summary[name]["median"], how) if name in summary else NOTHING
             for _, name, how in _COLUMNS
         ]
-        verdict = {True: "met", False: "MISSED", None: "–"}[result["is_on_target"]]
+        verdict = {True: "met", False: "MISSED", None: NOTHING}[result["is_on_target"]]
         rows.append([result["scenario"], str(len(result["runs"])), *cells, verdict])
         notes += _notes(result)
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([aligned(rows), "", *notes])
 
 
 def _notes(result: dict[str, Any]) -> list[str]:
@@ -162,51 +129,35 @@ def _notes(result: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Run the scenarios that are named, or all; return the exit code."""
-    parser = argparse.ArgumentParser(description="measure the main job in real time")
+    parser = make_parser(__doc__, repeats=3, flag="--runs")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(_NAMES))
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     arguments = parser.parse_args()
     unknown = set(arguments.scenarios) - set(_NAMES)
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
-    if arguments.runs < 1:
-        parser.error("--runs must be at least 1")
+    if arguments.json in _NAMES:
+        parser.error(f"--json {arguments.json} would be a file; name the scenarios first")
     surroundings = environment(arguments.seed)
+    runs, seed = arguments.repeats, arguments.seed
     wanted = arguments.scenarios or _NAMES
-    results = [
-        measure(scenario, arguments.runs, arguments.seed)
-        for scenario in SCENARIOS
-        if scenario.name in wanted
-    ]
+    results = measure([one for one in SCENARIOS if one.name in wanted], runs, seed)
     # a list of its own: its first row is a run of `paced` beside the two others
-    beside = (
-        [measure(scenario, arguments.runs, arguments.seed) for scenario in BASELINES]
-        if _BASELINES in wanted
-        else []
-    )
-    if arguments.json:
-        print(json.dumps({**surroundings, "scenarios": results, "baselines": beside}, indent=2))
-    else:
-        _show(surroundings, results, beside)
-    return 1 if any(result["is_on_target"] is False for result in (*results, *beside)) else 0
+    beside = measure(BASELINES, runs, seed) if _BASELINES in wanted else []
+    result = {"scenarios": results, "baselines": beside}
+    text = _text(results, beside)
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
+    return 1 if any(one["is_on_target"] is False for one in (*results, *beside)) else 0
 
 
-def _show(
-    surroundings: dict[str, Any],
-    results: Sequence[dict[str, Any]],
-    beside: Sequence[dict[str, Any]],
-) -> None:
-    machine, versions = surroundings["machine"], surroundings["versions"]
-    print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
-    print(", ".join(f"{name} {number}" for name, number in versions.items()), end="; ")
-    print(f"seed {surroundings['seed']}; medians\n")
+def _text(results: Sequence[dict[str, Any]], beside: Sequence[dict[str, Any]]) -> str:
+    parts = ["Medians\n"]
     if results:
-        print(table(results))
+        parts.append(table(results))
     if beside:
-        print("\nThe file of paced, three ways\n" if results else "", end="")
-        print(table(beside))
+        if results:
+            parts.append("\nThe file of paced, three ways\n")
+        parts.append(table(beside))
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -5,25 +5,26 @@ Drives the server, a child process, with bare aiohttp clients in processes of th
 reads the processor time it used. One core would serve ``1 / processor seconds per request``:
 that figure does not depend on how fast the clients are, the measured throughput does.
 
-Run it with ``python -m benchmarks.live.server_speed``; it prints JSON.
+Run it with ``python -m benchmarks.live.server_speed [--requests N] [--runs N] [--json [FILE]]``.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import multiprocessing
 import os
-import platform
 import random
-import statistics
+import sys
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import table
 from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -116,40 +117,46 @@ def measure(requests: int, clients: int, connections: int, seed: int) -> dict[st
     }
 
 
-def main() -> None:
+def main() -> int:
     """Run the benchmark and print its result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=20_000, help="of each run")
-    parser.add_argument("--clients", type=int, default=2, help="client processes")
-    parser.add_argument("--connections", type=int, default=64, help="of each client")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__, repeats=3, flag="--runs")
+    parser.add_argument(
+        "--requests", type=positive, default=20_000, metavar="N", help="of each run"
+    )
+    parser.add_argument("--clients", type=positive, default=2, metavar="N", help="processes")
+    parser.add_argument(
+        "--connections", type=positive, default=64, metavar="N", help="of each client"
+    )
     arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
     runs = [
         measure(arguments.requests, arguments.clients, arguments.connections, arguments.seed)
-        for _ in range(arguments.runs)
+        for _ in range(arguments.repeats)
     ]
-    speeds = [run["one_core_requests_per_second"] for run in runs]
-    print(
-        json.dumps(
-            {
-                "one_core_requests_per_second": {
-                    "median": statistics.median(speeds),
-                    "lowest": min(speeds),
-                    "highest": max(speeds),
-                },
-                "runs": runs,
-                "settings": vars(arguments),
-                "machine": {"cores": os.cpu_count(), "system": platform.platform()},
-                "versions": {
-                    "python": platform.python_version(),
-                    **{name: version(name) for name in ("aiohttp", "tiktoken")},
-                },
-            },
-            indent=2,
-        )
+    speed = Spread.of([run["one_core_requests_per_second"] for run in runs])
+    result = {
+        "one_core_requests_per_second": {
+            "median": speed.median,
+            "lowest": speed.least,
+            "highest": speed.most,
+        },
+        "runs": runs,
+        "settings": {
+            "requests": arguments.requests,
+            "clients": arguments.clients,
+            "connections": arguments.connections,
+            "runs": arguments.repeats,
+        },
+    }
+    rows = [["run", *runs[0]]]
+    rows += [[str(number), *map(str, run.values())] for number, run in enumerate(runs, start=1)]
+    text = (
+        f"{table(rows)}\n\none core: {speed.median:,.0f} requests a second "
+        f"({speed.least:,.0f} to {speed.most:,.0f})"
     )
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -44,6 +44,17 @@ def least_instant(work: float, steps: Sequence[Step]) -> float:
     raise ValueError(f"{left:g} of {work:g} are never allowed")
 
 
+def amount_by(instant: float, steps: Sequence[Step]) -> float:
+    """Return what *steps* have allowed by second *instant*: the inverse of `least_instant`."""
+    total = 0.0
+    for index, (at, rate, pile) in enumerate(steps):
+        if at > instant:
+            break
+        end = steps[index + 1].at if index + 1 < len(steps) else math.inf
+        total += pile + rate * (min(end, instant) - at)
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """

@@ -1,9 +1,9 @@
 """
 How long counting keeps the event loop from its other work.
 
-Prints one JSON object. Each case is submitted to a `Dispatcher` whose transport answers at once,
-with an empty memory and the vocabulary loaded, while a ticker on the same loop asks for a turn
-every 0.5 ms. Two figures for each case, medians over the repeats:
+Each case is submitted to a `Dispatcher` whose transport answers at once, with an empty memory and
+the vocabulary loaded, while a ticker on the same loop asks for a turn every 0.5 ms. Two figures
+for each case, medians over the repeats:
 
 - `loop_cpu_ms`: the most CPU time of the loop's own thread from one turn of the ticker to the
   next. It is what is done inline, whatever else runs on the machine; this one has the target.
@@ -14,28 +14,28 @@ every 0.5 ms. Two figures for each case, medians over the repeats:
 `idle` is the same with nothing submitted, `first_request` loads the vocabulary and has no target.
 Texts are slices of Python's own help texts. Garbage of the cases themselves is not collected
 while they run.
-Run: python -m benchmarks.micro.loop_lag [--repeats N]
+The repeats of a case follow each other: its requests hold up to some 100 MB, and the cases are
+held against a target, not against each other. The exit code is 1 if one misses it.
+Run: python -m benchmarks.micro.loop_lag [--repeats N] [--seed N] [--json [FILE]]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import gc
-import json
-import os
-import platform
 import random
-import statistics
 import sys
 import time
 import warnings
 from functools import partial
-from importlib.metadata import version
-from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import table
+from benchmarks.frame.texts import prose
 from ratedispatch import Dispatcher, Limits
 from ratedispatch.outcome import Response
 from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Request
@@ -93,7 +93,7 @@ class Ticker:
 
 
 def _corpus(characters: int) -> str:
-    corpus = " ".join(" ".join(topics.values()).split())
+    corpus = prose()
     return (corpus * (characters // len(corpus) + 1))[:characters]
 
 
@@ -107,9 +107,9 @@ def _tool(schema: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "function", "function": function}]
 
 
-def _cases() -> Iterator[tuple[str, list[Request]]]:
+def _cases(seed: int) -> Iterator[tuple[str, list[Request]]]:
     """Yield names and requests: realistic ones first, then what only an attacker would send."""
-    rng = random.Random(SEED)
+    rng = random.Random(seed)
     corpus = _corpus(5_000_000)
     data = base64.b64encode(rng.randbytes(15_000_000)).decode()
     png = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\4\0\0\0\4\0\x08\2\0\0\0").decode()
@@ -188,34 +188,30 @@ async def _first_request() -> tuple[float, float, float]:
 
 def _summary(run: Callable[[], Any], repeats: int) -> dict[str, float]:
     figures = [asyncio.run(run()) for _ in range(repeats)]
-    cpu, gap, total = ([1e3 * value for value in values] for values in zip(*figures, strict=True))
+    cpu, gap, total = (
+        Spread.of([1e3 * value for value in values]) for values in zip(*figures, strict=True)
+    )
     return {
-        "loop_cpu_ms": round(statistics.median(cpu), 2),
-        "loop_cpu_most_ms": round(max(cpu), 2),
-        "gap_ms": round(statistics.median(gap), 2),
-        "gap_most_ms": round(max(gap), 2),
-        "total_ms": round(statistics.median(total), 1),
+        "loop_cpu_ms": round(cpu.median, 2),
+        "loop_cpu_most_ms": round(cpu.most, 2),
+        "gap_ms": round(gap.median, 2),
+        "gap_most_ms": round(gap.most, 2),
+        "total_ms": round(total.median, 1),
     }
 
 
-def main() -> None:
-    """Run everything and print the result; exit with 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description="time what counting keeps from the event loop")
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+def main() -> int:
+    """Run everything and print the result; return 1 if a target is missed."""
+    arguments = make_parser(__doc__, repeats=3, seed=SEED).parse_args()
+    repeats = arguments.repeats
+    surroundings = environment(arguments.seed)
     warnings.simplefilter("ignore")  # the older model's vocabulary may not be there
     cases = {
-        name: _summary(partial(_measure, requests, SHARED), repeats) for name, requests in _cases()
+        name: _summary(partial(_measure, requests, SHARED), repeats)
+        for name, requests in _cases(arguments.seed)
     }
     missed = [name for name, case in cases.items() if case["loop_cpu_ms"] > TARGET_MS]
     result = {
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            "tiktoken": version("tiktoken"),
-        },
-        "seed": SEED,
         "repeats": repeats,
         "switch_interval_ms": 1e3 * sys.getswitchinterval(),
         "idle": _summary(_idle, repeats),
@@ -225,9 +221,17 @@ def main() -> None:
         "missed": missed,
         "is_on_target": not missed,
     }
-    print(json.dumps(result, indent=2))
-    sys.exit(1 if missed else 0)
+    publish(arguments, surroundings, result, _text(result), caveats=[SHARED_MACHINE])
+    return 1 if missed else 0
+
+
+def _text(result: dict[str, Any]) -> str:
+    figures = list(result["idle"])
+    named = {"idle": result["idle"], **result["cases"], "first_request": result["first_request"]}
+    rows = [[name, *(f"{case[figure]:.2f}" for figure in figures)] for name, case in named.items()]
+    missed = ", ".join(result["missed"]) or "none"
+    return f"{table([['', *figures], *rows])}\n\nAbove {TARGET_MS:g} ms of loop_cpu_ms: {missed}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

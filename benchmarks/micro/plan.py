@@ -1,7 +1,7 @@
 """
 What `ratedispatch plan` takes: rows a second, and memory against a small file.
 
-Prints one JSON object. Each run is a process of its own, as people start it. CPU seconds are those
+Each run is a process of its own, as people start it. CPU seconds are those
 of the process; start-up is the same command on a file of one row, and is taken off. The targets
 are at least 10,000 rows a second on one core, and a peak memory (ru_maxrss) within 20 MB of that
 on 1,000 rows. `bare_rows_per_cpu_second` is the ceiling: `json.loads` and `encode_ordinary` of
@@ -9,7 +9,7 @@ tiktoken on the same file, and nothing else. Beside it stand the parts of the wo
 1,000 rows: parsing with `json`, with `orjson` if it is there (it is no dependency), counting, ….
 Texts are slices of Python's own help texts and source code, drawn with a fixed seed; no two rows
 are alike, but for one short system prompt.
-Run: python -m benchmarks.micro.plan [--rows N] [--runs N]
+Run: python -m benchmarks.micro.plan [--rows N] [--runs N] [--seed N] [--json [FILE]]
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ import importlib
 import inspect
 import json
 import os
-import platform
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import cpu_seconds, interleave
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import outline
+from benchmarks.frame.texts import bare_encoder, prose
 from ratedispatch.jobs.batchfile import parse_line
 from ratedispatch.jobs.names import NameSet
 from ratedispatch.tokens import Counter
-from ratedispatch.tokens.vocabulary import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,21 +52,14 @@ MEGABYTES = 20
 
 
 def _corpus() -> str:
-    prose = " ".join(" ".join(topics.values()).split())
-    return prose + "\n".join(map(inspect.getsource, (argparse, subprocess, textwrap, tempfile)))
+    return prose() + "\n".join(map(inspect.getsource, (argparse, subprocess, textwrap, tempfile)))
 
 
-def _encode() -> Callable[[str], list[int]]:
-    encoding = SHARED.encoding("o200k_base")
-    assert encoding is not None
-    return encoding.encode_ordinary
-
-
-def rows(count: int) -> Iterator[str]:
+def rows(count: int, seed: int = SEED) -> Iterator[str]:
     """Yield *count* lines in Batch format, of about 200 tokens each."""
-    corpus, rng = _corpus(), random.Random(SEED)
+    corpus, rng = _corpus(), random.Random(seed)
     # the row as a whole: some 20 of the tokens are the system prompt, the number and the frame
-    length = round((TOKENS - 25) * len(corpus) / len(_encode()(corpus)))
+    length = round((TOKENS - 25) * len(corpus) / len(bare_encoder()(corpus)))
     for number in range(count):
         start = rng.randrange(len(corpus) - length)
         messages = [
@@ -105,9 +100,13 @@ def _run(path: Path) -> dict[str, Any]:
     return {**result, "rows": plan["sendable_rows"], "tokens": plan["tokens"]["prompt"]}
 
 
+def _at(path: Path, _: int) -> dict[str, Any]:
+    return _run(path)
+
+
 def _bare(path: Path) -> float:
     """Return the rows a CPU second of the least that could be done: parse, and tokenize."""
-    encode = _encode()
+    encode = bare_encoder()
     count, started = 0, time.process_time()
     with path.open("rb") as file:
         for count, line in enumerate(file, 1):  # noqa: B007  (the last one is the count)
@@ -121,7 +120,7 @@ def _parts(lines: list[bytes]) -> dict[str, float]:
     contents = [json.loads(line)["body"]["messages"][1]["content"] for line in lines]
     bodies = [json.loads(line)["body"] for line in lines]
     names = [request.custom_id or "" for request in requests]
-    encode, counter, known = _encode(), Counter(memory=2_000_000), NameSet()
+    encode, counter, known = bare_encoder(), Counter(memory=2_000_000), NameSet()
     parts: dict[str, Callable[[], object]] = {
         "json_loads": lambda: [json.loads(line) for line in lines],
         "parse_line": lambda: [parse_line(line, 1) for line in lines],
@@ -135,71 +134,55 @@ def _parts(lines: list[bytes]) -> dict[str, float]:
         pass
     else:
         parts["orjson_loads"] = lambda: [orjson.loads(line) for line in lines]
-    result = {}
-    for name, part in parts.items():
-        started = time.process_time()
-        part()
-        result[name] = round((time.process_time() - started) / len(lines) * 1e6, 2)
-    return result
+    return {name: round(cpu_seconds(part) / len(lines) * 1e6, 2) for name, part in parts.items()}
 
 
-def main() -> None:
-    """Run everything and print the result; exit with 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description="time ratedispatch plan")
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=3)
+def main() -> int:
+    """Run everything and print the result; return 1 if a target is missed."""
+    parser = make_parser(__doc__, repeats=3, flag="--runs", seed=SEED)
+    parser.add_argument("--rows", type=positive, default=100_000, metavar="N")
     arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         large, small, one = (Path(folder) / name for name in ("large", "small", "one"))
         with large.open("w", encoding="utf-8") as file:
-            file.writelines(f"{row}\n" for row in rows(arguments.rows))
+            file.writelines(f"{row}\n" for row in rows(arguments.rows, arguments.seed))
         with large.open("rb") as file:
             head = [next(file) for _ in range(min(SMALL, arguments.rows))]
         small.write_bytes(b"".join(head))
         one.write_bytes(head[0])
-        runs = [
-            {path.name: _run(path) for path in (one, small, large)} for _ in range(arguments.runs)
-        ]
+        ways: dict[str, Callable[[int], Any]] = {
+            path.name: partial(_at, path) for path in (one, small, large)
+        }
+        runs = interleave({**ways, "bare": lambda _: _bare(large)}, arguments.repeats)
         size = large.stat().st_size
-        bare = [_bare(large) for _ in range(arguments.runs)]
     speeds, walls, excess = [], [], []
-    for run in runs:
-        count = run["large"]["rows"] - 1
-        speeds.append(count / (run["large"]["cpu_s"] - run["one"]["cpu_s"]))
-        walls.append(count / (run["large"]["wall_s"] - run["one"]["wall_s"]))
-        excess.append((run["large"]["maxrss_kb"] - run["small"]["maxrss_kb"]) / 1024)
+    for least, few, many in zip(runs["one"], runs["small"], runs["large"], strict=True):
+        count = many["rows"] - 1
+        speeds.append(count / (many["cpu_s"] - least["cpu_s"]))
+        walls.append(count / (many["wall_s"] - least["wall_s"]))
+        excess.append((many["maxrss_kb"] - few["maxrss_kb"]) / 1024)
+    speed, beyond = Spread.of(speeds), Spread.of(excess)
+    is_on_target = speed.median >= ROWS_A_SECOND and beyond.median <= MEGABYTES
+    first = runs["large"][0]
     result = {
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            "tiktoken": version("tiktoken"),
-        },
-        "seed": SEED,
         "rows": arguments.rows,
         "bytes": size,
-        "tokens_per_row": runs[0]["large"]["tokens"] / runs[0]["large"]["rows"],
-        "rows_per_cpu_second": _spread(speeds),
-        "rows_per_wall_second": _spread(walls),
-        "bare_rows_per_cpu_second": _spread(bare),
-        "startup_cpu_s": _spread([run["one"]["cpu_s"] for run in runs]),
-        "total_cpu_s": _spread([run["large"]["cpu_s"] for run in runs]),
-        "maxrss_mb": _spread([run["large"]["maxrss_kb"] / 1024 for run in runs]),
-        "maxrss_beyond_1000_rows_mb": _spread(excess),
+        "tokens_per_row": first["tokens"] / first["rows"],
+        "rows_per_cpu_second": speed.as_dict(),
+        "rows_per_wall_second": Spread.of(walls).as_dict(),
+        "bare_rows_per_cpu_second": Spread.of(runs["bare"]).as_dict(),
+        "startup_cpu_s": Spread.of([run["cpu_s"] for run in runs["one"]]).as_dict(),
+        "total_cpu_s": Spread.of([run["cpu_s"] for run in runs["large"]]).as_dict(),
+        "maxrss_mb": Spread.of([run["maxrss_kb"] / 1024 for run in runs["large"]]).as_dict(),
+        "maxrss_beyond_1000_rows_mb": beyond.as_dict(),
         "parts_us_per_row": _parts(head),
         "targets": {"rows_per_cpu_second": ROWS_A_SECOND, "beyond_1000_rows_mb": MEGABYTES},
-        "is_on_target": statistics.median(speeds) >= ROWS_A_SECOND
-        and statistics.median(excess) <= MEGABYTES,
+        "is_on_target": is_on_target,
     }
-    print(json.dumps(result, indent=2))
-    sys.exit(0 if result["is_on_target"] else 1)
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    middle = statistics.median(values)
-    named = {"median": middle, "least": min(values), "most": max(values)}
-    return {name: round(value, 3) for name, value in named.items()}
+    publish(arguments, surroundings, result, outline(result), caveats=[SHARED_MACHINE])
+    return 0 if is_on_target else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

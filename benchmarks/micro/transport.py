@@ -1,34 +1,33 @@
 """
 What a request costs the client in processor time, by the way it is sent.
 
-Prints one JSON object: microseconds a request of user and system time of this process, with a
-fake server in a process of its own that answers after 50 ms, so that a steady number of requests
-is in flight. `bare` is the least there is in aiohttp: one session, `json.dumps`, `post`, `read`,
-`json.loads`. `bulk` and `sdk` are the transports, `sdk` on the client of `make_client` and
-`sdk_as_it_comes` on a plain `AsyncOpenAI`, whose pool is httpx2's. The ways take turns in every
-round, so that a change of the machine's speed meets all of them; medians and extremes are of the
-rounds, and so are those of the ratios to `bare` in the same round.
+Microseconds a request of user and system time of this process, with a fake server in a process of
+its own that answers after 50 ms, so that a steady number of requests is in flight. `bare` is the
+least there is in aiohttp: one session, `json.dumps`, `post`, `read`, `json.loads`. `bulk` and
+`sdk` are the transports, `sdk` on the client of `make_client` and `sdk_as_it_comes` on a plain
+`AsyncOpenAI`, whose pool is httpx2's. The ways take turns in every round, so that a change of the
+machine's speed meets all of them; medians and extremes are of the rounds, and so are those of the
+ratios to `bare` in the same round.
 Target: `bulk` takes at most 1.5 times what `bare` takes.
-Run: python -m benchmarks.micro.transport [--rounds N] [--requests N] [--in-flight N]
+Run: python -m benchmarks.micro.transport [--rounds N] [--requests N] [--in-flight N] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
-import os
-import platform
-import statistics
 import sys
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import openai
 
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.tables import compared
 from ratedispatch.outcome import Response
 from ratedispatch.request import Request
 from ratedispatch.testing.child import FakeServerProcess
@@ -126,48 +125,36 @@ WAYS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    named = {"median": statistics.median(values), "least": min(values), "most": max(values)}
-    return {name: round(value, 2) for name, value in named.items()}
-
-
-def main() -> None:
-    """Run everything and print the result; exit with 1 if the target is missed."""
-    parser = argparse.ArgumentParser(description="time what sending a request costs")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--requests", type=int, default=3_000)
-    parser.add_argument("--in-flight", type=int, default=200)
+def main() -> int:
+    """Run everything and print the result; return 1 if the target is missed."""
+    parser = make_parser(__doc__, repeats=7, flag="--rounds", seed=None)
+    parser.add_argument("--requests", type=positive, default=3_000, metavar="N")
+    parser.add_argument("--in-flight", type=positive, default=200, metavar="N")
     arguments = parser.parse_args()
+    surroundings = environment(None)
     requests = _requests(arguments.requests)
-    costs: dict[str, list[float]] = {way: [] for way in WAYS}
     with FakeServerProcess("--latency", "0.05") as server:
-        for _ in range(arguments.rounds):
-            for way, run in WAYS.items():
-                costs[way].append(asyncio.run(run(server.base_url, requests, arguments.in_flight)))
-    ratios = {
-        way: _spread([ours / bare for ours, bare in zip(costs[way], costs["bare"], strict=True)])
-        for way in WAYS
-        if way != "bare"
-    }
-    is_on_target = ratios["bulk"]["median"] <= TARGET
+        ways = {
+            way: lambda _, run=run: asyncio.run(run(server.base_url, requests, arguments.in_flight))
+            for way, run in WAYS.items()
+        }
+        costs: dict[str, list[float]] = interleave(ways, arguments.repeats)
+    figures, table = compared(costs, "bare", "µs a request")
+    is_on_target = figures["times_bare"]["bulk"]["median"] <= TARGET
     result = {
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-            **{name: version(name) for name in ("aiohttp", "openai", "httpx2")},
-        },
-        "rounds": arguments.rounds,
+        "rounds": arguments.repeats,
         "requests": arguments.requests,
         "in_flight": arguments.in_flight,
-        "cpu_us_per_request": {way: _spread(values) for way, values in costs.items()},
-        "times_bare": ratios,
+        "cpu_us_per_request": figures["cpu_us"],
+        "times_bare": figures["times_bare"],
         "targets": {"bulk_times_bare": TARGET},
         "is_on_target": is_on_target,
     }
-    print(json.dumps(result, indent=2))
-    sys.exit(0 if is_on_target else 1)
+    verdict = "met" if is_on_target else "MISSED"
+    text = f"{table}\n\nbulk at most {TARGET:g} × bare: {verdict}"
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
+    return 0 if is_on_target else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

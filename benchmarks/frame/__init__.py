@@ -1,0 +1,1 @@
+"""What all benchmarks share: command lines, surroundings, rounds, spreads, tables and texts."""

@@ -1,0 +1,1 @@
+"""The program in virtual time: seeded, exact, and compared to the digit."""
