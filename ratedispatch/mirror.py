@@ -270,6 +270,10 @@ class Mirror:
 
     def spend(self, amount: float, now: float) -> None:
         """Let *amount* through."""
+        if self._held_back:
+            # what has flowed in since fills the place of what was held back
+            room = self.rate.burst - self.bucket.available
+            self._held_back = min(self._held_back, max(0.0, room))
         self.bucket.debit(amount)
         self.spent += amount
         if self._last_at is not None:

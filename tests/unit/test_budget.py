@@ -55,6 +55,12 @@ def test_requests_and_tokens_are_both_needed() -> None:
     )
 
 
+def test_what_was_held_back_at_first_is_not_paid_out_on_top_of_a_full_bucket() -> None:
+    """The bucket fills up again within half a second, so that only a full one is left to spend."""
+    times = admissions(Limits(121, 1000, burst_seconds=0.5), [1, 17, 17], max_in_flight=1000)
+    assert times == pytest.approx([0, 60 / 121, 60 / 121 + 17 / (1000 / 60)])
+
+
 def test_a_large_request_is_not_passed_by_small_ones() -> None:
     """The line is strict: the large one goes in its turn, though small ones would fit."""
     times = admissions(Limits(60_000, 6000, burst_seconds=1), [90, 100, 1, 1, 1])
