@@ -42,6 +42,9 @@ _LATENCY = 0.05
 _EARLY = 0.3
 _LATE = 0.5
 
+#: Seconds within which the server notices that its client is gone.
+_NOTICING = 0.1
+
 #: Of the kills, the share that may fall before the first request.
 _EARLY_SHARE = 0.25
 
@@ -60,7 +63,9 @@ class Killed:
         lost: Rows without a line.
         doubled: Rows with more than one line.
         wrong: Lines that belong to no row, to another row, or say no reason.
-        sent_again: Rows, summed over the kills, that had been admitted and had no line.
+        sent_again: Rows, summed over the kills, that the server was working on, or had answered
+            and have no line. Those that had come back and waited for another attempt are not in
+            here: they would have been sent again without a kill.
         billed_twice: Answers of the server beyond the first of each row.
         told: What the last report says may have been billed twice.
         exit_code: Of the last run.
@@ -128,11 +133,15 @@ def kill_over_and_over(
             else:
                 _wait_for_arrival(server, before)
                 time.sleep(rng.uniform(0.0, _LATE))
+            abandoned = server.stats()["abandoned"]
             os.kill(process, signal.SIGKILL)
             if nursery.wait() != -signal.SIGKILL:
                 break
             done += 1
-            sent_again += server.stats()["admitted_rows"] - _lines(output) - _lines(errors)
+            time.sleep(_NOTICING)
+            stats = server.stats()
+            sent_again += stats["abandoned"] - abandoned
+            sent_again += max(0, stats["answered_rows"] - _lines(output))
         last = subprocess.run(
             [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
             env={**os.environ, **env},

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.main_job import environment
+from benchmarks.frame.environment import environment
 from benchmarks.live.workload import even
 from ratedispatch.testing.child import FakeServerProcess
 

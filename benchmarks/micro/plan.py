@@ -36,7 +36,7 @@ from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import outline
 from benchmarks.frame.texts import bare_encoder, prose
 from ratedispatch.jobs.batchfile import parse_line
-from ratedispatch.jobs.names import NameSet
+from ratedispatch.jobs.survey import quick_name
 from ratedispatch.tokens import Counter
 
 if TYPE_CHECKING:
@@ -116,17 +116,15 @@ def _bare(path: Path) -> float:
 
 def _parts(lines: list[bytes]) -> dict[str, float]:
     """Return microseconds a row of each part of the work, alone."""
-    requests = [parse_line(line, number) for number, line in enumerate(lines, 1)]
     contents = [json.loads(line)["body"]["messages"][1]["content"] for line in lines]
     bodies = [json.loads(line)["body"] for line in lines]
-    names = [request.custom_id or "" for request in requests]
-    encode, counter, known = bare_encoder(), Counter(memory=2_000_000), NameSet()
+    encode, counter = bare_encoder(), Counter(memory=2_000_000)
     parts: dict[str, Callable[[], object]] = {
         "json_loads": lambda: [json.loads(line) for line in lines],
         "parse_line": lambda: [parse_line(line, 1) for line in lines],
         "tiktoken_alone": lambda: [len(encode(content)) for content in contents],
         "counter_estimate": lambda: [counter.estimate(body, explain=True) for body in bodies],
-        "custom_id_known": lambda: [known.add(name) for name in names],
+        "custom_id_found": lambda: [quick_name(line) for line in lines],
     }
     try:
         orjson = importlib.import_module("orjson")

@@ -71,6 +71,9 @@ _FAKE_RPM = 3_000
 _FAKE_TPM = 2_000_000
 _FAKE_KEY = "fake-key-of-the-fake-server"
 
+#: Bytes of an input that takes seconds to be looked through.
+_LARGE_INPUT = 50_000_000
+
 #: Connections in the pool when no number is given: it is only a bound, and is never filled by
 #: more than is in flight.
 _MOST_CONNECTIONS = 10_000
@@ -285,6 +288,8 @@ def run(
     files = files_of(source.source, output, errors, _output_format(output, output_format))
     with contextlib.ExitStack() as stack:
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
+        if not quiet:
+            _announce(files)
         job = _open(files, account, options)
         stack.callback(job.close)
         for note in job.notes:
@@ -406,6 +411,14 @@ def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
         ) from error
 
 
+def _announce(files: JobFiles) -> None:
+    """Say that a large input is looked through before anything is sent, which takes a while."""
+    path = files.input
+    if isinstance(path, Path) and path.is_file() and path.stat().st_size > _LARGE_INPUT:
+        size = path.stat().st_size / 1e6
+        click.echo(f"looking through {path} ({size:,.0f} MB) before anything is sent", err=True)
+
+
 def _is_file(path: Path, other: Path) -> bool:
     return other.exists() and path.samefile(other)
 
@@ -502,6 +515,7 @@ async def _run(
     **options: Any,
 ) -> Report | None:
     """Run *job*; ``None`` if it was cancelled by a second interruption."""
+    from ratedispatch.errors import JobError
     from ratedispatch.jobs.progress import show_progress
 
     task = asyncio.current_task()
@@ -522,6 +536,8 @@ async def _run(
                 )
         except asyncio.CancelledError:
             return None
+        except JobError as error:
+            raise click.UsageError(str(error)) from error
 
 
 @contextlib.asynccontextmanager

@@ -27,6 +27,7 @@ from ratedispatch.jobs.caps import Caps, Spending
 from ratedispatch.jobs.journal import read_manifest
 from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
+from ratedispatch.jobs.noting import NotingTransport
 from ratedispatch.jobs.order import PARTS, Order, is_sorted
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.rowformat import format_for
@@ -36,6 +37,7 @@ from ratedispatch.jobs.survey import survey
 from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer
 from ratedispatch.limits import MINUTE
 from ratedispatch.outputs.tables import OutputFormat, check_format, output_format_of, write_table
+from ratedispatch.transports import as_transport
 from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
@@ -161,8 +163,20 @@ async def run_file(
     errors_path = None if errors is None else Path(errors)
     job_options = job_options or JobOptions()
     output_format = output_format_of(out, job_options.output_format)
-    job = Job(files_of(source, out, errors_path, output_format), limits, job_options)
+    files = files_of(source, out, errors_path, output_format)
+    # in a thread: to look through a large file takes seconds, which the loop has not
+    opening = asyncio.ensure_future(asyncio.to_thread(Job, files, limits, job_options))
+    try:
+        job = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_late)
+        raise
     return await job.run(client, listeners=listeners, **options)
+
+
+def _close_late(opening: asyncio.Future[Job]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
 
 
 class Job:
@@ -309,6 +323,9 @@ class Job:
             caps: The most that this run may send and spend; none by default.
             log: Where to tell what happens; it is written as often as the answers, and left open.
             options: Further arguments of :class:`~ratedispatch.Dispatcher`.
+
+        Raises:
+            JobError: The result files cannot be opened; nothing was sent.
         """
         key = getattr(client, "api_key", None)  # a client may have none, or a function
         caps = caps or Caps()
@@ -319,17 +336,10 @@ class Job:
             default_output_tokens=options.get("default_output_tokens", 16),
         )
         with self._stack:
-            self._writer = writer = Writer(
-                self._files,
-                self._journal,
-                key=key if isinstance(key, str) else "",
-                fsync=Fsync(self._options.fsync),
-                interval=self._options.flush_interval,
-                log=log,
-                on_error=self._note_write_error,
-            )
+            self._writer = writer = self._open_writer(key if isinstance(key, str) else "", log)
             heard = (self.tally, spending, writer, *listeners, *(() if log is None else (log,)))
-            self._dispatcher = Dispatcher(client, self._limits, listeners=heard, **options)
+            noting = NotingTransport(as_transport(client), writer.note)
+            self._dispatcher = Dispatcher(noting, self._limits, listeners=heard, **options)
             self._cpu_start = self._cpu_clock()
             stop = await self._send_all(self._dispatcher, writer, spending, caps)
             if self._files.table is not None and self._write_error is None:
@@ -340,6 +350,23 @@ class Job:
             log.note_stop(report.stop_code, report.stop_message or "")
             log.flush()
         return report
+
+    def _open_writer(self, key: str, log: EventLog | None) -> Writer:
+        try:
+            return Writer(
+                self._files,
+                self._journal,
+                key=key,
+                fsync=Fsync(self._options.fsync),
+                interval=self._options.flush_interval,
+                log=log,
+                on_error=self._note_write_error,
+            )
+        except OSError as error:
+            raise JobError(
+                f"the results cannot be written to {error.filename or self._files.output}: "
+                f"{error.strerror}"
+            ) from error
 
     async def _send_all(
         self, dispatcher: Dispatcher, writer: Writer, spending: Spending, caps: Caps

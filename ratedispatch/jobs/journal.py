@@ -13,6 +13,7 @@ disagree with them.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import replace
@@ -51,6 +52,7 @@ class Journal:
         self.manifest: Manifest | None = None
         self.open_rows = RowSet()
         self.billed_twice = 0
+        self._repeated = RowSet()  # of these, rows whose last attempt was not their first
         self._read()
 
     def close(self) -> None:
@@ -92,11 +94,12 @@ class Journal:
         Raises:
             OSError: It cannot be written.
         """
-        if self.open_rows.add(row):
-            self._append(b"s%d\n" % row)
-        else:
-            self.billed_twice += 1
+        if row in self.open_rows:
             self._append(b"t%d\n" % row)
+            self._repeat(row)
+        else:
+            self._append(b"s%d\n" % row)
+            self.open_rows.add(row)
 
     def take_back(self, row: int) -> None:
         """
@@ -105,12 +108,19 @@ class Journal:
         Raises:
             OSError: It cannot be written.
         """
-        if self.open_rows.discard(row):
+        if row in self.open_rows:
+            self._return(row)
             self._append(b"b%d\n" % row)
 
     def end(self, row: int) -> None:
         """Take in that *row* has its line in a result file, which says so itself."""
         self.open_rows.discard(row)
+        self._repeated.discard(row)
+
+    def count_open_rows_as_billed_twice(self) -> None:
+        """Take in that rows have other numbers now: those that were sent are found no more."""
+        self.billed_twice += len(self.open_rows)
+        self.open_rows, self._repeated = RowSet(), RowSet()
 
     def restore(self) -> None:
         """
@@ -145,8 +155,8 @@ class Journal:
         self.billed_twice = self.manifest.billed_twice
         actions: dict[bytes, Callable[[int], object]] = {
             b"s": self.open_rows.add,
-            b"t": self._count_twice,
-            b"b": self.open_rows.discard,
+            b"t": self._repeat,
+            b"b": self._return,
         }
         while True:
             block = self._file.read(_CHUNK)
@@ -161,9 +171,17 @@ class Journal:
             self._file.seek(-len(rest), os.SEEK_END)
             self._file.truncate()
 
-    def _count_twice(self, row: int) -> None:
+    def _repeat(self, row: int) -> None:
         self.open_rows.add(row)
+        self._repeated.add(row)
         self.billed_twice += 1
+
+    def _return(self, row: int) -> None:
+        """The last attempt was not billed; one before it may have been."""
+        if self._repeated.discard(row):
+            self.billed_twice -= 1
+        else:
+            self.open_rows.discard(row)
 
 
 def open_journal(path: Path) -> Journal:
@@ -239,6 +257,11 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
+            raise JobError(
+                f"{path} cannot be locked ({error.strerror}), so that another process could work "
+                f"on the same output; choose an output on another file system"
+            ) from error
         raise JobError(
             f"another process is working on {path.with_suffix('')}; wait for it, or choose "
             f"another output"

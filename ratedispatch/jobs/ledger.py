@@ -8,7 +8,7 @@ themselves, which say what is done.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
@@ -112,7 +112,11 @@ def check_files(files: JobFiles) -> None:
         _check_folder(path)
     if files.job.exists():
         _check_folder(files.job)
-        return
+    else:
+        _refuse_foreign(files)
+
+
+def _refuse_foreign(files: JobFiles) -> None:
     for path in _results(files):
         if path.exists() and path.stat().st_size > 0:
             raise JobError(
@@ -140,17 +144,19 @@ def open_job(
         JobError: Another process works on it, it was made from something else, or a file is
             damaged; the sentence says what to do.
     """
-    is_new = not files.job.exists()
+    was_there = files.job.exists()
     journal = open_journal(files.job)
+    is_new = journal.manifest is None
     try:
-        if journal.manifest is None:
+        if is_new:
+            _refuse_foreign(files)
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
         return _go_on(files, journal, manifest, file, survey, going)
     except BaseException as error:
-        journal.close()
-        if is_new:
+        if is_new and not was_there:
             files.job.unlink(missing_ok=True)
+        journal.close()
         if isinstance(error, OSError):
             raise JobError(
                 f"the files of {files.job.with_suffix('')} cannot be read: {error.strerror}"
@@ -195,13 +201,15 @@ def _go_on(
         journal.end(row)
     for row in progress.failed:
         journal.end(row)
-    if not is_same_input or differences:
-        journal.write_manifest(known.renewed(manifest))
     if len(journal.open_rows):
         notes.append(
             f"{_rows(len(journal.open_rows), 'that may have been billed')} sent again: in flight "
             f"when an earlier run ended"
         )
+    if not is_same_input:
+        journal.count_open_rows_as_billed_twice()
+    if not is_same_input or differences:
+        journal.write_manifest(replace(manifest, billed_twice=journal.billed_twice))
     return OpenJob(progress, journal, tuple(notes))
 
 

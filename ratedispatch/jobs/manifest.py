@@ -8,7 +8,7 @@ server, is not in here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.jobs.survey import Survey
@@ -97,10 +97,6 @@ class Manifest:
         if self.output_format != now.output_format:
             found.append(f"--output-format was {self.output_format} and is {now.output_format}")
         return found
-
-    def renewed(self, now: Manifest) -> Manifest:
-        """Return *now*, with what is remembered of former runs."""
-        return replace(now, billed_twice=self.billed_twice)
 
 
 def manifest_of(

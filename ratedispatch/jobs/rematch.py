@@ -10,8 +10,8 @@ Unlike a job that goes on unchanged, this takes some hundred bytes for each row 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ratedispatch.jobs.survey import Survey
+
+
+#: In the line of a row that failed because its name stood further up: whether it still does is
+#: found out anew.
+_DUPLICATE = b'"error":{"code":"duplicate_custom_id"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,15 @@ def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: 
         survey: What there is in it.
         by_place: Whether a row at another place is another row.
     """
-    wanted: dict[str, deque[int]] = {}
+    wanted: dict[str, dict[int, None]] = {}  # equal rows in their order
     unknown: dict[int, None] = {}
     for path in results:
         for line in _lines(path):
             head = head_of(line)
-            if head is None:
+            if head is None or _DUPLICATE in line:
                 continue
             if head.digest:
-                wanted.setdefault(head.digest, deque()).append(head.row)
+                wanted.setdefault(head.digest, {})[head.row] = None
             else:
                 unknown[head.row] = None
     done = sum(map(len, wanted.values())) + len(unknown)
@@ -72,12 +77,14 @@ def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: 
             places[row] = row
         elif row in wanted.get(digest, ()):
             places[row] = row
-            wanted[digest].remove(row)
+            del wanted[digest][row]
     if not by_place:
         taken = set(places.values())
         for row, digest in _digests(file, survey):
             if row not in taken and wanted.get(digest):
-                places[wanted[digest].popleft()] = row
+                before = next(iter(wanted[digest]))
+                del wanted[digest][before]
+                places[before] = row
     lost = [row for rows in wanted.values() for row in rows]
     lost += [row for row in unknown if row not in places]
     return Match(len(places), done - len(places), min(lost, default=None), places)
@@ -94,17 +101,23 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
         return
     fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("wb") as kept, aside.open("ab") as gone:
+        with contextlib.ExitStack() as stack:
+            kept = stack.enter_context(fresh.open("wb"))
+            gone: BinaryIO | None = None
             for line in _lines(path):
                 head = head_of(line)
                 place = None if head is None else places.get(head.row)
-                if place is None:
-                    gone.write(line)
-                else:
+                if _DUPLICATE in line:
+                    continue
+                if place is not None:
                     kept.write(moved(line, place))
+                    continue
+                gone = gone or stack.enter_context(aside.open("ab"))
+                gone.write(line)
             for file in (kept, gone):
-                file.flush()
-                os.fsync(file.fileno())
+                if file is not None:
+                    file.flush()
+                    os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

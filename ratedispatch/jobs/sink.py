@@ -58,6 +58,7 @@ class LineSink:
         self.written = 0
         self.synced = 0
         self.saved = ""
+        self._sync_error: OSError | None = None
         self._buffer = bytearray()
         self._file: BinaryIO = path.open("a+b", buffering=0)
         _cut_torn_line(path)
@@ -94,7 +95,14 @@ class LineSink:
             OSError: The disk has failed, or the file is no longer where it was.
         """
         written = self.written
-        os.fsync(self._file.fileno())
+        if self._sync_error is None:
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                # the system tells it once, and says next time that all is well
+                self._sync_error = error
+        if self._sync_error is not None:
+            raise self._sync_error
         self.synced = written
 
     def check(self) -> None:

@@ -326,6 +326,10 @@ class _Repeats:
 _NAME = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\\x00-\x1f]+)"')
 _KEY = b'"custom_id"'
 
+#: An ASCII character that is escaped although it need not be, as the key itself might be.
+_ESCAPE = re.compile(rb"\\u00[2-7]")
+_ESCAPE_BEGIN = b"\\u00"
+
 
 def quick_name(line: bytes) -> bytes | None:
     """
@@ -334,7 +338,9 @@ def quick_name(line: bytes) -> bytes | None:
     A line on which the key stands twice is not that simple: the last one counts.
     """
     match = _NAME.match(line)
-    if match is None or line.count(_KEY, match.end()):
+    if match is None or line.find(_KEY, match.end()) >= 0:
+        return None
+    if _ESCAPE_BEGIN in line and _ESCAPE.search(line) is not None:
         return None
     return match[1]
 

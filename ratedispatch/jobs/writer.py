@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
-from ratedispatch.events import AttemptEnded, AttemptSent
+from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import bad_row_line, outcome_line
 from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
 from ratedispatch.jobs.sink import Fsync, LineSink
@@ -41,6 +42,8 @@ class Writer:
     """
     Writes outcomes to the result files, and attempts to the journal. A listener.
 
+    Each attempt has to be noted by :meth:`note` before it leaves.
+
     Args:
         files: Those of the job.
         journal: Of the job.
@@ -66,7 +69,11 @@ class Writer:
         on_error: Callable[[OSError], None],
     ) -> None:
         self._answers = LineSink(files.output)
-        self._failures = LineSink(files.errors)
+        try:
+            self._failures = LineSink(files.errors)
+        except OSError:
+            self._answers.close()
+            raise
         self._sinks = (self._answers, self._failures)
         self._journal = journal
         self._key = key
@@ -74,6 +81,7 @@ class Writer:
         self._interval = interval
         self._log = log
         self._on_error = on_error
+        self._waiting: dict[LineSink, deque[int | None]] = {sink: deque() for sink in self._sinks}
         self._is_due = False
         self._due = asyncio.Event()
 
@@ -100,26 +108,30 @@ class Writer:
         return [sink.saved for sink in self._sinks if sink.saved]
 
     def __call__(self, event: Event) -> None:
-        """Note each attempt before it leaves, and which came back without being billed."""
-        match event:
-            case AttemptSent(request=request):
-                if request.row is not None:
-                    with self._telling():
-                        self._journal.send(request.row)
-            case AttemptEnded(request=request, status=status, decision=decision):
-                unbilled = status is not None and status >= _ERROR
-                if request.row is not None and (unbilled or decision is Decision.UNREACHABLE):
-                    with self._telling():
-                        self._journal.take_back(request.row)
+        """Note which attempts came back without being billed."""
+        if not isinstance(event, AttemptEnded) or event.request.row is None:
+            return
+        unbilled = event.status is not None and event.status >= _ERROR
+        if unbilled or event.decision is Decision.UNREACHABLE:
+            with self._telling():
+                self._journal.take_back(event.request.row)
+
+    def note(self, row: int) -> bool:
+        """Note that *row* is about to be sent; return whether that could be done."""
+        try:
+            self._journal.send(row)
+        except OSError as error:
+            self._on_error(error)
+            return False
+        return True
 
     def write(self, outcome: Outcome, digest: str) -> None:
         """Take *outcome*, of the row with *digest*; it is written in this turn of the loop."""
         line = outcome_line(outcome, digest)
         if holds_key(line, self._key):
             line = outcome_line(_without_key(outcome, self._key), digest)
-        self._append(self._answers if isinstance(outcome, Completed) else self._failures, line)
-        if outcome.request.row is not None:
-            self._journal.end(outcome.request.row)
+        sink = self._answers if isinstance(outcome, Completed) else self._failures
+        self._append(sink, line, outcome.request.row)
 
     def write_bad_row(self, bad: BadRow, digest: str) -> None:
         """Take a row that is no request, with its *digest*."""
@@ -128,7 +140,7 @@ class Writer:
             line = bad_row_line(
                 dataclasses.replace(bad, message=hide_key(bad.message, self._key)), digest
             )
-        self._append(self._failures, line)
+        self._append(self._failures, line, None)
 
     async def keep_safe(self) -> None:
         """Bring what was written to the disk as often as was asked for, until cancelled."""
@@ -157,6 +169,7 @@ class Writer:
         for sink in self._sinks:
             with self._telling():
                 sink.close()
+            self._end_written(sink)
         try:
             self._journal.restore()
         except JobError as error:
@@ -164,7 +177,8 @@ class Writer:
         if self._log is not None:
             self._log.flush()
 
-    def _append(self, sink: LineSink, line: bytes) -> None:
+    def _append(self, sink: LineSink, line: bytes, row: int | None) -> None:
+        self._waiting[sink].append(row)
         with self._telling():
             sink.append(line)
         if not self._is_due:
@@ -176,7 +190,16 @@ class Writer:
         for sink in self._sinks:
             with self._telling():
                 sink.flush()
+            self._end_written(sink)
         self._due.set()
+
+    def _end_written(self, sink: LineSink) -> None:
+        """Take the rows whose lines are written out of those that are open."""
+        waiting = self._waiting[sink]
+        while len(waiting) > sink.lines_waiting:
+            row = waiting.popleft()
+            if row is not None:
+                self._journal.end(row)
 
     async def _sync(self) -> None:
         if self._fsync is Fsync.NEVER:

@@ -323,7 +323,7 @@ def test_a_drain_gives_up_after_its_time_and_tells_what_is_in_doubt(tmp_path: Pa
     assert (first.in_doubt, first.billed_twice_at_most) == (3, 0)
     second = play(tmp_path)
     assert second.notes[0] == (
-        "3 rows were in flight when the last run ended; sent again, they may be billed twice"
+        "3 rows that may have been billed are sent again: in flight when an earlier run ended"
     )
     assert (second.answered, second.in_doubt, second.billed_twice_at_most) == (10, 0, 3)
     third = play(tmp_path)
@@ -420,7 +420,7 @@ def test_a_failed_row_stays_failed_until_it_is_asked_for(tmp_path: Path) -> None
     assert play(tmp_path).attempts == 0
     third = play(tmp_path, job_options=JobOptions(retry_failed=True))
     assert (third.answered, third.failed, third.attempts) == (10, 0, 1)
-    assert third.notes == ("1 rows that failed are sent once more",)
+    assert third.notes == ("1 row that failed is sent once more",)
     assert names(tmp_path / "bad.jsonl") == []
 
 

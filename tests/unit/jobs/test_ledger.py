@@ -97,7 +97,7 @@ def test_rows_in_flight_when_the_last_run_ended_are_told(files: JobFiles) -> Non
     files.output.write_bytes(answer(1))
     with opened(files) as job:
         assert job.notes == (
-            "2 rows were in flight when the last run ended; sent again, they may be billed twice",
+            "2 rows that may have been billed are sent again: in flight when an earlier run ended",
         )
 
 
@@ -219,16 +219,16 @@ def test_rows_in_doubt_that_are_no_longer_in_the_input_are_not_sent_again(files:
 
 
 def test_force_does_not_forget_what_was_billed_twice(files: JobFiles) -> None:
-    """The count is of all runs of the job."""
+    """The count is of all runs of the job; a row that is open is to be sent once more."""
     with opened(files) as job:
         job.journal.send(1)
         job.journal.send(1)
     assert isinstance(files.input, Path)
     files.input.write_bytes(text_of(*ROWS, row("more")))
     with opened(files, Going(force=True)) as job:
-        assert job.journal.billed_twice == 1
+        assert job.journal.billed_twice == 2
     with opened(files) as job:
-        assert job.journal.billed_twice == 1
+        assert job.journal.billed_twice == 2
 
 
 def test_a_second_opener_is_refused_until_the_first_ends(files: JobFiles) -> None:

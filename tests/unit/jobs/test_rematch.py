@@ -63,7 +63,7 @@ class Files:
 
     @property
     def stale(self) -> list[tuple[int, str]]:
-        return _heads(self.aside.read_bytes())
+        return _heads(self.aside.read_bytes() if self.aside.exists() else b"")
 
 
 def _heads(text: bytes) -> list[tuple[int, str]]:

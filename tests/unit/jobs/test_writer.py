@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.events import AttemptEnded, AttemptSent
+from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.journal import open_journal
 from ratedispatch.jobs.ledger import JobFiles
@@ -60,6 +60,7 @@ async def desk(folder: Path, fsync: Fsync = Fsync.INTERVAL) -> AsyncIterator[Des
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         made.writer.close()
+        made.journal.close()
 
 
 def request(row: int) -> Request:
@@ -157,7 +158,7 @@ def test_each_attempt_is_noted_before_it_leaves(tmp_path: Path) -> None:
     async def main() -> None:
         async with desk(tmp_path) as made:
             for row in range(1, 7):
-                made.writer(AttemptSent(request(row), 1, Cost(1), 0.0, 0.0))
+                assert made.writer.note(row)
             assert list(made.journal.open_rows) == [1, 2, 3, 4, 5, 6]
             made.writer(ended(1, 429, Decision.RATE_LIMIT))
             made.writer(ended(2, 500, Decision.TRANSIENT))
@@ -195,7 +196,7 @@ def test_a_removed_job_file_is_put_back_at_the_end(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with desk(tmp_path) as made:
-            made.writer(AttemptSent(request(1), 1, Cost(1), 0.0, 0.0))
+            assert made.writer.note(1)
             made.files.job.unlink()
         assert not made.errors
         with contextlib.closing(open_journal(made.files.job)) as journal:
