@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratedispatch.bracket import Bracket
 from ratedispatch.buckets import Bucket
@@ -68,8 +68,7 @@ _AUTO_DOUBLING = 0.5
 _CLEARLY_LOWER = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """
     An answer's place in the account of one dimension.
 
@@ -321,6 +320,11 @@ class Mirror:
         if reading.limit is None or not self._is_to_be_adopted(reading, reading.limit, seen):
             return None
         return self._resize(now)
+
+    def overhear(self, sent_at: float) -> None:
+        """Take note that what was sent at *sent_at* was answered, without a word on this limit."""
+        self.confirm(sent_at)
+        self._silent += 1
 
     def refuse(self, now: float, *, amount: float, resumes_at: float) -> None:
         """
