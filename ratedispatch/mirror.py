@@ -443,6 +443,8 @@ class Mirror:
         if reading.is_daily != rate.is_daily:
             return False
         told = limit * 60 / (rate.window if rate.is_daily else reading.period)
+        if not told > 0:  # nobody can have it in force
+            return False
         if seen.refused and not evidence.seen:  # the text of a refusal, and no headers
             self._is_named = True
             if not rate.is_auto:
