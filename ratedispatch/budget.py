@@ -294,11 +294,22 @@ class LocalBudget:
         if self._closed is not None:
             raise self._closed()
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Permit] = loop.create_future()
+        now = loop.time()
         amounts = tuple([cost.amount(dimension) for dimension in self._dimensions])
-        entry = (place, next(self._arrivals), cost, amounts, loop.time(), future)
+        wait, cause = 0.0, verdict.NOTHING
+        was_empty = not self._line
+        if was_empty:  # whoever may go at once need not stand in it
+            wait, cause = self._wait(amounts, now)
+            if wait == 0:
+                permit = self._grant(cost, amounts, now, 0.0)
+                self._books.hold(verdict.NOTHING, now)
+                return permit
+        future: asyncio.Future[Permit] = loop.create_future()
+        entry = (place, next(self._arrivals), cost, amounts, now, future)
         heapq.heappush(self._line, entry)
-        if self._line[0] is entry:  # nobody behind the head can change who goes next
+        if was_empty:
+            self._stall(wait, cause, now)
+        elif self._line[0] is entry:  # nobody behind the head can change who goes next
             self._pump()
         try:
             return await future
@@ -464,36 +475,42 @@ class LocalBudget:
 
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
-        loop = asyncio.get_running_loop()
-        self._cancel_timer()
-        cause, now = verdict.NOTHING, loop.time()
+        now = _now()
+        wait, cause = 0.0, verdict.NOTHING
         while self._line:
             _place, _, cost, amounts, arrived, future = self._line[0]
             if future.done():  # it left the line
                 heapq.heappop(self._line)
                 continue
-            if self._releases == 0:
-                cause = verdict.HOLD
-                break
-            if len(self._permits) >= self._most_in_flight:
-                cause, self._was_full = verdict.IN_FLIGHT, True
-                break  # a permit that is closed, or a release, pumps again
-            if self._slots is not None and not self._slots.is_free(self._pump):
-                cause, self._was_full = verdict.IN_FLIGHT, True
-                break
             wait, cause = self._wait(amounts, now)
             if wait > 0:
-                self._timer = loop.call_at(now + wait, self._on_timer)
                 break
             heapq.heappop(self._line)
-            if self._releases is not None:
-                self._releases -= 1
             future.set_result(self._grant(cost, amounts, now, now - arrived))
             cause = verdict.NOTHING
+        self._stall(wait, cause, now)
+
+    def _stall(self, wait: float, cause: str, now: float) -> None:
+        """Note why the head of the line does not go, and look again after *wait* seconds."""
+        self._cancel_timer()
+        if 0 < wait < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(now + wait, self._on_timer)
         self._books.hold(cause, now)
 
     def _wait(self, amounts: tuple[float, ...], now: float) -> tuple[float, str]:
-        """Seconds until the head of the line may go, as far as can be told now, and why."""
+        """
+        Seconds until the head of the line may go, as far as can be told now, and why.
+
+        Infinite while it waits for something that will pump again: a permit that is closed, a
+        place in flight, a release.
+        """
+        if self._releases == 0:
+            return math.inf, verdict.HOLD
+        if len(self._permits) >= self._most_in_flight or (
+            self._slots is not None and not self._slots.is_free(self._pump)
+        ):
+            self._was_full = True
+            return math.inf, verdict.IN_FLIGHT
         pauses = self._pauses
         if now < pauses.until:
             return pauses.until - now, verdict.PAUSE
@@ -541,6 +558,8 @@ class LocalBudget:
         if amounts:
             self._books.spend(amounts, now)
         self._granted += 1
+        if self._releases is not None:
+            self._releases -= 1
         token = None
         if self._adaptive is not None:
             # a source that hands over one request at a time has waited, and stands in line no more

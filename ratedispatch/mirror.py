@@ -268,8 +268,8 @@ class Mirror:
         return self._allowed
 
     def spend(self, amount: float, now: float) -> None:
-        """Let *amount* through."""
-        self.bucket.debit(amount)
+        """Let *amount* through, for which the bucket does not wait *now*."""
+        self.bucket.take(amount)
         self.spent += amount
         if self._last_at is not None:
             self._flowed += (now - self._last_at) * self.rate.per_second
