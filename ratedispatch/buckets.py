@@ -64,11 +64,26 @@ class Bucket:
         known to hold as much, what piles up there may have been spent already, so it is saved
         up for in full. Nothing is reserved: call :meth:`debit` in the same turn of the loop.
         """
-        self._set_depth(amount if self._rate.burst < amount <= self._ceiling else self._rate.burst)
-        missing = min(amount, self._limiter.max_rate) - self.available
-        if missing <= self._rounding:
+        limiter, burst = self._limiter, self._rate.burst
+        depth = amount if burst < amount <= self._ceiling else burst
+        if limiter.max_rate != depth:
+            self._set_depth(depth)
+        self._leak()
+        most = limiter.max_rate
+        missing = min(amount, most) - (most - limiter._level + self._surplus)
+        if missing <= most * _ROUNDING:
             return 0.0
-        return missing / self._limiter._rate_per_sec
+        return missing / limiter._rate_per_sec
+
+    def take(self, amount: float) -> None:
+        """Spend *amount* in the turn of the loop in which `wait` was 0.0 for it."""
+        limiter, surplus = self._limiter, self._surplus
+        if surplus > 0:
+            self.debit(amount)
+            return
+        limiter._level += amount
+        if limiter.max_rate != self._rate.burst:
+            self._set_depth(self._rate.burst)
 
     def debit(self, amount: float) -> None:
         """Spend *amount*, into debt if need be. The surplus pays what the bucket cannot."""
@@ -140,7 +155,3 @@ class Bucket:
             limiter._leak()
             limiter._level = max(0.0, limiter._level + depth - limiter.max_rate)
             limiter.max_rate = depth
-
-    @property
-    def _rounding(self) -> float:
-        return self._limiter.max_rate * _ROUNDING

@@ -18,6 +18,7 @@ import heapq
 import itertools
 import math
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch import verdict
@@ -49,6 +50,16 @@ _RAMP_STEP = 0.02
 #: What a wait was computed from may have changed after this many seconds: limits that are being
 #: learned rise with time.
 _LONGEST_WAIT = 1.0
+
+#: What an answer used of what a dimension limits, where answers tell.
+_USED_BY: Mapping[str, Callable[[Usage], int]] = {
+    "tokens": attrgetter("tokens"),
+    "tokens_per_day": attrgetter("tokens"),
+    "input_tokens": attrgetter("prompt_tokens"),
+    "input_tokens_per_day": attrgetter("prompt_tokens"),
+    "output_tokens": attrgetter("output_tokens"),
+    "output_tokens_per_day": attrgetter("output_tokens"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +126,23 @@ class Permit:
         waited: Seconds it stood in the line.
     """
 
-    __slots__ = ("_marks", "_number", "_returned", "_token", "cost", "granted_at", "waited")
+    __slots__ = (
+        "_amounts",
+        "_marks",
+        "_number",
+        "_returned",
+        "_token",
+        "cost",
+        "granted_at",
+        "waited",
+    )
 
     def __init__(
         self,
         cost: Cost,
         granted_at: float,
         waited: float,
+        amounts: tuple[float, ...],
         marks: tuple[float, ...],
         returned: tuple[float, ...],
         number: int,
@@ -130,6 +151,7 @@ class Permit:
         self.cost = cost
         self.granted_at = granted_at
         self.waited = waited
+        self._amounts = amounts  # what was debited in each dimension
         self._marks = marks  # what had been charged in each dimension, this permit included
         self._returned = returned  # what of that had turned out unused
         self._number = number
@@ -222,6 +244,9 @@ class LocalBudget:
         on_dry: Callable[[Rate, float], None] | None = None,
     ) -> None:
         self._mirrors = [Mirror(rate, limits.burst_of, settles=refund) for rate in limits.rates()]
+        # whatever becomes of a limit, what it limits stays
+        self._dimensions = tuple(mirror.rate.dimension for mirror in self._mirrors)
+        self._used_by = tuple(_USED_BY.get(name) for name in self._dimensions)
         self._bound: int | None = None
         self._adaptive: AdaptiveLimit | None = None
         if isinstance(max_in_flight, AdaptiveLimit):
@@ -233,7 +258,9 @@ class LocalBudget:
         self._on_change = on_change
         self._on_dry = on_dry
         self._permits: dict[Permit, None] = {}  # in flight, in the order of their grants
-        self._line: list[tuple[int, int, Cost, float, asyncio.Future[Permit]]] = []
+        self._line: list[
+            tuple[int, int, Cost, tuple[float, ...], float, asyncio.Future[Permit]]
+        ] = []
         self._arrivals = itertools.count()
         self._granted = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -249,11 +276,11 @@ class LocalBudget:
 
     def check(self, cost: Cost, item: str) -> None:
         """Raise :class:`CostExceedsLimit` if *cost* is above a whole minute (or day) of a limit."""
-        for mirror in self._mirrors:
+        for mirror, dimension in zip(self._mirrors, self._dimensions, strict=True):
             most = mirror.most
-            amount = cost.amount(mirror.rate.dimension)
+            amount = cost.amount(dimension)
             if amount > most >= 0 and amount > 1:  # one request always goes, in its time
-                raise CostExceedsLimit(item, mirror.rate.dimension, amount, most)
+                raise CostExceedsLimit(item, dimension, amount, most)
 
     async def acquire(self, cost: Cost, place: int) -> Permit:
         """
@@ -267,10 +294,22 @@ class LocalBudget:
         if self._closed is not None:
             raise self._closed()
         loop = asyncio.get_running_loop()
+        now = loop.time()
+        amounts = tuple([cost.amount(dimension) for dimension in self._dimensions])
+        wait, cause = 0.0, verdict.NOTHING
+        was_empty = not self._line
+        if was_empty:  # whoever may go at once need not stand in it
+            wait, cause = self._wait(amounts, now)
+            if wait == 0:
+                permit = self._grant(cost, amounts, now, 0.0)
+                self._books.hold(verdict.NOTHING, now)
+                return permit
         future: asyncio.Future[Permit] = loop.create_future()
-        entry = (place, next(self._arrivals), cost, loop.time(), future)
+        entry = (place, next(self._arrivals), cost, amounts, now, future)
         heapq.heappush(self._line, entry)
-        if self._line[0] is entry:  # nobody behind the head can change who goes next
+        if was_empty:
+            self._stall(wait, cause, now)
+        elif self._line[0] is entry:  # nobody behind the head can change who goes next
             self._pump()
         try:
             return await future
@@ -287,23 +326,18 @@ class LocalBudget:
         if self._adaptive is not None and permit._token is not None and answered:
             self._adaptive.ended(permit._token, _now())
         if usage is not None:
-            actual = {
-                "tokens": usage.tokens,
-                "input_tokens": usage.prompt_tokens,
-                "output_tokens": usage.output_tokens,
-            }
-            for mirror in self._mirrors:
-                dimension = mirror.rate.dimension
-                used = actual.get(dimension.removesuffix("_per_day"))
-                if used is not None:
-                    mirror.settle(permit.cost.amount(dimension) - used)
+            for mirror, amount, used_by in zip(
+                self._mirrors, permit._amounts, self._used_by, strict=True
+            ):
+                if used_by is not None:
+                    mirror.settle(amount - used_by(usage))
         self._pump()
 
     def cancel(self, permit: Permit) -> None:
         """Close *permit* unused: nothing was sent, everything is given back."""
         self._close_permit(permit)
-        for mirror in self._mirrors:
-            mirror.give(permit.cost.amount(mirror.rate.dimension))
+        for mirror, amount in zip(self._mirrors, permit._amounts, strict=True):
+            mirror.give(amount)
         self._pump()
 
     def observe(
@@ -311,14 +345,18 @@ class LocalBudget:
     ) -> None:
         """Correct the buckets by what the answer to *permit*, or its refusal, says."""
         found = {reading.bucket: reading for reading in readings}
-        for index, mirror in enumerate(self._mirrors):
-            dimension = mirror.rate.dimension
+        for index, (mirror, dimension) in enumerate(
+            zip(self._mirrors, self._dimensions, strict=True)
+        ):
+            if not refused and dimension not in found:
+                mirror.overhear(permit.granted_at)
+                continue
             seen = Sighting(
                 permit.granted_at,
                 permit._number,
                 permit._marks[index],
                 permit._returned[index],
-                permit.cost.amount(dimension),
+                permit._amounts[index],
                 functools.partial(self._overtaken, permit, dimension),
                 refused,
             )
@@ -343,9 +381,10 @@ class LocalBudget:
         is_new = pauses.begin(now, delay, permit.granted_at)
         self._is_resuming = True
         if is_new:
-            for mirror in self._mirrors:
-                if mirror.rate.dimension.startswith(about):
-                    amount = permit.cost.amount(mirror.rate.dimension)
+            for mirror, dimension, amount in zip(
+                self._mirrors, self._dimensions, permit._amounts, strict=True
+            ):
+                if dimension.startswith(about):
                     before = mirror.rate.per_minute
                     mirror.refuse(now, amount=amount, resumes_at=pauses.until)
                     if mirror.rate.per_minute != before and self._on_change is not None:
@@ -436,59 +475,67 @@ class LocalBudget:
 
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
-        loop = asyncio.get_running_loop()
-        self._cancel_timer()
-        cause, now = verdict.NOTHING, loop.time()
+        now = _now()
+        wait, cause = 0.0, verdict.NOTHING
         while self._line:
-            _place, _, cost, arrived, future = self._line[0]
+            _place, _, cost, amounts, arrived, future = self._line[0]
             if future.done():  # it left the line
                 heapq.heappop(self._line)
                 continue
-            if self._releases == 0:
-                cause = verdict.HOLD
-                break
-            if len(self._permits) >= self._most_in_flight:
-                cause, self._was_full = verdict.IN_FLIGHT, True
-                break  # a permit that is closed, or a release, pumps again
-            if self._slots is not None and not self._slots.is_free(self._pump):
-                cause, self._was_full = verdict.IN_FLIGHT, True
-                break
-            wait, cause = self._wait(cost, now)
+            wait, cause = self._wait(amounts, now)
             if wait > 0:
-                self._timer = loop.call_at(now + wait, self._on_timer)
                 break
             heapq.heappop(self._line)
-            if self._releases is not None:
-                self._releases -= 1
-            future.set_result(self._grant(cost, now, now - arrived))
+            future.set_result(self._grant(cost, amounts, now, now - arrived))
             cause = verdict.NOTHING
+        self._stall(wait, cause, now)
+
+    def _stall(self, wait: float, cause: str, now: float) -> None:
+        """Note why the head of the line does not go, and look again after *wait* seconds."""
+        self._cancel_timer()
+        if 0 < wait < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(now + wait, self._on_timer)
         self._books.hold(cause, now)
 
-    def _wait(self, cost: Cost, now: float) -> tuple[float, str]:
-        """Seconds until the head of the line may go, as far as can be told now, and why."""
+    def _wait(self, amounts: tuple[float, ...], now: float) -> tuple[float, str]:
+        """
+        Seconds until the head of the line may go, as far as can be told now, and why.
+
+        Infinite while it waits for something that will pump again: a permit that is closed, a
+        place in flight, a release.
+        """
+        if self._releases == 0:
+            return math.inf, verdict.HOLD
+        if len(self._permits) >= self._most_in_flight or (
+            self._slots is not None and not self._slots.is_free(self._pump)
+        ):
+            self._was_full = True
+            return math.inf, verdict.IN_FLIGHT
         pauses = self._pauses
         if now < pauses.until:
             return pauses.until - now, verdict.PAUSE
         if not self._has_begun:
             self._has_begun = True
-            for mirror in self._mirrors:
-                mirror.begin(now, cost.amount(mirror.rate.dimension))
+            for mirror, amount in zip(self._mirrors, amounts, strict=True):
+                mirror.begin(now, amount)
         if self._is_resuming:
             self._is_resuming = False
-            for mirror in self._mirrors:
-                mirror.resume(cost.amount(mirror.rate.dimension))
+            for mirror, amount in zip(self._mirrors, amounts, strict=True):
+                mirror.resume(amount)
         speed = pauses.speed(now)
         longest, cause = 0.0, verdict.NOTHING
-        for mirror in self._mirrors:
+        for mirror, amount in zip(self._mirrors, amounts, strict=True):
             mirror.update(now)
-            if not mirror.rate.is_daily:
-                mirror.bucket.set_speed(speed * mirror.pace)
-            wait = mirror.bucket.wait(cost.amount(mirror.rate.dimension))
+            bucket = mirror.bucket
+            rate = bucket.rate
+            if not rate.is_daily:
+                bucket.set_speed(speed * mirror.pace)
+            wait = bucket.wait(amount)
             if wait > longest:
-                longest, cause = wait, mirror.rate.dimension
-                if mirror.rate.is_daily and self._on_dry is not None:
+                longest, cause = wait, rate.dimension
+                if rate.is_daily and self._on_dry is not None:
                     # not at once: whoever stops the line for it changes what is being walked
-                    asyncio.get_running_loop().call_soon(self._on_dry, mirror.rate, wait)
+                    asyncio.get_running_loop().call_soon(self._on_dry, rate, wait)
         if longest > 0 and speed < 1:
             return min(longest, _RAMP_STEP), verdict.PAUSE if pauses.is_ramping(now) else cause
         return min(longest, _LONGEST_WAIT), cause
@@ -505,21 +552,23 @@ class LocalBudget:
                 amount += other.cost.amount(dimension)
         return amount
 
-    def _grant(self, cost: Cost, now: float, waited: float) -> Permit:
-        for index, mirror in enumerate(self._mirrors):
-            amount = cost.amount(mirror.rate.dimension)
+    def _grant(self, cost: Cost, amounts: tuple[float, ...], now: float, waited: float) -> Permit:
+        for mirror, amount in zip(self._mirrors, amounts, strict=True):
             mirror.spend(amount, now)
-            self._books.spend(index, amount, now)
+        if amounts:
+            self._books.spend(amounts, now)
         self._granted += 1
+        if self._releases is not None:
+            self._releases -= 1
         token = None
         if self._adaptive is not None:
             # a source that hands over one request at a time has waited, and stands in line no more
             is_full = self._was_full or bool(self._line)
             token = self._adaptive.sent(now, len(self._permits) + 1, is_full)
             self._was_full = False
-        marks = tuple(mirror.charged for mirror in self._mirrors)
-        returned = tuple(mirror.returned for mirror in self._mirrors)
-        permit = Permit(cost, now, waited, marks, returned, self._granted, token)
+        marks = tuple([mirror.charged for mirror in self._mirrors])
+        returned = tuple([mirror.returned for mirror in self._mirrors])
+        permit = Permit(cost, now, waited, amounts, marks, returned, self._granted, token)
         self._permits[permit] = None
         if self._slots is not None:
             self._slots.take()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratedispatch.bracket import Bracket
 from ratedispatch.buckets import Bucket
@@ -68,8 +68,7 @@ _AUTO_DOUBLING = 0.5
 _CLEARLY_LOWER = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """
     An answer's place in the account of one dimension.
 
@@ -269,12 +268,12 @@ class Mirror:
         return self._allowed
 
     def spend(self, amount: float, now: float) -> None:
-        """Let *amount* through."""
+        """Let *amount* through, for which the bucket does not wait *now*."""
         if self._held_back:
             # what has flowed in since fills the place of what was held back
             room = self.rate.burst - self.bucket.available
             self._held_back = min(self._held_back, max(0.0, room))
-        self.bucket.debit(amount)
+        self.bucket.take(amount)
         self.spent += amount
         if self._last_at is not None:
             self._flowed += (now - self._last_at) * self.rate.per_second
@@ -325,6 +324,11 @@ class Mirror:
         if reading.limit is None or not self._is_to_be_adopted(reading, reading.limit, seen):
             return None
         return self._resize(now)
+
+    def overhear(self, sent_at: float) -> None:
+        """Take note that what was sent at *sent_at* was answered, without a word on this limit."""
+        self.confirm(sent_at)
+        self._silent += 1
 
     def refuse(self, now: float, *, amount: float, resumes_at: float) -> None:
         """
@@ -443,6 +447,8 @@ class Mirror:
         if reading.is_daily != rate.is_daily:
             return False
         told = limit * 60 / (rate.window if rate.is_daily else reading.period)
+        if not told > 0:  # nobody can have it in force
+            return False
         if seen.refused and not evidence.seen:  # the text of a refusal, and no headers
             self._is_named = True
             if not rate.is_auto:

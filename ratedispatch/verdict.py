@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.limits import unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: Seconds over which causes and shares are taken.
 WINDOW = 15.0
@@ -144,10 +144,12 @@ class Books:
         self._advance(now)
         self._cause = cause
 
-    def spend(self, index: int, amount: float, now: float) -> None:
-        """Note that *amount* of the limit with number *index* was spent."""
+    def spend(self, amounts: Sequence[float], now: float) -> None:
+        """Note that *amounts* were spent, one of each limit."""
         self._advance(now)
-        self._slices[-1].spent[index] += amount
+        spent = self._slices[-1].spent
+        for index, amount in enumerate(amounts):
+            spent[index] += amount
         if self._idle:  # it has come to an end: that was not the end of the work
             self.totals[NOTHING] = self.totals.get(NOTHING, 0.0) + self._idle
             self._idle = 0.0

@@ -26,7 +26,7 @@ def test_only_the_last_seconds_count() -> None:
 def test_what_is_spent_is_a_rate() -> None:
     books = Books(2)
     for step in range(100):
-        books.spend(0, 5, step / 10)
+        books.spend([5], step / 10)
     assert books.per_second(0, 10) == pytest.approx(50)
     assert books.per_second(1, 10) == 0
 
@@ -35,7 +35,7 @@ def test_the_end_of_the_work_is_no_cause() -> None:
     """After the last request nothing waits any more; before it, that is worth knowing."""
     books = Books(1)
     books.hold(NOTHING, 0)
-    books.spend(0, 1, 4)
+    books.spend([1], 4)
     books.hold(NOTHING, 4)
     assert books.binding(60) == NOTHING
     assert books.totals == {NOTHING: 4}
