@@ -10,20 +10,22 @@ interleaved; medians, and ratios of throughput to ``never``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.live.million import child, write_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.spread import Spread, ratios
+from benchmarks.frame.tables import table
+from benchmarks.live.job_child import child, write_rows
 
 _WAYS = ("never", "interval", "always")
+
+#: Share of the throughput that a synced interval may cost.
+_MOST_COST = 0.05
 
 
 def measure(rows: int, runs: int, seed: int) -> dict[str, Any]:
@@ -40,47 +42,33 @@ def measure(rows: int, runs: int, seed: int) -> dict[str, Any]:
                 found = child("--job", source, "--output", output, "--fsync", way)
                 seconds[way].append(found["seconds"])
                 cpu[way].append(found["cpu_s"])
-    medians = {way: statistics.median(seconds[way]) for way in _WAYS}
+    speeds, costs = ratios(seconds, "never"), ratios(cpu, "never")
     return {
         "rows": rows,
         "runs": runs,
-        "seconds": seconds,
-        "cpu_s": cpu,
-        "rows_per_second": {way: round(rows / medians[way]) for way in _WAYS},
-        "throughput_to_never": {
-            way: round(
-                statistics.median(
-                    never / own for never, own in zip(seconds["never"], seconds[way], strict=True)
-                ),
-                3,
-            )
-            for way in _WAYS
-        },
-        "cpu_to_never": {
-            way: round(
-                statistics.median(
-                    own / never for never, own in zip(cpu["never"], cpu[way], strict=True)
-                ),
-                3,
-            )
-            for way in _WAYS
-        },
+        "rows_per_second": {way: round(rows / statistics.median(seconds[way])) for way in _WAYS},
+        "seconds": {way: Spread.of(seconds[way]).as_dict() for way in _WAYS},
+        "seconds_to_never": {way: spread.as_dict() for way, spread in speeds.items()},
+        "cpu_to_never": {way: spread.as_dict() for way, spread in costs.items()},
+        "is_on_target": 1 / speeds["interval"].median >= 1 - _MOST_COST,
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what was measured."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
-    found = measure(options.rows, options.runs, options.seed)
-    print(json.dumps(found, indent=2))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
-    return 0
+def main() -> int:
+    """Print what was measured; 1 if the target is missed."""
+    parser = make_parser(__doc__, repeats=5, flag="--runs")
+    parser.add_argument("--rows", type=positive, default=20_000, metavar="N")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
+    found = measure(arguments.rows, arguments.repeats, arguments.seed)
+    parts = ("seconds_to_never", "cpu_to_never")
+    lines = [["fsync", "rows/s", "seconds × never", "processor × never"]]
+    for way in _WAYS:
+        ratio = [found[part].get(way, {"median": 1.0})["median"] for part in parts]
+        speed = f"{found['rows_per_second'][way]:,}"
+        lines += [[way, speed, *(f"{value:.3f}" for value in ratio)]]
+    publish(arguments, surroundings, found, table(lines), caveats=(SHARED_MACHINE,))
+    return 0 if found["is_on_target"] else 1
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ SIGKILL, and started again, as many times as asked for, and at last left to fini
 has to stand in exactly one of the two files, once; and what was sent again may be no more than
 what was in flight at the kills.
 
-    python -m benchmarks.live.kill --kills 300 --json kill.json
+    python -m benchmarks.live.kill --kills 300
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -22,15 +21,14 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.tables import outline
 from benchmarks.live.nursery import Nursery
 from benchmarks.live.rowcheck import check_files
 from benchmarks.live.workload import short
 from ratedispatch.testing.child import FakeServerProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: Each at this share of the requests; what hangs is ended by the timeout of an attempt.
 FAULTS = ("500", "503", "429", "html", "html200", "reset", "disconnect", "truncate", "hang")
@@ -180,22 +178,19 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Print what is left; 0 if all is right."""
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=60_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
+    parser = make_parser(__doc__, repeats=1)
+    parser.add_argument("--kills", type=positive, default=300, metavar="N")
+    parser.add_argument("--rows", type=positive, default=40_000, metavar="N")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         killed = kill_over_and_over(
-            Path(folder), kills=options.kills, seed=options.seed, rows=options.rows
+            Path(folder), kills=arguments.kills, seed=arguments.seed, rows=arguments.rows
         )
-    for name, value in asdict(killed).items():
-        print(f"{name:>12} {value:,}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(asdict(killed), indent=2) + "\n")
+    found = {**asdict(killed), "is_on_target": killed.is_right}
+    publish(arguments, surroundings, found, outline(found), caveats=LOOPBACK)
     return 0 if killed.is_right else 1
 
 

@@ -4,7 +4,8 @@ A process that has imported the command already, and forks one that runs it for 
 To start Python and import everything takes a second, which a job that is killed some hundred
 times would spend over and over. Each fork is a process of its own, and is killed as any other.
 
-Reads lines of JSON, lists of arguments; prints the number of the process, then its exit code.
+Run as a child: reads lines of JSON, lists of arguments; prints the number of the process, then its
+exit code.
 """
 
 from __future__ import annotations

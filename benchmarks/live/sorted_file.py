@@ -6,12 +6,11 @@ file a job takes as long as both halves; read from many places in turn, it uses 
 once. Each half alone is run too, and the whole in both orders. The bound is what the limits allow
 for all rows together.
 
-    python -m benchmarks.live.sorted_file --json sorted.json
+    python -m benchmarks.live.sorted_file
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -21,6 +20,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.tables import outline
 from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -102,16 +104,13 @@ def measure(seed: int) -> dict[str, Any]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Print what was measured."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
-    found = measure(options.seed)
-    print(json.dumps(found, indent=2))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    parser = make_parser(__doc__, repeats=1, flag="--runs")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
+    found = measure(arguments.seed)
+    publish(arguments, surroundings, found, outline(found), caveats=LOOPBACK)
     return 0
 
 
