@@ -26,12 +26,15 @@ class Response:
         headers: Header values by lower-case name.
         body: The decoded JSON, or the text when it is not JSON.
         is_json: Whether the body was JSON.
+        text: The bytes that *body* was read from, if they are plain JSON in UTF-8 and so can be
+            written down as they are. To be dropped where *body* is changed.
     """
 
     status: int
     headers: Mapping[str, str]
     body: Any
     is_json: bool = True
+    text: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def request_id(self) -> str | None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _ROW_DIGITS = 12
 _HEAD = re.compile(rb'{"id":"batch_req_(\d{12})(?:-([0-9a-f]{16}))?"')
 
+#: What follows the body of an answer on its line.
+_BEHIND_BODY = b'},"error":null}\n'
+
 # made once: json.dumps makes a new one for each call with settings of its own
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -80,17 +83,16 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
 
 def answer_line(outcome: Completed, digest: str = "") -> bytes:
     """Return the output line of an answered request, with its newline."""
-    response = outcome.response
-    return _line(
-        outcome.request.row,
-        digest,
-        outcome.request.custom_id,
-        {
-            "status_code": response.status,
-            "request_id": response.request_id,
-            "body": response.body,
-        },
-        None,
+    response, request = outcome.response, outcome.request
+    # the body is the last thing but one: where its text is there, it is put in as it came, since
+    # to write it anew from its value takes five times as long
+    body = response.body if response.text is None else None
+    answer = {"status_code": response.status, "request_id": response.request_id, "body": body}
+    line = _line(request.row, digest, request.custom_id, answer, None)
+    if response.text is None:
+        return line
+    return (
+        line.removesuffix(b"null" + _BEHIND_BODY) + jsontext.compact(response.text) + _BEHIND_BODY
     )
 
 

@@ -236,7 +236,7 @@ def _without_key(outcome: Outcome, key: str) -> Outcome:
     if response is not None:
         body = hide_key_in(response.body, key)
         headers = {name: hide_key(value, key) for name, value in response.headers.items()}
-        response = dataclasses.replace(response, body=body, headers=headers)
+        response = dataclasses.replace(response, body=body, headers=headers, text=None)
     if isinstance(outcome, Completed):
         assert response is not None
         return dataclasses.replace(outcome, response=response)

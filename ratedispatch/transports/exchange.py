@@ -66,7 +66,8 @@ def write_body(body: Mapping[str, Any]) -> bytes:
 def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Response:
     """Return the response: JSON if *content* is JSON, whatever its type says, else its text."""
     try:
-        return Response(status, headers, jsontext.loads(content))
+        body, is_plain = jsontext.read(content)
+        return Response(status, headers, body, text=content if is_plain else None)
     except (ValueError, RecursionError):
         return Response(status, headers, content.decode("utf-8", "replace"), is_json=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratedispatch import jsontext
 from ratedispatch.jobs.batchfile import (
     BadRow,
     Head,
@@ -152,3 +154,29 @@ def test_a_row_without_a_name_has_null_in_its_place() -> None:
     text = bad_row_line(BadRow(5, None, "invalid_line", "line 5: no"), "0" * 16)
     assert json.loads(text)["custom_id"] is None
     assert head_of(text) == Head(5, "0" * 16)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    ),
+    st.sampled_from([None, 2]),
+    st.booleans(),
+    st.text(min_size=1),
+)
+def test_an_answer_is_written_as_it_came_or_from_its_value(
+    value: Any, indent: int | None, ascii_only: bool, name: str
+) -> None:
+    """The line says the same either way, and is one line."""
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "replace")
+    body, is_plain = jsontext.read(text)
+    request = Request({}, custom_id=name, row=3)
+    response = Response(200, {}, body, text=text if is_plain else None)
+    line = answer_line(Completed(request, response, Cost(1)), "0123456789abcdef")
+    without = dataclasses.replace(response, text=None)
+    plain = answer_line(Completed(request, without, Cost(1)), "0123456789abcdef")
+    assert line.count(b"\n") == 1
+    assert line.endswith(b'},"error":null}\n')
+    assert json.loads(line) == json.loads(plain)
