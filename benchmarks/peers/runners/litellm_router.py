@@ -1,0 +1,45 @@
+"""litellm's Router: one deployment with ``rpm`` and ``tpm``, all rows at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import litellm
+from litellm import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+litellm.suppress_debug_info = True
+
+
+def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+    """Ask the router for all rows; one whose retries are used up is lost, the others are not."""
+    asyncio.run(_send(rows, job, keep))
+
+
+async def _send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> None:
+    deployment = {
+        "model": f"openai/{job['model']}",
+        "api_base": job["base_url"],
+        "api_key": "key-of-the-benchmark",
+        "rpm": job["rpm"],
+        "tpm": job["tpm"],
+    }
+    router = Router(
+        model_list=[{"model_name": job["model"], "litellm_params": deployment}],
+        routing_strategy="usage-based-routing-v2",
+        enable_pre_call_checks=True,
+    )
+    bound = asyncio.Semaphore(job["in_flight"]) if job["in_flight"] else contextlib.nullcontext()
+
+    async def answer(row: dict[str, Any]) -> None:
+        async with bound:
+            completion = await router.acompletion(**row["body"])
+        keep(row["custom_id"], completion.choices[0].message.content)
+
+    await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
