@@ -112,8 +112,10 @@ class Point:
 
 def in_flight(seed: int) -> list[Point]:
     """Return the points of ``--max-in-flight``; rows enough for some twelve seconds each."""
-    server = ("--slots", str(_SLOTS), "--latency", str(_SERVICE), "--latency-sigma", "0.3")
-    server += ("--batching", str(_BATCHING))
+    server = (
+        *("--slots", str(_SLOTS), "--latency", str(_SERVICE), "--latency-sigma", "0.3"),
+        *("--batching", str(_BATCHING)),
+    )
     points = []
     for value in (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128):
         active = min(value, _SLOTS)
@@ -140,7 +142,10 @@ def burst(seed: int) -> list[Point]:
 
     limits = ("--rpm", str(_RPM), "--tpm", str(tpm))
     server = (*limits, "--burst-seconds", str(_DEPTH), "--latency", str(_LATENCY))
-    kinds = (("true headers", ()), ("no headers", ("--no-headers",)))
+    kinds: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("true headers", ()),
+        ("no headers", ("--no-headers",)),
+    )
     return [
         Point(
             series,
@@ -169,14 +174,17 @@ def cap_slack(seed: int) -> list[Point]:
 
     for slack in (1.0, 1.5, 2.0, 3.0, 5.0, 8.0):
         cap = round(_USED * slack)
-        server = ("--rpm", "30k", "--tpm", str(_TPM), "--burst-seconds", str(_DEPTH))
-        server += ("--latency", str(_LATENCY), "--output-tokens", str(_USED))
+        server = (
+            *("--rpm", "30k", "--tpm", str(_TPM), "--burst-seconds", str(_DEPTH)),
+            *("--latency", str(_LATENCY), "--output-tokens", str(_USED)),
+        )
         kept = round((_SECONDS + 2 * _MARGIN) * rate / (_PROMPT + cap))
         limits = ("--rpm", "30k", "--tpm", str(_TPM))
-        for series, count, flags in (
+        kinds: tuple[tuple[str, int, tuple[str, ...]], ...] = (
             ("reservation kept", kept, ()),
             ("reservation refunded", _REFUNDING_ROWS, ("--settle",)),
-        ):
+        )
+        for series, count, flags in kinds:
             workload = _capped(count, seed, cap)
             points.append(Point(series, slack, workload, (*server, *flags), limits, figures))
     return points

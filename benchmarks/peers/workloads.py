@@ -120,7 +120,7 @@ class Task:
 
     def time_limit(self, workload: Workload) -> float:
         """Return the seconds after which a peer is ended."""
-        return 120.0 + 2 * self.lower_bound(workload, 0.0)
+        return 300.0 if self.in_flight is not None else 120.0 + 2 * self.lower_bound(workload, 0.0)
 
 
 def _alike(count: int) -> Callable[[int], Workload]:

@@ -32,7 +32,8 @@ async def _send(
     }
     router = Router(
         model_list=[{"model_name": job["model"], "litellm_params": deployment}],
-        routing_strategy="usage-based-routing-v2",
+        # both as in the script with which its documentation tests that limits are respected
+        routing_strategy="simple-shuffle",
         enable_pre_call_checks=True,
     )
     bound = asyncio.Semaphore(job["in_flight"]) if job["in_flight"] else contextlib.nullcontext()
