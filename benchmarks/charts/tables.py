@@ -31,7 +31,8 @@ def surroundings(report: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in versions.items())
     return (
         f"Measured on {report['date']} on {machine['processor']} with {machine['cores']} cores, "
-        f"shared with other work ({machine['system']}); seed {report['seed']}; {packages}."
+        f"shared with other work ({machine['system']}); seed {report['seed']}; this program with "
+        f"{packages}."
     )
 
 
@@ -185,11 +186,11 @@ def _what(found: Mapping[str, Any]) -> str:
     ours = next(peer for peer in found["peers"] if peer["skipped"] is None)
     bound = ours["summary"]["lower_bound_s"]["median"]
     times = "one run" if runs == 1 else f"medians of {runs} interleaved runs"
-    told = f"{found['rpm']:,} RPM and {found['tpm']:,} TPM"
-    flight = "" if found["in_flight"] is None else f" and {found['in_flight']} in flight"
+    told = f"{found['rpm']:,} RPM, {found['tpm']:,} TPM and {found['in_flight']} in flight"
+    server = " ".join(found["server"])
     return (
-        f"{found['rows']:,} rows of {found['tokens']:,} tokens, {times}; everybody is told {told}"
-        f"{flight}; server `{' '.join(found['server'])}`; lower bound {bound:.1f} s."
+        f"{found['rows']:,} rows, {found['tokens']:,} tokens in all, {times}; "
+        f"everybody is told {told}; server `{server}`; lower bound {bound:.1f} s."
     )
 
 

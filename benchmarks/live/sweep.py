@@ -172,7 +172,7 @@ def cap_slack(seed: int) -> list[Point]:
         share = share_of_rate(used, begin, end - _MARGIN, rate)
         return {"utilisation": None if share is None else round(share, 4)}
 
-    for slack in (1.0, 1.5, 2.0, 3.0, 5.0, 8.0):
+    for slack in (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0):
         cap = round(_USED * slack)
         server = (
             *("--rpm", "30k", "--tpm", str(_TPM), "--burst-seconds", str(_DEPTH)),

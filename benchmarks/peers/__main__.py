@@ -40,7 +40,7 @@ def run_task(
     usable = [peer for peer in peers if found[peer.name]["skipped"] is None]
     results: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in usable}
     start_up: dict[str, float | None] = {}
-    if task.in_flight is not None:
+    if not task.has_limits:
         start_up = {peer.name: start_up_cpu(peer, task, workload, folder) for peer in usable}
     for number in range(runs):
         for peer in usable:

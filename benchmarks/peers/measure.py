@@ -148,6 +148,7 @@ def measure(
             child = _run(peer, task.told(workload), files, folder, server.base_url, task, workload)
             stats = server.stats()
         check = check_files(workload.ids, files.output, files.errors, echoes=False)
+        failures = _failures(files) if peer.name != OURS and child.exit_code == 0 else {}
     makespan = stats["makespan"]
     bound = task.lower_bound(workload, stats["first_arrival"] or 0.0)
     complete = check.answered == rows and makespan is not None
@@ -159,6 +160,7 @@ def measure(
         "exit_code": child.exit_code,
         "answered": check.answered,
         "lost": rows - check.answered,
+        "failures": failures,
         "doubled": check.doubled,
         "refusals": sum(stats["refused"].values()),
         "refused": dict(stats["refused"]),
@@ -197,8 +199,7 @@ def _run(
         command = [sys.executable, "-m", "ratedispatch", "run", str(files.input)]
         command += ["-o", str(files.output), "--errors", str(files.errors), "--quiet", "--json"]
         command += ["--base-url", base_url, "--rpm", str(told.rpm), "--tpm", str(told.tpm)]
-        if told.in_flight is not None:
-            command += ["--max-in-flight", str(told.in_flight)]
+        command += ["--max-in-flight", str(told.in_flight)]
         return run_child(command, environment, files, limit)
     job = {
         "runner": peer.name,
@@ -213,6 +214,13 @@ def _run(
         "in_flight": told.in_flight,
     }
     return run_child(_drive(peer, folder), environment, files, limit, json.dumps(job))
+
+
+def _failures(files: Files) -> dict[str, int]:
+    """Return what the rows failed of, as far as the peer says: the last line that it printed."""
+    lines = files.printed.read_text(encoding="utf-8", errors="replace").splitlines()
+    failures: dict[str, int] = json.loads(lines[-1])["failures"]
+    return failures
 
 
 def _drive(peer: Peer, folder: Path) -> list[str]:

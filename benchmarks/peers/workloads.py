@@ -26,6 +26,10 @@ _AMPLE_TPM = 1_200_000
 _BOUNDLESS_RPM = 600_000
 _BOUNDLESS_TPM = 600_000_000
 
+#: Bound on requests in flight where there are limits: several times what the limits allow, and
+#: few enough that no client stumbles over the number of its own connections.
+_IN_FLIGHT = 100
+
 _LATENCY = 0.2
 _SIGMA = 0.3
 
@@ -42,12 +46,12 @@ class Told:
     Args:
         rpm: Requests per minute.
         tpm: Tokens per minute.
-        in_flight: The most requests unanswered at once; ``None`` for each peer's own bound.
+        in_flight: The most requests unanswered at once.
     """
 
     rpm: int
     tpm: int
-    in_flight: int | None = None
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Task:
         sigma: Its log-normal spread.
         bound: Seconds that the token limit is to make the lower bound; ``None`` if requests bind.
         drops_at: Seconds from the server's start at which the request limit halves, or ``None``.
-        in_flight: A bound for everybody; then the server has no limits.
+        in_flight: The most requests unanswered at once, of everybody.
+        has_limits: Whether the server has any.
     """
 
     name: str
@@ -73,22 +78,23 @@ class Task:
     sigma: float = _SIGMA
     bound: float | None = None
     drops_at: float | None = None
-    in_flight: int | None = None
+    in_flight: int = _IN_FLIGHT
+    has_limits: bool = True
 
     def told(self, workload: Workload) -> Told:
         """Return what every peer is told for *workload*."""
-        if self.in_flight is not None:
+        if not self.has_limits:
             return Told(_BOUNDLESS_RPM, _BOUNDLESS_TPM, self.in_flight)
         tpm = _AMPLE_TPM
         if self.bound is not None:
             tpm = tpm_for(self.bound, workload.tokens, self.burst_seconds, self.latency)
-        return Told(_RPM, tpm)
+        return Told(_RPM, tpm, self.in_flight)
 
     def server(self, workload: Workload, seed: int) -> list[str]:
         """Return the flags of the fake server for *workload*."""
         flags = ["--latency", str(self.latency), "--latency-sigma", str(self.sigma)]
         flags += ["--seed", str(seed)]
-        if self.in_flight is not None:
+        if not self.has_limits:
             return flags
         told = self.told(workload)
         flags += ["--rpm", str(told.rpm), "--tpm", str(told.tpm)]
@@ -105,7 +111,7 @@ class Task:
             workload: The rows.
             first: Seconds from the server's start to the first arrival.
         """
-        if self.in_flight is not None:
+        if not self.has_limits:
             return len(workload.rows) / self.in_flight * self.latency
         told = self.told(workload)
         if self.drops_at is not None:
@@ -119,8 +125,8 @@ class Task:
         return account.lower_bound(len(workload.rows), workload.tokens)
 
     def time_limit(self, workload: Workload) -> float:
-        """Return the seconds after which a peer is ended."""
-        return 300.0 if self.in_flight is not None else 120.0 + 2 * self.lower_bound(workload, 0.0)
+        """Return the seconds after which a peer is ended: far more than it needs if it works."""
+        return 14 * self.lower_bound(workload, 0.0) if self.has_limits else 300.0
 
 
 def _alike(count: int) -> Callable[[int], Workload]:
@@ -135,5 +141,5 @@ TASKS: tuple[Task, ...] = (
     Task("paced", _alike(1_500)),
     Task("tokens", _various, burst_seconds=5.0, bound=40.0),
     Task("drop", _alike(1_000), drops_at=_DROP_AT),
-    Task("free", _alike(6_000), latency=0.02, sigma=0.0, in_flight=200),
+    Task("free", _alike(6_000), latency=0.02, sigma=0.0, in_flight=200, has_limits=False),
 )

@@ -101,13 +101,20 @@ def peer(name: str, **changed: Any) -> dict[str, Any]:
         figure: {"median": value, "lowest": value, "highest": value}
         for figure, value in figures.items()
     }
-    entry = {"name": name, "title": name, "versions": {}, "skipped": None, "start_up_cpu_s": 0.5}
-    return {**entry, "summary": summary, "runs": [{**run, **figures}]}
+    return {
+        "name": name,
+        "title": name,
+        "versions": {},
+        "skipped": None,
+        "start_up_cpu_s": 0.5,
+        "summary": summary,
+        "runs": [{**run, **figures}],
+    }
 
 
 def report(task: str, *peers: dict[str, Any]) -> dict[str, Any]:
     part = {"workload": task, "rows": 1001, "tokens": 2002, "rpm": 60, "tpm": 6000}
-    part |= {"in_flight": None, "server": ["--rpm", "60"], "time_limit_s": 30.0, "peers": peers}
+    part |= {"in_flight": 100, "server": ["--rpm", "60"], "time_limit_s": 30.0, "peers": peers}
     machine = {"system": "an OS", "processor": "a processor", "cores": 2}
     top = {"date": "2026-11-25", "machine": machine, "versions": {"python": "3"}, "seed": 0}
     return {**top, "workloads": [part]}

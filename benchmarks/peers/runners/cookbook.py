@@ -55,6 +55,7 @@ class _Processor:
         self.retries: deque[_Request] = deque()
         self.refused_at = float("-inf")
         self.keep = keep
+        self.failures: list[str] = []
 
     async def work_off(self, session: aiohttp.ClientSession, rows: list[dict[str, Any]]) -> None:
         encoding = tiktoken.get_encoding("cl100k_base")
@@ -101,6 +102,8 @@ class _Processor:
             self.refused_at = time.perf_counter()
         if request.attempts:
             self.retries.append(request)
+        else:
+            self.failures.append(str(answer["error"].get("code") or "connection"))
 
 
 def _cost(body: dict[str, Any], encoding: tiktoken.Encoding) -> int:
@@ -110,14 +113,18 @@ def _cost(body: dict[str, Any], encoding: tiktoken.Encoding) -> int:
     return int(prompt + body.get("n", 1) * body.get("max_tokens", 15))
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Process the rows in the order of the file."""
-    asyncio.run(_send(rows, job, keep))
+    return asyncio.run(_send(rows, job, keep))
 
 
 async def _send(
     rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
-) -> None:
+) -> list[str]:
     headers = {"Authorization": "Bearer key-of-the-benchmark"}
     async with aiohttp.ClientSession(headers=headers) as session:
-        await _Processor(job, keep).work_off(session, rows)
+        processor = _Processor(job, keep)
+        await processor.work_off(session, rows)
+    return processor.failures

@@ -19,18 +19,19 @@ class _Asker(curator.LLM):  # type: ignore[misc]  # untyped where it is not inst
         return {"custom_id": input["custom_id"], "answer": response}
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Process all rows; it hands back a dataset of those that were answered."""
     os.environ["CURATOR_CACHE_DIR"] = job["folder"]
     params: dict[str, Any] = {
         "base_url": job["base_url"],
         "max_requests_per_minute": job["rpm"],
         "max_tokens_per_minute": job["tpm"],
+        "max_concurrent_requests": job["in_flight"],
         # as it comes, one row that failed would make it raise and hand back none
         "require_all_responses": False,
     }
-    if job["in_flight"]:
-        params["max_concurrent_requests"] = job["in_flight"]
     asker = _Asker(
         model_name=job["model"],
         backend="openai",
@@ -44,3 +45,4 @@ def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, s
     for found in asker(inputs).dataset:
         if found["answer"]:
             keep(found["custom_id"], found["answer"])
+    return []  # it says nothing of those that failed

@@ -2,13 +2,13 @@
 Send a file with one peer; run by the peer's own interpreter.
 
 Reads a job as JSON from standard input, calls ``send(rows, job, keep)`` of the module that it
-names, and writes what is kept in Batch output format. Imports nothing but the standard library
+names, writes what is kept in Batch output format, and prints how often each failure was returned.
+Imports nothing but the standard library
 and that module, because the peers' environments have neither this project nor its packages.
 
 The job: ``runner`` (the module), ``packages`` (whose versions to print), ``input``, ``output``,
-``base_url``, ``model``, ``rpm``, ``tpm``, ``in_flight`` (a bound, or ``null`` for the peer's own)
-and ``folder`` (for what a peer stores). With ``"check": true`` it only imports the module and
-prints the versions.
+``base_url``, ``model``, ``rpm``, ``tpm``, ``in_flight`` and ``folder`` (for what a peer stores).
+With ``"check": true`` it only imports the module and prints the versions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def main() -> None:
             output.write(json.dumps(line) + "\n")
             output.flush()
 
-        runner.send(rows, job, keep)
+        failures = runner.send(rows, job, keep)
+    print(json.dumps({"failures": Counter(failures)}))
 
 
 if __name__ == "__main__":

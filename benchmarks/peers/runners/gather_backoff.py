@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import backoff
@@ -13,16 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Ask for all rows at once, each again and again for as long as it is refused."""
-    asyncio.run(_send(rows, job, keep))
+    return asyncio.run(_send(rows, job, keep))
 
 
 async def _send(
     rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
-) -> None:
+) -> list[str]:
     client = openai.AsyncOpenAI(base_url=job["base_url"])
-    bound = asyncio.Semaphore(job["in_flight"]) if job["in_flight"] else contextlib.nullcontext()
+    bound = asyncio.Semaphore(job["in_flight"])
 
     @backoff.on_exception(backoff.expo, openai.RateLimitError)
     async def completions_with_backoff(body: dict[str, Any]) -> Any:
@@ -33,4 +34,5 @@ async def _send(
             completion = await completions_with_backoff(row["body"])
         keep(row["custom_id"], completion.choices[0].message.content)
 
-    await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    ended = await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    return [type(error).__name__ for error in ended if isinstance(error, BaseException)]

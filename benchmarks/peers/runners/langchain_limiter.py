@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Ask for all rows in one batch; it hands back a list, with exceptions in their places."""
     model = ChatOpenAI(
         model=job["model"],
@@ -23,9 +25,10 @@ def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, s
             requests_per_second=job["rpm"] / 60, check_every_n_seconds=0.1, max_bucket_size=10
         ),
     )
-    config = {"max_concurrency": job["in_flight"]} if job["in_flight"] else {}
+    config = {"max_concurrency": job["in_flight"]}
     prompts = [row["body"]["messages"][0]["content"] for row in rows]
     answers = asyncio.run(model.abatch(prompts, config=config, return_exceptions=True))
     for row, answer in zip(rows, answers, strict=True):
         if not isinstance(answer, BaseException):
             keep(row["custom_id"], str(answer.content))
+    return [type(answer).__name__ for answer in answers if isinstance(answer, BaseException)]

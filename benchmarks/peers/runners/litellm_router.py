@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import litellm
@@ -15,14 +14,16 @@ if TYPE_CHECKING:
 litellm.suppress_debug_info = True
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Ask the router for all rows; one whose retries are used up is lost, the others are not."""
-    asyncio.run(_send(rows, job, keep))
+    return asyncio.run(_send(rows, job, keep))
 
 
 async def _send(
     rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
-) -> None:
+) -> list[str]:
     deployment = {
         "model": f"openai/{job['model']}",
         "api_base": job["base_url"],
@@ -36,11 +37,12 @@ async def _send(
         routing_strategy="simple-shuffle",
         enable_pre_call_checks=True,
     )
-    bound = asyncio.Semaphore(job["in_flight"]) if job["in_flight"] else contextlib.nullcontext()
+    bound = asyncio.Semaphore(job["in_flight"])
 
     async def answer(row: dict[str, Any]) -> None:
         async with bound:
             completion = await router.acompletion(**row["body"])
         keep(row["custom_id"], completion.choices[0].message.content)
 
-    await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    ended = await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    return [type(error).__name__ for error in ended if isinstance(error, BaseException)]

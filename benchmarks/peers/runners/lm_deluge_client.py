@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Process all prompts; it hands back a list when the last one is done."""
     register_model(
         id="peer",
@@ -21,16 +23,16 @@ def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, s
         api_key_env_var="OPENAI_API_KEY",
         api_spec="openai",
     )
-    bounds = {"max_concurrent_requests": job["in_flight"]} if job["in_flight"] else {}
     client = LLMClient(
         "peer",
         max_requests_per_minute=job["rpm"],
         max_tokens_per_minute=job["tpm"],
+        max_concurrent_requests=job["in_flight"],
         sampling_params=[SamplingParams(max_new_tokens=rows[0]["body"]["max_tokens"])],
-        **bounds,
     )
     prompts = [Conversation().user(row["body"]["messages"][0]["content"]) for row in rows]
     responses = asyncio.run(client.process_prompts_async(prompts, show_progress=False))
     for row, response in zip(rows, responses, strict=True):
         if response.completion and not response.is_error:
             keep(row["custom_id"], response.completion)
+    return [f"status {response.status_code}" for response in responses if response.is_error]

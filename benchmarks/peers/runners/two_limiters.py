@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -14,19 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def send(rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]) -> None:
+def send(
+    rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
+) -> list[str]:
     """Ask for all rows at once, each when first the one and then the other limiter lets it."""
-    asyncio.run(_send(rows, job, keep))
+    return asyncio.run(_send(rows, job, keep))
 
 
 async def _send(
     rows: list[dict[str, Any]], job: dict[str, Any], keep: Callable[[str, str], None]
-) -> None:
+) -> list[str]:
     client = openai.AsyncOpenAI(base_url=job["base_url"])
     requests = AsyncLimiter(job["rpm"], 60)
     tokens = AsyncLimiter(job["tpm"], 60)
     encoding = tiktoken.get_encoding("o200k_base")
-    bound = asyncio.Semaphore(job["in_flight"]) if job["in_flight"] else contextlib.nullcontext()
+    bound = asyncio.Semaphore(job["in_flight"])
 
     def cost(body: dict[str, Any]) -> int:
         # 3 tokens for each message and 3 for the answer, as OpenAI's cookbook counts a chat
@@ -41,4 +42,5 @@ async def _send(
             completion = await client.chat.completions.create(**row["body"])
         keep(row["custom_id"], completion.choices[0].message.content)
 
-    await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    ended = await asyncio.gather(*(answer(row) for row in rows), return_exceptions=True)
+    return [type(error).__name__ for error in ended if isinstance(error, BaseException)]
