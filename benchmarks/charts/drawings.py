@@ -135,49 +135,44 @@ def cap_slack(report: Mapping[str, Any]) -> Any:
 
 
 def limited(reports: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Draw the rows that everybody lost and the makespan of each, for workloads with limits."""
-    figure, panels = _figure(len(reports), 12, 5.2)
+    """
+    Draw the makespan of everybody, and what was lost and refused, for workloads with limits.
+
+    Bars end at two lower bounds, with the seconds written beside: one that takes ten would leave
+    no room for the others.
+    """
+    figure, panels = _figure(len(reports), 13, 5.2)
+    handles: dict[str, Any] = {}
     for axes, (task, report) in zip(panels, reports.items(), strict=True):
         found = workload(report, task)
         peers = [peer for peer in found["peers"] if peer["skipped"] is None][::-1]
-        whole: list[tuple[int, float, str]] = []
-        partial: list[tuple[int, float, str]] = []
+        bound = peers[-1]["summary"]["lower_bound_s"]["median"]
         for place, peer in enumerate(peers):
             summary = peer["summary"]
             lost = summary["lost"]["median"]
             makespan = summary["makespan_s"]["median"] if "makespan_s" in summary else 0.0
-            refused = f"{summary['refusals']['median']:,.0f} refused"
-            said = f"{lost:,.0f} lost, {refused}" if lost else refused
-            (partial if lost else whole).append((place, makespan, said))
-        for bars, colour, label in (
-            (whole, _BLUE, "every row answered"),
-            (partial, _ORANGE, "rows lost"),
-        ):
-            axes.barh([bar[0] for bar in bars], [bar[1] for bar in bars], color=colour, label=label)
-            for place, makespan, said in bars:
-                axes.annotate(
-                    said,
-                    (makespan, place),
-                    xytext=(4, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=9,
-                )
-        bound = peers[-1]["summary"]["lower_bound_s"]["median"]
-        axes.axvline(bound, color=_GREY, linestyle=":", label="lower bound")
-        axes.set_yticks(
-            range(len(peers)),
-            [peer["title"] if axes is panels[0] else "" for peer in peers],
-        )
-        axes.set(title=task, xlabel="makespan (seconds)")
-        # room for what stands beside the longest bar
-        axes.set_xlim(0, 1.75 * max(bar[1] for bar in (*whole, *partial)))
+            shown = min(makespan, 2 * bound)
+            said = f"{summary['refusals']['median']:,.0f} refused"
+            said = f"{lost:,.0f} lost, {said}" if lost else said
+            said = f"… {makespan:.0f} s, {said}" if shown < makespan else said
+            colour, label = (_ORANGE, "rows lost") if lost else (_BLUE, "every row answered")
+            handles.setdefault(label, axes.barh([place], [shown], color=colour))
+            axes.annotate(
+                said,
+                (shown, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+                # so that the line of the bound does not run through it
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        line = axes.axvline(bound, color=_GREY, linestyle=":")
+        handles.setdefault("lower bound", line)
+        names = [peer["title"] if axes is panels[0] else "" for peer in peers]
+        axes.set_yticks(range(len(peers)), names)
+        axes.set(title=task, xlabel="makespan (seconds)", xlim=(0, 4 * bound))
         axes.grid(axis="y", visible=False)
-    handles: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            if not hasattr(handle, "patches") or handle.patches:
-                handles.setdefault(label, handle)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
     return figure
 
