@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-_PART = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_BEGIN = "<!-- generated:"
+# at the beginning of a line: in the midst of one it is only spoken of
+_PART = re.compile(
+    r"^(<!-- generated: ([\w-]+) -->\n)(.*?)^(<!-- end -->)$", re.DOTALL | re.MULTILINE
+)
+_BEGIN = re.compile(r"^<!-- generated:", re.MULTILINE)
 
 
 def render(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
@@ -28,7 +31,7 @@ def render(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
     Raises:
         ValueError: A part has no end, or nothing makes it.
     """
-    if len(_PART.findall(text)) != text.count(_BEGIN):
+    if len(_PART.findall(text)) != len(_BEGIN.findall(text)):
         raise ValueError("a generated part has no <!-- end -->")
 
     def made(match: re.Match[str]) -> str:

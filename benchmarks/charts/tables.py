@@ -39,7 +39,7 @@ def surroundings(report: Mapping[str, Any]) -> str:
 def limited(report: Mapping[str, Any], task: str) -> str:
     """Return the table of a workload whose server has limits."""
     found = workload(report, task)
-    head = ("", "makespan s", "ratio", "rows lost", "doubled", "refused", "CPU s", "peak MB")
+    head = ("", "makespan s", "ratio", "rows lost", "doubled", "refused", "CPU s")
     rows = []
     for peer in found["peers"]:
         if peer["skipped"] is not None:
@@ -53,7 +53,6 @@ def limited(report: Mapping[str, Any], task: str) -> str:
             median(summary, "doubled", ",.0f"),
             median(summary, "refusals", ",.0f"),
             median(summary, "cpu_s", ".1f"),
-            median(summary, "peak_rss_mb", ".0f"),
         )
         rows.append((peer["title"] + _end(peer), *cells))
     return "\n\n".join([_what(found), markdown(head, rows), *_notes(found), surroundings(report)])

@@ -45,7 +45,7 @@ class Child:
         exit_code: ``None`` if it was ended because its time was up; negative for a signal.
         wall: Seconds from its start to its end.
         cpu: Processor seconds, its own and its children's.
-        peak_rss: Bytes of memory of the largest of them.
+        peak_rss: Bytes of memory that the process itself held at most; 0 where there is no /proc.
         last_words: The last line that it wrote to standard error.
     """
 
@@ -78,8 +78,10 @@ def run_child(
             start_new_session=True,  # so that what it started can be ended with it
         )
         status: int | None = None
+        peak = 0
         try:
             while True:
+                peak = max(peak, _peak_rss(process.pid))
                 # wait4, because only it tells what this child used, not what all children did
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
@@ -100,9 +102,24 @@ def run_child(
         exit_code,
         wall,
         usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        peak,
         _last_line(files.complaints),
     )
+
+
+def _peak_rss(pid: int) -> int:
+    """
+    Return the most bytes that a process has held so far; 0 if that is not to be had.
+
+    Not ``ru_maxrss``: Linux keeps in it what the parent held at the fork, which hides every child
+    that is smaller than this program.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
 def check(peer: Peer, folder: Path) -> tuple[dict[str, str], str | None]:

@@ -134,7 +134,7 @@ def test_a_skipped_peer_is_named_with_its_reason() -> None:
     """It has a row of dashes and a note."""
     gone = {**peer("gone"), "skipped": "not installed", "summary": {}, "runs": []}
     table = tables.limited(report("paced", peer("ratedispatch"), gone), "paced")
-    assert "| gone | skipped¹ | – | – | – | – | – | – |" in table
+    assert "| gone | skipped¹ | – | – | – | – | – |" in table
     assert "¹ gone: not installed." in table
 
 
