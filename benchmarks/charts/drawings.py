@@ -172,6 +172,8 @@ def limited(reports: Mapping[str, Mapping[str, Any]]) -> Any:
         names = [peer["title"] if axes is panels[0] else "" for peer in peers]
         axes.set_yticks(range(len(peers)), names)
         axes.set(title=task, xlabel="makespan (seconds)", xlim=(0, 4 * bound))
+        # the last number of a panel would run into the first of the next
+        axes.locator_params(axis="x", nbins=6, prune="upper")
         axes.grid(axis="y", visible=False)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
     return figure

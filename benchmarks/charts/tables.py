@@ -132,7 +132,8 @@ def in_flight(report: Mapping[str, Any]) -> str:
         )
         for point in report["points"]
     ]
-    return f"{markdown(head, rows)}\n\n{surroundings(report)}"
+    runs = len(report["points"][0]["runs"])
+    return f"{markdown(head, rows)}\n\nMedians of {runs} interleaved runs. {surroundings(report)}"
 
 
 def burst(report: Mapping[str, Any]) -> str:
@@ -171,7 +172,8 @@ def _two_series(
         )
         for value in dict.fromkeys(point["value"] for point in points)
     ]
-    return f"{markdown(head, rows)}\n\n{surroundings(report)}"
+    runs = len(report["points"][0]["runs"])
+    return f"{markdown(head, rows)}\n\nMedians of {runs} interleaved runs. {surroundings(report)}"
 
 
 def workload(report: Mapping[str, Any], name: str) -> dict[str, Any]:
