@@ -1,0 +1,1 @@
+"""The same files through what people would use instead."""
