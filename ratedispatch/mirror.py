@@ -271,7 +271,7 @@ class Mirror:
         """Let *amount* through, for which the bucket does not wait *now*."""
         self.bucket.take(amount)
         self.spent += amount
-        if self._last_at is not None:
+        if self._last_at is not None and now > self._last_at:
             self._flowed += (now - self._last_at) * self.rate.per_second
         self._last_at, self._last_amount = now, amount
 
