@@ -12,7 +12,7 @@ from benchmarks.live.overhead import misses, table
 
 def figure(cpu: float, times: float, speed: float) -> dict[str, Any]:
     names = ("cpu_us_per_request", "requests_per_second", "cpu_times_bare", "speed_times_bare")
-    values = dict.fromkeys((*names, "peak_mb"), {"median": 1.0})
+    values: dict[str, Any] = {key: {"median": 1.0} for key in (*names, "peak_mb")}
     run = {
         **values,
         "cpu_us_per_request": {"median": cpu},
