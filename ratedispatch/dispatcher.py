@@ -14,7 +14,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -129,6 +129,7 @@ class _Result:
     response: Response | None
     latency: float
     error: BaseException | None = None
+    usage: Usage | None = None
 
 
 class Dispatcher:
@@ -337,7 +338,8 @@ class Dispatcher:
         outcomes: asyncio.Queue[_Ended | None],
     ) -> None:
         """Read requests and hand each to its lane."""
-        source = _each(requests)
+        # one that is there need not be waited for, nor for its next request
+        source = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
         failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
             start = functools.partial(self._start, group, outcomes)
@@ -347,8 +349,13 @@ class Dispatcher:
             served: set[Lane] = set()
             while True:
                 try:
-                    request = await self._read(source)
-                except StopAsyncIteration:
+                    if not isinstance(source, Iterator):
+                        request = await self._read(source)
+                    elif self._stopped is not None:
+                        break
+                    else:
+                        request = next(source)
+                except (StopIteration, StopAsyncIteration):
                     break
                 except Exception as error:  # what it yielded before is finished first
                     failure = error
@@ -530,7 +537,9 @@ class Dispatcher:
             ruling = Ruling(Decision.FAIL, "cannot_send", f"{type(fault).__name__}: {fault}")
         finally:
             life.clock = None
-        return _Result(ruling, response, loop.time() - life.started, error)
+        latency = loop.time() - life.started
+        usage = read_usage(response.body) if response is not None else None
+        return _Result(ruling, response, latency, error, usage)
 
     def _judge(self, response: Response) -> Ruling:
         ruling = self._dialect.rule(response)
@@ -564,8 +573,7 @@ class Dispatcher:
                 self._probation.unreach(ruling.message)
             case Decision.STOP:
                 self.stop(ruling.code, ruling.message)
-        usage = read_usage(response.body) if response is not None else None
-        used = usage
+        used = usage = result.usage
         if response is not None and response.status >= _ERROR:
             used = Usage(0, 0)  # nothing was generated
         if ruling.decision is Decision.UNREACHABLE:
@@ -676,8 +684,9 @@ def _outcome(life: _Life, result: _Result) -> Outcome:
     ruling, response = result.ruling, result.response
     if ruling.decision is Decision.ANSWERED:
         assert response is not None
-        usage = read_usage(response.body)
-        return Completed(life.request, response, life.cost, usage, life.attempts, result.latency)
+        return Completed(
+            life.request, response, life.cost, result.usage, life.attempts, result.latency
+        )
     return Failed(life.request, ruling.code, ruling.message, response, life.attempts, result.error)
 
 
@@ -706,12 +715,3 @@ def _current_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-        return
-    for request in requests:
-        yield request

@@ -275,7 +275,7 @@ class Mirror:
             self._held_back = min(self._held_back, max(0.0, room))
         self.bucket.take(amount)
         self.spent += amount
-        if self._last_at is not None:
+        if self._last_at is not None and now > self._last_at:
             self._flowed += (now - self._last_at) * self.rate.per_second
         self._last_at, self._last_amount = now, amount
 

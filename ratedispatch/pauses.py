@@ -99,4 +99,6 @@ class Pauses:
 
     def speed(self, now: float) -> float:
         """The share of the rate at which the line may go at *now*, above 0 and up to 1."""
+        if self._calm is _FULL and now >= self._ramp_ends:  # nearly always
+            return 1.0
         return min(self._ramp.speed(now), self._calm.speed(now))

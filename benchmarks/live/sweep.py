@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.environment import environment
 from benchmarks.live.bound import Account
 from benchmarks.live.figures import summarise
-from benchmarks.live.main_job import environment
 from benchmarks.live.rowcheck import check_files
 from benchmarks.live.scenario import Files, run_to_end
 from benchmarks.live.workload import Row, Workload, mixed, short

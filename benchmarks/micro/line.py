@@ -55,6 +55,7 @@ async def measure(waiting: int) -> Times:
     cost = Cost(150, 50)
     done = 0
     marks: list[float] = []
+    everybody = asyncio.Event()
 
     async def pass_through(place: int) -> None:
         nonlocal done
@@ -63,6 +64,8 @@ async def measure(waiting: int) -> Times:
         done += 1
         if done in {_FIRST, waiting}:
             marks.append(time.process_time())
+        if done == waiting:
+            everybody.set()
 
     gc.collect()
     begin = time.process_time()
@@ -70,16 +73,15 @@ async def measure(waiting: int) -> Times:
     await asyncio.sleep(0)
     assert budget.snapshot().waiting == waiting
     joined = time.process_time()
-    everybody = asyncio.gather(*tasks)
-    released = time.process_time()
     budget.release()
-    await everybody
+    await everybody.wait()
     first, last = marks[0], marks[-1]
     assert budget.snapshot().waiting == 0
+    await asyncio.gather(*tasks)
     return Times(
         1e6 * (joined - begin) / waiting,
-        1e6 * (first - released) / min(_FIRST, waiting),
-        1e6 * (last - released) / waiting,
+        1e6 * (first - joined) / min(_FIRST, waiting),
+        1e6 * (last - joined) / waiting,
     )
 
 

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.environment import environment
 from benchmarks.live.figures import summarise
-from benchmarks.live.main_job import environment
 from benchmarks.peers.measure import check, measure, start_up_cpu
 from benchmarks.peers.places import DEFAULT_FOLDER
 from benchmarks.peers.table import NAMES, PEERS

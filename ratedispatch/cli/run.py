@@ -516,7 +516,6 @@ async def _run(
 ) -> Report | None:
     """Run *job*; ``None`` if it was cancelled by a second interruption."""
     from ratedispatch.errors import JobError
-    from ratedispatch.jobs.progress import show_progress
 
     task = asyncio.current_task()
     assert task is not None
@@ -528,6 +527,8 @@ async def _run(
                 )
                 listeners = []
                 if not quiet:
+                    from ratedispatch.jobs.progress import show_progress
+
                     listeners.append(
                         await stack.enter_async_context(show_progress(job, sys.stderr))
                     )

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: Digits of the row number in the ``id`` of an output line. With it, and the digest of the row
 #: that follows, a line tells in its first bytes what it answers, so that resuming a job need not
 #: parse the answers written so far.
-_ROW_DIGITS = 12
-_HEAD = re.compile(rb'{"id":"batch_req_(\d{12})(?:-([0-9a-f]{16}))?"')
+ROW_DIGITS = 12
+HEAD = b'{"id":"batch_req_'
+_HEAD = re.compile(HEAD + rb'(\d{12})(?:-([0-9a-f]{16}))?"')
 
 #: What follows the body of an answer on its line.
 _BEHIND_BODY = b'},"error":null}\n'
@@ -163,13 +164,13 @@ def row_of(line: bytes) -> int | None:
 def moved(line: bytes, row: int) -> bytes:
     """Return the result line *line* as that of the row number *row*."""
     start = line.index(b"_req_") + len(b"_req_")
-    return line[:start] + b"%0*d" % (_ROW_DIGITS, row) + line[start + _ROW_DIGITS :]
+    return line[:start] + b"%0*d" % (ROW_DIGITS, row) + line[start + ROW_DIGITS :]
 
 
 def _line(row: int | None, digest: str, custom_id: str | None, response: Any, error: Any) -> bytes:
     suffix = f"-{digest}" if digest else ""
     value = {
-        "id": f"batch_req_{row or 0:0{_ROW_DIGITS}d}{suffix}",
+        "id": f"batch_req_{row or 0:0{ROW_DIGITS}d}{suffix}",
         "custom_id": custom_id,
         "response": response,
         "error": error,

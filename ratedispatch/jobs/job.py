@@ -31,6 +31,7 @@ from ratedispatch.jobs.noting import NotingTransport
 from ratedispatch.jobs.order import PARTS, Order, is_sorted
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource, Stretch
 from ratedispatch.jobs.survey import survey
@@ -381,7 +382,7 @@ class Job:
             self._text.file,
             self._survey,
             self._format,
-            is_done=self._done.__contains__,
+            done=self._done.done,
             on_bad_row=write_bad_row,
             in_order=not self._is_spread(),
         )
@@ -456,7 +457,7 @@ class Job:
 
     def _rows_of_table(self) -> Iterator[tuple[int, Row, str | None]]:
         survey = self._survey
-        everything = Stretch(self._text.file, survey.marks[0], survey.size, lambda _: False)
+        everything = Stretch(self._text.file, survey.marks[0], survey.end, RowSet())
         for number, line in everything:
             if isinstance(line, LongLine):
                 yield number, {}, None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _RECORD = re.compile(rb"([stb])(\d{1,12})\n")
+_SENT = re.compile(rb"s(\d{1,12})\n")
 _CHUNK = 1024 * 1024
 
 # custom_ids are not in here, but prompts of a template are
@@ -117,6 +118,11 @@ class Journal:
         self.open_rows.discard(row)
         self._repeated.discard(row)
 
+    def end_all(self, rows: RowSet) -> None:
+        """Take in that all *rows* have theirs."""
+        self.open_rows.remove(rows)
+        self._repeated.remove(rows)
+
     def count_open_rows_as_billed_twice(self) -> None:
         """Take in that rows have other numbers now: those that were sent are found no more."""
         self.billed_twice += len(self.open_rows)
@@ -162,8 +168,11 @@ class Journal:
             block = self._file.read(_CHUNK)
             text = rest + block
             end = text.rfind(b"\n") + 1
-            for kind, row in _RECORD.findall(text, 0, end):
-                actions[kind](int(row))
+            if b"t" in text or b"b" in text:
+                for kind, row in _RECORD.findall(text, 0, end):
+                    actions[kind](int(row))
+            else:
+                self.open_rows.update(map(int, _SENT.findall(text, 0, end)))
             rest = text[end:]
             if not block:
                 break

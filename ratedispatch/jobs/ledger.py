@@ -66,6 +66,14 @@ class Progress:
     def __contains__(self, row: int) -> bool:
         return row in self.answered or row in self.failed
 
+    @property
+    def done(self) -> RowSet:
+        """All of them, in a set of their own."""
+        rows = RowSet()
+        rows.merge(self.answered)
+        rows.merge(self.failed)
+        return rows
+
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
@@ -197,10 +205,7 @@ def _go_on(
         notes.append(f"{_rows(len(progress.failed), 'that failed')} sent once more")
         files.errors.open("wb").close()
         progress = Progress(progress.answered, RowSet())
-    for row in progress.answered:
-        journal.end(row)
-    for row in progress.failed:
-        journal.end(row)
+    journal.end_all(progress.done)
     if len(journal.open_rows):
         notes.append(
             f"{_rows(len(journal.open_rows), 'that may have been billed')} sent again: in flight "

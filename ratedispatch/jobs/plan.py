@@ -22,6 +22,7 @@ from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.ledger import check_input
 from ratedispatch.jobs.prices import Price, price_of
 from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.survey import survey
 from ratedispatch.limits import MINUTE, Limits
@@ -660,26 +661,20 @@ def plan_file(
         found = survey(text.file, format.names)
         if not found.rows:
             raise JobError(f"the input {text.name} is empty")
-        rows: RowSource
-
-        def tick(row: int) -> bool:
-            """Every row passes here once; none is ever done."""
-            if on_progress is not None and row % _TICK == 0:
-                on_progress(rows.bytes_read, found.size)
-            return False
-
         rows = RowSource(
             text.file,
             found,
             format,
-            is_done=tick,
+            done=RowSet(),
             on_bad_row=lambda bad, _: planner.add_bad_row(bad),
             in_order=True,
         )
-        for request in rows:
+        for count, request in enumerate(rows, 1):
             assert request.row is not None
             del rows.digests[request.row]
             planner.add(request)
+            if on_progress is not None and count % _TICK == 0:
+                on_progress(rows.bytes_read, found.size)
     if on_progress is not None:
         on_progress(found.size, found.size)
     return planner.plan()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.jobs.batchfile import head_of, moved
+from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.source import Stretch, digest_of
 
 if TYPE_CHECKING:
@@ -125,12 +126,8 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
 
 
 def _digests(file: BinaryIO, survey: Survey) -> Iterator[tuple[int, str]]:
-    for row, line in Stretch(file, survey.marks[0], survey.size, _nothing):
+    for row, line in Stretch(file, survey.marks[0], survey.end, RowSet()):
         yield row, digest_of(line)
-
-
-def _nothing(_: int) -> bool:
-    return False
 
 
 def _lines(path: Path) -> Iterator[bytes]:

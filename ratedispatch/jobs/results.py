@@ -8,21 +8,20 @@ or a power cut has left of a line that was being written is cut off. Knows nothi
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.batchfile import row_of
+from ratedispatch.jobs.batchfile import HEAD, ROW_DIGITS
 from ratedispatch.jobs.rowset import RowSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CHUNK = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
-#: The beginnings of the lines that this program writes.
-_HEADS = re.compile(rb'^\{"id":"batch_req_(\d{12})["-]', re.MULTILINE)
+#: What follows the number of a row.
+_ENDS = (b'"', b"-")
 
 
 def recover(path: Path) -> RowSet:
@@ -38,26 +37,32 @@ def recover(path: Path) -> RowSet:
     """
     rows = RowSet()
     try:
-        file = path.open("rb", buffering=0)
+        file = path.open("rb", buffering=_CHUNK)
     except FileNotFoundError:
         return rows
     with file:
-        number = begin = 0  # lines, and bytes, before the text that comes next
-        for text in _whole_lines(file):
-            hole = text.find(b"\0")
-            whole = text if hole < 0 else text[: text.rfind(b"\n", 0, hole) + 1]
-            found = _HEADS.findall(whole)
-            count = whole.count(b"\n")
-            if len(found) != count:
-                _refuse(path, whole, number)
-            for row in found:
-                rows.add(int(row))
-            number += count
-            begin += len(whole)
-            if hole >= 0:
-                _cut(path, begin)
-                break
+        rows.update(_rows_in(path, file))
     return rows
+
+
+def _rows_in(path: Path, file: BinaryIO) -> Iterator[int]:
+    """Yield the row of each whole line; cut the file off at a hole."""
+    begin = 0
+    head, first, last = HEAD, len(HEAD), len(HEAD) + ROW_DIGITS
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            return  # torn by a crash
+        if b"\0" in line:
+            _cut(path, begin)
+            return
+        digits = line[first:last]
+        if not line.startswith(head) or not digits.isdigit() or line[last : last + 1] not in _ENDS:
+            raise JobError(
+                f"line {number} of {path} was not written by ratedispatch; "
+                f"choose another output, or remove that line"
+            )
+        begin += len(line)
+        yield int(digits)
 
 
 def _cut(path: Path, end: int) -> None:
@@ -71,24 +76,3 @@ def _cut(path: Path, end: int) -> None:
         os.fsync(rest.fileno())
         file.truncate(end)
         os.fsync(file.fileno())
-
-
-def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of *file* that have an end, many at a time."""
-    pieces: list[bytes] = []
-    while block := file.read(_CHUNK):
-        end = block.rfind(b"\n") + 1
-        if not end:
-            pieces.append(block)
-            continue
-        yield b"".join((*pieces, block[:end]))
-        pieces = [block[end:]]
-
-
-def _refuse(path: Path, text: bytes, before: int) -> None:
-    for number, line in enumerate(text.split(b"\n"), before + 1):
-        if row_of(line) is None:
-            raise JobError(
-                f"line {number} of {path} was not written by ratedispatch; "
-                f"choose another output, or remove that line"
-            )

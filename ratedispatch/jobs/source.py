@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ratedispatch.jobs.rowformat import RowFormat
+    from ratedispatch.jobs.rowset import RowSet
     from ratedispatch.jobs.survey import Mark, Survey
     from ratedispatch.request import Request
 
@@ -38,7 +39,7 @@ class RowSource:
         file: The input; not buffered.
         survey: What there is in it.
         format: What makes a request of a line.
-        is_done: Tells whether a row needs nothing more.
+        done: Rows that need nothing more.
         on_bad_row: Called with every row that is no request, and its digest.
         in_order: Whether rows come in the order of the file, rather than from many places in turn.
 
@@ -52,14 +53,14 @@ class RowSource:
         survey: Survey,
         format: RowFormat,  # noqa: A002
         *,
-        is_done: Callable[[int], bool],
+        done: RowSet,
         on_bad_row: Callable[[BadRow, str], None],
         in_order: bool = False,
     ) -> None:
         self._file = file
         self._survey = survey
         self._format = format
-        self._is_done = is_done
+        self._done = done
         self._on_bad_row = on_bad_row
         self._in_order = in_order
         self.digests: dict[int, str] = {}
@@ -116,10 +117,10 @@ class RowSource:
                 turns = [stretch for stretch in turns if not stretch.is_closed]
 
     def _cut(self) -> Iterator[Stretch]:
-        marks, survey = self._survey.marks, self._survey
-        for mark, following in zip(marks, (*marks[1:], None), strict=True):
-            end = survey.size if following is None else following.offset
-            yield Stretch(self._file, mark, end, self._is_done)
+        marks = self._survey.marks
+        for mark, end in zip(marks, (*marks[1:], self._survey.end), strict=True):
+            if self._done.next_missing(mark.line) < end.line:
+                yield Stretch(self._file, mark, end, self._done)
 
 
 class Stretch:
@@ -129,19 +130,18 @@ class Stretch:
     Args:
         file: Not buffered; others move in it too.
         mark: Where it begins.
-        end: Offset of the first byte behind it.
-        is_done: Tells which rows are passed over.
+        end: The place behind it.
+        done: Rows to be passed over.
     """
 
-    def __init__(
-        self, file: BinaryIO, mark: Mark, end: int, is_done: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, file: BinaryIO, mark: Mark, end: Mark, done: RowSet) -> None:
         self._file = file
         self._begin = mark.offset
         self._offset = mark.offset  # of what is read next
         self._line = mark.line
-        self._end = end
-        self._is_done = is_done
+        self._end = end.offset
+        self._last = end.line - 1
+        self._done = done
         self._block = b""
         self._place = 0  # in the block
         self.is_closed = False
@@ -150,21 +150,45 @@ class Stretch:
         return self
 
     def __next__(self) -> tuple[int, bytes | LongLine]:
-        while (line := self._next_line()) is not None:
+        while True:
+            if self._line in self._done:
+                self._pass_over(self._done.next_missing(self._line) - self._line)
+            line = self._next_line() if self._line <= self._last else None
+            if line is None:
+                raise StopIteration
             number = self._line
             self._line += 1
             if isinstance(line, LongLine):
-                if not self._is_done(number):
-                    return number, line
-                continue
-            if self._is_done(number):
-                continue
+                return number, line
             if number == 1:
                 line = line.removeprefix(_BOM)
             text = line.strip()
             if text:
                 return number, text
-        raise StopIteration
+
+    def _pass_over(self, count: int) -> None:
+        """Read on behind the next *count* lines, without a look at them."""
+        self._line += count
+        if self._line > self._last:
+            self._block, self._place, self._offset = b"", 0, self._end
+            return
+        while count:
+            there = self._block.count(b"\n", self._place)
+            if there < count:
+                count -= there
+                self._block, self._place = self._read(_LARGE_BLOCK), 0
+                continue
+            for _ in range(count):
+                self._place = self._block.index(b"\n", self._place) + 1
+            count = 0
+        self._keep_little()
+
+    def _keep_little(self) -> None:
+        """Give up the most of a large block: it is not kept beside some hundred others."""
+        if len(self._block) > _BLOCK:
+            keep = self._block[self._place : self._place + _BLOCK]
+            self._offset -= len(self._block) - self._place - len(keep)
+            self._block, self._place = keep, 0
 
     @property
     def bytes_read(self) -> int:
@@ -193,10 +217,7 @@ class Stretch:
             cut = block.find(b"\n")
             if cut >= 0:
                 self._block, self._place = block, cut + 1
-                if len(block) > _BLOCK:  # a large block is not kept beside some hundred others
-                    keep = block[cut + 1 : cut + 1 + _BLOCK]
-                    self._offset -= len(block) - (cut + 1) - len(keep)
-                    self._block, self._place = keep, 0
+                self._keep_little()
                 length += cut
                 pieces.append(block[:cut])
                 break

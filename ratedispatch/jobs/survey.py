@@ -83,6 +83,11 @@ class Survey:
     deviation: float = 0.0
     duplicates: RowSet = field(default_factory=RowSet)
 
+    @property
+    def end(self) -> Mark:
+        """The place behind the last line."""
+        return Mark(self.size, self.lines + 1, self.rows, self.tokens)
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as values of JSON."""
         return {

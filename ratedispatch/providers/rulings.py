@@ -59,6 +59,8 @@ _STATUSES = {
 _QUEUE_FULL = re.compile(r"queue is full|maximum pending requests exceeded", re.IGNORECASE)
 
 
+_ANSWERED = Ruling(Decision.ANSWERED)
+
 #: Seconds to wait above which it is better to stop and be started again.
 _NIGHT = 3600.0
 
@@ -80,7 +82,7 @@ def _rule_success(response: Response) -> Ruling:
         )
     is_error = body.get("error") or body.get("object") == "error"
     if not is_error or body.get("choices") or body.get("data") or body.get("output"):
-        return Ruling(Decision.ANSWERED)
+        return _ANSWERED
     # some gateways wrap the upstream's failure in a 200; the Responses API reports its own there,
     # and SGLang's streams have begun before their error is known
     error = read_error(response)

@@ -139,20 +139,24 @@ class BulkTransport:
         headers = naming_headers(request)
         try:
             async with asyncio.timeout(timeout):
-                if self._wire.ask is not None:
-                    headers["Authorization"] = f"Bearer {await self._wire.ask()}"
-                direct = self._direct.get(request.endpoint)
-                answer = None
-                if direct is not None and len(body) <= _LARGE_BODY:
-                    answer = await direct.post(body, headers)
-                if answer is None:
-                    answer = await self._post(request.endpoint, body, headers)
+                answer = await self._exchange(request.endpoint, body, headers)
         except (aiohttp.ClientError, TimeoutError) as error:
             broken = fault_of(error, timeout)
         else:
             return read_answer(answer.status, _lower(answer.headers), answer.content)
         # outside of the except clause: aiohttp's errors hold the headers, the key among them
         raise broken
+
+    async def _exchange(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send directly where that is known to do, else through the session."""
+        if self._wire.ask is not None:
+            headers["Authorization"] = f"Bearer {await self._wire.ask()}"
+        direct = self._direct.get(endpoint)
+        if direct is not None and len(body) <= _LARGE_BODY:
+            answer = await direct.post(body, headers)
+            if answer is not None:
+                return answer
+        return await self._post(endpoint, body, headers)
 
     async def _post(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send through the session, which follows redirects; then see if that is needed."""

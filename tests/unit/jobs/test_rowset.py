@@ -34,3 +34,31 @@ def test_a_row_set_takes_a_bit_for_each_row() -> None:
     for number in range(0, 1_000_001, 1_000):
         found.add(number)
     assert len(found._bits) < 130_000
+
+
+@given(st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)), st.integers(0, 220))
+def test_whole_sets_are_added_and_taken_out(one: set[int], other: set[int], row: int) -> None:
+    """As Python's own; and the first number that is missing is found."""
+
+    def made(rows: set[int]) -> RowSet:
+        found = RowSet()
+        found.update(rows)
+        assert len(found) == len(rows)
+        return found
+
+    both, less = made(one), made(one)
+    both.merge(made(other))
+    less.remove(made(other))
+    assert (set(both), len(both)) == (one | other, len(one | other))
+    assert (set(less), len(less)) == (one - other, len(one - other))
+    both.add(row)
+    full = one | other | {row}
+    assert both.next_missing(row) == next(n for n in range(row, 400) if n not in full)
+
+
+def test_a_million_rows_that_are_done_are_passed_at_once() -> None:
+    """Byte by byte, and the last bits one by one."""
+    rows = RowSet()
+    rows.update(range(1, 1_000_006))
+    assert rows.next_missing(1) == 1_000_006
+    assert rows.next_missing(0) == 0

@@ -15,11 +15,13 @@ from ratedispatch.inputs.lines import LONGEST_LINE, LongLine
 from ratedispatch.jobs import source as source_module
 from ratedispatch.jobs import survey as survey_module
 from ratedispatch.jobs.rowformat import BatchRows
+from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.source import RowSource, Stretch, digest_of
 from ratedispatch.request import Request
 from tests.unit.jobs.making import BOM, lines_of, row, survey_of, text_of, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
     from ratedispatch.jobs.batchfile import BadRow
@@ -39,6 +41,12 @@ class Lines(BatchRows):
         return Request({}, custom_id=f"{row}", row=row)
 
 
+def row_set(rows: Iterable[int]) -> RowSet:
+    found = RowSet()
+    found.update(rows)
+    return found
+
+
 def read(
     file: io.BytesIO,
     found: Survey,
@@ -52,7 +60,7 @@ def read(
         file,
         found,
         BatchRows(),
-        is_done=done.__contains__,
+        done=row_set(done),
         on_bad_row=lambda row, _: bad.append(row),
         in_order=in_order,
     )
@@ -61,7 +69,8 @@ def read(
 
 @given(
     texts().filter(bool),
-    st.sets(st.integers(1, 24)),
+    st.sets(st.integers(1, 24))
+    | st.builds(set, st.builds(range, st.integers(1, 8), st.integers(1, 40))),
     st.booleans(),
     st.sampled_from([1, 2, 8]) | st.integers(1, 40),
     st.integers(0, 40),
@@ -85,7 +94,7 @@ def test_all_that_is_not_done_comes_once(
             io.BytesIO(data),
             found,
             lines,
-            is_done=done.__contains__,
+            done=row_set(done),
             on_bad_row=lambda row, digest: bad.append((row, digest)),
             in_order=in_order,
         )
@@ -192,7 +201,8 @@ def test_a_place_keeps_no_more_than_a_block_in_memory(monkeypatch: pytest.Monkey
     monkeypatch.setattr(source_module, "_BLOCK", 16)
     monkeypatch.setattr(source_module, "_LARGE_BLOCK", 1_000)
     data = b"x" * 100 + b"\n" + b"y\n" * 2_000
-    stretch = Stretch(io.BytesIO(data), survey_of(data).marks[0], len(data), lambda _: False)
+    found = survey_of(data)
+    stretch = Stretch(io.BytesIO(data), found.marks[0], found.end, RowSet())
     for number, (place, line) in enumerate(stretch, 1):
         assert place == number
         assert len(stretch._block) <= 16

@@ -1,0 +1,169 @@
+"""
+A high rate held for a minute by one process, and what its event loop has left.
+
+A job of 30,000 rows a minute, read from a file and written to one, runs in this process, on one
+processor; the fake server, whose buckets are a second deep, on another where there is one. A
+ticker on the same loop asks for a turn every 5 ms; how late it gets it is the lag. Both processes
+keep to their processor by the system's affinity, where it has any.
+
+Run it with ``python -m benchmarks.live.paced [--rpm N] [--seconds N] [--loop NAME]``; it prints
+JSON. Targets: no refusal, at least 0.99 of the limit between the first request and the last, and
+a lag of at most 10 ms at the 99th percentile. The exit code is 1 if one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.frame.environment import environment
+from benchmarks.live.workload import short
+from ratedispatch import Limits, loops, run_file
+from ratedispatch.events import AttemptSent
+from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.transports.bulk import plain_bulk
+
+if TYPE_CHECKING:
+    from ratedispatch.events import Event
+    from ratedispatch.jobs.report import Report
+
+_TICK = 0.005
+_LEAST_SHARE = 0.99
+_MOST_LAG_MS = 10.0
+
+#: More than the rows need: requests are what binds.
+_TPM = 100_000_000
+_CONNECTIONS = 2_000
+
+
+class Sent:
+    """When the first and the last request left, and how many: a listener."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = 0.0
+        self.last = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take in *event*."""
+        if isinstance(event, AttemptSent):
+            self.first = event.at if self.count == 0 else self.first
+            self.last = event.at
+            self.count += 1
+
+
+async def tick(lags: list[float]) -> None:
+    """Note how many seconds too late each turn comes."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _TICK
+        await asyncio.sleep(_TICK)
+        lags.append(max(0.0, loop.time() - due))
+
+
+async def run(folder: Path, rpm: float, base_url: str, lags: list[float]) -> tuple[Report, Sent]:
+    """Do the job and return its report and when it sent."""
+    sent = Sent()
+    bulk = plain_bulk(base_url, "any", _CONNECTIONS, {})
+    assert bulk is not None, "a proxy is set; this benchmark needs none"
+    async with bulk:
+        ticker = asyncio.create_task(tick(lags))
+        report = await run_file(
+            folder / "in.jsonl",
+            folder / "out.jsonl",
+            client=bulk,
+            limits=Limits(rpm, _TPM),
+            connections=_CONNECTIONS,
+            listeners=[sent],
+        )
+        ticker.cancel()
+    return report, sent
+
+
+def keep_to(processor: int, pid: int = 0) -> bool:
+    """Keep the process *pid* to one of the processors, if there are several; tell whether."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    processors = sorted(os.sched_getaffinity(0)) if pid == 0 else list(range(os.cpu_count() or 1))
+    if len(processors) < 2:
+        return False
+    os.sched_setaffinity(pid, {processors[processor]})
+    return True
+
+
+def measure(rpm: float, seconds: float, seed: int, loop: str) -> dict[str, Any]:
+    """Return the figures of one run."""
+    rows = round(rpm / 60 * seconds)
+    flags = ("--rpm", str(rpm), "--tpm", str(_TPM), "--burst-seconds", "1", "--latency", "0.2")
+    lags: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="ratedispatch-paced-") as name:
+        folder = Path(name)
+        short(rows, seed).write(folder / "in.jsonl")
+        with FakeServerProcess(*flags) as server:
+            is_apart = keep_to(1, server.process.pid) and keep_to(0)
+            with loops.runner(loop) as runner, loops.seldom_collecting():
+                begin = time.process_time()
+                report, sent = runner.run(run(folder, rpm, server.base_url, lags))
+                cpu = time.process_time() - begin
+            stats = server.stats()
+    lags.sort()
+    span = sent.last - sent.first
+    return {
+        "rows": rows,
+        "answered": report.answered,
+        "refused": sum(stats["refused"].values()),
+        "limit_share": round((sent.count - 1) / (rpm / 60 * span), 4),
+        "seconds": round(span, 2),
+        "lag_ms": {
+            str(share): round(1000 * lags[int(share * (len(lags) - 1))], 2)
+            for share in (0.5, 0.9, 0.99, 0.999, 1.0)
+        },
+        "cpu_share": round(cpu / span, 3),
+        "cpu_us_per_request": round(1e6 * cpu / rows, 1),
+        "is_apart": is_apart,
+    }
+
+
+def misses(found: dict[str, Any]) -> list[str]:
+    """Return a sentence for each target that is missed."""
+    missed = []
+    if found["answered"] != found["rows"]:
+        missed.append(f"{found['answered']} of {found['rows']} answered")
+    if found["refused"]:
+        missed.append(f"{found['refused']} refused")
+    if found["limit_share"] < _LEAST_SHARE:
+        missed.append(f"{found['limit_share']} of the limit, not {_LEAST_SHARE}")
+    if found["lag_ms"]["0.99"] > _MOST_LAG_MS:
+        missed.append(f"p99 of the lag {found['lag_ms']['0.99']} ms, not {_MOST_LAG_MS}")
+    return missed
+
+
+def main() -> int:
+    """Run the benchmark and print its result; return 1 if a target was missed."""
+    parser = argparse.ArgumentParser(description="hold a high rate and measure the loop's lag")
+    parser.add_argument("--rpm", type=float, default=30_000)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--loop", choices=loops.LOOPS, default=loops.AUTO)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    found = measure(arguments.rpm, arguments.seconds, arguments.seed, arguments.loop)
+    result = {
+        **environment(arguments.seed),
+        "rpm": arguments.rpm,
+        "loop": loops.loop_named(arguments.loop),
+        **found,
+        "misses": misses(found),
+    }
+    print(json.dumps(result, indent=2))
+    return 1 if result["misses"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
