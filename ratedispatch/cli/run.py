@@ -262,7 +262,8 @@ def run(
 
     \b
     Exit codes: 0 all rows answered; 1 finished, some rows failed; 2 wrong usage or
-    configuration; 3 stopped early, the same command goes on; 130 interrupted twice.
+    configuration; 3 stopped early, the same command goes on; 130 interrupted twice, or before
+    anything was sent.
     """
     from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.job import JobOptions, files_of
@@ -287,6 +288,7 @@ def run(
     )
     files = files_of(source.source, output, errors, _output_format(output, output_format))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_interruptible())
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
         if not quiet:
             _announce(files)
@@ -335,6 +337,25 @@ def run(
         base_url=url,
     )
     sys.exit(_exit_code(report))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Before and after the loop, which has handlers of its own: one interruption ends it all."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
+        before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("cancelled; the same command starts anew, or goes on", err=True)
+        sys.exit(130)
+    finally:
+        with contextlib.suppress(ValueError, UnboundLocalError):
+            signal.signal(signal.SIGTERM, before)
 
 
 def _output_format(output: Path, name: str | None) -> OutputFormat:
@@ -432,9 +453,6 @@ def _open(files: JobFiles, limits: Limits | LimitGroups, options: JobOptions) ->
         return Job(files, limits, options)
     except JobError as error:
         raise click.UsageError(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("cancelled before anything was sent", err=True)
-        sys.exit(130)
 
 
 def _connections(max_in_flight: int | Literal["auto"] | None) -> int:

@@ -11,7 +11,6 @@ however it ends.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.files import copy_all, write_all
 from ratedispatch.inputs.formats import Format
 from ratedispatch.inputs.json_rows import json_table
 from ratedispatch.inputs.rows import BrokenRow
@@ -90,7 +90,7 @@ def open_text(
         return
     with _scratch(folder) as copy:
         with open_bytes(path) as packed, _room(path):
-            shutil.copyfileobj(packed, copy, _CHUNK)
+            copy_all(packed, copy)
         columns_of = _columns(_rewound(copy), path) if is_table else None
         yield RowText(_rewound(copy), name_of(path), columns_of, True)
 
@@ -143,9 +143,9 @@ def _convert(path: Source, format: Format, copy: BinaryIO) -> tuple[str, ...]:  
         for _, row in table.rows:
             waiting += _line(row)
             if len(waiting) >= _CHUNK:
-                copy.write(waiting)
-                waiting.clear()
-        copy.write(waiting)
+                write_all(copy, waiting)
+                waiting = bytearray()
+        write_all(copy, waiting)
         return table.columns
 
 

@@ -9,6 +9,7 @@ Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRe
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -32,7 +33,7 @@ _HEAD = re.compile(HEAD + rb'(\d{12})(?:-([0-9a-f]{16}))?"')
 _BEHIND_BODY = b'},"error":null}\n'
 
 # made once: json.dumps makes a new one for each call with settings of its own
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +176,26 @@ def _line(row: int | None, digest: str, custom_id: str | None, response: Any, er
         "response": response,
         "error": error,
     }
-    text = _ENCODER.encode(value)
+    try:
+        text = _ENCODER.encode(value)
+    except ValueError:  # Python reads NaN and 1e999, which JSON has not
+        value = _finite(value)
+        text = _ENCODER.encode(value)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8, but an escape has it
         return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """Return *value* with null for each number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return value
 
 
 def _decode(line: bytes) -> Any:

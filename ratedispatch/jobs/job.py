@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from ratedispatch.inputs.streams import STDIN
 from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.caps import Caps, Spending
-from ratedispatch.jobs.journal import read_manifest
+from ratedispatch.jobs.journal import open_journal
 from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.noting import NotingTransport
@@ -35,14 +37,13 @@ from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource, Stretch
 from ratedispatch.jobs.survey import survey
-from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer
+from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer, ended, finished
 from ratedispatch.limits import MINUTE
 from ratedispatch.outputs.tables import OutputFormat, check_format, output_format_of, write_table
 from ratedispatch.transports import as_transport
 from ratedispatch.verdict import NOTHING, judge
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
     from ratedispatch.budget import Snapshot
@@ -121,10 +122,16 @@ def files_of(
         errors: Where failed rows go, if that is not beside the output.
         output_format: How answers are wanted.
     """
-    errors = errors or default_errors_path(output)
+    errors = _target(errors or default_errors_path(output))
+    output = _target(output)
     if output_format is OutputFormat.JSONL:
         return JobFiles(input, output, errors)
     return JobFiles(input, output.with_name(output.name + ".answers.jsonl"), errors, output)
+
+
+def _target(path: Path) -> Path:
+    """Return where *path* leads: to replace a link would leave what it stands for as it was."""
+    return path.resolve() if path.is_symlink() else path
 
 
 async def run_file(
@@ -209,7 +216,14 @@ class Job:
         self._abandoning: asyncio.TimerHandle | None = None
         self.tally = Tally()
         with contextlib.ExitStack() as stack:
-            self._open(stack)
+            try:
+                self._open(stack)
+            except OSError as error:
+                where = f" ({error.filename})" if error.filename else ""
+                raise JobError(
+                    f"the job cannot start: {error.strerror or error}{where}; make room in the "
+                    f"folder of the output, or choose another one"
+                ) from error
             self._stack = stack.pop_all()
 
     def _open(self, stack: contextlib.ExitStack) -> None:
@@ -220,7 +234,12 @@ class Job:
             self._output_format = output_format_of(files.table, options.output_format)
         check_format(self._output_format)
         template = options.template
+        # first of all: whoever comes second is to be told before the input is read
+        journal = open_journal(files.job) if files.job.exists() else None
+        if journal is not None:
+            stack.callback(journal.close)
         self._input_format = format_of(files.input, options.input_format)
+        self._source_stat = _stat_of(files.input)
         self._text = stack.enter_context(
             open_text(
                 files.input,
@@ -230,18 +249,23 @@ class Job:
             )
         )
         self._format = format_for(self._text, template)
-        known = read_manifest(files.job)
+        known = None
+        if journal is not None and journal.manifest is not None:
+            known = journal.manifest.known_survey(template)
         self._survey = survey(
-            self._text.file,
-            self._format.names,
-            folder=files.output.parent,
-            known=None if known is None else known.known_survey(template),
+            self._text.file, self._format.names, folder=files.output.parent, known=known
         )
         if not self._survey.rows:
             raise JobError(f"the input {self._text.name} is empty")
         opened = open_job(
             files,
-            manifest_of(Path(self._text.name).name, self._survey, template, self._output_format),
+            manifest_of(
+                Path(self._text.name).name,
+                self._survey,
+                template,
+                self._output_format,
+                os.path.relpath(files.errors.absolute(), files.job.absolute().parent),
+            ),
             self._text.file,
             self._survey,
             Going(
@@ -249,6 +273,7 @@ class Job:
                 options.force,
                 template is not None and template.id_column is None,
             ),
+            journal,
         )
         self._done = opened.progress
         self._journal = opened.journal
@@ -344,7 +369,7 @@ class Job:
             self._cpu_start = self._cpu_clock()
             stop = await self._send_all(self._dispatcher, writer, spending, caps)
             if self._files.table is not None and self._write_error is None:
-                await asyncio.to_thread(self._make_table, self._files.table)
+                await finished(functools.partial(self._make_table, self._files.table))
         self._look_back()
         report = self._report(stop, spending.cost)
         if log is not None and report.stop_code is not None:
@@ -400,8 +425,7 @@ class Job:
             self._input_error = error
         finally:
             keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            await ended(keeper)
             if self._abandoning is not None:
                 self._abandoning.cancel()
             writer.close()
@@ -436,9 +460,11 @@ class Job:
         """Make the table of what is done, unless it is there already."""
         assert self._writer is not None
         results = [self._files.errors, self._files.output]
-        if not self._writer.done and table.exists():
+        if not self._writer.written and _is_newer(table, results):
             return
         is_parquet = self._input_format is Format.PARQUET
+        # another file under the same name would put answers beside rows of others
+        is_parquet = is_parquet and _stat_of(self._files.input) == self._source_stat
         keeps_types = is_parquet and self._output_format is OutputFormat.PARQUET
         template = self._options.template
         try:
@@ -468,6 +494,8 @@ class Job:
         """Note what has changed while the job ran."""
         assert self._writer is not None
         self._notes += self._writer.saved
+        if self.resumed + self._writer.written >= self.total:
+            self._files.retry.unlink(missing_ok=True)  # all have their new lines
         if self._text.is_copy or not isinstance(self._files.input, Path):
             return
         with contextlib.suppress(OSError):
@@ -538,6 +566,22 @@ class Job:
             billed_twice_at_most=self._journal.billed_twice,
             notes=self.notes,
         )
+
+
+def _stat_of(path: Source) -> tuple[int, ...]:
+    """Return what tells the file at *path* from another one put in its place."""
+    if isinstance(path, str):
+        return ()
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is_newer(table: Path, results: Sequence[Path]) -> bool:
+    """Whether *table* was made after the last line of *results*."""
+    if not table.exists():
+        return False
+    made = table.stat().st_mtime_ns
+    return all(made > path.stat().st_mtime_ns for path in results if path.exists())
 
 
 def _unwritable(error: OSError) -> str:

@@ -13,13 +13,13 @@ disagree with them.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.files import check_place, lock, sync_folder, write_all, write_record
 from ratedispatch.jobs.manifest import Manifest
 from ratedispatch.jobs.rowset import RowSet
 
@@ -67,15 +67,16 @@ class Journal:
         Raises:
             JobError: It cannot be written.
         """
-        self.manifest = manifest
         fresh = self._path.with_name(self._path.name + ".new")
+        records = [b"s%d\n" % row for row in self.open_rows]
+        records += [b"t%d\n" % row for row in self._repeated]
+        # the repeats are counted in the manifest, and once more by their records
+        counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
         try:
             file = _open(fresh, os.O_TRUNC)
             try:
-                _lock(file, self._path)
-                file.write(manifest.to_line())
-                for row in self.open_rows:
-                    file.write(b"s%d\n" % row)
+                lock(file, self._path.with_suffix(""))
+                write_all(file, b"".join([counted.to_line(), *records]))
                 os.fsync(file.fileno())
                 fresh.replace(self._path)
                 sync_folder(self._path)
@@ -85,6 +86,7 @@ class Journal:
                 raise
         except OSError as error:
             raise JobError(f"{self._path} cannot be written: {error.strerror}") from error
+        self.manifest = manifest
         self._file.close()
         self._file = file
 
@@ -110,8 +112,8 @@ class Journal:
             OSError: It cannot be written.
         """
         if row in self.open_rows:
-            self._return(row)
             self._append(b"b%d\n" % row)
+            self._return(row)
 
     def end(self, row: int) -> None:
         """Take in that *row* has its line in a result file, which says so itself."""
@@ -136,7 +138,20 @@ class Journal:
             JobError: It cannot be written.
         """
         if self.manifest is not None and not self._path.exists():
-            self.write_manifest(replace(self.manifest, billed_twice=self.billed_twice))
+            self.write_manifest(self.manifest)
+
+    def check(self) -> None:
+        """
+        See to it that the file is where it was made; put it back if it was removed.
+
+        Raises:
+            OSError: There is another one in its place, or it cannot be put back.
+        """
+        try:
+            self.restore()
+        except JobError as error:
+            raise OSError(None, str(error)) from error
+        check_place(self._file, self._path)
 
     def sync(self) -> None:
         """Wait until what was noted is on the disk; may be called in a thread."""
@@ -144,7 +159,7 @@ class Journal:
 
     def _append(self, record: bytes) -> None:
         # one call of the system, not buffered: it has to be there when the process is killed
-        self._file.write(record)
+        write_record(self._file, record)
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -206,7 +221,7 @@ def open_journal(path: Path) -> Journal:
         except OSError as error:
             raise JobError(f"{path} cannot be opened: {error.strerror}") from error
         try:
-            _lock(file, path)
+            lock(file, path.with_suffix(""))
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return Journal(path, file)
         except FileNotFoundError:  # replaced or removed by whoever had it
@@ -215,29 +230,6 @@ def open_journal(path: Path) -> Journal:
             file.close()
             raise
         file.close()
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Return the manifest in the job file *path*; None if there is none. Locks nothing."""
-    try:
-        with path.open("rb") as file:
-            return Manifest.from_line(file.readline())
-    except (OSError, ValueError):
-        return None
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the name of *path* is on the disk, where the system can do that."""
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(folder)
-    except OSError:
-        pass
-    finally:
-        os.close(folder)
 
 
 def _open(path: Path, flags: int) -> BinaryIO:
@@ -255,23 +247,3 @@ def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:
         text += block
     first, _, rest = text.partition(b"\n")
     return first, rest
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Lock *file*; the system lets go of it when this process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes on one output are not noticed there
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
-            raise JobError(
-                f"{path} cannot be locked ({error.strerror}), so that another process could work "
-                f"on the same output; choose an output on another file system"
-            ) from error
-        raise JobError(
-            f"another process is working on {path.with_suffix('')}; wait for it, or choose "
-            f"another output"
-        ) from error

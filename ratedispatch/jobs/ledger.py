@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.files import sync_folder
 from ratedispatch.jobs.journal import open_journal
-from ratedispatch.jobs.rematch import match, rewrite
+from ratedispatch.jobs.rematch import match, rewrite, rewritten
 from ratedispatch.jobs.results import recover
 from ratedispatch.jobs.rowset import RowSet
 
@@ -48,6 +49,12 @@ class JobFiles:
         """The file that says which input the output belongs to."""
         asked = self.table or self.output
         return asked.with_name(asked.name + ".job")
+
+    @property
+    def retry(self) -> Path:
+        """Where the lines of failed rows are kept that are sent once more."""
+        asked = self.table or self.output
+        return asked.with_name(asked.name + ".retry")
 
     @property
     def stale(self) -> Path:
@@ -134,7 +141,12 @@ def _refuse_foreign(files: JobFiles) -> None:
 
 
 def open_job(
-    files: JobFiles, manifest: Manifest, file: BinaryIO, survey: Survey, going: Going = Going()
+    files: JobFiles,
+    manifest: Manifest,
+    file: BinaryIO,
+    survey: Survey,
+    going: Going = Going(),
+    journal: Journal | None = None,
 ) -> OpenJob:
     """
     Register the job, or find out what is done of it.
@@ -147,13 +159,14 @@ def open_job(
         file: The input; not buffered.
         survey: What there is in it.
         going: How it goes on.
+        journal: Of the job, if it is open already; closed if the job is refused.
 
     Raises:
         JobError: Another process works on it, it was made from something else, or a file is
             damaged; the sentence says what to do.
     """
-    was_there = files.job.exists()
-    journal = open_journal(files.job)
+    was_there = journal is not None or files.job.exists()
+    journal = journal or open_journal(files.job)
     is_new = journal.manifest is None
     try:
         if is_new:
@@ -182,40 +195,107 @@ def _go_on(
 ) -> OpenJob:
     known = journal.manifest
     assert known is not None
-    progress = Progress(recover(files.output), recover(files.errors))
-    notes = []
+    if known.output_format != manifest.output_format:
+        raise JobError(
+            f"{files.job.with_suffix('')} was begun with --output-format {known.output_format}, "
+            f"and cannot go on as {manifest.output_format}; choose another output"
+        )
+    if known.is_rewriting:
+        known = replace(known, is_rewriting=False)
+        _finish_rewriting(files, journal, known)
+    progress, notes = _recover(files)
     differences = known.differences(manifest)
     is_same_input = known.has_input_of(manifest)
     if not going.force and (differences or not is_same_input):
         raise JobError(_refusal(files, known, manifest, differences, file, survey, going))
-    if going.force and not is_same_input:
-        found = match(_results(files)[:2], file, survey, by_place=going.by_place)
-        for path in (files.output, files.errors):
-            rewrite(path, files.stale, found.places)
-        progress = Progress(recover(files.output), recover(files.errors))
-        notes.append(
-            f"the input has changed: {found.kept:,} rows that are done are there still"
-            + (
-                f", {found.gone:,} are not, and their results were moved to {files.stale}"
-                if found.gone
-                else ""
-            )
-        )
-    if going.retry_failed and len(progress.failed):
-        notes.append(f"{_rows(len(progress.failed), 'that failed')} sent once more")
-        files.errors.open("wb").close()
-        progress = Progress(progress.answered, RowSet())
     journal.end_all(progress.done)
-    if len(journal.open_rows):
-        notes.append(
-            f"{_rows(len(journal.open_rows), 'that may have been billed')} sent again: in flight "
-            f"when an earlier run ended"
+    if not files.output.exists() and len(journal.open_rows) and not going.force:
+        raise JobError(
+            f"{files.output} is missing, in which up to {len(journal.open_rows):,} rows may have "
+            f"their answers; put it back, or send them again with --force"
         )
+    doubt = len(journal.open_rows)
     if not is_same_input:
-        journal.count_open_rows_as_billed_twice()
-    if not is_same_input or differences:
-        journal.write_manifest(replace(manifest, billed_twice=journal.billed_twice))
-    return OpenJob(progress, journal, tuple(notes))
+        notes.append(_move(files, journal, manifest, file, survey, going))
+        progress, _ = _recover(files)
+    elif differences:
+        journal.write_manifest(manifest)
+    progress, more = _retry(files, progress, going)
+    if doubt:
+        more.append(
+            f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
+            f"earlier run and have no line in the files"
+        )
+    return OpenJob(progress, journal, (*notes, *more))
+
+
+def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
+    """Return what the result files hold, and sentences on what was cut off."""
+    notes = []
+    found = []
+    for path in (files.output, files.errors):
+        recovered = recover(path)
+        found.append(recovered.rows)
+        if recovered.damaged is not None:
+            notes.append(
+                f"{path} was damaged, as by a power cut, and is whole only up to there; what "
+                f"stood behind is kept in {recovered.damaged}, and its rows are sent again"
+            )
+    return Progress(*found), notes
+
+
+def _move(
+    files: JobFiles,
+    journal: Journal,
+    manifest: Manifest,
+    file: BinaryIO,
+    survey: Survey,
+    going: Going,
+) -> str:
+    """
+    Make the results fit an input that has changed; return a sentence on that.
+
+    All new files are written before the manifest says so, and only then put in their place: after
+    a kill in between either nothing has happened, or the next start finishes it.
+    """
+    found = match((files.output, files.errors), file, survey, by_place=going.by_place)
+    for path in (files.output, files.errors):
+        rewrite(path, files.stale, found.places)
+    journal.count_open_rows_as_billed_twice()
+    journal.write_manifest(replace(manifest, is_rewriting=True))
+    _finish_rewriting(files, journal, manifest)
+    text = f"the input has changed: {found.kept:,} rows that are done are there still"
+    if found.gone:
+        text += f", {found.gone:,} are not, and their results were moved to {files.stale}"
+    return text
+
+
+def _finish_rewriting(files: JobFiles, journal: Journal, manifest: Manifest) -> None:
+    for path in (files.output, files.errors):
+        fresh = rewritten(path)
+        if fresh.exists():
+            fresh.replace(path)
+            sync_folder(path)
+    journal.write_manifest(manifest)
+
+
+def _retry(files: JobFiles, progress: Progress, going: Going) -> tuple[Progress, list[str]]:
+    """
+    Take the rows that failed out of those that are done, if that is asked for.
+
+    Their lines are kept until all of them have new ones. As long as some have not, asking for it
+    again goes on with these, so that under a cap the same rows are not tried over and over.
+    """
+    done = progress.done
+    left = sum(row not in done for row in recover(files.retry).rows)
+    if left:
+        return progress, [f"{_rows(left, 'that failed')} still to be sent once more"]
+    if not going.retry_failed or not len(progress.failed):
+        files.retry.unlink(missing_ok=True)
+        return progress, []
+    files.errors.replace(files.retry)
+    note = f"{_rows(len(progress.failed), 'that failed')} sent once more"
+    return Progress(progress.answered, RowSet()), [note]
 
 
 def _rows(count: int, which: str) -> str:

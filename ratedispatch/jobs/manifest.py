@@ -41,6 +41,9 @@ class Manifest:
         billed_twice: Attempts of former runs that may have been billed a second time, as far as
             the journal that follows does not tell.
         survey: What was found in the input, so that it need not be looked through again.
+        errors: Where failed rows go, seen from the folder of the job file.
+        is_rewriting: Whether result files that fit a changed input lie beside those there are,
+            and are to be put in their place.
     """
 
     input: str
@@ -51,6 +54,8 @@ class Manifest:
     output_format: str = "jsonl"
     billed_twice: int = 0
     survey: Survey | None = None
+    errors: str = ""
+    is_rewriting: bool = False
 
     def to_line(self) -> bytes:
         """Return it as a line of JSON."""
@@ -94,13 +99,13 @@ class Manifest:
             before, after = self.template.get(name), now.template.get(name)
             if before != after:
                 found.append(f"{name} was {_short(before)} and is {_short(after)}")
-        if self.output_format != now.output_format:
-            found.append(f"--output-format was {self.output_format} and is {now.output_format}")
+        if self.errors != now.errors:
+            found.append(f"--errors was {self.errors} and is {now.errors}")
         return found
 
 
 def manifest_of(
-    name: str, survey: Survey, template: Template | None, output_format: str
+    name: str, survey: Survey, template: Template | None, output_format: str, errors: str = ""
 ) -> Manifest:
     """Return the manifest of a job."""
     has_few = len(survey.duplicates) <= _MOST_DUPLICATES
@@ -112,6 +117,7 @@ def manifest_of(
         settings_of(template),
         output_format,
         survey=survey if has_few else None,
+        errors=errors,
     )
 
 

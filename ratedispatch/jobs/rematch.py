@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: In the line of a row that failed because its name stood further up: whether it still does is
 #: found out anew.
-_DUPLICATE = b'"error":{"code":"duplicate_custom_id"'
+_DUPLICATE = b'"response":null,"error":{"code":"duplicate_custom_id"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +91,24 @@ def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: 
     return Match(len(places), done - len(places), min(lost, default=None), places)
 
 
+def rewritten(path: Path) -> Path:
+    """Return the file that `rewrite` makes, to be put in the place of *path*."""
+    return path.with_name(path.name + ".new")
+
+
 def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
     """
-    Leave in *path* the results that are in *places*, with their place now; add others to *aside*.
+    Write beside *path* its results that are in *places*, with their place now; others to *aside*.
+
+    *path* itself is as it was: to put the new file in its place is the caller's, once all that
+    belongs together is written.
 
     Raises:
-        OSError: Something cannot be written; *path* is as it was.
+        OSError: Something cannot be written.
     """
     if not path.exists():
         return
-    fresh = path.with_name(path.name + ".new")
+    fresh = rewritten(path)
     try:
         with contextlib.ExitStack() as stack:
             kept = stack.enter_context(fresh.open("wb"))
@@ -119,7 +127,6 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
                 if file is not None:
                     file.flush()
                     os.fsync(file.fileno())
-        fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise

@@ -8,9 +8,11 @@ or a power cut has left of a line that was being written is cut off. Knows nothi
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.files import copy_all
 from ratedispatch.jobs.batchfile import HEAD, ROW_DIGITS
 from ratedispatch.jobs.rowset import RowSet
 
@@ -23,8 +25,25 @@ _CHUNK = 1024 * 1024
 #: What follows the number of a row.
 _ENDS = (b'"', b"-")
 
+#: A number beyond is damage: a set with it would take a hundred megabytes and more.
+_MOST_ROWS = 10**9
 
-def recover(path: Path) -> RowSet:
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """
+    What a result file holds.
+
+    Args:
+        rows: Those that have a whole line.
+        damaged: Where is kept what was cut off as damaged; None if nothing was.
+    """
+
+    rows: RowSet
+    damaged: Path | None = None
+
+
+def recover(path: Path) -> Recovered:
     """
     Return the rows that have a whole line in the result file *path*; none if it is missing.
 
@@ -39,40 +58,50 @@ def recover(path: Path) -> RowSet:
     try:
         file = path.open("rb", buffering=_CHUNK)
     except FileNotFoundError:
-        return rows
+        return Recovered(rows)
     with file:
-        rows.update(_rows_in(path, file))
-    return rows
+        reader = _Reader(path, file)
+        rows.update(reader)
+    return Recovered(rows, None if reader.hole is None else _cut(path, reader.hole))
 
 
-def _rows_in(path: Path, file: BinaryIO) -> Iterator[int]:
-    """Yield the row of each whole line; cut the file off at a hole."""
-    begin = 0
-    head, first, last = HEAD, len(HEAD), len(HEAD) + ROW_DIGITS
-    for number, line in enumerate(file, 1):
-        if not line.endswith(b"\n"):
-            return  # torn by a crash
-        if b"\0" in line:
-            _cut(path, begin)
-            return
-        digits = line[first:last]
-        if not line.startswith(head) or not digits.isdigit() or line[last : last + 1] not in _ENDS:
-            raise JobError(
-                f"line {number} of {path} was not written by ratedispatch; "
-                f"choose another output, or remove that line"
-            )
-        begin += len(line)
-        yield int(digits)
+class _Reader:
+    """The row of each whole line, up to a hole."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self.hole: int | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        begin = 0
+        head, first, last = HEAD, len(HEAD), len(HEAD) + ROW_DIGITS
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                return  # torn by a crash
+            if b"\0" in line:
+                self.hole = begin
+                return
+            digits = line[first:last]
+            is_own = line.startswith(head) and digits.isdigit() and line[last : last + 1] in _ENDS
+            if not is_own or int(digits) > _MOST_ROWS:
+                raise JobError(
+                    f"line {number} of {self._path} was not written by ratedispatch; "
+                    f"choose another output, or remove that line"
+                )
+            begin += len(line)
+            yield int(digits)
 
 
-def _cut(path: Path, end: int) -> None:
+def _cut(path: Path, end: int) -> Path:
+    damaged = path.with_name(path.name + ".damaged")
     with (
         path.open("r+b", buffering=0) as file,
-        path.with_name(path.name + ".damaged").open("ab", buffering=0) as rest,
+        damaged.open("ab", buffering=0) as rest,
     ):
         file.seek(end)
-        while block := file.read(_CHUNK):
-            rest.write(block)
+        copy_all(file, rest)
         os.fsync(rest.fileno())
         file.truncate(end)
         os.fsync(file.fileno())
+    return damaged

@@ -12,15 +12,13 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
-from ratedispatch.jobs.journal import sync_folder
+from ratedispatch.files import check_place, copy_all, lock, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: Bytes that may wait to be written; a larger backlog is written at once.
 _BUFFER = 256 * 1024
-
-_CHUNK = 1024 * 1024
 
 
 class Fsync(StrEnum):
@@ -46,6 +44,7 @@ class LineSink:
 
     Raises:
         OSError: It cannot be opened for writing.
+        JobError: Another process writes to it.
 
     Attributes:
         written: Lines that were written since the file was opened.
@@ -61,7 +60,13 @@ class LineSink:
         self._sync_error: OSError | None = None
         self._buffer = bytearray()
         self._file: BinaryIO = path.open("a+b", buffering=0)
-        _cut_torn_line(path)
+        try:
+            lock(self._file, path)
+            _cut_torn_line(path)
+            self._size = self._file.seek(0, os.SEEK_END)
+        except BaseException:
+            self._file.close()
+            raise
         sync_folder(path)
 
     def append(self, line: bytes) -> None:
@@ -80,6 +85,7 @@ class LineSink:
         while self._buffer:
             size = self._file.write(self._buffer)
             self.written += self._buffer.count(b"\n", 0, size)
+            self._size += size
             del self._buffer[:size]
 
     @property
@@ -107,17 +113,14 @@ class LineSink:
 
     def check(self) -> None:
         """
-        Check that the file is still where it was made.
+        Check that the file is still where it was made, and whole.
 
         Raises:
-            OSError: It was removed, or there is another one in its place.
+            OSError: It was removed or cut, or there is another one in its place.
         """
-        try:
-            is_there = os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
-        except FileNotFoundError:
-            raise OSError(errno.ENOENT, f"{self.path} was removed") from None
-        if not is_there:
-            raise OSError(errno.ENOENT, f"{self.path} was replaced by another file")
+        check_place(self._file, self.path)
+        if os.fstat(self._file.fileno()).st_size < self._size:
+            raise OSError(errno.EIO, f"{self.path} was cut by another program")
 
     @property
     def lines_waiting(self) -> int:
@@ -151,8 +154,7 @@ class LineSink:
                 path = self.path.with_name(f"{self.path.name}.saved-{number}")
         with copy:
             self._file.seek(0)
-            while block := self._file.read(_CHUNK):
-                copy.write(block)
+            copy_all(self._file, copy)
             os.fsync(copy.fileno())
         self.saved = f"{self.path} was removed or replaced; its lines were saved to {path}"
 

@@ -34,8 +34,13 @@ if TYPE_CHECKING:
 #: Seconds after which what was written has to survive a power cut, unless told otherwise.
 FLUSH_INTERVAL = 1.0
 
-#: HTTP statuses from here on are errors, and nothing is billed for them.
+#: HTTP statuses from here on are errors; those below the others are refusals.
 _ERROR = 400
+_SERVER_ERROR = 500
+_OVERLOADED = 503
+
+#: Among refusals, those of a server that had begun: it waited too long, or its client did.
+_GAVE_UP = frozenset({408, 499})
 
 
 class Writer:
@@ -96,11 +101,16 @@ class Writer:
         return self._failures.written
 
     @property
+    def written(self) -> int:
+        """Lines that were written."""
+        return sum(sink.written for sink in self._sinks)
+
+    @property
     def done(self) -> int:
         """Lines that are as safe as was asked for."""
         if self._fsync is Fsync.ALWAYS:
             return sum(sink.synced for sink in self._sinks)
-        return sum(sink.written for sink in self._sinks)
+        return self.written
 
     @property
     def saved(self) -> list[str]:
@@ -111,8 +121,7 @@ class Writer:
         """Note which attempts came back without being billed."""
         if not isinstance(event, AttemptEnded) or event.request.row is None:
             return
-        unbilled = event.status is not None and event.status >= _ERROR
-        if unbilled or event.decision is Decision.UNREACHABLE:
+        if _is_unbilled(event.status) or event.decision is Decision.UNREACHABLE:
             with self._telling():
                 self._journal.take_back(event.request.row)
 
@@ -161,6 +170,8 @@ class Writer:
                     with self._telling():
                         sink.flush()
                         sink.check()
+                with self._telling():
+                    self._journal.check()
                 if self._log is not None:
                     self._log.flush()
 
@@ -208,9 +219,9 @@ class Writer:
             if sink.is_dirty:
                 with self._telling():
                     # shielded: to be cancelled while a thread works on the file would close it
-                    await _finished(sink.sync)
+                    await finished(sink.sync)
         with self._telling():
-            await _finished(self._journal.sync)
+            await finished(self._journal.sync)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -220,14 +231,28 @@ class Writer:
             self._on_error(error)
 
 
-async def _finished(work: Callable[[], None]) -> None:
-    """Do *work* in a thread; when cancelled, wait until it has ended."""
+def _is_unbilled(status: int | None) -> bool:
+    """Whether nothing was done for a request: refused, or turned away at the door."""
+    # what a gateway says (500, 502, 504) tells nothing of what was done behind it
+    refused = status is not None and _ERROR <= status < _SERVER_ERROR
+    return (refused and status not in _GAVE_UP) or status == _OVERLOADED
+
+
+async def finished(work: Callable[[], None]) -> None:
+    """Do *work* in a thread; when cancelled, however often, wait until it has ended."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        await ended(task)
         raise
+
+
+async def ended(task: asyncio.Future[None]) -> None:
+    """Wait until *task* has ended, whoever cancels meanwhile."""
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
 
 
 def _without_key(outcome: Outcome, key: str) -> Outcome:

@@ -7,13 +7,11 @@ Knows nothing of jobs.
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
+from ratedispatch.files import replacing
 from ratedispatch.outputs.answer import read_answer
 from ratedispatch.outputs.columns import columns_of
 from ratedispatch.outputs.csv_table import write_csv
@@ -129,7 +127,7 @@ def write_table(
     _check(target, [*results, *([parquet_source] if parquet_source else [])])
     table = columns_of(columns, id_column)
     try:
-        with ResultIndex(results, row_of, target.parent) as index, _replacing(target) as file:
+        with ResultIndex(results, row_of, target.parent) as index, replacing(target) as file:
 
             def answer_of(row: int) -> Answer | None:
                 line = index.line(row)
@@ -153,30 +151,3 @@ def _check(target: Path, sources: Sequence[Path]) -> None:
     for source in sources:
         if target.exists() and source.exists() and target.samefile(source):
             raise JobError(f"the table {target} would replace {source}, which it is made of")
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """
-    Open a new file that takes the place of *target* on leaving, if no error is on its way.
-
-    The name of the new one is short, whatever the name of *target*, and another each time: two
-    processes that share a folder never write to the same file.
-    """
-    path = target.with_name(f".ratedispatch-{secrets.token_hex(8)}.tmp")
-    try:
-        with path.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(target)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    # without it a power cut could bring the former table back; not every file system can
-    with suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

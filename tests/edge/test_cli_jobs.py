@@ -177,6 +177,23 @@ def test_a_pipe_goes_on_when_the_same_is_piped_again(
     assert not Path("new.jsonl.job").exists()
 
 
+def test_a_table_is_made_anew_unless_it_is_younger_than_the_answers(
+    run: Callable[..., Any],
+) -> None:
+    """A kill while it was made leaves the former one."""
+    Path("t.csv").write_text("text\none\ntwo\n")
+    command = ("t.csv", "-o", "o.csv", "--prompt", "Say {text}", "--model", "gpt-4o")
+    assert run(*command).exit_code == 0
+    made = Path("o.csv").read_bytes()
+    assert made.count(b"answered") == 2
+    Path("o.csv").write_bytes(b"mine\n")
+    assert run(*command).exit_code == 0
+    assert Path("o.csv").read_bytes() == b"mine\n"
+    os.utime("o.csv", (1, 1))
+    assert run(*command).exit_code == 0
+    assert Path("o.csv").read_bytes() == made
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -311,6 +328,28 @@ def test_an_output_that_is_removed_stops_the_job_and_is_put_back(tmp_path: Path)
         done = len(_text(tmp_path / "out.jsonl").splitlines())
         assert f"{done:,} answered" in output
         assert done == server.stats()["answered"]
+
+
+@pytest.mark.slow
+def test_no_room_for_a_copy_of_the_input_is_told_and_nothing_is_sent(tmp_path: Path) -> None:
+    """A call of the system that wrote less than it was given must not pass for the whole."""
+    text = "\n".join(row(str(i), "x" * 500) for i in range(400))
+    command = (
+        f"ulimit -f 100; exec {sys.executable} -m ratedispatch run - -o out.jsonl --fake --quiet"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "make room" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

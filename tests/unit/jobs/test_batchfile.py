@@ -180,3 +180,10 @@ def test_an_answer_is_written_as_it_came_or_from_its_value(
     assert line.count(b"\n") == 1
     assert line.endswith(b'},"error":null}\n')
     assert json.loads(line) == json.loads(plain)
+
+
+def test_numbers_that_json_has_not_are_null() -> None:
+    """Python reads them in an answer; nobody else would read the line."""
+    body = {"logprob": float("-inf"), "all": [float("nan"), 1.5]}
+    line = answer_line(Completed(Request({}, row=1), Response(200, {}, body), Cost(1)))
+    assert json.loads(line)["response"]["body"] == {"logprob": None, "all": [None, 1.5]}

@@ -323,7 +323,8 @@ def test_a_drain_gives_up_after_its_time_and_tells_what_is_in_doubt(tmp_path: Pa
     assert (first.in_doubt, first.billed_twice_at_most) == (3, 0)
     second = play(tmp_path)
     assert second.notes[0] == (
-        "3 rows that may have been billed are sent again: in flight when an earlier run ended"
+        "3 rows that may have been billed are sent again: they left in an earlier run and have no "
+        "line in the files"
     )
     assert (second.answered, second.in_doubt, second.billed_twice_at_most) == (10, 0, 3)
     third = play(tmp_path)

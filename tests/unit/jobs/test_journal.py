@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.journal import Journal, open_journal, read_manifest
-from ratedispatch.jobs.manifest import Manifest, manifest_of
+from ratedispatch.jobs.journal import Journal, open_journal
+from ratedispatch.jobs.manifest import manifest_of
 from tests.unit.jobs.making import survey_of
 
 MANIFEST = manifest_of("in.jsonl", survey_of(b'{"custom_id":"a"}\n' * 3), None, "jsonl")
@@ -150,12 +150,15 @@ def test_a_new_manifest_keeps_the_rows_in_doubt(path: Path) -> None:
         journal.send(4)
         journal.send(5)
         journal.end(5)
-        journal.write_manifest(dataclasses.replace(MANIFEST, input="other", billed_twice=3))
+        journal.send(4)
+        journal.write_manifest(dataclasses.replace(MANIFEST, input="other"))
         journal.send(6)
     with opened(path) as journal:
         assert journal.manifest is not None
-        assert (journal.manifest.input, journal.billed_twice) == ("other", 3)
+        assert (journal.manifest.input, journal.billed_twice) == ("other", 1)
         assert list(journal.open_rows) == [4, 6]
+        journal.take_back(4)
+        assert (journal.billed_twice, list(journal.open_rows)) == (0, [4, 6])
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -238,16 +241,5 @@ def test_a_file_that_is_none_is_refused_and_untouched(tmp_path: Path, text: byte
     with pytest.raises(JobError, match="cannot be read as a job file; remove it"):
         open_journal(path)
     assert path.read_bytes() == text
-    assert read_manifest(path) is None
     path.write_bytes(MANIFEST.to_line())
     open_journal(path).close()
-
-
-def test_the_manifest_can_be_read_by_others_meanwhile(path: Path) -> None:
-    """It takes no lock; a missing file has none."""
-    with opened(path) as journal:
-        journal.send(1)
-        found = read_manifest(path)
-    assert isinstance(found, Manifest)
-    assert found.to_line() == MANIFEST.to_line()
-    assert read_manifest(path.with_name("missing")) is None

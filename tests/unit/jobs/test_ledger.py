@@ -11,6 +11,8 @@ import pytest
 
 from ratedispatch.errors import JobError
 from ratedispatch.inputs.template import Template
+from ratedispatch.jobs import ledger as ledger_module
+from ratedispatch.jobs.journal import Journal
 from ratedispatch.jobs.ledger import Going, JobFiles, OpenJob, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.rowformat import BatchRows, TableRows
@@ -96,13 +98,15 @@ def test_rows_in_flight_when_the_last_run_ended_are_told(files: JobFiles) -> Non
             job.journal.send(number)
     files.output.write_bytes(answer(1))
     with opened(files) as job:
-        assert job.notes == (
-            "2 rows that may have been billed are sent again: in flight when an earlier run ended",
-        )
+        (note,) = job.notes
+    assert note == (
+        "2 rows that may have been billed are sent again: they left in an earlier run and have no "
+        "line in the files"
+    )
 
 
 def test_failed_rows_stay_failed_unless_asked(files: JobFiles) -> None:
-    """Then their lines are dropped; answered ones stay done."""
+    """Then their lines are kept aside until there are new ones; answered ones stay done."""
     with opened(files):
         pass
     files.output.write_bytes(answer(1))
@@ -114,7 +118,76 @@ def test_failed_rows_stay_failed_unless_asked(files: JobFiles) -> None:
         assert list(job.progress.answered) == [1]
         assert not len(job.progress.failed)
         assert job.notes == ("2 rows that failed are sent once more",)
-    assert files.errors.read_bytes() == b""
+    assert not files.errors.exists()
+    assert files.retry.read_bytes() == answer(2, 3)
+
+
+def test_a_retry_goes_on_with_the_rows_that_are_left_of_it(files: JobFiles) -> None:
+    """Asked for again, it does not begin with those that have failed once more already."""
+    with opened(files):
+        pass
+    files.output.write_bytes(answer(1))
+    files.errors.write_bytes(answer(2, 3))
+    with opened(files, Going(retry_failed=True)):
+        pass
+    files.errors.write_bytes(answer(2))
+    with opened(files, Going(retry_failed=True)) as job:
+        assert list(job.progress.failed) == [2]
+        assert job.notes == ("1 row that failed is still to be sent once more",)
+    files.errors.write_bytes(answer(2, 3))
+    with opened(files) as job:
+        assert list(job.progress.failed) == [2, 3]
+    assert not files.retry.exists()
+
+
+def test_a_missing_output_is_not_paid_for_again_unasked(files: JobFiles) -> None:
+    """Somebody has moved it away; the job file knows that rows were sent."""
+    with opened(files) as job:
+        for number in (1, 2):
+            job.journal.send(number)
+    assert "up to 2 rows may have their answers" in refusal(files)
+    with opened(files, Going(force=True)) as job:
+        assert not len(job.progress.answered)
+
+
+@pytest.mark.parametrize("step", ["rewrite", "first", "second"])
+def test_a_job_that_is_killed_while_it_is_made_to_fit_is_whole_afterwards(
+    files: JobFiles, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either nothing has happened, or the next start finishes it."""
+    with opened(files):
+        pass
+    assert isinstance(files.input, Path)
+    files.output.write_bytes(answer(1))
+    files.errors.write_bytes(answer(2))
+    files.input.write_bytes(text_of(row("new"), *ROWS))
+    real = Path.replace
+    calls = 0
+
+    def killed(path: Path, target: Path) -> Path:
+        nonlocal calls
+        is_result = target in {files.output, files.errors}
+        calls += is_result
+        if is_result and (step == "first" or calls > 1):
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        if step == "rewrite":
+            patch.setattr(ledger_module, "_finish_rewriting", None)
+            patch.setattr(Journal, "write_manifest", None)
+        else:
+            patch.setattr(Path, "replace", killed)
+        with pytest.raises((KeyboardInterrupt, TypeError)), opened(files, Going(force=True)):
+            pass
+    if step == "rewrite":
+        assert "has other content" in refusal(files)
+        with opened(files, Going(force=True)) as job:
+            assert (list(job.progress.answered), list(job.progress.failed)) == ([2], [3])
+    else:
+        with opened(files) as job:
+            assert (list(job.progress.answered), list(job.progress.failed)) == ([2], [3])
+    assert not list(files.output.parent.glob("*.new"))
 
 
 @pytest.mark.parametrize(
@@ -153,11 +226,14 @@ def test_another_template_is_refused_with_the_difference(
 
 
 def test_another_output_format_is_refused(files: JobFiles) -> None:
-    """It is not that of the table that is there."""
+    """Also by force: the table would take the place of the answers."""
     with opened(files):
         pass
     words = refusal(files, output_format="csv")
-    assert "--output-format was jsonl and is csv" in words
+    assert "was begun with --output-format jsonl, and cannot go on as csv" in words
+    assert "--force" not in words
+    with pytest.raises(JobError), opened(files, Going(force=True), output_format="csv"):
+        pass
 
 
 def test_another_input_is_refused_with_what_is_the_same(files: JobFiles) -> None:

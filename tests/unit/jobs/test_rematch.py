@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ratedispatch.jobs.batchfile import head_of
 from ratedispatch.jobs.order import spread
-from ratedispatch.jobs.rematch import Match, match, rewrite
+from ratedispatch.jobs.rematch import Match, match, rewrite, rewritten
 from ratedispatch.jobs.source import digest_of
 from tests.unit.jobs.making import result, survey_of
 
@@ -55,6 +55,9 @@ class Files:
     def rewrite(self, found: Match) -> None:
         for path in self.results:
             rewrite(path, self.aside, found.places)
+        for path in self.results:
+            if rewritten(path).exists():
+                rewritten(path).replace(path)
 
     @property
     def kept(self) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ratedispatch.errors import JobError
 from ratedispatch.jobs.sink import LineSink
 
 if TYPE_CHECKING:
@@ -145,3 +146,24 @@ def test_another_file_in_its_place_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "out.saved-1").read_bytes() == b"earlier\n"
     assert (tmp_path / "out.saved-2").read_bytes() == b"one\n"
     assert sink.saved.endswith("out.saved-2")
+
+
+def test_a_file_that_was_cut_by_another_program_is_noticed(tmp_path: Path) -> None:
+    """What it held is gone: the job has to stop, not to say that all is there."""
+    sink = LineSink(tmp_path / "out")
+    sink.append(b"one\n")
+    sink.flush()
+    sink.check()
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(OSError, match="was cut by another program"):
+        sink.check()
+    sink.close()
+
+
+def test_two_jobs_do_not_write_to_one_file(tmp_path: Path) -> None:
+    """An errors file that both were given, say."""
+    first = LineSink(tmp_path / "bad")
+    with pytest.raises(JobError, match="another process is working on"):
+        LineSink(tmp_path / "bad")
+    first.close()
+    LineSink(tmp_path / "bad").close()
