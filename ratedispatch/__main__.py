@@ -1,6 +1,6 @@
 """``python -m ratedispatch`` is the command line."""
 
-from ratedispatch.cli import main
+from ratedispatch.cli import entry
 
 if __name__ == "__main__":
-    main(prog_name="ratedispatch")
+    entry()

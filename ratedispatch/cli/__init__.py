@@ -7,6 +7,10 @@ Commands import what they need when they run, so that ``--help`` answers at once
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import traceback
+from typing import NoReturn
 
 import click
 
@@ -32,6 +36,31 @@ class _LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+
+def entry() -> NoReturn:
+    """
+    Run the command of this process, and end it at once.
+
+    Python would take apart all that was imported and counted with, which takes as long as some
+    hundred requests, and which the system does in no time.
+    """
+    code: object = 0
+    try:
+        main(prog_name="ratedispatch")
+    except SystemExit as error:
+        code = error.code
+        if isinstance(code, str):
+            click.echo(code, err=True)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # who read it is gone
+            code = code or 1
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 @click.group(

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import VocabularyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import tiktoken
 
@@ -173,7 +173,11 @@ def parse(data: bytes) -> dict[bytes, int]:
     while start < len(data):
         end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
         fields = data[start:end].split()
-        ranks.update(zip(map(a2b_base64, fields[::2]), map(int, fields[1::2]), strict=True))
+        first, last = int(fields[1]), int(fields[-1])
+        numbers: Iterable[int] = range(first, last + 1)
+        if len(fields) != 2 * (last + 1 - first):  # a gap, as p50k_base has
+            numbers = map(int, fields[1::2])
+        ranks.update(zip(map(a2b_base64, fields[::2]), numbers, strict=True))
         start = end
     return ranks
 
