@@ -118,6 +118,10 @@ class _SlowStart:
         self.last = now
 
 
+#: Share of the burst that is worth holding back.
+_LEAST_HELD = 1e-6
+
+
 class Mirror:
     """
     The bucket of one dimension.
@@ -272,7 +276,9 @@ class Mirror:
         if self._held_back:
             # what has flowed in since fills the place of what was held back
             room = self.rate.burst - self.bucket.available
-            self._held_back = min(self._held_back, max(0.0, room))
+            held = min(self._held_back, room)
+            # less than this is what rounding has left
+            self._held_back = held if held > _LEAST_HELD * self.rate.burst else 0.0
         self.bucket.take(amount)
         self.spent += amount
         if self._last_at is not None and now > self._last_at:
