@@ -7,8 +7,9 @@ are the processor seconds, user and system, of each process from its start to it
 reading, counting, sending, writing. The server runs in a process of its own and does not count.
 Ratios are taken within a round, so that a change of the machine's speed meets both.
 
-Run it with ``python -m benchmarks.live.overhead [--requests N] [--in-flight N] [--json]``. The
-exit code is 1 if a target was missed.
+Run it with ``python -m benchmarks.live.overhead [--requests N] [--in-flight N] [--large]
+[--headers] [--ways NAME,...] [--rounds N] [--json [FILE]]``. The exit code is 1 if a target was
+missed.
 
 Targets: at 6,000 requests and 200 in flight at most 1.6 times the processor seconds of the bare
 loop; with ``--large``, 60,000 requests at 500 in flight, at most 1.1 times the processor time a
@@ -18,18 +19,21 @@ request of that, and at least 0.65 of the bare loop's requests a second.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, progress, publish
 from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import table as aligned
 from benchmarks.live.workload import even
 from ratedispatch.testing.child import FakeServerProcess
 
@@ -52,6 +56,22 @@ BARE = "bare"
 BARE_UVLOOP = "bare-uvloop"
 RUN = "run"
 WAYS = (BARE, BARE_UVLOOP, RUN)
+
+#: Heading, figure, which of its spread, and how it is written.
+_COLUMNS = (
+    ("µs of processor a request", "cpu_us_per_request", "median", ",.0f"),
+    ("requests/s", "requests_per_second", "median", ",.0f"),
+    ("peak MB", "peak_mb", "median", ".0f"),
+    ("speed × {base}", "speed_times_bare", "median", ".2f"),
+    ("processor × {base}", "cpu_times_bare", "median", ".2f"),
+    ("least", "cpu_times_bare", "least", ".2f"),
+    ("most", "cpu_times_bare", "most", ".2f"),
+)
+
+_CAVEATS = (
+    *LOOPBACK,
+    "server and client share the processors: with two of them the server binds the fastest",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +127,22 @@ def measure(
     requests: int, in_flight: int, rounds: int, seed: int, ways: Sequence[str], server: list[str]
 ) -> dict[str, Any]:
     """Return what each of *ways* takes, and its ratios to the bare loop in the same round."""
-    found: dict[str, list[Taken]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="ratedispatch-overhead-") as name:
         folder = Path(name)
         even(requests, seed, tokens=_TOKENS).write(folder / "in.jsonl")
         with FakeServerProcess(*server, *_LATENCY) as child:
-            for number in range(rounds):
-                for way in ways:
-                    for path in folder.glob("out.jsonl*"):
-                        path.unlink()
-                    child.reset()
-                    words = command(way, folder, child.base_url, in_flight)
-                    taken = take(words, folder / "out.jsonl", requests)
-                    found[way].append(taken)
-                    print(
-                        f"{number + 1}/{rounds} {way}: {taken.cpu:.2f} s of processor, "
-                        f"{taken.wall:.2f} s",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+
+            def run(way: str, number: int) -> Taken:
+                for path in folder.glob("out.jsonl*"):
+                    path.unlink()
+                child.reset()
+                words = command(way, folder, child.base_url, in_flight)
+                taken = take(words, folder / "out.jsonl", requests)
+                shown = f"{taken.cpu:.2f} s of processor, {taken.wall:.2f} s"
+                progress(f"{number + 1}/{rounds} {way}: {shown}")
+                return taken
+
+            found = interleave({way: partial(run, way) for way in ways}, rounds)
     return {
         "requests": requests,
         "in_flight": in_flight,
@@ -147,8 +164,7 @@ def _figures(runs: list[Taken], bare: list[Taken], requests: int) -> dict[str, A
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    named = {"median": statistics.median(values), "least": min(values), "most": max(values)}
-    return {name: round(value, 3) for name, value in named.items()}
+    return Spread.of(values).as_dict()
 
 
 def misses(figure: dict[str, Any], base: dict[str, Any] | None) -> list[str]:
@@ -174,53 +190,58 @@ def misses(figure: dict[str, Any], base: dict[str, Any] | None) -> list[str]:
 
 
 def table(figure: dict[str, Any]) -> str:
-    """Return the medians of *figure* as lines of a table."""
-    columns = (
-        ("µs of processor a request", "cpu_us_per_request", ".0f"),
-        ("requests/s", "requests_per_second", ",.0f"),
-        ("processor × bare", "cpu_times_bare", ".2f"),
-        ("speed × bare", "speed_times_bare", ".2f"),
-        ("peak MB", "peak_mb", ".0f"),
-    )
-    lines = [f"{figure['requests']:,} requests, {figure['in_flight']:,} in flight"]
-    lines.append("".join([f"{'':12}", *(f"{title:>27}" for title, _, _ in columns)]))
+    """Return the medians of *figure* as lines of a table, and the spread of the processor ratio."""
+    base = next(iter(figure["ways"]))
+    rows = [["", *(heading.format(base=base) for heading, *_ in _COLUMNS)]]
     for way, values in figure["ways"].items():
-        cells = [f"{format(values[name]['median'], how):>27}" for _, name, how in columns]
-        lines.append("".join([f"{way:12}", *cells]))
-    return "\n".join(lines)
+        rows.append([way, *(format(values[name][part], how) for _, name, part, how in _COLUMNS)])
+    return f"{figure['requests']:,} requests, {figure['in_flight']:,} in flight\n{aligned(rows)}"
+
+
+def ways_of(text: str) -> list[str]:
+    """Return the ways that *text* names, between commas; for ``type=`` of a flag."""
+    ways = list(dict.fromkeys(text.split(",")))
+    if unknown := set(ways) - set(WAYS):
+        raise argparse.ArgumentTypeError(
+            f"there is no {', '.join(sorted(unknown))}; there are {', '.join(WAYS)}"
+        )
+    return ways
 
 
 def main() -> int:
     """Run everything and print it; return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description="measure the program beside a bare loop")
-    parser.add_argument("--requests", type=int, default=6_000)
-    parser.add_argument("--in-flight", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__, repeats=3, flag="--rounds")
+    parser.add_argument("--requests", type=positive, default=6_000, metavar="N")
+    parser.add_argument("--in-flight", type=positive, default=200, metavar="N")
     parser.add_argument("--large", action="store_true", help="also ten times as many, 500 at once")
     parser.add_argument("--headers", action="store_true", help="let answers tell (far) limits")
-    parser.add_argument("--ways", default=",".join(WAYS), help="the first is the base of ratios")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--ways",
+        type=ways_of,
+        default=list(WAYS),
+        metavar="NAME,...",
+        help=f"of {', '.join(WAYS)} (default: all); the first is the base of ratios",
+    )
     arguments = parser.parse_args()
-    ways = arguments.ways.split(",")
+    surroundings = environment(arguments.seed)
+    ways = arguments.ways
     server = list(_FAR) if arguments.headers else []
     sizes = [(arguments.requests, arguments.in_flight)]
     if arguments.large:
         sizes.append((10 * arguments.requests, 500))
     figures = [
-        measure(requests, in_flight, arguments.rounds, arguments.seed, ways, server)
+        measure(requests, in_flight, arguments.repeats, arguments.seed, ways, server)
         for requests, in_flight in sizes
     ]
     missed = []
     if ways[0] == BARE and RUN in ways:
         missed = misses(figures[0], None)
         missed += [sentence for figure in figures[1:] for sentence in misses(figure, figures[0])]
-    if arguments.json:
-        found = {"figures": figures, "rounds": arguments.rounds, "misses": missed}
-        print(json.dumps({**environment(arguments.seed), **found}, indent=2))
-    else:
-        print("\n\n".join(table(figure) for figure in figures))
-        print("\n".join(["", *(f"missed: {sentence}" for sentence in missed)]))
+    result = {"figures": figures, "rounds": arguments.repeats, "misses": missed}
+    text = "\n\n".join(map(table, figures))
+    if missed:
+        text += "\n\n" + "\n".join(f"missed: {sentence}" for sentence in missed)
+    publish(arguments, surroundings, result, text, caveats=_CAVEATS)
     return 1 if missed else 0
 
 

@@ -1,21 +1,20 @@
 """
 A high rate held for a minute by one process, and what its event loop has left.
 
-A job of 30,000 rows a minute, read from a file and written to one, runs in this process, on one
+A job of 30,000 rows a minute, read from a file and written to one, runs in one process, on one
 processor; the fake server, whose buckets are a second deep, on another where there is one. A
 ticker on the same loop asks for a turn every 5 ms; how late it gets it is the lag. Both processes
 keep to their processor by the system's affinity, where it has any.
 
-Run it with ``python -m benchmarks.live.paced [--rpm N] [--seconds N] [--loop NAME]``; it prints
-JSON. Targets: no refusal, at least 0.99 of the limit between the first request and the last, and
-a lag of at most 10 ms at the 99th percentile. The exit code is 1 if one is missed.
+Run it with ``python -m benchmarks.live.paced [--rpm N] [--seconds N] [--loop NAME] [--runs N]
+[--json [FILE]]``. Targets of every run: no refusal, at least 0.99 of the limit between the first
+request and the last, and a lag of at most 10 ms at the 99th percentile. The exit code is 1 if one
+is missed.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -23,7 +22,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import NOTHING, table
+from benchmarks.live.apart import apart
 from benchmarks.live.workload import short
 from ratedispatch import Limits, loops, run_file
 from ratedispatch.events import AttemptSent
@@ -31,6 +34,8 @@ from ratedispatch.testing.child import FakeServerProcess
 from ratedispatch.transports.bulk import plain_bulk
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ratedispatch.events import Event
     from ratedispatch.jobs.report import Report
 
@@ -41,6 +46,21 @@ _MOST_LAG_MS = 10.0
 #: More than the rows need: requests are what binds.
 _TPM = 100_000_000
 _CONNECTIONS = 2_000
+
+#: What the runs are summed up in, beside the lag.
+_SUMMED = ("refused", "limit_share", "cpu_share", "cpu_us_per_request")
+
+#: By line of the text.
+_TARGETS = {
+    "refused": "0",
+    "limit_share": f"≥ {_LEAST_SHARE}",
+    "lag_ms 0.99": f"≤ {_MOST_LAG_MS:g}",
+}
+
+_CAVEATS = (
+    *LOOPBACK,
+    "the share may be above 1 by the second that the server's buckets are deep",
+)
 
 
 class Sent:
@@ -99,7 +119,7 @@ def keep_to(processor: int, pid: int = 0) -> bool:
 
 
 def measure(rpm: float, seconds: float, seed: int, loop: str) -> dict[str, Any]:
-    """Return the figures of one run."""
+    """Return the figures of one run, whose process keeps to its processor from then on."""
     rows = round(rpm / 60 * seconds)
     flags = ("--rpm", str(rpm), "--tpm", str(_TPM), "--burst-seconds", "1", "--latency", "0.2")
     lags: list[float] = []
@@ -145,24 +165,57 @@ def misses(found: dict[str, Any]) -> list[str]:
     return missed
 
 
+def summarise(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the spreads over *runs*, the lag by share of the turns."""
+    return {
+        **{name: Spread.of([run[name] for run in runs]).as_dict(4) for name in _SUMMED},
+        "lag_ms": {
+            share: Spread.of([run["lag_ms"][share] for run in runs]).as_dict()
+            for share in runs[0]["lag_ms"]
+        },
+    }
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    summary, runs = result["summary"], result["runs"]
+    lines = {name: summary[name] for name in _SUMMED}
+    lines |= {f"lag_ms {share}": lag for share, lag in summary["lag_ms"].items()}
+    rows = [["", "median", "least", "most", "target"]]
+    for name, spread in lines.items():
+        rows.append(
+            [name, *(f"{value:g}" for value in spread.values()), _TARGETS.get(name, NOTHING)]
+        )
+    job = f"{runs[0]['rows']:,} rows at {result['rpm']:,.0f} a minute on {result['loop']}"
+    missed = [f"missed: {sentence}" for sentence in result["misses"]]
+    return "\n".join([f"{job}, {len(runs)} times\n", table(rows), "", *missed])
+
+
 def main() -> int:
     """Run the benchmark and print its result; return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description="hold a high rate and measure the loop's lag")
-    parser.add_argument("--rpm", type=float, default=30_000)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser = make_parser(__doc__, repeats=1, flag="--runs")
+    parser.add_argument("--rpm", type=float, default=30_000, metavar="N")
+    parser.add_argument("--seconds", type=float, default=60, metavar="N")
     parser.add_argument("--loop", choices=loops.LOOPS, default=loops.AUTO)
-    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    found = measure(arguments.rpm, arguments.seconds, arguments.seed, arguments.loop)
+    surroundings = environment(arguments.seed)
+    loop = loops.loop_named(arguments.loop)
+    runs, missed = [], []
+    for number in range(1, arguments.repeats + 1):
+        # apart, because a process that keeps to one processor cannot let go of it for the next
+        run = apart(measure, arguments.rpm, arguments.seconds, arguments.seed, arguments.loop)
+        runs.append({**run, "misses": misses(run)})
+        missed += [f"run {number}: {sentence}" for sentence in runs[-1]["misses"]]
+        shown = f"{run['limit_share']} of the limit, {run['refused']} refused"
+        progress(f"{number}/{arguments.repeats}: {shown}")
     result = {
-        **environment(arguments.seed),
         "rpm": arguments.rpm,
-        "loop": loops.loop_named(arguments.loop),
-        **found,
-        "misses": misses(found),
+        "loop": loop,
+        "summary": summarise(runs),
+        "runs": runs,
+        "misses": missed,
     }
-    print(json.dumps(result, indent=2))
-    return 1 if result["misses"] else 0
+    publish(arguments, surroundings, result, _text(result), caveats=_CAVEATS)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

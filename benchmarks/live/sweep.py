@@ -8,22 +8,23 @@ The knobs are those of the guide in ``docs/how-to/tune-throughput.md``:
 ``burst``: ``--burst-seconds`` before a server whose buckets are 1 s deep.
 ``cap-slack``: an output cap of k times what answers use, before a server that reserves the cap.
 
-Run it with ``python -m benchmarks.live.sweep --what KNOB [--runs 3] [--json FILE]``. Points are
+Run it with ``python -m benchmarks.live.sweep --what KNOB [--runs 3] [--json [FILE]]``. Points are
 interleaved: every value once, then every value again.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.tables import NOTHING, table
 from benchmarks.live.bound import Account
 from benchmarks.live.figures import summarise
 from benchmarks.live.rowcheck import check_files
@@ -33,7 +34,7 @@ from benchmarks.live.yardsticks import share_of_rate
 from ratedispatch.testing.child import FakeServerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
 _TIME_LIMIT = 180.0
 
@@ -56,6 +57,16 @@ _REFUNDING_ROWS = 500
 
 #: Seconds at either end of a run that say nothing about a rate in the middle.
 _MARGIN = 2
+
+_COLUMNS = (
+    ("requests/s", "requests_per_s", ".1f"),
+    ("refused", "refusals", ",.0f"),
+    ("p50 s", "latency_p50_s", ".2f"),
+    ("p95 s", "latency_p95_s", ".2f"),
+    ("slots busy", "slots_busy_share", ".0%"),
+    ("ratio", "ratio", ".3f"),
+    ("used of TPM", "utilisation", ".0%"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +222,15 @@ KNOBS: dict[str, Callable[[int], list[Point]]] = {
 
 def sweep(what: str, runs: int, seed: int) -> list[dict[str, Any]]:
     """Return every point of the knob *what* with its runs and their medians."""
+
+    def run(point: Point, number: int) -> dict[str, Any]:
+        found = point.measure(seed + number)
+        shown = f"{found['requests_per_s']:.1f} a second, {found['refusals']} refused"
+        progress(f"{what} {number + 1}/{runs} {point.series} {point.value:g}: {shown}")
+        return found
+
     points = KNOBS[what](seed)
-    results: list[list[dict[str, Any]]] = [[] for _ in points]
-    for number in range(runs):
-        for point, found in zip(points, results, strict=True):
-            found.append(point.measure(seed + number))
-            shown = f"{found[-1]['requests_per_s']:.1f} a second, {found[-1]['refusals']} refused"
-            head = f"{what} {number + 1}/{runs} {point.series} {point.value:g}"
-            print(f"{head}: {shown}", file=sys.stderr, flush=True)
+    results = interleave({f"{p.series} {p.value:g}": partial(run, p) for p in points}, runs)
     return [
         {
             "series": point.series,
@@ -228,31 +240,36 @@ def sweep(what: str, runs: int, seed: int) -> list[dict[str, Any]]:
             "summary": summarise(found),
             "runs": found,
         }
-        for point, found in zip(points, results, strict=True)
+        for point, found in zip(points, results.values(), strict=True)
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def text_of(points: Iterable[Mapping[str, Any]]) -> str:
+    """Return the medians of *points* as a table, with the columns that any of them has."""
+    known = list(points)
+    columns = [one for one in _COLUMNS if any(one[1] in point["summary"] for point in known)]
+    rows = [["", "value", *(heading for heading, _, _ in columns)]]
+    for point in known:
+        summary = point["summary"]
+        cells = [
+            format(summary[name]["median"], how) if name in summary else NOTHING
+            for _, name, how in columns
+        ]
+        rows.append([point["series"], f"{point['value']:g}", *cells])
+    return table(rows)
+
+
+def main() -> int:
     """Measure the knob that is asked for."""
-    parser = argparse.ArgumentParser(description="what one knob does")
+    parser = make_parser(__doc__, repeats=3, flag="--runs")
     parser.add_argument("--what", choices=tuple(KNOBS), required=True)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
-    given = parser.parse_args(arguments)
-    if given.runs < 1:
-        parser.error("--runs must be at least 1")
-    report = {
-        **environment(given.seed),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "sweep": given.what,
-        "points": sweep(given.what, given.runs, given.seed),
-    }
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    if given.json is None:
-        print(text, end="")
-    else:
-        given.json.write_text(text, encoding="utf-8")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
+    points = sweep(arguments.what, arguments.repeats, arguments.seed)
+    # the day alone: it is what the pages say that are made of committed results
+    result = {"date": surroundings["date"][:10], "sweep": arguments.what, "points": points}
+    text = f"--what {arguments.what}, medians\n\n{text_of(points)}"
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
     return 0
 
 

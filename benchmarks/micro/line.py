@@ -1,35 +1,40 @@
 """
 What a place in the line costs, by how many wait in it.
 
-Prints one JSON object: microseconds of processor time for each request, medians over the rounds.
-All wait at once, as after so many calls of `submit`; then one after another is let through and
-closed, so that nearly all of them are still waiting while the first thousand go. Two limits are
-on and far away, and a few may be in flight. `join` is to enter the line and wait;
-`admission` is to be granted, woken and settled again, over the first thousand; `drain` is the same
-over all. A task for each request is part of them, as it is part of a call of `submit`.
+Microseconds of processor time for each request, and how many times the cost of the shortest line
+an admission in the longest is, round by round. All wait at once, as after so many calls of
+`submit`; then one after another is let through and closed, so that nearly all of them are still
+waiting while the first thousand go. Two limits are on and far away, and a few may be in flight.
+`join` is to enter the line and wait; `admission` is to be granted, woken and settled again, over
+the first thousand; `drain` is the same over all. A task for each request is part of them, as it is
+part of a call of `submit`.
 Targets: an admission costs at most 15 µs, and with the most waiting at most twice what it costs
 with the fewest.
-Run: python -m benchmarks.micro.line [--rounds N] [--waiting N ...]
+Run: python -m benchmarks.micro.line [--rounds N] [--waiting N ...] [--json [FILE]]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
-import os
-import platform
-import statistics
 import sys
 import time
-from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.spread import Spread, ratios
+from benchmarks.frame.tables import table
 from ratedispatch import loops
 from ratedispatch.budget import LocalBudget
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Usage
 from ratedispatch.request import Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 TARGET_US = 15.0
 TARGET_GROWTH = 2.0
@@ -38,8 +43,7 @@ _FIRST = 1_000
 _IN_FLIGHT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """Microseconds of processor time for each request."""
 
     join: float
@@ -85,44 +89,72 @@ async def measure(waiting: int) -> Times:
     )
 
 
-def _median(times: list[Times], name: str) -> float:
-    values: list[float] = [getattr(one, name) for one in times]
-    return round(statistics.median(values), 2)
+def measure_in_a_loop(waiting: int, _round: int) -> Times:
+    """Return the same from a loop of its own, set up as a command does it."""
+    with loops.runner(loops.ASYNCIO) as runner, loops.seldom_collecting():
+        return runner.run(measure(waiting))
 
 
-def main() -> None:
-    """Run everything and print the result; exit with 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description="time a place in the line")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--waiting", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    arguments = parser.parse_args()
-    found: dict[int, list[Times]] = {waiting: [] for waiting in arguments.waiting}
-    for _ in range(arguments.rounds):
-        for waiting, times in found.items():
-            with loops.runner(loops.ASYNCIO) as runner, loops.seldom_collecting():
-                times.append(runner.run(measure(waiting)))
-    lengths = {
-        waiting: {name: _median(times, name) for name in ("join", "admission", "drain")}
+def summarise(found: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
+    """
+    Return what the rounds come to, and whether that is on target.
+
+    Args:
+        found: The times of each round, by how many waited.
+    """
+    spreads = {
+        waiting: dict(zip(Times._fields, map(Spread.of, zip(*times, strict=True)), strict=True))
         for waiting, times in found.items()
     }
-    costs = [lengths[waiting]["admission"] for waiting in sorted(lengths)]
-    growth = round(costs[-1] / costs[0], 2)
-    is_on_target = max(costs) <= TARGET_US and growth <= TARGET_GROWTH
-    result = {
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
+    admissions = {waiting: [one.admission for one in times] for waiting, times in found.items()}
+    growth = ratios(admissions, min(found, key=int)).get(max(found, key=int), Spread(1.0, 1.0, 1.0))
+    dearest = max(spread["admission"].median for spread in spreads.values())
+    return {
+        "cpu_us_per_request": {
+            waiting: {name: spread.as_dict(2) for name, spread in named.items()}
+            for waiting, named in spreads.items()
         },
-        "rounds": arguments.rounds,
-        "cpu_us_per_request": lengths,
-        "growth": growth,
+        "growth": growth.as_dict(2),
         "targets": {"admission_us": TARGET_US, "growth": TARGET_GROWTH},
-        "is_on_target": is_on_target,
+        "is_on_target": dearest <= TARGET_US and growth.median <= TARGET_GROWTH,
     }
-    print(json.dumps(result, indent=2))
-    sys.exit(0 if is_on_target else 1)
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    lengths, growth = result["cpu_us_per_request"], result["growth"]
+    rows = [["waiting", "join µs", "drain µs", "admission µs", "least", "most"]]
+    for waiting, figures in lengths.items():
+        beside = [f"{figures[name]['median']:.2f}" for name in ("join", "drain")]
+        admission = [f"{value:.2f}" for value in figures["admission"].values()]
+        rows.append([f"{int(waiting):,}", *beside, *admission])
+    times = f"{growth['median']:.2f} ({growth['least']:.2f} to {growth['most']:.2f})"
+    verdict = "met" if result["is_on_target"] else "MISSED"
+    return (
+        f"{table(rows)}\n\n"
+        f"An admission with the most waiting takes {times} times what it takes with the fewest.\n"
+        f"Targets, an admission of {TARGET_US:g} µs and {TARGET_GROWTH:g} times at most: {verdict}"
+    )
+
+
+def main() -> int:
+    """Run everything and print the result; return 1 if a target is missed."""
+    parser = make_parser(__doc__, repeats=5, flag="--rounds", seed=None)
+    parser.add_argument(
+        "--waiting",
+        type=positive,
+        nargs="+",
+        default=[1_000, 10_000, 100_000],
+        metavar="N",
+        help="how many wait (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    surroundings = environment(None)
+    lines = {str(waiting): partial(measure_in_a_loop, waiting) for waiting in arguments.waiting}
+    found = interleave(lines, arguments.repeats)
+    result = {"rounds": arguments.repeats, **summarise(found)}
+    publish(arguments, surroundings, result, _text(result), caveats=[SHARED_MACHINE])
+    return 0 if result["is_on_target"] else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,22 +1,19 @@
 """
 How long a command takes to begin.
 
-Prints one JSON object, seconds by the wall clock, medians and extremes over the rounds: `help` is
-`ratedispatch --help` from start to end; `first_request` is from the start of `ratedispatch run`
-with a file of ten rows to the instant at which a server in this process has its first request
-whole. Nothing is kept between rounds but what the system caches of files; the first round, which
-may have to compile modules, is left out. `python` is the interpreter alone.
+Seconds by the wall clock: `help` is `ratedispatch --help` from start to end; `first_request` is
+from the start of `ratedispatch run` with a file of ten rows to the instant at which a server in
+this process has its first request whole. Nothing is kept between rounds but what the system caches
+of files; the first round, which may have to compile modules, is left out. `python` is the
+interpreter alone.
 Targets: 0.25 s for the help, 1.2 s to the first request.
-Run: python -m benchmarks.micro.startup [--rounds N]
+Run: python -m benchmarks.micro.startup [--rounds N] [--json [FILE]]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +21,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.spread import Spread
+from benchmarks.frame.tables import NOTHING, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 TARGETS = {"help": 0.25, "first_request": 1.2}
 
@@ -98,38 +104,36 @@ def first_request(folder: Path) -> float:
     return server.first - begin
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    named = {"median": statistics.median(values), "least": min(values), "most": max(values)}
-    return {name: round(value, 3) for name, value in named.items()}
+def _text(result: Mapping[str, Any]) -> str:
+    rows = [["seconds", "median", "least", "most", "target"]]
+    for name, spread in result["seconds"].items():
+        target = f"{TARGETS[name]:.2f}" if name in TARGETS else NOTHING
+        rows.append([name, *(f"{value:.3f}" for value in spread.values()), target])
+    verdict = "met" if result["is_on_target"] else "MISSED"
+    return f"{table(rows)}\n\nTargets, for the medians: {verdict}"
 
 
-def main() -> None:
-    """Run everything and print the result; exit with 1 if a target is missed."""
-    parser = argparse.ArgumentParser(description="time how long a command takes to begin")
-    parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
-    found: dict[str, list[float]] = {"python": [], "help": [], "first_request": []}
+def main() -> int:
+    """Run everything and print the result; return 1 if a target is missed."""
+    arguments = make_parser(__doc__, repeats=7, flag="--rounds", seed=None).parse_args()
+    surroundings = environment(None)
     with tempfile.TemporaryDirectory(prefix="ratedispatch-startup-") as name:
-        for _ in range(arguments.rounds + 1):
-            found["python"].append(_timed([sys.executable, "-c", ""]))
-            found["help"].append(_timed([*_PROGRAM, "--help"]))
-            found["first_request"].append(first_request(Path(name)))
-    seconds = {name: _spread(values[1:]) for name, values in found.items()}
-    is_on_target = all(seconds[name]["median"] <= most for name, most in TARGETS.items())
+        begins: dict[str, Callable[[int], float]] = {
+            "python": lambda _: _timed([sys.executable, "-c", ""]),
+            "help": lambda _: _timed([*_PROGRAM, "--help"]),
+            "first_request": lambda _: first_request(Path(name)),
+        }
+        found = interleave(begins, arguments.repeats + 1)
+    seconds = {name: Spread.of(values[1:]).as_dict() for name, values in found.items()}
     result = {
-        "machine": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "processors": os.cpu_count(),
-        },
-        "rounds": arguments.rounds,
+        "rounds": arguments.repeats,
         "seconds": seconds,
         "targets": TARGETS,
-        "is_on_target": is_on_target,
+        "is_on_target": all(seconds[name]["median"] <= most for name, most in TARGETS.items()),
     }
-    print(json.dumps(result, indent=2))
-    sys.exit(0 if is_on_target else 1)
+    publish(arguments, surroundings, result, _text(result), caveats=[SHARED_MACHINE])
+    return 0 if result["is_on_target"] else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib.util
 import json
@@ -192,6 +193,28 @@ def test_the_rooms_of_this_tree_are_listed() -> None:
     for name, one in found.items():
         assert 10 <= len(one.summary) <= 120, name
         assert sum(line.split()[:1] == [name] for line in text) == 1
+
+
+#: What has a place in the list, and measures nothing.
+BESIDE = {"peers.install"}
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in find_benchmarks() if one.name not in BESIDE], ids=lambda one: one.name
+)
+def test_every_benchmark_has_the_flags_and_the_output_of_all(one: Benchmark) -> None:
+    """By the frame, so that none says less of where its figures come from."""
+    root = Path(runner.__file__).resolve().parent
+    path = root.joinpath(*one.name.split("."))
+    source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    tree = ast.parse(source.read_text("utf-8"))
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert {"make_parser", "environment", "publish"} <= called
+    assert "ArgumentParser" not in source.read_text("utf-8")
 
 
 COMMAND = re.compile(r"python -m benchmarks[. ]([a-z][\w.]*)")

@@ -7,12 +7,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.live.scenario import Files
-from benchmarks.live.sweep import KNOBS
+from benchmarks.live.sweep import KNOBS, text_of
 from benchmarks.live.workload import Row, Workload
+from benchmarks.peers import __main__ as peers
 from benchmarks.peers.measure import check, run_child
 from benchmarks.peers.places import DRIVER, variables
 from benchmarks.peers.table import OURS, PEERS, Peer
@@ -149,3 +151,38 @@ def test_capped_rows_are_charged_their_cap() -> None:
         call = read_call("/v1/chat/completions", row.body, row.custom_id, count_tokens)
         assert call.tokens == row.tokens
         assert json.dumps(row.body).count("max_tokens") == 1
+
+
+def test_a_sweep_is_shown_with_the_figures_that_it_has() -> None:
+    """A point that lacks one, because a run lacked it, has a dash there."""
+    speed = {"requests_per_s": {"median": 53.68}}
+    points = [
+        {"series": "kept", "value": 1.0, "summary": {**speed, "utilisation": {"median": 0.5}}},
+        {"series": "kept", "value": 1.5, "summary": speed},
+    ]
+    heading, first, second = text_of(points).splitlines()
+    assert heading.split() == ["value", "requests/s", "used", "of", "TPM"]
+    assert first.split() == ["kept", "1", "53.7", "50%"]
+    assert second.split() == ["kept", "1.5", "53.7", "–"]
+
+
+def test_a_workload_is_shown_with_what_went_wrong() -> None:
+    """A peer that is skipped has no figures, and one that took too long is said to be so."""
+    run: dict[str, Any] = {"exit_code": 0, "last_words": ""}
+    ours = {
+        "name": OURS,
+        "skipped": None,
+        "summary": {"makespan_s": {"median": 9.16}},
+        "runs": [run, {**run, "exit_code": None}, {**run, "exit_code": 3, "last_words": "oh"}],
+    }
+    other = {"name": "other", "skipped": "not installed", "summary": {}, "runs": []}
+    shown = {"workload": "free", "rows": 6_000, "rpm": 1, "tpm": 2, "in_flight": 200}
+    lines = peers.text_of({**shown, "peers": [ours, other]}).splitlines()
+    assert lines[0] == "free: 6,000 rows; everybody is told 1 RPM, 2 TPM, 200 in flight"
+    assert lines[3].split()[:3] == [OURS, "9.2", "–"]
+    assert set(lines[4].split()[1:]) == {"–"}
+    assert lines[5:] == [
+        f"{OURS}, run 2: took too long",
+        f"{OURS}, run 3: exit 3: oh",
+        "other is skipped: not installed",
+    ]

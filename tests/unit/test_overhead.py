@@ -1,23 +1,34 @@
-"""What the benchmarks of overhead and pacing say of their figures."""
+"""What the benchmarks of processor time say of their figures."""
 
 from __future__ import annotations
 
+import argparse
+import os
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from benchmarks.live import paced
-from benchmarks.live.overhead import misses, table
+from benchmarks.live import paced, where
+from benchmarks.live.apart import apart
+from benchmarks.live.overhead import misses, table, ways_of
+from benchmarks.live.where import Profile
+from benchmarks.micro import line
+from benchmarks.micro.line import Times
+
+
+def spread(value: float) -> dict[str, float]:
+    return {"median": value, "least": value - 0.25, "most": value + 0.25}
 
 
 def figure(cpu: float, times: float, speed: float) -> dict[str, Any]:
     names = ("cpu_us_per_request", "requests_per_second", "cpu_times_bare", "speed_times_bare")
-    values: dict[str, Any] = {key: {"median": 1.0} for key in (*names, "peak_mb")}
+    values: dict[str, Any] = {key: spread(1.0) for key in (*names, "peak_mb")}
     run = {
         **values,
-        "cpu_us_per_request": {"median": cpu},
-        "cpu_times_bare": {"median": times},
-        "speed_times_bare": {"median": speed},
+        "cpu_us_per_request": spread(cpu),
+        "cpu_times_bare": spread(times),
+        "speed_times_bare": spread(speed),
     }
     return {"requests": 6_000, "in_flight": 200, "ways": {"bare": values, "run": run}}
 
@@ -42,6 +53,15 @@ def test_the_table_has_a_line_for_each_way() -> None:
     lines = table(figure(300, 1.5, 1.0)).splitlines()
     assert len(lines) == 4
     assert "6,000 requests, 200 in flight" in lines[0]
+    assert "processor × bare" in lines[1]
+    assert lines[3].split() == ["run", "300", "1", "1", "1.00", "1.50", "1.25", "1.75"]
+
+
+def test_ways_are_those_that_there_are() -> None:
+    """In the order given, since the first is the base; any other would be run as the program."""
+    assert ways_of("run,bare") == ["run", "bare"]
+    with pytest.raises(argparse.ArgumentTypeError, match="there is no bear; there are bare,"):
+        ways_of("run,bear")
 
 
 GOOD = {
@@ -67,3 +87,56 @@ def test_a_paced_run_names_what_it_misses(change: dict[str, Any], word: str) -> 
     assert paced.misses(GOOD) == []
     (sentence,) = paced.misses({**GOOD, **change})
     assert word in sentence
+
+
+def test_paced_runs_are_summed_up_figure_by_figure() -> None:
+    """The lag by share of the turns, and each figure with its extremes."""
+    shown = {**GOOD, "cpu_share": 0.5, "cpu_us_per_request": 300.0}
+    summary = paced.summarise([shown, {**shown, "refused": 2, "lag_ms": {"0.99": 5.0}}])
+    assert summary["refused"] == {"median": 1, "least": 0, "most": 2}
+    assert summary["lag_ms"] == {"0.99": {"median": 7.5, "least": 5.0, "most": 10.0}}
+
+
+def test_the_samples_of_all_runs_count_together() -> None:
+    """A run of twice as many samples counts twice; a room that one lacks has no share there."""
+    jobs = [
+        Profile(0.2, 1_000, Counter({"files": 10})),
+        Profile(0.4, 1_000, Counter({"files": 10, "budget": 10})),
+    ]
+    found = where.figures(jobs)
+    assert (found["samples"], found["cpu_us_per_request"]) == (30, 300.0)
+    assert found["cpu_us_spread"] == {"median": 300.0, "least": 200.0, "most": 400.0}
+    assert list(found["rooms"]) == ["files", "budget"]
+    budget = found["rooms"]["budget"]
+    assert (budget["share"], budget["us"]) == (0.333, 100.0)
+    assert budget["share_spread"] == {"median": 0.25, "least": 0.0, "most": 0.5}
+
+
+def test_a_line_grows_round_by_round() -> None:
+    """The longest beside the shortest of the same round, in whatever order they are asked for."""
+    long = [Times(1.0, 14.0, 2.0), Times(1.0, 3.0, 2.0), Times(1.0, 3.0, 2.0)]
+    short = [Times(1.0, 7.0, 2.0), Times(1.0, 1.0, 2.0), Times(1.0, 2.0, 2.0)]
+    found = line.summarise({"10000": long, "9000": short})
+    assert found["growth"] == {"median": 2.0, "least": 1.5, "most": 3.0}
+    assert found["cpu_us_per_request"]["10000"]["admission"]["median"] == 3.0
+    assert found["is_on_target"]
+
+
+@pytest.mark.parametrize("admissions", [(15.1, 15.1), (1.0, 2.1)])
+def test_a_line_that_is_dear_or_grows_misses_its_target(admissions: tuple[float, float]) -> None:
+    """Either is enough."""
+    few, many = ([Times(1.0, admission, 1.0)] for admission in admissions)
+    assert not line.summarise({"9000": few, "10000": many})["is_on_target"]
+
+
+def test_one_length_of_the_line_does_not_grow() -> None:
+    """Then its cost alone is held to a target."""
+    found = line.summarise({"1000": [Times(1.0, 5.0, 1.0)]})
+    assert found["growth"]["median"] == 1.0
+    assert found["is_on_target"]
+
+
+@pytest.mark.slow  # a Python is started
+def test_a_call_apart_is_in_a_process_of_its_own() -> None:
+    """And what it returns comes back."""
+    assert apart(os.getpid) != os.getpid()
