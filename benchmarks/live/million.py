@@ -59,14 +59,20 @@ def main() -> int:
     parser.add_argument("--rows", type=positive, default=1_000_000, metavar="N")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
-    found = measure(arguments.rows, arguments.seed)
-    found["is_on_target"] = (
-        found["large"]["peak_rss_mb"] <= _MOST_RSS
-        and found["rss_difference_mb"] <= _MOST_GROWTH
-        and found["resumed"]["first_request_s"] <= _MOST_RESUME
-    )
-    publish(arguments, surroundings, found, outline(found), caveats=(SHARED_MACHINE,))
-    return 0 if found["is_on_target"] else 1
+    runs = []
+    for run in range(arguments.repeats):
+        found = measure(arguments.rows, arguments.seed + run)
+        found["is_on_target"] = (
+            found["large"]["peak_rss_mb"] <= _MOST_RSS
+            and found["rss_difference_mb"] <= _MOST_GROWTH
+            and found["resumed"]["first_request_s"] <= _MOST_RESUME
+        )
+        runs.append(found)
+    is_on_target = all(run["is_on_target"] for run in runs)
+    result = {"runs": runs, "is_on_target": is_on_target}
+    text = "\n\n".join(outline(run) for run in runs)
+    publish(arguments, surroundings, result, text, caveats=(SHARED_MACHINE,))
+    return 0 if is_on_target else 1
 
 
 if __name__ == "__main__":

@@ -109,8 +109,9 @@ def main() -> int:
     parser = make_parser(__doc__, repeats=1, flag="--runs")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
-    found = measure(arguments.seed)
-    publish(arguments, surroundings, found, outline(found), caveats=LOOPBACK)
+    runs = [measure(arguments.seed + run) for run in range(arguments.repeats)]
+    text = "\n\n".join(outline(run) for run in runs)
+    publish(arguments, surroundings, {"runs": runs}, text, caveats=LOOPBACK)
     return 0
 
 
