@@ -499,15 +499,20 @@ class Dispatcher:
         life.resting = False
         permit, life.permit = life.permit, None
         if permit is None:
-            permit = await life.lane.budget.acquire(life.cost, life.place)
+            try:
+                permit = await life.lane.budget.acquire(life.cost, life.place)
+            except BaseException:
+                self._probation.settle()  # it may have been the one that was to probe
+                raise
         life.attempts += 1
         loop = asyncio.get_running_loop()
         life.started = loop.time()
-        if self._listeners:
-            self._tell(
-                AttemptSent(life.request, life.attempts, life.cost, permit.waited, life.started)
-            )
         try:
+            if self._listeners:
+                waited = permit.waited
+                self._tell(
+                    AttemptSent(life.request, life.attempts, life.cost, waited, life.started)
+                )
             result = await self._send(life)
         except BaseException:
             life.lane.budget.settle(permit, None)
@@ -659,7 +664,7 @@ class Dispatcher:
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the bound that has just been learned."""
         for life in self._lives:
-            if life.clock is not None:
+            if life.clock is not None and not life.clock.expired():
                 when = life.started + life.lane.patience.allowed(life.timeouts)
                 life.clock.reschedule(when)
 

@@ -54,6 +54,7 @@ class Probation:
         self._unreached_since: float | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
         self._abandoned = False
+        self._message = ""  # why it could not be reached
 
     def trust(self) -> None:
         """A request was answered in earnest: the model, the path and the key are right."""
@@ -90,12 +91,23 @@ class Probation:
         await self._resolved.wait()
 
     def settle(self) -> None:
-        """Something in flight has ended: if it was the last, the doubt is confirmed."""
-        if self._doubt is not None and self._lanes.snapshot().in_flight == 0:
+        """
+        Something in flight has ended, or will not be sent.
+
+        If it was the last, the doubt is confirmed; and a probe that came to nothing, because it
+        broke off or was cancelled, is followed by another one.
+        """
+        is_waiting = self._unreached_since is not None and self._probe_timer is None
+        if (self._doubt is None and not is_waiting) or self._lanes.snapshot().in_flight:
+            return
+        if self._doubt is not None:
             self._stop("not_found", self._doubt.message)
+        elif not self._abandoned:
+            self.unreach(self._message)
 
     def unreach(self, message: str) -> None:
         """A connection could not be opened: hold the line and probe, or give up."""
+        self._message = message
         now = asyncio.get_running_loop().time()
         if self._unreached_since is None:
             self._unreached_since = now

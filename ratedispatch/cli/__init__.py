@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -34,8 +35,17 @@ class _LazyGroup(click.Group):
             return None
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), name)
+        if signal.getsignal(signal.SIGINT) is _end_early:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         assert isinstance(command, click.Command)
         return command
+
+
+def _end_early(_number: int, _frame: object) -> None:
+    """An interruption while this is still being imported."""
+    os.write(2, b"cancelled before anything was sent\n")
+    os._exit(130)
 
 
 def entry() -> NoReturn:
@@ -46,6 +56,8 @@ def entry() -> NoReturn:
     hundred requests, and which the system does in no time.
     """
     code: object = 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end_early)
     try:
         main(prog_name="ratedispatch")
     except SystemExit as error:
@@ -57,7 +69,8 @@ def entry() -> NoReturn:
         code = 1
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:  # closed by whoever started this
+                stream.flush()
         except (OSError, ValueError):  # who read it is gone
             code = code or 1
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)

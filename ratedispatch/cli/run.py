@@ -265,10 +265,11 @@ def run(
     configuration; 3 stopped early, the same command goes on; 130 interrupted twice, or before
     anything was sent.
     """
-    from ratedispatch.jobs.caps import Caps
-    from ratedispatch.jobs.job import JobOptions, files_of
-    from ratedispatch.retry import RetryPolicy
-    from ratedispatch.tokens import Counter
+    with _interruptible():
+        from ratedispatch.jobs.caps import Caps
+        from ratedispatch.jobs.job import JobOptions, files_of
+        from ratedispatch.retry import RetryPolicy
+        from ratedispatch.tokens import Counter
 
     if fake and base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
@@ -346,16 +347,18 @@ def _interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
+    before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
-        before = signal.signal(signal.SIGTERM, interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, interrupt)
     try:
         yield
     except KeyboardInterrupt:
         click.echo("cancelled; the same command starts anew, or goes on", err=True)
         sys.exit(130)
     finally:
-        with contextlib.suppress(ValueError, UnboundLocalError):
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _output_format(output: Path, name: str | None) -> OutputFormat:

@@ -545,6 +545,8 @@ class Job:
             code, message = "output", _unwritable(self._write_error)
         answered = len(self._done.answered) + self._writer.answered
         failed = len(self._done.failed) + self._writer.failed
+        if code == "drained" and answered + failed >= self.total:
+            code = message = None  # what was in flight was the last
         return Report(
             answered=answered,
             failed=failed,

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.files import sync_folder
+from ratedispatch.files import lock, sync_folder
 from ratedispatch.jobs.journal import open_journal
 from ratedispatch.jobs.rematch import match, rewrite, rewritten
 from ratedispatch.jobs.results import recover
 from ratedispatch.jobs.rowset import RowSet
+from ratedispatch.jobs.spotcheck import check_results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +54,7 @@ class JobFiles:
     @property
     def retry(self) -> Path:
         """Where the lines of failed rows are kept that are sent once more."""
-        asked = self.table or self.output
-        return asked.with_name(asked.name + ".retry")
+        return self.errors.with_name(self.errors.name + ".retry")
 
     @property
     def stale(self) -> Path:
@@ -131,6 +131,14 @@ def check_files(files: JobFiles) -> None:
         _refuse_foreign(files)
 
 
+def _refuse_shared(files: JobFiles) -> None:
+    """Refuse result files that another process writes to, before anything is made."""
+    for path in (files.output, files.errors):
+        if path.exists():
+            with path.open("rb", buffering=0) as file:
+                lock(file, path)
+
+
 def _refuse_foreign(files: JobFiles) -> None:
     for path in _results(files):
         if path.exists() and path.stat().st_size > 0:
@@ -171,6 +179,7 @@ def open_job(
     try:
         if is_new:
             _refuse_foreign(files)
+            _refuse_shared(files)
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
         return _go_on(files, journal, manifest, file, survey, going)
@@ -200,6 +209,11 @@ def _go_on(
             f"{files.job.with_suffix('')} was begun with --output-format {known.output_format}, "
             f"and cannot go on as {manifest.output_format}; choose another output"
         )
+    if known.is_rewriting and known.errors != manifest.errors:
+        raise JobError(
+            f"{files.job.with_suffix('')} was interrupted while it was made to fit a changed "
+            f"input; give the same command again, with --errors {known.errors}"
+        )
     if known.is_rewriting:
         known = replace(known, is_rewriting=False)
         _finish_rewriting(files, journal, known)
@@ -208,25 +222,46 @@ def _go_on(
     is_same_input = known.has_input_of(manifest)
     if not going.force and (differences or not is_same_input):
         raise JobError(_refusal(files, known, manifest, differences, file, survey, going))
+    is_fit = is_same_input and _is_fit(files, file, survey, going)
+    doubtful = RowSet()  # failed, but an attempt may have been billed
+    doubtful.merge(journal.open_rows)
+    doubtful.keep(progress.failed)
     journal.end_all(progress.done)
     if not files.output.exists() and len(journal.open_rows) and not going.force:
         raise JobError(
             f"{files.output} is missing, in which up to {len(journal.open_rows):,} rows may have "
             f"their answers; put it back, or send them again with --force"
         )
+    for path in (files.output, files.errors):
+        rewritten(path).unlink(missing_ok=True)  # of a kill before they were all there
     doubt = len(journal.open_rows)
-    if not is_same_input:
+    if not is_fit:
+        doubtful = RowSet()  # rows may have other numbers now
         notes.append(_move(files, journal, manifest, file, survey, going))
         progress, _ = _recover(files)
     elif differences:
         journal.write_manifest(manifest)
     progress, more = _retry(files, progress, going)
+    if not len(progress.failed):
+        journal.open_rows.merge(doubtful)  # sent once more, it may be billed twice
     if doubt:
         more.append(
             f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
             f"earlier run and have no line in the files"
         )
     return OpenJob(progress, journal, (*notes, *more))
+
+
+def _is_fit(files: JobFiles, file: BinaryIO, survey: Survey, going: Going) -> bool:
+    """Whether the results are those of this input; if not, and that is not forced, refuse."""
+    try:
+        for path in (files.output, files.errors):
+            check_results(path, file, survey)
+    except JobError:
+        if not going.force:
+            raise
+        return False
+    return True
 
 
 def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
@@ -261,12 +296,16 @@ def _move(
     found = match((files.output, files.errors), file, survey, by_place=going.by_place)
     for path in (files.output, files.errors):
         rewrite(path, files.stale, found.places)
+    if files.retry.exists():  # its rows have other numbers now, and are to be sent anyway
+        rewrite(files.retry, files.stale, {})
+        rewritten(files.retry).unlink()
+        files.retry.unlink()
     journal.count_open_rows_as_billed_twice()
     journal.write_manifest(replace(manifest, is_rewriting=True))
     _finish_rewriting(files, journal, manifest)
-    text = f"the input has changed: {found.kept:,} rows that are done are there still"
+    text = f"of the results, {found.kept:,} are of rows that are in the input still"
     if found.gone:
-        text += f", {found.gone:,} are not, and their results were moved to {files.stale}"
+        text += f", and {found.gone:,} are not, and were moved to {files.stale}"
     return text
 
 

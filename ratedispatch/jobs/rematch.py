@@ -106,9 +106,10 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
     Raises:
         OSError: Something cannot be written.
     """
+    fresh = rewritten(path)
+    fresh.unlink(missing_ok=True)
     if not path.exists():
         return
-    fresh = rewritten(path)
     try:
         with contextlib.ExitStack() as stack:
             kept = stack.enter_context(fresh.open("wb"))

@@ -76,6 +76,10 @@ class RowSet:
         """Take the rows of *other* out."""
         self._set(self._number & ~other._number, len(self._bits))
 
+    def keep(self, other: RowSet) -> None:
+        """Take out all rows that are not in *other* too."""
+        self._set(self._number & other._number, len(self._bits))
+
     def next_missing(self, row: int) -> int:
         """Return the first number from *row* on that is not in it."""
         bits = self._bits

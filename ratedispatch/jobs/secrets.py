@@ -8,11 +8,14 @@ or a terminal. Pure.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _PLACEHOLDER = "[key removed]"
 
 _SHORTEST = 8
+
+_NEEDLESS_ESCAPE = re.compile(rb"\\u00[2-7]|\\/")
 
 
 def is_secret(key: str) -> bool:
@@ -35,7 +38,12 @@ def holds_key(line: bytes, key: str) -> bool:
     if not is_secret(key):
         return False
     escaped = json.dumps(key, ensure_ascii=False)[1:-1]
-    return key.encode() in line or escaped.encode() in line
+    if key.encode() in line or escaped.encode() in line:
+        return True
+    # other programs escape what need not be: "+" as "\\u002b", "/" as "\\/"
+    if _NEEDLESS_ESCAPE.search(line) is None:
+        return False
+    return escaped in json.dumps(json.loads(line), ensure_ascii=False)
 
 
 def hide_key_in(value: Any, key: str) -> Any:

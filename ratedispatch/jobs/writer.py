@@ -179,6 +179,9 @@ class Writer:
         """Write what waits, down to the disk, as far as it can be."""
         for sink in self._sinks:
             with self._telling():
+                sink.flush()
+                sink.check()
+            with self._telling():
                 sink.close()
             self._end_written(sink)
         try:

@@ -385,3 +385,34 @@ def test_no_key_stands_in_any_file_that_a_killed_job_leaves(tmp_path: Path) -> N
 
 def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [">&-", "2>&-"])
+def test_a_closed_stream_changes_no_exit_code(tmp_path: Path, stream: str) -> None:
+    """Nobody reads what is said; the job went well all the same."""
+    (tmp_path / "in.jsonl").write_text(row("a"))
+    command = f"{sys.executable} -m ratedispatch run in.jsonl -o out.jsonl --fake --quiet {stream}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 0
+    assert answers(str(tmp_path / "out.jsonl")) == ["a"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_anything_was_sent_is_one_sentence(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """While the program is still being imported, too; no other code than 130."""
+    (tmp_path / "in.jsonl").write_text(row("a"))
+    for delay in (0.15, 0.35):
+        with FakeServerProcess("--latency", "30") as server:
+            child = Child(tmp_path, server)
+            time.sleep(delay)
+            child.process.send_signal(number)
+            time.sleep(0.3)
+            child.process.send_signal(number)
+            code, _, errors = child.end()
+        assert code in {130, -number}, errors  # before Python has begun it is the system's
+        assert "Traceback" not in errors
+        assert "Aborted" not in errors

@@ -609,3 +609,128 @@ def test_a_source_may_stop_the_dispatcher_while_it_is_read() -> None:
         raise AssertionError("it was not stopped")
 
     assert run_virtual(main()) == (5, "output")
+
+
+class Doomed:
+    """A transport that meets what it is told, one thing for each attempt, then answers."""
+
+    base_url = None
+
+    def __init__(self, *script: str) -> None:
+        self._script = list(script)
+        self.sent = 0
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        self.sent += 1
+        match self._script.pop(0) if self._script else "ok":
+            case "down":
+                raise TransportError("refused", reached=False)
+            case "broken":
+                raise TransportError("the server disconnected")
+            case "hang":
+                await asyncio.sleep(3_600)
+        return Response(200, {}, {"usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+
+
+@pytest.mark.parametrize(
+    ("script", "in_flight"),
+    [
+        (("down",), 1),
+        (("down", "broken"), 1),
+        (("down", "hang"), 1),
+        (("down", "broken", "down"), 1),
+        (("ok", "down", "down", "broken"), 1),
+        (("down", "down", "down", "broken"), 3),
+    ],
+)
+def test_a_probe_that_breaks_off_is_followed_by_another(
+    script: tuple[str, ...], in_flight: int
+) -> None:
+    """As by a proxy that is up before its server: nobody waits for ever."""
+
+    async def main() -> list[Completed | Failed]:
+        transport = Doomed(*script)
+        limits = Limits(requests_per_minute=60_000)
+        async with Dispatcher(transport, limits, max_in_flight=in_flight, timeout=1) as dispatcher:
+            return [outcome async for outcome in dispatcher.map(map(chat, range(5)))]
+
+    outcomes = run_virtual(asyncio.wait_for(main(), 60))
+    assert [type(outcome) for outcome in outcomes] == [Completed] * 5
+
+
+def test_a_probe_that_is_cancelled_is_followed_by_another() -> None:
+    """The caller of one request gave up; the others go on."""
+
+    async def main() -> Completed | Failed:
+        transport = Doomed("down", "hang")
+        async with Dispatcher(transport, Limits(requests_per_minute=60_000)) as dispatcher:
+            first = asyncio.create_task(asyncio.wait_for(dispatcher.submit(chat(1)), 1))
+            await asyncio.sleep(0.1)
+            second = await dispatcher.submit(chat(2))
+            with pytest.raises(TimeoutError):
+                await first
+            return second
+
+    assert isinstance(run_virtual(asyncio.wait_for(main(), 60)), Completed)
+
+
+def test_a_clock_that_has_just_run_out_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that teaches patience may come in the very turn in which another times out."""
+    monkeypatch.setattr("ratedispatch.patience._SHORTEST", ((10, 0.5), (5, 0.5)))
+
+    class Late(Doomed):
+        dispatcher: Any = None
+
+        async def send(self, request: Request, timeout: float) -> Response:
+            if request.custom_id == "11":
+                await asyncio.sleep(3_600)
+            if request.custom_id == "12":  # answers when the clock of 11 runs out
+                clock = next(
+                    life.clock for life in self.dispatcher._lives if life.request.custom_id == "11"
+                )
+                assert clock is not None
+                when = clock.when()
+                assert when is not None
+                answered = asyncio.get_running_loop().create_future()
+                asyncio.get_running_loop().call_at(when - 1e-9, answered.set_result, None)
+                await answered
+            await asyncio.sleep(0.001 if int(request.custom_id or 0) <= 10 else 0)
+            return await super().send(request, timeout)
+
+    async def source() -> AsyncIterator[Request]:
+        for number in range(1, 11):
+            yield chat(number)
+        await asyncio.sleep(0.2)
+        yield chat(11)
+        await asyncio.sleep(0.3)
+        yield chat(12)
+
+    async def main() -> dict[str | None, type]:
+        retry = RetryPolicy(max_attempts=1)
+        transport = Late()
+        async with Dispatcher(transport, Limits(6e6), max_in_flight=100, retry=retry) as dispatcher:
+            transport.dispatcher = dispatcher
+            return {
+                outcome.request.custom_id: type(outcome)
+                async for outcome in dispatcher.map(source())
+            }
+
+    found = run_virtual(main())
+    assert (found["11"], found["12"]) == (Failed, Completed)
+
+
+def test_a_listener_that_raises_costs_no_place_in_flight() -> None:
+    """It must not, but what it breaks is its own request."""
+
+    def listen(event: object) -> None:
+        if isinstance(event, AttemptSent) and event.request.custom_id == "1":
+            raise ValueError("a listener's own mistake")
+
+    async def main() -> Completed | Failed:
+        dispatcher = Dispatcher(Doomed(), Limits(6e6), max_in_flight=1, listeners=[listen])
+        async with dispatcher:
+            with pytest.raises(ValueError, match="own mistake"):
+                await dispatcher.submit(chat(1))
+            return await asyncio.wait_for(dispatcher.submit(chat(2)), 10)
+
+    assert isinstance(run_virtual(main()), Completed)

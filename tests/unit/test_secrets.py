@@ -35,3 +35,12 @@ def test_an_escaped_key_is_found_too() -> None:
     """Quotes and backslashes look different in JSON."""
     assert holds_key(json.dumps({"x": KEY}).encode(), KEY)
     assert not holds_key(b'{"x": 1}', KEY)
+
+
+@pytest.mark.parametrize(
+    "echo", [rb"k3y\u002bcd\/EF0123", rb"k3y+cd\/EF0123", rb"k3y\u002Bcd/EF0123"]
+)
+def test_a_key_is_found_however_it_is_escaped(echo: bytes) -> None:
+    """Other programs escape what need not be."""
+    assert holds_key(b'{"said":"Bearer ' + echo + b'"}', "k3y+cd/EF0123")
+    assert not holds_key(b'{"said":"\\u002b and \\/"}', "k3y+cd/EF0123")

@@ -26,6 +26,7 @@ from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.sink import Fsync, LineSink
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Response
+from ratedispatch.retry import RetryPolicy
 from ratedispatch.testing.settings import ProviderSettings
 from ratedispatch.testing.transport import ProviderTransport
 from ratedispatch.testing.virtual import run_virtual
@@ -534,3 +535,39 @@ def test_where_failed_rows_go() -> None:
     """OUT.errors.jsonl beside OUT.jsonl."""
     assert default_errors_path(Path("x/out.jsonl")) == Path("x/out.errors.jsonl")
     assert default_errors_path(Path("out")) == Path("out.errors.jsonl")
+
+
+def test_a_row_that_failed_without_an_answer_and_is_sent_again_may_be_billed_twice(
+    tmp_path: Path,
+) -> None:
+    """It has a line, of failure; the attempt that timed out may have been executed."""
+    late = ProviderSettings(latency=2, latency_sigma=0)
+    first = play(tmp_path, rows=ROWS, provider=late, timeout=0.5, retry=RetryPolicy(max_attempts=1))
+    assert (first.failed, first.billed_twice_at_most) == (10, 0)
+    again = play(tmp_path, job_options=JobOptions(retry_failed=True))
+    assert (again.answered, again.failed, again.billed_twice_at_most) == (10, 0, 10)
+    assert not (tmp_path / "bad.jsonl.retry").exists()
+
+
+def test_an_output_that_is_cut_at_the_very_end_is_noticed(tmp_path: Path) -> None:
+    """After the last look at the disk."""
+    output = tmp_path / "out.jsonl"
+
+    def cut(_: Job) -> None:
+        output.write_bytes(b"")
+
+    report = play(
+        tmp_path,
+        rows=ROWS,
+        listen=at_end(9, cut),
+        job_options=JobOptions(flush_interval=1_000),
+    )
+    assert report.stop_code == "output"
+    assert "was cut by another program" in (report.stop_message or "")
+    assert play(tmp_path).answered == 10
+
+
+def test_a_drain_when_the_last_rows_are_in_flight_stops_nothing(tmp_path: Path) -> None:
+    """All rows have their lines: there is nothing to go on with."""
+    report = play(tmp_path, rows=ROWS[:2], listen=at_end(1, lambda job: job.drain(10)))
+    assert (report.answered, report.stop_code) == (2, None)

@@ -16,6 +16,7 @@ from ratedispatch.jobs.journal import Journal
 from ratedispatch.jobs.ledger import Going, JobFiles, OpenJob, check_files, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.rowformat import BatchRows, TableRows
+from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.source import digest_of
 from ratedispatch.jobs.survey import survey
 from tests.unit.jobs.making import result, row, text_of
@@ -263,8 +264,8 @@ def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
         assert not len(job.progress.failed)
         (note,) = job.notes
     assert note == (
-        f"the input has changed: 2 rows that are done are there still, 1 are not, and their "
-        f"results were moved to {files.stale}"
+        f"of the results, 2 are of rows that are in the input still, and 1 are not, and were "
+        f"moved to {files.stale}"
     )
     assert files.stale.read_bytes() == answer(3)
     with opened(files) as job:
@@ -389,3 +390,23 @@ def test_folders_in_the_way_are_refused(files: JobFiles) -> None:
         check_files(dataclasses.replace(files, input=folder))
     with pytest.raises(JobError, match="does not exist"):
         check_files(dataclasses.replace(files, input=folder / "nothing"))
+
+
+def test_a_file_of_another_job_does_not_pass_for_this_ones(files: JobFiles) -> None:
+    """Two jobs were given one errors file: rows of the other would count as failed here."""
+    with opened(files):
+        pass
+    files.errors.write_bytes(result(2, "0123456789abcdef"))
+    assert "was the file given to two jobs?" in refusal(files)
+    with opened(files, Going(force=True)) as job:
+        assert not len(job.progress.failed)
+    assert files.stale.read_bytes() == result(2, "0123456789abcdef")
+
+
+def test_a_new_job_does_not_begin_with_a_file_that_another_writes_to(files: JobFiles) -> None:
+    """Nothing is made of it, so that it can begin with a file of its own."""
+    sink = LineSink(files.errors)
+    assert "another process is working on" in refusal(files)
+    sink.close()
+    with opened(files):
+        pass
