@@ -34,7 +34,8 @@ _SUFFIXES = {
     ".parquet": Format.PARQUET,
     ".pq": Format.PARQUET,
 }
-_PACKED = frozenset({".gz", ".zst"})
+#: Suffixes of packed files, in lower case.
+PACKED = frozenset({".gz", ".zst"})
 
 _WAYS_OUT = {
     ".xlsx": "save it as CSV (UTF-8)",
@@ -65,7 +66,7 @@ def format_of(path: Source, name: str | None = None) -> Format:
     if not isinstance(path, Path):
         return Format.JSONL
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
+    if suffixes and suffixes[-1] in PACKED:
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
     if suffix in _WAYS_OUT:

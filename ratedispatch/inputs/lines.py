@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 #: Bytes of a line, its end not counted: room for pictures in it, but not for a file without ends.
 LONGEST_LINE = 64 * 1024 * 1024
 
-_BOM = b"\xef\xbb\xbf"
+#: What some programs put before the first line of a text in UTF-8.
+BOM = b"\xef\xbb\xbf"
 _CHUNK = 1024 * 1024
 
 
@@ -60,7 +61,7 @@ def raw_lines(
         if len(line) > longest and not line.endswith(b"\n"):
             yield number, LongLine(number, len(line) + _skip_line(file), longest)
         else:
-            yield number, line.removeprefix(_BOM) if number == 1 else line
+            yield number, line.removeprefix(BOM) if number == 1 else line
 
 
 def numbered_lines(

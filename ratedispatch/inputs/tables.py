@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
 from ratedispatch.inputs.csv_rows import csv_table
-from ratedispatch.inputs.formats import Format
+from ratedispatch.inputs.formats import PACKED, Format
 from ratedispatch.inputs.json_rows import json_table
 from ratedispatch.inputs.parquet_rows import open_parquet
 from ratedispatch.inputs.streams import name_of, open_bytes
@@ -78,7 +78,7 @@ def _seekable(path: Source) -> Path:
             "Parquet cannot be read from standard input, because it begins at its end; "
             "give the name of a file"
         )
-    if path.suffix.lower() in {".gz", ".zst"}:
+    if path.suffix.lower() in PACKED:
         raise JobError(
             f"the input {path} is a packed Parquet file, which begins at its end; unpack it first "
             f"(Parquet packs its columns itself)"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ratedispatch.errors import JobError
 from ratedispatch.files import copy_all, write_all
-from ratedispatch.inputs.formats import Format
+from ratedispatch.inputs.formats import PACKED, Format
 from ratedispatch.inputs.json_rows import json_table
 from ratedispatch.inputs.rows import BrokenRow
 from ratedispatch.inputs.streams import name_of, open_bytes
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ratedispatch.inputs.rows import Row
     from ratedispatch.inputs.streams import Source
 
-_PACKED = frozenset({".gz", ".zst"})
 _CHUNK = 1024 * 1024
 
 
@@ -96,7 +95,7 @@ def open_text(
 
 
 def _is_packed(path: Source) -> bool:
-    return isinstance(path, Path) and path.suffix.lower() in _PACKED
+    return isinstance(path, Path) and path.suffix.lower() in PACKED
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.inputs.json_rows import parse_row
+from ratedispatch.inputs.lines import BOM
 from ratedispatch.inputs.rows import BrokenRow
 from ratedispatch.jobs.batchfile import BadRow, parse_line
 from ratedispatch.jobs.survey import quick_name
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from ratedispatch.inputs.template import Template
     from ratedispatch.inputs.text import RowText
     from ratedispatch.jobs.survey import Names
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class RowFormat(Protocol):
@@ -59,7 +58,7 @@ class BatchRows:
     def guess(self, line: bytes, row: int) -> bytes | None:
         """Return the ``custom_id`` on *line* without parsing it where it comes first."""
         if row == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         name = quick_name(line)
         if name is not None or not line.strip():
             return name
@@ -68,7 +67,7 @@ class BatchRows:
     def name(self, line: bytes, row: int) -> str | None:
         """Return the ``custom_id`` of the row on *line*, if it has one."""
         if row == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         return parse_line(line.strip(), row).custom_id
 
 
@@ -130,7 +129,7 @@ class TableRows:
     def name(self, line: bytes, row: int) -> str | None:
         """Return the name of the row on *line*, if it is one."""
         if row == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         return self.parse(line.strip(), row).custom_id if line.strip() else None
 
 

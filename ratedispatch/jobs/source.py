@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.inputs.lines import LONGEST_LINE, LongLine
+from ratedispatch.inputs.lines import BOM, LONGEST_LINE, LongLine
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.order import spread
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.rowset import RowSet
     from ratedispatch.jobs.survey import Mark, Survey
     from ratedispatch.request import Request
-
-_BOM = b"\xef\xbb\xbf"
 
 #: Bytes that are read at a time at one place. There are several hundred places.
 _BLOCK = 16 * 1024
@@ -161,7 +159,7 @@ class Stretch:
             if isinstance(line, LongLine):
                 return number, line
             if number == 1:
-                line = line.removeprefix(_BOM)
+                line = line.removeprefix(BOM)
             text = line.strip()
             if text:
                 return number, text

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from ratedispatch.inputs.lines import LONGEST_LINE
+from ratedispatch.inputs.lines import BOM, LONGEST_LINE
 from ratedispatch.jobs.rowset import RowSet
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _BINS = 64
 
 #: Digests of names that wait in memory for each part.
 _WAITING = 512
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +303,7 @@ class _Repeats:
         self._file.close()
 
     def add(self, name: bytes) -> None:
+        """Take a *name*, of which nothing but a digest is kept."""
         # salted for each process, so that nobody can make names whose digests are the same
         digest = hash(name)
         waiting = self._bins[digest % _BINS]
@@ -365,4 +364,4 @@ def _tokens_on(line: bytes) -> float:
 
 
 def _is_blank(line: bytes) -> bool:
-    return not line.removeprefix(_BOM).strip()
+    return not line.removeprefix(BOM).strip()

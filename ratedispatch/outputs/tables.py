@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
 from ratedispatch.files import replacing
+from ratedispatch.inputs.formats import PACKED
 from ratedispatch.outputs.answer import read_answer
 from ratedispatch.outputs.columns import columns_of
 from ratedispatch.outputs.csv_table import write_csv
@@ -44,7 +45,6 @@ _SUFFIXES = {
 
 #: Tables that are not written, and that nobody means JSONL by.
 _OTHER_TABLES = frozenset({".tsv", ".tab", ".xlsx", ".xls", ".ods"})
-_PACKED = frozenset({".gz", ".zst"})
 
 
 def output_format_of(path: Path, name: str | None = None) -> OutputFormat:
@@ -64,7 +64,7 @@ def output_format_of(path: Path, name: str | None = None) -> OutputFormat:
             raise JobError(f"the output format {name!r:.40} is not one of {known}") from error
     suffixes = [suffix.lower() for suffix in path.suffixes]
     last = suffixes[-1] if suffixes else ""
-    is_packed_table = last in _PACKED and len(suffixes) > 1 and suffixes[-2] in _SUFFIXES
+    is_packed_table = last in PACKED and len(suffixes) > 1 and suffixes[-2] in _SUFFIXES
     if last in _OTHER_TABLES or is_packed_table:
         raise JobError(
             f"the output {path} ends in {suffixes[-2] if is_packed_table else ''}{last}, which is "
