@@ -1,13 +1,11 @@
 """
 Which format an input has.
 
-Decides by the name, or by what the user says; the first line tells requests from rows. Reads
-nothing.
+Decides by the name, or by what the user says. Reads nothing.
 """
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,19 +70,3 @@ def format_of(path: Source, name: str | None = None) -> Format:
     if suffix in _WAYS_OUT:
         raise JobError(f"the input {path} ends in {suffix}, which is not read; {_WAYS_OUT[suffix]}")
     return _SUFFIXES.get(suffix, Format.JSONL)
-
-
-def is_batch(line: bytes) -> bool:
-    """
-    Whether *line*, the first of a JSONL file, is a request of OpenAI's Batch format.
-
-    It is if it is an object that has a ``body`` which is an object, or a ``url`` and a
-    ``custom_id``; a request with one thing wrong is still told from a row of somebody's data.
-    """
-    try:
-        value = json.loads(line.decode())
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(value, dict):
-        return False
-    return isinstance(value.get("body"), dict) or ("url" in value and "custom_id" in value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ratedispatch.errors import JobError
-from ratedispatch.inputs.formats import Format, format_of, is_batch
+from ratedispatch.inputs.formats import Format, format_of
 from ratedispatch.inputs.streams import STDIN
 
 
@@ -51,23 +51,3 @@ def test_what_cannot_be_read_is_told_by_its_name(name: str) -> None:
     """With what to do about it."""
     with pytest.raises(JobError, match=r"which is not read; (save it as CSV|unpack it first)"):
         format_of(Path(name))
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (b'{"custom_id": "a", "url": "/v1/chat/completions", "body": {}}', True),
-        (b'{"body": {"model": "m"}}', True),
-        (b'{"custom_id": "a", "url": "/v1/chat/completions"}', True),
-        (b'{"text": "hi"}', False),
-        (b'{"url": "https://example.com", "body": "a page"}', False),
-        (b"[1]", False),
-        (b"id,text", False),
-        (b"\xff", False),
-        (b"", False),
-        (b"[" * 100_000, False),
-    ],
-)
-def test_requests_are_told_from_rows(line: bytes, expected: bool) -> None:
-    """By what only a request has."""
-    assert is_batch(line) is expected
