@@ -35,19 +35,18 @@ class Bucket:
         rate: How fast it refills and how much it holds.
     """
 
-    __slots__ = ("_ceiling", "_limiter", "_rate", "_speed", "_surplus")
+    __slots__ = ("_burst", "_ceiling", "_limiter", "_speed", "_surplus", "rate")
+
+    rate: Rate
+    """The rate and the burst as set; changed by `set_rate`."""
 
     def __init__(self, rate: Rate) -> None:
-        self._rate = rate
+        self.rate = rate
+        self._burst = rate.burst
         self._speed = 1.0
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
         self._surplus = 0.0
         self._ceiling = 0.0
-
-    @property
-    def rate(self) -> Rate:
-        """The rate and the burst as set."""
-        return self._rate
 
     @property
     def available(self) -> float:
@@ -64,26 +63,36 @@ class Bucket:
         known to hold as much, what piles up there may have been spent already, so it is saved
         up for in full. Nothing is reserved: call :meth:`debit` in the same turn of the loop.
         """
-        limiter, burst = self._limiter, self._rate.burst
+        limiter, burst = self._limiter, self._burst
         depth = amount if burst < amount <= self._ceiling else burst
         if limiter.max_rate != depth:
             self._set_depth(depth)
-        self._leak()
-        most = limiter.max_rate
-        missing = min(amount, most) - (most - limiter._level + self._surplus)
-        if missing <= most * _ROUNDING:
+        if self._surplus > 0:
+            self._leak()
+        else:
+            limiter._leak()
+        missing = min(amount, depth) - (depth - limiter._level + self._surplus)
+        if missing <= depth * _ROUNDING:
             return 0.0
         return missing / limiter._rate_per_sec
 
-    def take(self, amount: float) -> None:
-        """Spend *amount* in the turn of the loop in which `wait` was 0.0 for it."""
-        limiter, surplus = self._limiter, self._surplus
-        if surplus > 0:
+    def take(self, amount: float) -> float:
+        """
+        Spend *amount* in the turn of the loop in which `wait` was 0.0 for it.
+
+        Returns:
+            What was missing before for it to be full.
+        """
+        limiter, burst = self._limiter, self._burst
+        if self._surplus > 0:
+            missing = burst - self.available
             self.debit(amount)
-            return
+            return missing
+        missing = burst - limiter.max_rate + limiter._level
         limiter._level += amount
-        if limiter.max_rate != self._rate.burst:
-            self._set_depth(self._rate.burst)
+        if limiter.max_rate != burst:
+            self._set_depth(burst)
+        return missing
 
     def debit(self, amount: float) -> None:
         """Spend *amount*, into debt if need be. The surplus pays what the bucket cannot."""
@@ -92,7 +101,7 @@ class Bucket:
         from_surplus = min(self._surplus, max(0.0, lacking))
         self._surplus -= from_surplus
         self._limiter._level += amount - from_surplus
-        self._set_depth(self._rate.burst)
+        self._set_depth(self._burst)
 
     def credit(self, amount: float) -> None:
         """Give *amount* back, at most until the bucket is full."""
@@ -130,12 +139,12 @@ class Bucket:
             return
         self._limiter._leak()  # what has flowed in so far did so at the old speed
         self._speed = speed
-        self._limiter._rate_per_sec = self._rate.per_second * speed
+        self._limiter._rate_per_sec = self.rate.per_second * speed
 
     def set_rate(self, rate: Rate) -> None:
         """Take *rate* from now on; what has been spent stays spent."""
         self._limiter._leak()
-        self._rate = rate
+        self.rate, self._burst = rate, rate.burst
         self._set_depth(rate.burst)
         self._limiter._rate_per_sec = rate.per_second * self._speed
 

@@ -1,8 +1,8 @@
 """
 The one line that stands before all buckets.
 
-Decides who goes next, when every bucket can pay and there is room in flight. Knows nothing of
-HTTP, files or providers.
+Decides when the head of the line may go: when every bucket can pay and there is room in flight.
+Knows nothing of HTTP, files or providers.
 
 Why one line: many tasks that wait on two limiters in turn are not atomic (the first is spent
 while the second is waited for), and a limiter that wakes the smallest amount first starves the
@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import heapq
-import itertools
 import math
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -25,6 +23,7 @@ from ratedispatch import verdict
 from ratedispatch.adaptive import AdaptiveLimit
 from ratedispatch.errors import CostExceedsLimit
 from ratedispatch.limits import STANDARD
+from ratedispatch.line import Line
 from ratedispatch.mirror import Mirror, Sighting
 from ratedispatch.pauses import Pauses
 from ratedispatch.verdict import Books
@@ -130,7 +129,6 @@ class Permit:
         "_amounts",
         "_marks",
         "_number",
-        "_returned",
         "_token",
         "cost",
         "granted_at",
@@ -143,17 +141,16 @@ class Permit:
         granted_at: float,
         waited: float,
         amounts: tuple[float, ...],
-        marks: tuple[float, ...],
-        returned: tuple[float, ...],
+        marks: list[tuple[float, float]],
         number: int,
-        token: Sent | None = None,
+        token: Sent | None,
     ) -> None:
         self.cost = cost
         self.granted_at = granted_at
         self.waited = waited
         self._amounts = amounts  # what was debited in each dimension
-        self._marks = marks  # what had been charged in each dimension, this permit included
-        self._returned = returned  # what of that had turned out unused
+        # what had been charged in each dimension, this permit included, and what of it returned
+        self._marks = marks
         self._number = number
         self._token = token  # of the adaptive bound, if there is one
 
@@ -246,11 +243,15 @@ class LocalBudget:
         self._mirrors = [Mirror(rate, limits.burst_of, settles=refund) for rate in limits.rates()]
         # whatever becomes of a limit, what it limits stays
         self._dimensions = tuple(mirror.rate.dimension for mirror in self._mirrors)
-        self._used_by = tuple(_USED_BY.get(name) for name in self._dimensions)
-        self._bound: int | None = None
+        self._used_by = tuple(
+            (index, _USED_BY[name])
+            for index, name in enumerate(self._dimensions)
+            if name in _USED_BY
+        )
         self._adaptive: AdaptiveLimit | None = None
         if isinstance(max_in_flight, AdaptiveLimit):
             self._adaptive = max_in_flight
+            self._bound = max_in_flight.limit
         else:
             self._bound = max_in_flight
         self._slots = slots
@@ -258,16 +259,14 @@ class LocalBudget:
         self._on_change = on_change
         self._on_dry = on_dry
         self._permits: dict[Permit, None] = {}  # in flight, in the order of their grants
-        self._line: list[
-            tuple[int, int, Cost, tuple[float, ...], float, asyncio.Future[Permit]]
-        ] = []
-        self._arrivals = itertools.count()
+        self._line: Line[Permit] = Line()
         self._granted = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._releases: int | None = None  # None: no hold
         self._closed: Callable[[], BaseException] | None = None
         self._pauses = Pauses()
-        self._books = Books(len(self._mirrors))
+        self._books = Books(lambda: [mirror.spent for mirror in self._mirrors])
         self._was_full = False  # since the last grant
         self._peak = 0  # in flight
         self._widened_at = 0.0
@@ -293,7 +292,7 @@ class LocalBudget:
         """
         if self._closed is not None:
             raise self._closed()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         amounts = tuple([cost.amount(dimension) for dimension in self._dimensions])
         wait, cause = 0.0, verdict.NOTHING
@@ -302,14 +301,13 @@ class LocalBudget:
             wait, cause = self._wait(amounts, now)
             if wait == 0:
                 permit = self._grant(cost, amounts, now, 0.0)
-                self._books.hold(verdict.NOTHING, now)
+                self._books.hold(verdict.NOTHING, now, has_granted=True)
                 return permit
         future: asyncio.Future[Permit] = loop.create_future()
-        entry = (place, next(self._arrivals), cost, amounts, now, future)
-        heapq.heappush(self._line, entry)
+        who = self._line.join(place, cost, amounts, now, future)
         if was_empty:
-            self._stall(wait, cause, now)
-        elif self._line[0] is entry:  # nobody behind the head can change who goes next
+            self._stall(wait, cause, now, has_granted=False)
+        elif self._line.head() is who:  # nobody behind the head can change who goes next
             self._pump()
         try:
             return await future
@@ -324,13 +322,10 @@ class LocalBudget:
         """Close *permit*; give back unused tokens where the provider does, and wake the line."""
         self._close_permit(permit)
         if self._adaptive is not None and permit._token is not None and answered:
-            self._adaptive.ended(permit._token, _now())
+            self._adaptive.ended(permit._token, self._now())
         if usage is not None:
-            for mirror, amount, used_by in zip(
-                self._mirrors, permit._amounts, self._used_by, strict=True
-            ):
-                if used_by is not None:
-                    mirror.settle(amount - used_by(usage))
+            for index, used_by in self._used_by:
+                self._mirrors[index].settle(permit._amounts[index] - used_by(usage))
         self._pump()
 
     def cancel(self, permit: Permit) -> None:
@@ -351,11 +346,12 @@ class LocalBudget:
             if not refused and dimension not in found:
                 mirror.overhear(permit.granted_at)
                 continue
+            charged, returned = permit._marks[index]
             seen = Sighting(
                 permit.granted_at,
                 permit._number,
-                permit._marks[index],
-                permit._returned[index],
+                charged,
+                returned,
                 permit._amounts[index],
                 functools.partial(self._overtaken, permit, dimension),
                 refused,
@@ -376,7 +372,7 @@ class LocalBudget:
         Returns:
             Whether this refusal began a new episode.
         """
-        now = _now()
+        now = self._now()
         pauses = self._pauses
         is_new = pauses.begin(now, delay, permit.granted_at)
         self._is_resuming = True
@@ -399,9 +395,8 @@ class LocalBudget:
 
     def crowd(self, permit: Permit) -> None:
         """Send fewer at once: the server had no room for *permit*."""
-        now = _now()
+        now = self._now()
         if self._adaptive is None:
-            assert self._bound is not None
             start = max(1, min(self._bound, len(self._permits)))
             self._adaptive = AdaptiveLimit(start=start, most=self._bound)
             permit._token = self._adaptive.sent(now, start, True)
@@ -411,7 +406,7 @@ class LocalBudget:
 
     def calm_down(self) -> None:
         """Go on more slowly: the server cannot take the load."""
-        now = _now()
+        now = self._now()
         shares = [self._share(index, mirror, now) for index, mirror in enumerate(self._mirrors)]
         until = self._pauses.calm_down(now, max(shares, default=1.0))
         for mirror in self._mirrors:
@@ -431,14 +426,12 @@ class LocalBudget:
         """Refuse everybody in the line, and everybody who comes, with what *error* returns."""
         self._closed = error
         self._cancel_timer()
-        line, self._line = self._line, []
-        for *_, future in line:
-            if not future.done():
-                future.set_exception(error())
+        for who in self._line.clear():
+            who.future.set_exception(error())
 
     def snapshot(self) -> Snapshot:
         """Return the state of the line and its buckets."""
-        now = _now()
+        now = self._now()
         levels = tuple(
             Level(
                 mirror.rate.dimension,
@@ -465,37 +458,32 @@ class LocalBudget:
 
     @property
     def _most_in_flight(self) -> int:
-        if self._adaptive is not None:
-            return self._adaptive.limit
-        assert self._bound is not None
-        return self._bound
+        return self._bound if self._adaptive is None else self._adaptive.limit
 
     def _share(self, index: int, mirror: Mirror, now: float) -> float:
         return self._books.per_second(index, now) / mirror.rate.per_second
 
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
-        now = _now()
+        now = self._now()
         wait, cause = 0.0, verdict.NOTHING
-        while self._line:
-            _place, _, cost, amounts, arrived, future = self._line[0]
-            if future.done():  # it left the line
-                heapq.heappop(self._line)
-                continue
-            wait, cause = self._wait(amounts, now)
+        has_granted = False
+        while (head := self._line.head()) is not None:
+            wait, cause = self._wait(head.amounts, now)
             if wait > 0:
                 break
-            heapq.heappop(self._line)
-            future.set_result(self._grant(cost, amounts, now, now - arrived))
+            self._line.pop()
+            head.future.set_result(self._grant(head.cost, head.amounts, now, now - head.since))
+            has_granted = True
             cause = verdict.NOTHING
-        self._stall(wait, cause, now)
+        self._stall(wait, cause, now, has_granted=has_granted)
 
-    def _stall(self, wait: float, cause: str, now: float) -> None:
+    def _stall(self, wait: float, cause: str, now: float, *, has_granted: bool) -> None:
         """Note why the head of the line does not go, and look again after *wait* seconds."""
         self._cancel_timer()
         if 0 < wait < math.inf:
             self._timer = asyncio.get_running_loop().call_at(now + wait, self._on_timer)
-        self._books.hold(cause, now)
+        self._books.hold(cause, now, has_granted=has_granted)
 
     def _wait(self, amounts: tuple[float, ...], now: float) -> tuple[float, str]:
         """
@@ -524,14 +512,10 @@ class LocalBudget:
                 mirror.resume(amount)
         speed = pauses.speed(now)
         longest, cause = 0.0, verdict.NOTHING
-        for mirror, amount in zip(self._mirrors, amounts, strict=True):
-            mirror.update(now)
-            bucket = mirror.bucket
-            rate = bucket.rate
-            if not rate.is_daily:
-                bucket.set_speed(speed * mirror.pace)
-            wait = bucket.wait(amount)
+        for index, mirror in enumerate(self._mirrors):
+            wait = mirror.wait(amounts[index], now, speed)
             if wait > longest:
+                rate = mirror.rate
                 longest, cause = wait, rate.dimension
                 if rate.is_daily and self._on_dry is not None:
                     # not at once: whoever stops the line for it changes what is being walked
@@ -553,10 +537,7 @@ class LocalBudget:
         return amount
 
     def _grant(self, cost: Cost, amounts: tuple[float, ...], now: float, waited: float) -> Permit:
-        for mirror, amount in zip(self._mirrors, amounts, strict=True):
-            mirror.spend(amount, now)
-        if amounts:
-            self._books.spend(amounts, now)
+        marks = [mirror.spend(amounts[index], now) for index, mirror in enumerate(self._mirrors)]
         self._granted += 1
         if self._releases is not None:
             self._releases -= 1
@@ -566,14 +547,13 @@ class LocalBudget:
             is_full = self._was_full or bool(self._line)
             token = self._adaptive.sent(now, len(self._permits) + 1, is_full)
             self._was_full = False
-        marks = tuple([mirror.charged for mirror in self._mirrors])
-        returned = tuple([mirror.returned for mirror in self._mirrors])
-        permit = Permit(cost, now, waited, amounts, marks, returned, self._granted, token)
-        self._permits[permit] = None
+        permit = Permit(cost, now, waited, amounts, marks, self._granted, token)
+        permits = self._permits
+        permits[permit] = None
         if self._slots is not None:
             self._slots.take()
-        if len(self._permits) > self._peak:
-            self._peak, self._widened_at = len(self._permits), now
+        if len(permits) > self._peak:
+            self._peak, self._widened_at = len(permits), now
         return permit
 
     def _close_permit(self, permit: Permit) -> None:
@@ -592,6 +572,6 @@ class LocalBudget:
             self._timer.cancel()
             self._timer = None
 
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    def _now(self) -> float:
+        # asking for the running loop is a system call each time
+        return (self._loop or asyncio.get_running_loop()).time()

@@ -157,6 +157,7 @@ class Mirror:
         "_guessed_at",
         "_held_back",
         "_held_until",
+        "_is_daily",
         "_is_named",
         "_is_settled_by_policy",
         "_last_amount",
@@ -186,6 +187,7 @@ class Mirror:
         self.refused = 0.0
         self.pace = 1.0
         self._set = rate
+        self._is_daily = rate.is_daily
         self._burst_of = burst_of
         self._evidence = Evidence()
         self._bracket = Bracket()
@@ -271,19 +273,34 @@ class Mirror:
         self._allowed_at, self._allowed_net = now, net
         return self._allowed
 
-    def spend(self, amount: float, now: float) -> None:
-        """Let *amount* through, for which the bucket does not wait *now*."""
+    def wait(self, amount: float, now: float, speed: float) -> float:
+        """Return the seconds until *amount* may be spent, at *speed* times the rate."""
+        self._update(now)
+        bucket = self.bucket
+        if not self._is_daily:
+            bucket.set_speed(speed * self.pace)
+        return bucket.wait(amount)
+
+    def spend(self, amount: float, now: float) -> tuple[float, float]:
+        """
+        Let *amount* through, for which the bucket does not wait *now*.
+
+        Returns:
+            What has been charged, this amount included, and what of it has turned out unused.
+        """
+        bucket = self.bucket
+        missing = bucket.take(amount)
         if self._held_back:
             # what has flowed in since fills the place of what was held back
-            room = self.rate.burst - self.bucket.available
-            held = min(self._held_back, room)
+            held = min(self._held_back, missing)
             # less than this is what rounding has left
-            self._held_back = held if held > _LEAST_HELD * self.rate.burst else 0.0
-        self.bucket.take(amount)
+            self._held_back = held if held > _LEAST_HELD * bucket.rate.burst else 0.0
         self.spent += amount
-        if self._last_at is not None and now > self._last_at:
-            self._flowed += (now - self._last_at) * self.rate.per_second
+        last = self._last_at
+        if last is not None and now > last:
+            self._flowed += (now - last) * bucket.rate.per_second
         self._last_at, self._last_amount = now, amount
+        return self.spent - self.refused, self.returned
 
     @property
     def charged(self) -> float:
@@ -368,7 +385,7 @@ class Mirror:
         self.bucket.forget_surplus()
         self._slow_start = _SlowStart(self.rate.burst, until)
 
-    def update(self, now: float) -> None:
+    def _update(self, now: float) -> None:
         """Let a limit that nobody says rise with time."""
         if self.pace < 1 and now >= self._paced_until:
             self.pace = 1.0  # nothing has been seen of them since

@@ -111,12 +111,14 @@ class CpuMeter:
 
 
 class _Slice:
-    __slots__ = ("seconds", "since", "spent")
+    """A stretch of the books: when it began, what had been spent by then, and what held since."""
 
-    def __init__(self, since: float, dimensions: int) -> None:
+    __slots__ = ("before", "seconds", "since")
+
+    def __init__(self, since: float, before: Sequence[float]) -> None:
         self.since = since
+        self.before = before
         self.seconds: dict[str, float] = {}
-        self.spent = [0.0] * dimensions
 
 
 class Books:
@@ -124,13 +126,13 @@ class Books:
     For how long each cause held the line back, and what was spent meanwhile.
 
     Args:
-        dimensions: How many limits there are.
+        spent: Tells what has been spent since the start, of one limit after the other.
     """
 
-    __slots__ = ("_at", "_began", "_cause", "_dimensions", "_idle", "_slices", "totals")
+    __slots__ = ("_at", "_began", "_cause", "_idle", "_slices", "_spent", "totals")
 
-    def __init__(self, dimensions: int) -> None:
-        self._dimensions = dimensions
+    def __init__(self, spent: Callable[[], Sequence[float]]) -> None:
+        self._spent = spent
         self._slices: deque[_Slice] = deque()
         self._cause = NOTHING
         self._at: float | None = None
@@ -139,18 +141,18 @@ class Books:
         self.totals: dict[str, float] = {}
         """Seconds by cause since the start, without those after the last request."""
 
-    def hold(self, cause: str, now: float) -> None:
-        """From *now* on it is *cause* that holds the line back."""
+    def hold(self, cause: str, now: float, *, has_granted: bool = False) -> None:
+        """
+        From *now* on it is *cause* that holds the line back.
+
+        Args:
+            cause: One of those of this module, or a dimension.
+            now: The instant.
+            has_granted: Whether something went just before.
+        """
         self._advance(now)
         self._cause = cause
-
-    def spend(self, amounts: Sequence[float], now: float) -> None:
-        """Note that *amounts* were spent, one of each limit."""
-        self._advance(now)
-        spent = self._slices[-1].spent
-        for index, amount in enumerate(amounts):
-            spent[index] += amount
-        if self._idle:  # it has come to an end: that was not the end of the work
+        if has_granted and self._idle:  # that was not the end of the work
             self.totals[NOTHING] = self.totals.get(NOTHING, 0.0) + self._idle
             self._idle = 0.0
 
@@ -169,12 +171,12 @@ class Books:
         span = min(WINDOW, now - self._began)
         if span <= 0:
             return 0.0
-        return sum(part.spent[index] for part in self._slices) / span
+        return (self._spent()[index] - self._slices[0].before[index]) / span
 
     def _advance(self, now: float) -> None:
         if self._at is None:
             self._at = self._began = now
-            self._slices.append(_Slice(now, self._dimensions))
+            self._slices.append(_Slice(now, [0.0] * len(self._spent())))
         last = self._slices[-1]
         elapsed = now - self._at
         if elapsed > 0:
@@ -185,7 +187,7 @@ class Books:
                 self.totals[self._cause] = self.totals.get(self._cause, 0.0) + elapsed
             self._at = now
         if now - last.since >= _SLICE:
-            self._slices.append(_Slice(now, self._dimensions))
+            self._slices.append(_Slice(now, self._spent()))
             # by its end: a slice in which nothing happened may be longer than all the others
             while len(self._slices) > 1 and self._slices[1].since <= now - WINDOW:
                 self._slices.popleft()

@@ -8,7 +8,7 @@ from ratedispatch.verdict import CPU, IN_FLIGHT, NOTHING, PAUSE, Books, CpuMeter
 
 
 def test_the_cause_that_held_longest_binds() -> None:
-    books = Books(1)
+    books = Books(lambda: [0.0])
     books.hold("requests", 0)
     books.hold(IN_FLIGHT, 6)
     books.hold(NOTHING, 8)
@@ -17,26 +17,27 @@ def test_the_cause_that_held_longest_binds() -> None:
 
 
 def test_only_the_last_seconds_count() -> None:
-    books = Books(1)
+    books = Books(lambda: [0.0])
     for second in range(100):
         books.hold("requests" if second < 50 else PAUSE, second)
     assert books.binding(100) == PAUSE
 
 
 def test_what_is_spent_is_a_rate() -> None:
-    books = Books(2)
-    for step in range(100):
-        books.spend([5], step / 10)
-    assert books.per_second(0, 10) == pytest.approx(50)
-    assert books.per_second(1, 10) == 0
+    spent = [0.0, 0.0]
+    books = Books(spent.copy)
+    for step in range(300):
+        spent[0] += 5 if step < 200 else 10
+        books.hold("requests", step / 10, has_granted=True)
+    assert books.per_second(0, 30) == pytest.approx((50 * 5 + 100 * 10) / 15, rel=0.05)
+    assert books.per_second(1, 30) == 0
 
 
 def test_the_end_of_the_work_is_no_cause() -> None:
     """After the last request nothing waits any more; before it, that is worth knowing."""
-    books = Books(1)
+    books = Books(lambda: [0.0])
     books.hold(NOTHING, 0)
-    books.spend([1], 4)
-    books.hold(NOTHING, 4)
+    books.hold(NOTHING, 4, has_granted=True)
     assert books.binding(60) == NOTHING
     assert books.totals == {NOTHING: 4}
 
