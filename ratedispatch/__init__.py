@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratedispatch.budget import Budget, Level, LocalBudget, Permit, Snapshot
+    from ratedispatch.budget import Budget, LocalBudget, Permit
     from ratedispatch.dispatcher import Dispatcher
     from ratedispatch.errors import (
         CostExceedsLimit,
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     )
     from ratedispatch.groups import Group, LimitGroups
     from ratedispatch.inputs.template import Template
-    from ratedispatch.jobs.job import JobOptions, run_file
+    from ratedispatch.jobs.job import run_file
+    from ratedispatch.jobs.options import JobOptions
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
     from ratedispatch.request import Cost, Request
     from ratedispatch.retry import RetryPolicy
+    from ratedispatch.snapshot import Level, Snapshot
     from ratedispatch.tokens import Counter, count_tokens, estimate
     from ratedispatch.transports.base import Transport
     from ratedispatch.verdict import Verdict
@@ -59,8 +61,8 @@ _HOMES = {
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
     "JobError": "errors",
-    "JobOptions": "jobs.job",
-    "Level": "budget",
+    "JobOptions": "jobs.options",
+    "Level": "snapshot",
     "LimitChanged": "events",
     "LimitGroups": "groups",
     "Limits": "limits",
@@ -74,7 +76,7 @@ _HOMES = {
     "RequestEnded": "events",
     "Response": "outcome",
     "RetryPolicy": "retry",
-    "Snapshot": "budget",
+    "Snapshot": "snapshot",
     "Stopped": "errors",
     "Template": "inputs.template",
     "Transport": "transports.base",

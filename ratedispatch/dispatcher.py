@@ -60,11 +60,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
-    from ratedispatch.budget import Budget, Permit, Snapshot
+    from ratedispatch.budget import Budget, Permit
     from ratedispatch.events import Event, Listener
     from ratedispatch.limits import Rate
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Cost, Request
+    from ratedispatch.snapshot import Snapshot
     from ratedispatch.tokens import ChargePolicy, Counter
     from ratedispatch.verdict import Verdict
 

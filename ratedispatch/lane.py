@@ -12,9 +12,9 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ratedispatch.budget import Snapshot
 from ratedispatch.limits import STANDARD
 from ratedispatch.retry import jittered
+from ratedispatch.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import random

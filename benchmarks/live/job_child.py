@@ -74,7 +74,7 @@ def job(source: Path, output: Path, max_rows: int | None, fsync: str) -> dict[st
     """Run the job in this process, and tell what it took."""
     import ratedispatch as rd
     from ratedispatch.jobs.caps import Caps
-    from ratedispatch.jobs.job import JobOptions
+    from ratedispatch.jobs.options import JobOptions
     from ratedispatch.jobs.sink import Fsync
 
     transport = AtOnce()

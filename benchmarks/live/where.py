@@ -50,7 +50,10 @@ _ROOMS = (
     ("start-up", r"importlib|tokens/vocabulary"),
     ("counting", r"ratedispatch/tokens/"),
     ("providers", r"ratedispatch/providers/"),
-    ("budget", r"ratedispatch/(budget|mirror|buckets|evidence|bracket|pauses|verdict|lane)\.py"),
+    (
+        "budget",
+        r"ratedispatch/(budget|line|mirror|buckets|evidence|bracket|pauses|verdict|lane)\.py",
+    ),
     ("transport", r"ratedispatch/(transports/|jsontext)|/aiohttp/"),
     ("files", r"ratedispatch/(jobs|inputs)/"),
     ("dispatcher", r"ratedispatch/\w+\.py"),

@@ -25,7 +25,7 @@ from ratedispatch.limits import Limits, unit_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ratedispatch.jobs.plan import Lane, Need, Plan
+    from ratedispatch.jobs.needs import Lane, Need, Plan
     from ratedispatch.tokens import ChargePolicy
 
 #: Rows that cannot be sent of which a person is shown the line; --json has more.

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.eventlog import EventLog
-    from ratedispatch.jobs.job import Job, JobOptions
-    from ratedispatch.jobs.ledger import JobFiles
+    from ratedispatch.jobs.job import Job
+    from ratedispatch.jobs.jobfiles import JobFiles
+    from ratedispatch.jobs.options import JobOptions
     from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
     from ratedispatch.outputs.tables import OutputFormat
@@ -267,7 +268,8 @@ def run(
     """
     with _interruptible():
         from ratedispatch.jobs.caps import Caps
-        from ratedispatch.jobs.job import JobOptions, files_of
+        from ratedispatch.jobs.jobfiles import files_of
+        from ratedispatch.jobs.options import JobOptions
         from ratedispatch.retry import RetryPolicy
         from ratedispatch.tokens import Counter
 

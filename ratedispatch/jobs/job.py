@@ -13,7 +13,6 @@ import functools
 import math
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,12 @@ from ratedispatch.inputs.streams import STDIN
 from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.caps import Caps, Spending
+from ratedispatch.jobs.jobfiles import check_files, files_of
 from ratedispatch.jobs.journal import open_journal
-from ratedispatch.jobs.ledger import Going, JobFiles, check_files, open_job
+from ratedispatch.jobs.ledger import Going, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.noting import NotingTransport
+from ratedispatch.jobs.options import JobOptions
 from ratedispatch.jobs.order import PARTS, Order, is_sorted
 from ratedispatch.jobs.report import Report, Tally
 from ratedispatch.jobs.rowformat import format_for
@@ -37,7 +38,7 @@ from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource, Stretch
 from ratedispatch.jobs.survey import survey
-from ratedispatch.jobs.writer import FLUSH_INTERVAL, Writer, ended, finished
+from ratedispatch.jobs.writer import Writer, ended, finished
 from ratedispatch.limits import MINUTE
 from ratedispatch.outputs.tables import OutputFormat, check_format, output_format_of, write_table
 from ratedispatch.transports import as_transport
@@ -46,92 +47,18 @@ from ratedispatch.verdict import NOTHING, judge
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ratedispatch.budget import Snapshot
     from ratedispatch.events import Listener
     from ratedispatch.inputs.rows import Row
     from ratedispatch.inputs.streams import Source
-    from ratedispatch.inputs.template import Template
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.eventlog import EventLog
+    from ratedispatch.jobs.jobfiles import JobFiles
     from ratedispatch.limits import Limits
+    from ratedispatch.snapshot import Snapshot
     from ratedispatch.verdict import Verdict
 
 #: Seconds that a job which is to end waits for what is in flight.
 DRAIN_TIMEOUT = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class JobOptions:
-    """
-    How a job reads, writes and goes on.
-
-    Args:
-        template: Makes requests of the rows of a table; None if the input has requests.
-        input_format: How the input is written; by default what its name says.
-        retry_failed: Whether rows that failed are sent once more.
-        force: Whether to go on although the input or the template is another one.
-        order: In which order rows are sent.
-        output_format: How answers are handed over, lines or a table made at the end; by default
-            what the name of the output says.
-        fsync: When what was written has to survive a power cut.
-        flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
-
-    Formats, orders and ways of syncing may be given by their names.
-
-    Raises:
-        ValueError: *flush_interval* is not above 0, or a name is not one of those there are.
-    """
-
-    template: Template | None = None
-    input_format: Format | str | None = None
-    retry_failed: bool = False
-    force: bool = False
-    order: Order | str = Order.AUTO
-    output_format: OutputFormat | str | None = None
-    fsync: Fsync | str = Fsync.INTERVAL
-    flush_interval: float = FLUSH_INTERVAL
-
-    def __post_init__(self) -> None:
-        if not 0 < self.flush_interval < math.inf:
-            raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
-        kinds = {"order": Order, "fsync": Fsync, "input_format": Format}
-        for name, kind in (*kinds.items(), ("output_format", OutputFormat)):
-            value = getattr(self, name)
-            if value is not None:
-                # frozen: what is derived once can only be set this way
-                object.__setattr__(self, name, kind(value))
-
-
-def default_errors_path(output: Path) -> Path:
-    """Return where failed rows go: ``out.errors.jsonl`` for ``out.jsonl``."""
-    return output.with_name(output.name.removesuffix(".jsonl") + ".errors.jsonl")
-
-
-def files_of(
-    input: Source,  # noqa: A002
-    output: Path,
-    errors: Path | None,
-    output_format: OutputFormat,
-) -> JobFiles:
-    """
-    Return the files of a job.
-
-    Args:
-        input: What to do.
-        output: Where answers are wanted; with a table, lines go to ``….answers.jsonl`` beside it.
-        errors: Where failed rows go, if that is not beside the output.
-        output_format: How answers are wanted.
-    """
-    errors = _target(errors or default_errors_path(output))
-    output = _target(output)
-    if output_format is OutputFormat.JSONL:
-        return JobFiles(input, output, errors)
-    return JobFiles(input, output.with_name(output.name + ".answers.jsonl"), errors, output)
-
-
-def _target(path: Path) -> Path:
-    """Return where *path* leads: to replace a link would leave what it stands for as it was."""
-    return path.resolve() if path.is_symlink() else path
 
 
 async def run_file(

@@ -7,12 +7,12 @@ themselves, which say what is done.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.files import lock, sync_folder
+from ratedispatch.files import sync_folder
+from ratedispatch.jobs.jobfiles import refuse_foreign, refuse_shared
 from ratedispatch.jobs.journal import open_journal
 from ratedispatch.jobs.rematch import match, rewrite, rewritten
 from ratedispatch.jobs.results import recover
@@ -20,47 +20,10 @@ from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.spotcheck import check_results
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ratedispatch.inputs.streams import Source
+    from ratedispatch.jobs.jobfiles import JobFiles
     from ratedispatch.jobs.journal import Journal
     from ratedispatch.jobs.manifest import Manifest
     from ratedispatch.jobs.survey import Survey
-
-
-@dataclass(frozen=True, slots=True)
-class JobFiles:
-    """
-    The files of a job.
-
-    Args:
-        input: What to do; ``-`` for standard input.
-        output: Answers.
-        errors: Rows that failed.
-        table: The table that is made of both at the end, if one is.
-    """
-
-    input: Source
-    output: Path
-    errors: Path
-    table: Path | None = None
-
-    @property
-    def job(self) -> Path:
-        """The file that says which input the output belongs to."""
-        asked = self.table or self.output
-        return asked.with_name(asked.name + ".job")
-
-    @property
-    def retry(self) -> Path:
-        """Where the lines of failed rows are kept that are sent once more."""
-        return self.errors.with_name(self.errors.name + ".retry")
-
-    @property
-    def stale(self) -> Path:
-        """Where results go whose rows are no longer in the input."""
-        asked = self.table or self.output
-        return asked.with_name(asked.name + ".stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,40 +77,6 @@ class Going:
     by_place: bool = False
 
 
-def check_files(files: JobFiles) -> None:
-    """
-    Check that a job can read and write *files*. Nothing is touched.
-
-    Raises:
-        JobError: One sentence that says which file is wrong, and what to do.
-    """
-    check_input(files.input)
-    _check_distinct(files)
-    for path in _results(files):
-        _check_folder(path)
-    if files.job.exists():
-        _check_folder(files.job)
-    else:
-        _refuse_foreign(files)
-
-
-def _refuse_shared(files: JobFiles) -> None:
-    """Refuse result files that another process writes to, before anything is made."""
-    for path in (files.output, files.errors):
-        if path.exists():
-            with path.open("rb", buffering=0) as file:
-                lock(file, path)
-
-
-def _refuse_foreign(files: JobFiles) -> None:
-    for path in _results(files):
-        if path.exists() and path.stat().st_size > 0:
-            raise JobError(
-                f"{path} exists and was not made by this job; "
-                f"choose another output, or remove it to start anew"
-            )
-
-
 def open_job(
     files: JobFiles,
     manifest: Manifest,
@@ -178,8 +107,8 @@ def open_job(
     is_new = journal.manifest is None
     try:
         if is_new:
-            _refuse_foreign(files)
-            _refuse_shared(files)
+            refuse_foreign(files)
+            refuse_shared(files)
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
         return _go_on(files, journal, manifest, file, survey, going)
@@ -352,7 +281,7 @@ def _refusal(
 ) -> str:
     words = list(differences)
     if not known.has_input_of(manifest):
-        found = match(_results(files)[:2], file, survey, by_place=going.by_place)
+        found = match((files.output, files.errors), file, survey, by_place=going.by_place)
         text = (
             f"it was made from {known.input} of {known.rows:,} rows and {known.size:,} bytes, and "
             f"{manifest.input} with {manifest.rows:,} rows and {manifest.size:,} bytes has other "
@@ -366,66 +295,3 @@ def _refusal(
         f"{files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose another "
         f"output, or go on with --force"
     )
-
-
-def check_input(path: Source) -> None:
-    """
-    Check that *path* is a file that can be read more than once, or standard input.
-
-    Raises:
-        JobError: It is missing, unreadable, or no regular file; one sentence says which.
-    """
-    if isinstance(path, str):
-        return
-    if not path.exists():
-        raise JobError(f"the input {path} does not exist")
-    if path.is_dir():
-        raise JobError(f"the input {path} is a directory; give a JSONL file")
-    if not path.stat().st_mode & 0o444:
-        raise JobError(f"the input {path} cannot be read: nobody has permission to")
-    if not path.is_file():
-        raise JobError(
-            f"the input {path} is no regular file, and has to be read more than once; "
-            f"for a pipe, give - and let it be standard input"
-        )
-
-
-def _results(files: JobFiles) -> list[Path]:
-    found = [files.output, files.errors]
-    return found if files.table is None else [*found, files.table]
-
-
-def _check_distinct(files: JobFiles) -> None:
-    names = {"output": files.output, "errors": files.errors, "job file": files.job}
-    if not isinstance(files.input, str):
-        names = {"input": files.input, **names}
-    if files.table is not None:
-        names["table"] = files.table
-    seen: dict[Path, str] = {}
-    for name, path in names.items():
-        real = path.resolve()
-        twin = seen.get(real)
-        if twin is None and path.exists():
-            twin = next((other for known, other in seen.items() if _same_file(known, path)), None)
-        if twin is not None:
-            raise JobError(f"the {twin} and the {name} are the same file: {path}")
-        seen[real] = name
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)
-
-
-def _check_folder(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise JobError(f"the folder {folder} for {path.name} does not exist; create it first")
-    if path.is_dir():
-        raise JobError(f"{path} is a directory; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise JobError(f"{path} is no regular file; a job needs one that it can go on with")
-    # the bits too, because for root os.access says yes to a folder that was made read-only
-    if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
-        raise JobError(f"the folder {folder} for {path.name} cannot be written to")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise JobError(f"{path} cannot be written to")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ratedispatch.events import Event
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.eventlog import EventLog
+    from ratedispatch.jobs.jobfiles import JobFiles
     from ratedispatch.jobs.journal import Journal
-    from ratedispatch.jobs.ledger import JobFiles
     from ratedispatch.outcome import Outcome
 
 #: Seconds after which what was written has to survive a power cut, unless told otherwise.

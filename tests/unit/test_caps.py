@@ -16,7 +16,7 @@ from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.jobs import caps as caps_module
 from ratedispatch.jobs.caps import Caps, Spending, usd
 from ratedispatch.jobs.job import Job
-from ratedispatch.jobs.ledger import JobFiles
+from ratedispatch.jobs.jobfiles import JobFiles
 from ratedispatch.jobs.prices import Price
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed, Failed

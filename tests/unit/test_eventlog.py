@@ -20,7 +20,7 @@ from ratedispatch.events import (
 from ratedispatch.jobs.caps import Caps
 from ratedispatch.jobs.eventlog import EventLog
 from ratedispatch.jobs.job import Job
-from ratedispatch.jobs.ledger import JobFiles
+from ratedispatch.jobs.jobfiles import JobFiles
 from ratedispatch.limits import Limits, Rate
 from ratedispatch.outcome import Decision, Failed
 from ratedispatch.request import Cost, Request

@@ -16,15 +16,8 @@ from ratedispatch.errors import JobError
 from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.histogram import RELATIVE_ERROR, Bar, Histogram
-from ratedispatch.jobs.plan import (
-    MOST_FINDINGS,
-    MOST_GROUPS,
-    OTHERS,
-    Need,
-    Plan,
-    Planner,
-    plan_file,
-)
+from ratedispatch.jobs.needs import Need, Plan
+from ratedispatch.jobs.plan import MOST_FINDINGS, MOST_GROUPS, OTHERS, Planner, plan_file
 from ratedispatch.jobs.prices import Price
 from ratedispatch.limits import Limits
 from ratedispatch.request import EMBEDDINGS, Request

@@ -19,9 +19,10 @@ from ratedispatch.errors import JobError, TransportError
 from ratedispatch.events import AttemptSent, RequestEnded
 from ratedispatch.inputs.template import Template
 from ratedispatch.jobs import writer as writer_module
-from ratedispatch.jobs.job import Job, JobOptions, default_errors_path, run_file
+from ratedispatch.jobs.job import Job, run_file
+from ratedispatch.jobs.jobfiles import JobFiles, default_errors_path
 from ratedispatch.jobs.journal import Journal
-from ratedispatch.jobs.ledger import JobFiles
+from ratedispatch.jobs.options import JobOptions
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.sink import Fsync, LineSink
 from ratedispatch.limits import Limits

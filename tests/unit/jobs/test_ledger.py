@@ -12,8 +12,9 @@ import pytest
 from ratedispatch.errors import JobError
 from ratedispatch.inputs.template import Template
 from ratedispatch.jobs import ledger as ledger_module
+from ratedispatch.jobs.jobfiles import JobFiles, check_files
 from ratedispatch.jobs.journal import Journal
-from ratedispatch.jobs.ledger import Going, JobFiles, OpenJob, check_files, open_job
+from ratedispatch.jobs.ledger import Going, OpenJob, open_job
 from ratedispatch.jobs.manifest import manifest_of
 from ratedispatch.jobs.rowformat import BatchRows, TableRows
 from ratedispatch.jobs.sink import LineSink

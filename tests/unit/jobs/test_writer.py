@@ -11,8 +11,8 @@ import pytest
 
 from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import BadRow
+from ratedispatch.jobs.jobfiles import JobFiles
 from ratedispatch.jobs.journal import open_journal
-from ratedispatch.jobs.ledger import JobFiles
 from ratedispatch.jobs.manifest import Manifest
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.writer import Writer
