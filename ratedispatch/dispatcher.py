@@ -14,9 +14,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import AsyncIterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ratedispatch import tokens
 from ratedispatch.adaptive import AdaptiveLimit
@@ -44,6 +42,7 @@ from ratedispatch.events import (
 )
 from ratedispatch.groups import LimitGroups
 from ratedispatch.lane import Lane, Lanes
+from ratedispatch.life import Life, Result, outcome_of, overdue
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed, Decision, Failed, Response, Ruling, Usage
 from ratedispatch.patience import Patience
@@ -51,13 +50,13 @@ from ratedispatch.probation import Probation
 from ratedispatch.providers.dialects import dialect_for
 from ratedispatch.providers.usage import read_usage
 from ratedispatch.retry import DAY_LIMIT, RETRYABLE, RetryPolicy, retrying
-from ratedispatch.stock import Stock
+from ratedispatch.stream import Stream
 from ratedispatch.tokens import policy_for
 from ratedispatch.transports import as_transport
 from ratedispatch.verdict import CpuMeter, judge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
     from types import TracebackType
 
     from ratedispatch.budget import Budget, Permit
@@ -86,11 +85,6 @@ _LONG_TEXT = 3_000
 #: Models that are remembered as met; for each other one, a thread loads what there is to load.
 _MODELS_MET = 1_000
 
-#: With several lines, requests that may have been read and wait for their turn, so that a line
-#: which pauses does not keep the others from being fed; and their tokens, for the memory they take.
-_READ_AHEAD = 20_000
-_READ_AHEAD_TOKENS = 16_000_000
-
 #: What may be in flight at first where a number has to be found: each doubling from there takes
 #: two answers' time, while a server with fewer places lets what is too much wait once.
 _FIRST_IN_FLIGHT = 32
@@ -100,37 +94,6 @@ _ERROR = 400
 
 #: Seconds to wait for a day's limit that does not say when it is reset.
 _DAY_POLL = 300.0
-
-
-@dataclass(eq=False, slots=True)
-class _Life:
-    """A request on its way, from its arrival to its outcome."""
-
-    request: Request
-    cost: Cost
-    place: int
-    lane: Lane
-    permit: Permit | None = None
-    task: asyncio.Task[Any] | None = None
-    attempts: int = 0
-    timeouts: int = 0
-    is_mapped: bool = False
-    """One of the many of a ``map``, rather than a ``submit`` of its own."""
-    resting: bool = False
-    """Neither in the line nor in flight: asleep before another attempt."""
-    clock: asyncio.Timeout | None = None
-    started: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """How an attempt went."""
-
-    ruling: Ruling
-    response: Response | None
-    latency: float
-    error: BaseException | None = None
-    usage: Usage | None = None
 
 
 class Dispatcher:
@@ -216,8 +179,8 @@ class Dispatcher:
         self._count = counter.estimate if counter is not None else tokens.estimate
         self._met: set[str] = set()  # models whose vocabulary is loaded
         self._places = itertools.count()
-        self._lives: set[_Life] = set()
-        self._readers: set[asyncio.Task[Any]] = set()
+        self._lives: set[Life] = set()
+        self._streams: set[Stream] = set()
         self._answered = False
         self._cpu = CpuMeter(cpu_clock)
         self._stopped: Callable[[], Stopped] | None = None
@@ -245,10 +208,9 @@ class Dispatcher:
         Raises:
             Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
         """
-        place = next(self._places)
         if self._stopped is not None:
             raise self._stopped()
-        life = await self._prepare(request, place)
+        life = await self._prepare(request)
         if isinstance(life, Failed):
             return life
         life.task = asyncio.current_task()
@@ -268,20 +230,16 @@ class Dispatcher:
             Stopped: Nothing more is sent; raised after the outcomes of what was in flight.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
-        outcomes: asyncio.Queue[_Ended | None] = asyncio.Queue()
-        feeder = asyncio.create_task(self._feed(requests, outcomes))
-        feeder.add_done_callback(lambda _: outcomes.put_nowait(None))
+        stream = Stream(requests, self._lanes, self._prepare, self._live, self._is_stopped)
+        self._streams.add(stream)
         try:
-            while (ended := await outcomes.get()) is not None:
-                if ended.lane is not None:
-                    ended.lane.room.release()
-                yield ended.outcome
-            await feeder  # raises what the source raised
+            async for outcome in stream:
+                yield outcome
             if self._stopped is not None:
                 raise self._stopped()
         finally:
-            feeder.cancel()
-            await asyncio.gather(feeder, return_exceptions=True)
+            self._streams.discard(stream)
+            await stream.close()
 
     def stop(self, code: str, message: str) -> None:
         """
@@ -298,10 +256,8 @@ class Dispatcher:
         for life in self._lives:
             if life.resting and life.task is not None:
                 life.task.cancel()
-        current = _current_task()
-        for reader in self._readers:
-            if reader is not current:  # a source that stops it is not waited for
-                reader.cancel()
+        for stream in self._streams:
+            stream.stop()
 
     def abandon(self) -> None:
         """
@@ -333,110 +289,9 @@ class Dispatcher:
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         return judge(state.binding, {level.dimension: level.share for level in state.levels}, cpu)
 
-    async def _feed(
-        self,
-        requests: Iterable[Request] | AsyncIterable[Request],
-        outcomes: asyncio.Queue[_Ended | None],
-    ) -> None:
-        """Read requests and hand each to its lane."""
-        # one that is there need not be waited for, nor for its next request
-        source = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
-        failure: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            start = functools.partial(self._start, group, outcomes)
-            stock: Stock[_Life] | None = None
-            if not self._lanes.is_one:
-                stock = Stock(_READ_AHEAD, _READ_AHEAD_TOKENS)
-            served: set[Lane] = set()
-            while True:
-                try:
-                    if not isinstance(source, Iterator):
-                        request = await self._read(source)
-                    elif self._stopped is not None:
-                        break
-                    else:
-                        request = next(source)
-                except (StopIteration, StopAsyncIteration):
-                    break
-                except Exception as error:  # what it yielded before is finished first
-                    failure = error
-                    break
-                try:
-                    if stock is None:
-                        lane = self._lanes.of("")
-                        await lane.room.acquire()
-                    life = await self._prepare(request, next(self._places))
-                    if isinstance(life, Failed):
-                        if stock is None:
-                            lane.room.release()
-                        outcomes.put_nowait(_Ended(life, None))
-                    elif stock is None:
-                        await start(life)
-                    else:
-                        await stock.put(life.lane.name, life, life.cost.tokens)
-                        if life.lane not in served:
-                            served.add(life.lane)
-                            group.create_task(self._serve(life.lane, stock, start))
-                except Stopped:
-                    break
-            if stock is not None:
-                stock.close()
-        if failure is not None:
-            raise failure
-
-    async def _serve(
-        self, lane: Lane, stock: Stock[_Life], start: Callable[[_Life], Awaitable[None]]
-    ) -> None:
-        """Start the requests of one lane in their order."""
-        try:
-            async for life in stock.take(lane.name):
-                await lane.room.acquire()
-                await start(life)
-        except Stopped:
-            stock.close()
-
-    async def _start(
-        self, group: asyncio.TaskGroup, outcomes: asyncio.Queue[_Ended | None], life: _Life
-    ) -> None:
-        """Get a request its first permit, and only then give it a task."""
-
-        async def live() -> None:
-            try:
-                outcome = await self._live(life)
-            except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
-                life.lane.room.release()
-                return
-            outcomes.put_nowait(_Ended(outcome, life.lane))
-
-        life.permit = await life.lane.budget.acquire(life.cost, life.place)
-        life.is_mapped = True
-        life.task = group.create_task(live())
-        life.task.add_done_callback(functools.partial(self._return_permit, life))
-
-    async def _read(self, source: AsyncIterator[Request]) -> Request:
-        """The next request; a stop ends the wait for a source that has nothing to say."""
-        if self._is_stopped():
-            raise StopAsyncIteration
-        task = asyncio.current_task()
-        assert task is not None
-        self._readers.add(task)
-        try:
-            return await anext(source)
-        except asyncio.CancelledError:
-            if not self._is_stopped() or task.uncancel() > 0:
-                raise
-            raise StopAsyncIteration from None
-        finally:
-            self._readers.discard(task)
-
-    def _return_permit(self, life: _Life, _: object) -> None:
-        """Give back what was paid for a task that was cancelled before its first step."""
-        if life.permit is not None:
-            life.lane.budget.cancel(life.permit)
-            life.permit = None
-
-    async def _prepare(self, request: Request, place: int) -> _Life | Failed:
+    async def _prepare(self, request: Request) -> Life | Failed:
         """Count *request*; it fails at once if that cannot be done or it can never go."""
+        place = next(self._places)  # before anything is waited for
         try:
             lane = self._lanes.of(request.model)
         except InvalidLimits as error:
@@ -448,7 +303,7 @@ class Dispatcher:
             return self._end(Failed(request, "invalid_request", str(error), error=error))
         except CostExceedsLimit as error:
             return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
-        return _Life(request, cost, place, lane)
+        return Life(request, cost, place, lane)
 
     async def _estimate(self, request: Request, lane: Lane) -> Cost:
         def estimate() -> Cost:
@@ -474,7 +329,7 @@ class Dispatcher:
             return dataclasses.replace(cost, output_tokens=math.floor(most) - cost.prompt_tokens)
         return cost
 
-    async def _live(self, life: _Life) -> Outcome:
+    async def _live(self, life: Life) -> Outcome:
         """Attempt until there is an outcome."""
         self._lives.add(life)
         try:
@@ -493,9 +348,9 @@ class Dispatcher:
             self._lives.discard(life)
         if self._stopped is not None and result.ruling.decision in _UNRESOLVED:
             raise self._stopped()
-        return self._end(_outcome(life, result))
+        return self._end(outcome_of(life, result))
 
-    async def _attempt_once(self, life: _Life) -> _Result:
+    async def _attempt_once(self, life: Life) -> Result:
         """One attempt, admission included. This is what the retries repeat."""
         life.resting = False
         permit, life.permit = life.permit, None
@@ -525,7 +380,7 @@ class Dispatcher:
             raise self._stopped()
         return result
 
-    async def _send(self, life: _Life) -> _Result:
+    async def _send(self, life: Life) -> Result:
         loop = asyncio.get_running_loop()
         allowed = life.lane.patience.allowed(life.timeouts)
         response = None
@@ -535,7 +390,7 @@ class Dispatcher:
                 response = await self._transport.send(life.request, allowed)
             ruling = self._judge(response)
         except (TransportError, TimeoutError) as broken:
-            error = broken if isinstance(broken, TransportError) else _timeout(life, loop.time())
+            error = broken if isinstance(broken, TransportError) else overdue(life, loop.time())
             ruling = _rule_broken(error)
             life.timeouts += isinstance(error, AttemptTimeout)
         except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
@@ -545,7 +400,7 @@ class Dispatcher:
             life.clock = None
         latency = loop.time() - life.started
         usage = read_usage(response.body) if response is not None else None
-        return _Result(ruling, response, latency, error, usage)
+        return Result(ruling, response, latency, error, usage)
 
     def _judge(self, response: Response) -> Ruling:
         ruling = self._dialect.rule(response)
@@ -554,7 +409,7 @@ class Dispatcher:
             return dataclasses.replace(ruling, decision=Decision.RATE_LIMIT, delay=delay)
         return ruling
 
-    def _learn(self, life: _Life, permit: Permit, result: _Result) -> None:
+    def _learn(self, life: Life, permit: Permit, result: Result) -> None:
         """Take from an attempt what it says about the buckets, the server and the job."""
         ruling, response = result.ruling, result.response
         budget = life.lane.budget
@@ -686,38 +541,9 @@ _UNRESOLVED = RETRYABLE | {Decision.STOP, Decision.MISSING}
 _DOUBTFUL = RETRYABLE | {Decision.STOP, Decision.MISSING}
 
 
-def _outcome(life: _Life, result: _Result) -> Outcome:
-    ruling, response = result.ruling, result.response
-    if ruling.decision is Decision.ANSWERED:
-        assert response is not None
-        return Completed(
-            life.request, response, life.cost, result.usage, life.attempts, result.latency
-        )
-    return Failed(life.request, ruling.code, ruling.message, response, life.attempts, result.error)
-
-
 def _rule_broken(error: TransportError) -> Ruling:
     if isinstance(error, AttemptTimeout):
         return Ruling(Decision.TRANSIENT, "timeout", str(error))
     if not error.reached:
         return Ruling(Decision.UNREACHABLE, "unreachable", str(error))
     return Ruling(Decision.TRANSIENT, "connection_broken", str(error))
-
-
-def _timeout(life: _Life, now: float) -> AttemptTimeout:
-    return AttemptTimeout(f"no answer within {now - life.started:.0f} s")
-
-
-class _Ended(NamedTuple):
-    """An outcome, and the lane in which its request was open."""
-
-    outcome: Outcome
-    lane: Lane | None
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    """The task that runs; None outside of the loop, as in a signal handler."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
