@@ -61,7 +61,7 @@ class Bucket:
         An amount larger than the burst may be spent when the bucket is full; it drives the
         bucket into debt, so that the rate is kept over time. But where the provider's bucket is
         known to hold as much, what piles up there may have been spent already, so it is saved
-        up for in full. Nothing is reserved: call :meth:`debit` in the same turn of the loop.
+        up for in full. Nothing is reserved: call :meth:`take` in the same turn of the loop.
         """
         limiter, burst = self._limiter, self._burst
         depth = amount if burst < amount <= self._ceiling else burst

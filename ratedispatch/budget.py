@@ -212,7 +212,7 @@ class LocalBudget:
         self._releases: int | None = None  # None: no hold
         self._closed: Callable[[], BaseException] | None = None
         self._pauses = Pauses()
-        self._books = Books(lambda: [mirror.spent for mirror in self._mirrors])
+        self._books = Books(self._granted_amounts)
         self._was_full = False  # since the last grant
         self._peak = 0  # in flight
         self._widened_at = 0.0
@@ -258,10 +258,11 @@ class LocalBudget:
         try:
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self.cancel(future.result())  # granted in the very turn it was cancelled
-            else:
+            if future.cancelled():
+                self._line.leave()
                 self._pump()
+            elif future.exception() is None:
+                self.cancel(future.result())  # granted in the very turn it was cancelled
             raise
 
     def settle(self, permit: Permit, usage: Usage | None, *, answered: bool = False) -> None:
@@ -409,6 +410,10 @@ class LocalBudget:
     def _share(self, index: int, mirror: Mirror, now: float) -> float:
         return self._books.per_second(index, now) / mirror.rate.per_second
 
+    def _granted_amounts(self) -> list[float]:
+        """What was granted of each limit since the start, taken back or not."""
+        return [mirror.spent + mirror.given_back for mirror in self._mirrors]
+
     def _pump(self) -> None:
         """Grant to the head of the line as long as it can pay; then set one timer for it."""
         now = self._now()
@@ -428,7 +433,9 @@ class LocalBudget:
         """Note why the head of the line does not go, and look again after *wait* seconds."""
         self._cancel_timer()
         if 0 < wait < math.inf:
-            self._timer = asyncio.get_running_loop().call_at(now + wait, self._on_timer)
+            # a wait may be shorter than the clock can tell, and must not be over before it began
+            when = max(now + wait, math.nextafter(now, math.inf))
+            self._timer = asyncio.get_running_loop().call_at(when, self._on_timer)
         self._books.hold(cause, now, has_granted=has_granted)
 
     def _wait(self, amounts: tuple[float, ...], now: float) -> tuple[float, str]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 GrantT = TypeVar("GrantT")
 
+#: So many who have left, and more than half of all, are looked for and taken out; fewer stay until
+#: they are next.
+_MANY = 1_000
+
 
 class Waiting(NamedTuple, Generic[GrantT]):
     """
@@ -46,20 +50,21 @@ class Line(Generic[GrantT]):
     The line itself.
 
     Nearly all come in the order of their places, and a queue serves them at the same cost however
-    many there are. Those that come back for another attempt have a place before its end; they,
-    and only they, are kept in a heap.
+    many there are. Only those that come after somebody with a higher place (for another attempt,
+    or because to count them took longer) are kept in a heap.
     """
 
-    __slots__ = ("_came_back", "_in_order", "_numbers")
+    __slots__ = ("_in_order", "_late", "_left", "_numbers")
 
     def __init__(self) -> None:
         self._in_order: deque[Waiting[GrantT]] = deque()
-        self._came_back: list[Waiting[GrantT]] = []
+        self._late: list[Waiting[GrantT]] = []
+        self._left = 0  # of those in either, as far as they have said so
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
-        """How many stand in it; some of them may have left."""
-        return len(self._in_order) + len(self._came_back)
+        """How many wait in it."""
+        return len(self._in_order) + len(self._late) - self._left
 
     def join(
         self,
@@ -74,33 +79,44 @@ class Line(Generic[GrantT]):
         if not self._in_order or self._in_order[-1] < who:
             self._in_order.append(who)
         else:
-            heapq.heappush(self._came_back, who)
+            heapq.heappush(self._late, who)
         return who
 
     def head(self) -> Waiting[GrantT] | None:
         """Return who is next of those that have not left; None if nobody is."""
-        while self._in_order or self._came_back:
-            who = self._came_back[0] if self._is_one_back() else self._in_order[0]
+        while self._in_order or self._late:
+            who = self._late[0] if self._is_late_one_next() else self._in_order[0]
             if not who.future.done():
                 return who
             self.pop()
+            self._left -= 1
         return None
 
     def pop(self) -> None:
-        """Take the first out of the line, whether it has left or not."""
-        if self._is_one_back():
-            heapq.heappop(self._came_back)
+        """Take the first out of the line."""
+        if self._is_late_one_next():
+            heapq.heappop(self._late)
         else:
             self._in_order.popleft()
 
+    def leave(self) -> None:
+        """Take note that somebody's future is done before its turn."""
+        self._left += 1
+        if self._left >= _MANY and self._left > len(self):
+            waiting = self.clear()
+            waiting.sort()
+            self._in_order.extend(waiting)
+
     def clear(self) -> list[Waiting[GrantT]]:
         """Take everybody out, and return those who had not left."""
-        everybody = [*self._in_order, *self._came_back]
+        everybody = [*self._in_order, *self._late]
         self._in_order.clear()
-        self._came_back.clear()
-        return [who for who in everybody if not who.future.done()]
+        self._late.clear()
+        waiting = [who for who in everybody if not who.future.done()]
+        self._left -= len(everybody) - len(waiting)  # some of them may not have said so yet
+        return waiting
 
-    def _is_one_back(self) -> bool:
-        """Whether one that came back is before all others."""
-        back = self._came_back
-        return bool(back) and not (self._in_order and self._in_order[0] < back[0])
+    def _is_late_one_next(self) -> bool:
+        """Whether one of the late ones is before all others."""
+        late = self._late
+        return bool(late) and not (self._in_order and self._in_order[0] < late[0])

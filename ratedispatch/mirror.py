@@ -42,7 +42,8 @@ _SHARED_RESERVE = 0.04
 #: Seconds for which it is believed that others go on as they did.
 _PACED = 2.0
 
-#: A limit below or above these, per minute, is no limit that anybody has.
+#: A limit below or above these, per minute (or per day, if it is one of a day), is no limit that
+#: anybody has.
 _LEAST_LIMIT = 1.0
 _MOST_LIMIT = 1e12
 
@@ -134,7 +135,8 @@ class Mirror:
 
     Attributes:
         bucket: What it lets through.
-        spent: What went through since the start.
+        spent: What went through since the start, less what was taken back.
+        given_back: What was taken back.
         refused: What of that was refused, and so not charged.
         returned: What of that turned out unused.
         settles: Whether the provider gives that back.
@@ -170,6 +172,7 @@ class Mirror:
         "_slow_start",
         "_told",
         "bucket",
+        "given_back",
         "pace",
         "refused",
         "returned",
@@ -182,6 +185,7 @@ class Mirror:
     ) -> None:
         self.bucket = Bucket(rate)
         self.spent = 0.0
+        self.given_back = 0.0
         self.returned = 0.0
         self.settles = self._is_settled_by_policy = settles
         self.refused = 0.0
@@ -317,6 +321,7 @@ class Mirror:
         """Take back *amount*, which was let through but not sent."""
         self.bucket.credit(amount)
         self.spent -= amount
+        self.given_back += amount
 
     def confirm(self, sent_at: float) -> None:
         """Let go what was held back: the provider has answered what was sent at *sent_at*."""
@@ -470,7 +475,7 @@ class Mirror:
         if reading.is_daily != rate.is_daily:
             return False
         told = limit * 60 / (rate.window if rate.is_daily else reading.period)
-        if not told > 0:  # nobody can have it in force
+        if not _LEAST_LIMIT <= (limit if rate.is_daily else told) <= _MOST_LIMIT:
             return False
         if seen.refused and not evidence.seen:  # the text of a refusal, and no headers
             self._is_named = True
@@ -485,8 +490,6 @@ class Mirror:
             if rate.dimension.startswith("requests") or told > _CLEARLY_LOWER * rate.per_minute:
                 return False
         elif not evidence.is_ours:
-            return False
-        if not _LEAST_LIMIT <= told <= _MOST_LIMIT:
             return False
         if self._told is not None and abs(told - self._told) > _NEWS * self._told:
             evidence.forget()  # what fell with the limit was not taken by anybody
@@ -509,7 +512,8 @@ class Mirror:
             _NEWS * rate.per_minute
         ):
             return None
-        burst = limit if rate.is_daily else self._burst_of(limit)
+        # of a day the whole budget may go at once
+        burst = limit / 60 * rate.window if rate.is_daily else self._burst_of(limit)
         self.bucket.set_rate(
             replace(rate, per_minute=limit, burst=max(1.0, burst), is_auto=not self.is_known)
         )

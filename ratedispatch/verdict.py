@@ -126,7 +126,8 @@ class Books:
     For how long each cause held the line back, and what was spent meanwhile.
 
     Args:
-        spent: Tells what has been spent since the start, of one limit after the other.
+        spent: Tells what has been spent since the start, of one limit after the other; it only
+            grows.
     """
 
     __slots__ = ("_at", "_began", "_cause", "_idle", "_slices", "_spent", "totals")

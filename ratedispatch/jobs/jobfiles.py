@@ -1,7 +1,8 @@
 """
 The files of a job, and whether it can use them.
 
-Decides by names, kinds and permissions; touches nothing.
+Decides by names, kinds, permissions and locks, and by whether there is something in them; makes
+and changes nothing.
 """
 
 from __future__ import annotations

@@ -58,6 +58,20 @@ def test_a_day_limit_is_corrected_by_what_the_provider_says_is_left_of_it() -> N
     assert 140 <= len(trace.answered) <= 150
 
 
+@pytest.mark.parametrize("day", [1_000, 5_000])
+def test_a_day_limit_below_the_given_one_is_spent_as_a_day(day: int) -> None:
+    """All of it may go at once; it is no limit of a few a minute."""
+    settings = ProviderSettings(requests_per_day=day, latency=0.2)
+    limits = Limits(30_000, requests_per_day=14_400)
+    trace = play((chat(i) for i in range(day + 50)), limits, settings)
+    assert trace.stop is not None
+    assert trace.stop.code == "day_limit"
+    assert f"{day:,} requests per day" in str(trace.stop)
+    assert trace.refused == 0
+    assert day - 2 <= len(trace.answered) <= day
+    assert trace.seconds < day / 500 + 2
+
+
 def test_input_and_output_are_limited_apart() -> None:
     """600 output tokens a minute at 16 a row: 37.5 rows a minute, whatever the input."""
     limits = Limits(3000, input_tokens_per_minute=1e6, output_tokens_per_minute=600)

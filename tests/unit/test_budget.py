@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratedispatch.buckets import Bucket
 from ratedispatch.budget import LocalBudget, Permit
 from ratedispatch.errors import CostExceedsLimit, Stopped
 from ratedispatch.limits import Limits, Reading
@@ -198,6 +199,48 @@ def test_a_cancelled_permit_gives_everything_back() -> None:
         assert [level.spent for level in budget.snapshot().levels] == [0, 0]
 
     run_virtual(main())
+
+
+def test_what_is_given_back_is_no_negative_use() -> None:
+    """Permits of long ago that are cancelled now were used then, and are not taken off now."""
+
+    async def main() -> list[float]:
+        budget = LocalBudget(Limits(requests_per_minute=600, burst_seconds=10), 1_000)
+        permits = [await budget.acquire(Cost(1), place) for place in range(100)]
+        await asyncio.sleep(20)
+        for permit in permits:
+            budget.cancel(permit)
+        shares = []
+        for _ in range(20):
+            await asyncio.sleep(1)
+            shares.append(budget.snapshot().levels[0].share)
+        return shares
+
+    shares = run_virtual(main())
+    assert min(shares) >= 0
+    assert shares[-1] == 0
+
+
+def test_a_wait_shorter_than_the_clock_can_tell_comes_to_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rounding leaves next to nothing missing, and now + wait is now."""
+    start = 512.96
+    asked = 0
+
+    def wait(self: Bucket, amount: float) -> float:
+        nonlocal asked
+        asked += 1
+        assert asked < 10, "it asks again and again at the same instant"
+        return 3.6e-14 if now() == start else 0.0
+
+    monkeypatch.setattr(Bucket, "wait", wait)
+
+    async def main() -> float:
+        _, when = await admit(LocalBudget(LIMITS, 1), 0, 10)
+        return when
+
+    assert run_virtual(main(), start=start) == pytest.approx(start)
 
 
 def test_a_refund_wakes_the_head_of_the_line() -> None:

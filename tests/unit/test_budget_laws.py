@@ -42,8 +42,11 @@ limits = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(limits, st.lists(st.tuples(st.integers(1, 2000), ends), max_size=40), st.integers(1, 8))
-# a refusal that tells a limit of zero
+# a refusal that tells a limit of zero, and of next to nothing
 @example(Limits(60.0, 6000.0), [(1, ("refusal", [Reading("requests", None, 0.0, None)], 0.0))], 1)
+@example(
+    Limits(60.0, 6000.0), [(1, ("refusal", [Reading("requests", None, 1e-9, None)], 0.0))] * 2, 1
+)
 def test_everybody_is_granted_once_and_nothing_stays_in_flight(
     account: Limits, jobs: list[tuple[int, End]], most: int
 ) -> None:
