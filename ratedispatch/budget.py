@@ -327,7 +327,8 @@ class LocalBudget:
             for mirror, dimension, amount in zip(
                 self._mirrors, self._dimensions, permit._amounts, strict=True
             ):
-                if dimension.startswith(about):
+                # a refusal about the minute says nothing of the day
+                if dimension in about or (dimension.startswith(about) and not mirror.rate.is_daily):
                     before = mirror.rate.per_minute
                     mirror.refuse(now, amount=amount, resumes_at=pauses.until)
                     if mirror.rate.per_minute != before and self._on_change is not None:

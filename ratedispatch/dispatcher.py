@@ -56,7 +56,7 @@ from ratedispatch.transports import as_transport
 from ratedispatch.verdict import CpuMeter, judge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
     from types import TracebackType
 
     from ratedispatch.budget import Budget, Permit
@@ -218,7 +218,7 @@ class Dispatcher:
 
     async def map(
         self, requests: Iterable[Request] | AsyncIterable[Request]
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """
         Send all *requests* in their order and yield their outcomes as they come.
 
@@ -254,8 +254,8 @@ class Dispatcher:
         self._lanes.close(self._stopped)
         self._probation.abandon()
         for life in self._lives:
-            if life.resting and life.task is not None:
-                life.task.cancel()
+            if life.resting:
+                _interrupt(life)
         for stream in self._streams:
             stream.stop()
 
@@ -269,8 +269,7 @@ class Dispatcher:
             raise RuntimeError("abandon() comes after stop()")
         self._is_abandoned = True
         for life in self._lives:
-            if life.task is not None:
-                life.task.cancel()
+            _interrupt(life)
 
     def _is_stopped(self) -> bool:
         return self._stopped is not None
@@ -539,6 +538,12 @@ _UNRESOLVED = RETRYABLE | {Decision.STOP, Decision.MISSING}
 
 #: Decisions that say nothing about whether model, path and key are right.
 _DOUBTFUL = RETRYABLE | {Decision.STOP, Decision.MISSING}
+
+
+def _interrupt(life: Life) -> None:
+    if life.task is not None and not life.is_interrupted:
+        life.is_interrupted = True
+        life.task.cancel()
 
 
 def _rule_broken(error: TransportError) -> Ruling:

@@ -8,7 +8,6 @@ take; and which line a model's requests stand in. Knows budgets; nothing of HTTP
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -44,18 +43,18 @@ class Lane:
         limits: What the group may spend.
         budget: Its line.
         patience: How long its answers may take.
-        most_open: Requests that may be open in it (in flight, waiting to be retried, or answered
-            and not yet taken).
+        most_open: Requests of one stream that may be open in it (in flight, waiting to be retried,
+            or answered and not yet taken).
     """
 
     def __init__(
-        self, name: str, limits: Limits, budget: Budget, patience: Patience, most_open: float
+        self, name: str, limits: Limits, budget: Budget, patience: Patience, most_open: int
     ) -> None:
         self.name = name
         self.limits = limits
         self.budget = budget
         self.patience = patience
-        self.room = asyncio.Semaphore(math.floor(most_open))
+        self.most_open = most_open
         self.is_unbounded = False
         """Whether nothing says how many may be in flight, until a limit is learned."""
         self._strikes = 0

@@ -37,6 +37,8 @@ class Life:
     """One of the many of a ``map``, rather than a ``submit`` of its own."""
     resting: bool = False
     """Neither in the line nor in flight: asleep before another attempt."""
+    is_interrupted: bool = False
+    """Its task was cancelled by a stop: once, so that whoever awaits it is told of the stop."""
     clock: asyncio.Timeout | None = None
     started: float = 0.0
 

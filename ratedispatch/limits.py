@@ -94,7 +94,7 @@ class Reading:
         window: Seconds in which the bucket fills as a whole, as far as that can be told: about
             60 for a limit per minute, about 86,400 for one per day.
         period: Seconds that *limit* is given for, where that is known from its name or from the
-            provider's documents; only a limit that is not daily makes use of it.
+            provider's documents.
     """
 
     dimension: str
@@ -117,6 +117,13 @@ class Reading:
     def is_daily(self) -> bool:
         """Whether this is a bucket of hours rather than of a minute."""
         return self.window is not None and self.window > _LONGEST_MINUTE
+
+    @property
+    def span(self) -> float:
+        """Seconds that *limit* is given for; of one of hours a day, if they are not told."""
+        if self.is_daily and self.period <= _LONGEST_MINUTE:
+            return DAY
+        return self.period
 
     @property
     def bucket(self) -> str:

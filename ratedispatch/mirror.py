@@ -171,6 +171,7 @@ class Mirror:
         "_silent",
         "_slow_start",
         "_told",
+        "_told_span",
         "bucket",
         "given_back",
         "pace",
@@ -198,6 +199,7 @@ class Mirror:
         self._slow_start = _SlowStart(rate.burst)
         self._newest = 0
         self._told: float | None = None  # the limit per minute that the provider says
+        self._told_span = rate.window  # seconds that it is given for
         self._closeness = 1.0
         self._distrust = _DISTRUST
         self._held_back = 0.0
@@ -368,6 +370,8 @@ class Mirror:
         """
         self.bucket.forget_surplus()
         self._held_back, self._begun_at = 0.0, None
+        if self._is_daily:  # enforced over a day, and nobody learns one by trying
+            return
         if self._set.is_auto and self._told is None:  # what was guessed has turned out too much
             self._guess, self._guessed_at = math.inf, math.inf
             self._bracket.suppose(min(self.rate.per_second, self._bracket.rate(now)), resumes_at)
@@ -459,6 +463,15 @@ class Mirror:
         bucket.lower_to(max(0.0, estimate))
         self._doubted = self._doubted + before - bucket.available if share is None else 0.0
         is_believed = share is not None and share <= MOST_HONEST
+        if rate.is_daily:
+            # The day may have begun anew. Where the user wants less of it than the provider allows,
+            # it is the user's day that counts.
+            is_all_ours = reading.limit is not None and reading.limit <= (
+                self._set.per_second * reading.span * (1 + _NEWS)
+            )
+            if is_all_ours and is_believed and evidence.is_ours and not seen.refused:
+                bucket.credit(max(0.0, estimate - seen.overtaken() - bucket.available))
+            return
         slow_start = self._slow_start
         if is_believed and reading.proves_surplus and slow_start.allows(seen.sent_at, now):
             reserve = min(rate.burst, rate.per_second * _RESERVE)
@@ -474,12 +487,12 @@ class Mirror:
         rate, evidence = self._set, self._evidence
         if reading.is_daily != rate.is_daily:
             return False
-        told = limit * 60 / (rate.window if rate.is_daily else reading.period)
+        told = limit * 60 / reading.span
         if not _LEAST_LIMIT <= (limit if rate.is_daily else told) <= _MOST_LIMIT:
             return False
         if seen.refused and not evidence.seen:  # the text of a refusal, and no headers
             self._is_named = True
-            if not rate.is_auto:
+            if not rate.is_auto and not rate.is_daily:  # of a day there is nothing to try out
                 self._bracket.suppose(told / 60, seen.sent_at)
                 return True
         elif rate.is_auto:
@@ -494,7 +507,7 @@ class Mirror:
         if self._told is not None and abs(told - self._told) > _NEWS * self._told:
             evidence.forget()  # what fell with the limit was not taken by anybody
             self.pace = 1.0
-        self._told = told
+        self._told, self._told_span = told, reading.span
         return True
 
     def _resize(self, now: float) -> float | None:
@@ -513,7 +526,7 @@ class Mirror:
         ):
             return None
         # of a day the whole budget may go at once
-        burst = limit / 60 * rate.window if rate.is_daily else self._burst_of(limit)
+        burst = limit / 60 * self._told_span if rate.is_daily else self._burst_of(limit)
         self.bucket.set_rate(
             replace(rate, per_minute=limit, burst=max(1.0, burst), is_auto=not self.is_known)
         )

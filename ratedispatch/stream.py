@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratedispatch.errors import Stopped
@@ -17,7 +17,7 @@ from ratedispatch.outcome import Failed
 from ratedispatch.stock import Stock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from ratedispatch.lane import Lane, Lanes
     from ratedispatch.life import Life
@@ -30,11 +30,15 @@ _READ_AHEAD = 20_000
 _READ_AHEAD_TOKENS = 16_000_000
 
 
+#: Outcomes of requests that cannot go, and so belong to no lane, that may wait to be taken.
+_MOST_FAILED = 256
+
+
 class _Ended(NamedTuple):
-    """An outcome, and the lane in which its request was open."""
+    """An outcome, and where there is room for another one when it has been taken."""
 
     outcome: Outcome
-    lane: Lane | None
+    room: asyncio.Semaphore
 
 
 class Stream:
@@ -62,6 +66,9 @@ class Stream:
         self._prepare = prepare
         self._live = live
         self._is_stopped = is_stopped
+        # of this stream alone: what its reader leaves behind must keep no other one waiting
+        self._rooms: dict[Lane, asyncio.Semaphore] = {}
+        self._room_of_failed = asyncio.Semaphore(_MOST_FAILED)
         self._outcomes: asyncio.Queue[_Ended | None] = asyncio.Queue()
         self._reader: asyncio.Task[Any] | None = None  # while it waits for the next request
         self._feeder = asyncio.create_task(self._feed())
@@ -75,8 +82,7 @@ class Stream:
         if ended is None:
             await self._feeder  # raises what the source raised
             raise StopAsyncIteration
-        if ended.lane is not None:
-            ended.lane.room.release()
+        ended.room.release()
         return ended.outcome
 
     def stop(self) -> None:
@@ -93,8 +99,12 @@ class Stream:
     async def _feed(self) -> None:
         """Read requests and hand each to its lane."""
         requests = self._requests
-        # one that is there need not be waited for, nor for its next request
-        source = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+        source: AsyncIterator[Request] | None = None
+        at_hand: Iterator[Request] = iter(())  # need not be waited for
+        if isinstance(requests, AsyncIterable):
+            source = aiter(requests)
+        else:
+            at_hand = iter(requests)
         failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
             stock: Stock[Life] | None = None
@@ -103,12 +113,12 @@ class Stream:
             served: set[Lane] = set()
             while True:
                 try:
-                    if not isinstance(source, Iterator):
+                    if source is not None:
                         request = await self._read(source)
                     elif self._is_stopped():
                         break
                     else:
-                        request = next(source)
+                        request = next(at_hand)
                 except (StopIteration, StopAsyncIteration):
                     break
                 except Exception as error:  # what it yielded before is finished first
@@ -116,13 +126,14 @@ class Stream:
                     break
                 try:
                     if stock is None:
-                        lane = self._lanes.of("")
-                        await lane.room.acquire()
+                        room = self._room_in(self._lanes.of(""))
+                        await room.acquire()
                     life = await self._prepare(request)
                     if isinstance(life, Failed):
-                        if stock is None:
-                            lane.room.release()
-                        self._outcomes.put_nowait(_Ended(life, None))
+                        if stock is not None:
+                            room = self._room_of_failed
+                            await room.acquire()
+                        self._outcomes.put_nowait(_Ended(life, room))
                     elif stock is None:
                         await self._start(life, group)
                     else:
@@ -137,11 +148,16 @@ class Stream:
         if failure is not None:
             raise failure
 
+    def _room_in(self, lane: Lane) -> asyncio.Semaphore:
+        if lane not in self._rooms:
+            self._rooms[lane] = asyncio.Semaphore(lane.most_open)
+        return self._rooms[lane]
+
     async def _serve(self, lane: Lane, stock: Stock[Life], group: asyncio.TaskGroup) -> None:
         """Start the requests of one lane in their order."""
         try:
             async for life in stock.take(lane.name):
-                await lane.room.acquire()
+                await self._room_in(lane).acquire()
                 await self._start(life, group)
         except Stopped:
             stock.close()
@@ -157,9 +173,9 @@ class Stream:
         try:
             outcome = await self._live(life)
         except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
-            life.lane.room.release()
+            self._room_in(life.lane).release()
             return
-        self._outcomes.put_nowait(_Ended(outcome, life.lane))
+        self._outcomes.put_nowait(_Ended(outcome, self._room_in(life.lane)))
 
     async def _read(self, source: AsyncIterator[Request]) -> Request:
         """The next request; a stop ends the wait for a source that has nothing to say."""

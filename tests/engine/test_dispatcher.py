@@ -423,7 +423,7 @@ def test_leaving_map_early_cancels_what_is_in_flight() -> None:
         stream = dispatcher.map(chat(i) for i in range(100))
         async for _ in stream:
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert transport.in_flight == 0
         assert len(asyncio.all_tasks()) == 1
         assert dispatcher.snapshot().in_flight == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -387,6 +387,94 @@ class TestObserve:
             for remaining in (0, 9_000):
                 budget.observe(permit, [Reading("requests", remaining, 10_000, 86_400)])
                 assert budget.snapshot().levels[0].available == pytest.approx(9)
+
+        self.run(main())
+
+    @staticmethod
+    async def told(
+        budget: LocalBudget, count: int, limit: float, left: float, **rest: Any
+    ) -> list[float]:
+        """Send *count*, each answered with the day's limit and what is left; return that level."""
+        for number in range(count):
+            permit = await budget.acquire(Cost(1), number)
+            await asyncio.sleep(0.1)
+            reading = Reading("requests", left - number - 1, limit, **{"window": 86_400.0, **rest})
+            budget.observe(permit, [reading])
+            budget.settle(permit, None)
+        (day,) = [one for one in budget.snapshot().levels if one.dimension == "requests_per_day"]
+        return [day.limit, day.available]
+
+    @pytest.mark.parametrize(
+        ("told", "rest", "limit", "available"),
+        [
+            (1_000, {}, 1_000, 980),
+            (20_000, {}, 14_400, 14_380),  # less was asked for
+            # 600 every two hours are 7,200 a day, of which 600 may go at once
+            (600, {"window": 7_200.0, "period": 7_200.0}, 7_200, 580),
+            (0.5, {}, 14_400, 0),  # nobody has such a limit
+        ],
+    )
+    def test_a_day_told_is_a_day(
+        self, told: float, rest: dict[str, float], limit: float, available: float
+    ) -> None:
+        async def main() -> None:
+            budget = LocalBudget(Limits(6_000, requests_per_day=14_400), 100)
+            state = await self.told(budget, 20, told, told, **rest)
+            assert state == pytest.approx([limit, available], abs=2)
+
+        self.run(main())
+
+    def test_a_day_begins_anew_when_the_provider_says_so(self) -> None:
+        async def main() -> None:
+            budget = LocalBudget(Limits(6_000, requests_per_day=1_000), 100)
+            assert (await self.told(budget, 20, 1_000, 300))[1] == pytest.approx(280, abs=2)
+            assert (await self.told(budget, 20, 1_000, 1_000))[1] == pytest.approx(980, abs=2)
+
+        self.run(main())
+
+    def test_a_day_of_less_than_the_provider_allows_is_kept_to(self) -> None:
+        """A provider with a larger day gives back within minutes what the user's day has spent."""
+
+        async def main() -> None:
+            budget = LocalBudget(Limits(6_000, requests_per_day=100), 100)
+            assert (await self.told(budget, 40, 14_400, 14_400))[1] == pytest.approx(60, abs=1)
+            assert (await self.told(budget, 40, 14_400, 14_400))[1] == pytest.approx(20, abs=1)
+
+        self.run(main())
+
+    def test_a_refusal_about_the_minute_leaves_the_day_alone(self) -> None:
+        async def main() -> None:
+            budget = LocalBudget(Limits(6_000, requests_per_day=1_000), 100)
+            await self.told(budget, 20, 1_000, 1_000)
+            for about in [("requests",), ("tokens", "requests")] * 10:
+                permit = await budget.acquire(Cost(1), 50)
+                budget.throttle(permit, 0.1, about)
+                budget.settle(permit, None)
+                await asyncio.sleep(1)
+            day = budget.snapshot().levels[1]
+            assert day.limit == pytest.approx(1_000)
+            assert day.available == pytest.approx(960, abs=2)
+
+        self.run(main())
+
+    def test_a_day_told_in_the_text_of_a_refusal_stays_told(self) -> None:
+        """Nobody tries out every few seconds whether it has risen meanwhile."""
+
+        async def main() -> None:
+            budget = LocalBudget(Limits(6_000, requests_per_day=14_400), 100)
+            permit = await budget.acquire(Cost(1), 0)
+            said = Reading("requests", 0.0, 1_000.0, 86_400.0)
+            budget.observe(permit, [said], refused=True)
+            budget.throttle(permit, 86.0, ("requests_per_day",))
+            budget.settle(permit, None)
+            for _ in range(100):
+                await asyncio.sleep(60)
+                budget.snapshot()
+            when = (await admit(budget, 1, 1))[1]
+            assert when >= 86
+            day = budget.snapshot().levels[1]
+            assert day.limit == pytest.approx(1_000)
+            assert day.available < 70  # 100 minutes of it
 
         self.run(main())
 
