@@ -29,8 +29,8 @@ HOLD = "unreachable"
 NOTHING = "nothing_waiting"
 CPU = "cpu"
 
-#: The share of a processor above which this process is what there is too little of, if nothing
-#: else holds the line back.
+#: The share of a processor above which this process is what there is too little of, if no limit
+#: holds the line back.
 _BUSY = 0.85
 
 _WORDS = {
@@ -80,7 +80,7 @@ def judge(binding: str, shares: dict[str, float], cpu: float) -> Verdict:
         shares: Of each limit, by dimension, what is used.
         cpu: The share of one processor that this process takes.
     """
-    if binding == NOTHING and cpu >= _BUSY:
+    if binding in {NOTHING, IN_FLIGHT} and cpu >= _BUSY:  # answers wait for us, not we for them
         binding = CPU
     share = shares.get(binding, max(shares.values(), default=None))
     return Verdict(binding, share, cpu)

@@ -28,11 +28,11 @@ def median(summary: Mapping[str, Any], name: str, how: str) -> str:
 def surroundings(report: Mapping[str, Any]) -> str:
     """Return where, when and with what the runs of *report* were made, in one sentence."""
     machine, versions = report["machine"], report["versions"]
+    seed = "" if report["seed"] is None else f"seed {report['seed']}; "
     packages = ", ".join(f"{name} {number}" for name, number in versions.items())
     return (
         f"Measured on {report['date']} on {machine['processor']} with {machine['cores']} cores, "
-        f"shared with other work ({machine['system']}); seed {report['seed']}; this program with "
-        f"{packages}."
+        f"shared with other work ({machine['system']}); {seed}this program with {packages}."
     )
 
 
@@ -174,6 +174,70 @@ def _two_series(
     ]
     runs = len(report["points"][0]["runs"])
     return f"{markdown(head, rows)}\n\nMedians of {runs} interleaved runs. {surroundings(report)}"
+
+
+#: What the rooms of a request do, in the order of `benchmarks.live.where`.
+_ROOMS = {
+    "start-up": "imports and the vocabulary",
+    "counting": "mostly the tokenizer itself",
+    "providers": "headers, usage, errors",
+    "budget": "the line, both buckets, permits",
+    "transport": "writes the body, speaks HTTP, parses the answer",
+    "files": "reads a row, writes a line, finds duplicates, counts for the report",
+    "dispatcher": "the order of the steps, a task for each request in flight, timeouts",
+    "event loop": "waiting for sockets, timers, waking tasks",
+    "other": "found in no room",
+}
+
+
+def where(report: Mapping[str, Any]) -> str:
+    """Return the table of where the processor time of a job goes."""
+    rows = [
+        f"| {room} | {found['share']:.0%} | {found['us']:.0f} | {_ROOMS[room]} |"
+        for room, found in report["rooms"].items()
+    ]
+    head = ["| room | share | µs a request | what it does |", "|---|---:|---:|---|"]
+    spread = report["cpu_us_spread"]
+    return (
+        "\n".join([*head, *rows]) + f"\n\n{report['requests']:,} requests with "
+        f"{report['in_flight']} in flight, {report['runs']} times; a request took "
+        f"{report['cpu_us_per_request']:.0f} µs of processor time ({spread['least']:.0f} to "
+        f"{spread['most']:.0f}). {surroundings(report)}"
+    )
+
+
+def overhead(report: Mapping[str, Any]) -> str:
+    """Return the table of what whole processes take beside a bare loop."""
+    head = ("", "CPU µs / request", "× bare", "least", "most", "requests / s", "peak MB")
+    names = {"bare": "bare loop", "bare-uvloop": "bare loop on uvloop", "run": "ratedispatch run"}
+    rows = [
+        (
+            f"{names[way]}, {size['requests']:,} requests, {size['in_flight']} in flight",
+            median(found, "cpu_us_per_request", ",.0f"),
+            *(f"{found['cpu_times_bare'][part]:.2f}" for part in ("median", "least", "most")),
+            median(found, "requests_per_second", ",.0f"),
+            median(found, "peak_mb", ".0f"),
+        )
+        for size in report["figures"]
+        for way, found in size["ways"].items()
+    ]
+    rounds = report["rounds"]
+    return f"{markdown(head, rows)}\n\nMedians of {rounds} interleaved runs. {surroundings(report)}"
+
+
+def line(report: Mapping[str, Any]) -> str:
+    """Return the table of what a place in the line costs."""
+    head = ("waiting", "to join µs", "an admission µs", "least", "most")
+    rows = [
+        (
+            f"{int(waiting):,}",
+            median(found, "join", ".1f"),
+            *(f"{found['admission'][part]:.1f}" for part in ("median", "least", "most")),
+        )
+        for waiting, found in report["cpu_us_per_request"].items()
+    ]
+    rounds = report["rounds"]
+    return f"{markdown(head, rows)}\n\nMedians of {rounds} interleaved runs. {surroundings(report)}"
 
 
 def workload(report: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def make_parser(
         "--json",
         nargs="?",
         const=_STDOUT,
+        type=writable,
         metavar="FILE",
         help="write everything as JSON to FILE, or to standard output instead of the text",
     )
@@ -94,6 +95,15 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
+
+
+def writable(text: str) -> str:
+    """Return *text*, the name of a file that can be written; for ``type=`` of a flag."""
+    path = Path(text)
+    if text != _STDOUT and (path.is_dir() or not path.parent.is_dir()):
+        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        raise argparse.ArgumentTypeError(f"{text!r} {what}; give the name of a file")
+    return text
 
 
 def publish(

@@ -32,7 +32,7 @@ from ratedispatch.limits import AUTO
 from ratedispatch.loops import LOOPS, runner, seldom_collecting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.eventlog import EventLog
@@ -267,6 +267,7 @@ def run(
     anything was sent.
     """
     with _interruptible():
+        from ratedispatch.errors import JobError
         from ratedispatch.jobs.caps import Caps
         from ratedispatch.jobs.jobfiles import files_of
         from ratedispatch.jobs.options import JobOptions
@@ -289,7 +290,10 @@ def run(
         fsync=fsync,
         flush_interval=flush_interval,
     )
-    files = files_of(source.source, output, errors, _output_format(output, output_format))
+    try:
+        files = files_of(source.source, output, errors, _output_format(output, output_format))
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
     with contextlib.ExitStack() as stack:
         stack.enter_context(_interruptible())
         log = None if log_json is None else stack.enter_context(_open_log(log_json, files, key))
@@ -542,7 +546,7 @@ async def _run(
 
     task = asyncio.current_task()
     assert task is not None
-    with _interruptions(job, task, drain_timeout):
+    with _interruptions(job, task, drain_timeout) as interruptions:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 client = await stack.enter_async_context(
@@ -552,9 +556,10 @@ async def _run(
                 if not quiet:
                     from ratedispatch.jobs.progress import show_progress
 
-                    listeners.append(
-                        await stack.enter_async_context(show_progress(job, sys.stderr))
-                    )
+                    notes = await stack.enter_async_context(show_progress(job, sys.stderr))
+                    listeners.append(notes)
+                    interruptions.say = notes.say
+                    stack.callback(interruptions.say_plainly)
                 return await job.run(
                     client, connections=connections, listeners=listeners, **options
                 )
@@ -592,33 +597,54 @@ async def _client(
             yield bulk
 
 
-@contextlib.contextmanager
-def _interruptions(job: Job, task: asyncio.Task[object], drain_timeout: float) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains, the second cancels."""
-    loop = asyncio.get_running_loop()
-    count = 0
+class _Interruptions:
+    """
+    The first Ctrl-C or SIGTERM drains, the second cancels.
 
-    def interrupt() -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            task.cancel()
+    Attributes:
+        say: Where to say so; a progress display has a way of its own, which it does not wipe out.
+    """
+
+    def __init__(self, job: Job, task: asyncio.Task[object], drain_timeout: float) -> None:
+        self._job = job
+        self._task = task
+        self._drain_timeout = drain_timeout
+        self._count = 0
+        self.say: Callable[[str], None]
+        self.say_plainly()
+
+    def say_plainly(self) -> None:
+        """Say so without a progress display."""
+        self.say = functools.partial(click.echo, err=True)
+
+    def interrupt(self) -> None:
+        """Take note of one."""
+        self._count += 1
+        if self._count > 1:
+            self._task.cancel()
             return
-        job.drain(drain_timeout)
-        snapshot = job.snapshot()
+        self._job.drain(self._drain_timeout)
+        snapshot = self._job.snapshot()
         waiting = snapshot.in_flight if snapshot is not None else 0
-        click.echo(
-            f"stopping: waiting for {waiting:,} requests in flight, {drain_timeout:g} s at most; "
-            f"interrupt again to cancel them",
-            err=True,
+        self.say(
+            f"stopping: waiting for {waiting:,} requests in flight, {self._drain_timeout:g} s at "
+            f"most; interrupt again to cancel them"
         )
 
+
+@contextlib.contextmanager
+def _interruptions(
+    job: Job, task: asyncio.Task[object], drain_timeout: float
+) -> Iterator[_Interruptions]:
+    """Heed interruptions as long as the block runs."""
+    loop = asyncio.get_running_loop()
+    interruptions = _Interruptions(job, task, drain_timeout)
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in loops
-            loop.add_signal_handler(number, interrupt)
+            loop.add_signal_handler(number, interruptions.interrupt)
     try:
-        yield
+        yield interruptions
     finally:
         for number in signals:
             with contextlib.suppress(NotImplementedError):

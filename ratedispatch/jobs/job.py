@@ -141,6 +141,7 @@ class Job:
         self._input_error: JobError | None = None
         self._table_error: JobError | None = None
         self._abandoning: asyncio.TimerHandle | None = None
+        self._is_stopping = False
         self.tally = Tally()
         with contextlib.ExitStack() as stack:
             try:
@@ -239,6 +240,11 @@ class Job:
     def verdict(self) -> Verdict | None:
         """Return what holds the line back; ``None`` before it runs."""
         return self._dispatcher.verdict() if self._dispatcher is not None else None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is sent, and what is in flight is waited for."""
+        return self._is_stopping
 
     def drain(self, timeout: float = math.inf) -> None:
         """
@@ -376,6 +382,7 @@ class Job:
 
     def _stop(self, code: str, message: str) -> None:
         if self._dispatcher is not None:
+            self._is_stopping = True
             self._dispatcher.stop(code, message)
 
     def _note_write_error(self, error: OSError) -> None:

@@ -81,7 +81,13 @@ def files_of(
         output: Where answers are wanted; with a table, lines go to ``….answers.jsonl`` beside it.
         errors: Where failed rows go, if that is not beside the output.
         output_format: How answers are wanted.
+
+    Raises:
+        JobError: One of them is the folder that we are in, which has no name.
     """
+    for path in (output, errors):
+        if path is not None and not path.name:
+            raise JobError(f"{path} is a directory; give the name of a file")
     errors = _target(errors or default_errors_path(output))
     output = _target(output)
     if output_format is OutputFormat.JSONL:

@@ -25,7 +25,7 @@ from ratedispatch.verdict import words_for
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from ratedispatch.events import Event, Listener
+    from ratedispatch.events import Event
     from ratedispatch.jobs.job import Job
 
 #: Seconds over which the rates are averaged.
@@ -101,7 +101,6 @@ class Meter:
         done = self._job.done
         speed = (here - earlier) / span
         left = self._job.total - done
-        verdict = self._job.verdict()
         limits: dict[str, float] = {}
         for level in snapshot.levels if snapshot is not None else ():
             if math.isfinite(level.per_minute):
@@ -118,8 +117,14 @@ class Meter:
             eta=left / speed if speed > 0 else None,
             paused=snapshot.paused if snapshot is not None else 0.0,
             limits=limits,
-            verdict=f"bound by {words_for(verdict.binding)}" if verdict is not None else "",
+            verdict=self._verdict(),
         )
+
+    def _verdict(self) -> str:
+        if self._job.is_stopping:
+            return "stopping"
+        verdict = self._job.verdict()
+        return f"bound by {words_for(verdict.binding)}" if verdict is not None else ""
 
 
 def plain_line(status: Status) -> str:
@@ -144,7 +149,7 @@ def plain_line(status: Status) -> str:
 
 class Notes:
     """
-    A listener that tells of each limit that was learned, once.
+    Sentences between the frames of a progress display; a listener that tells of learned limits.
 
     Args:
         console: Where to.
@@ -163,17 +168,20 @@ class Notes:
         if before is None or abs(limit - before) > _WORTH_TELLING * before:
             self._told[key] = limit
             of = f" for {event.group}" if event.group else ""
-            text = f"limit in force{of}: {event.rate}"
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.say(f"limit in force{of}: {event.rate}")
+
+    def say(self, text: str) -> None:
+        """Write *text* where the next frame does not wipe it out."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.asynccontextmanager
-async def show_progress(job: Job, stream: TextIO) -> AsyncIterator[Listener]:
+async def show_progress(job: Job, stream: TextIO) -> AsyncIterator[Notes]:
     """
     Show the progress of *job* on *stream* as long as the block runs.
 
     Yields:
-        A listener that tells of limits that were learned.
+        What tells of limits that were learned, and whatever else is to be said meanwhile.
     """
     console = Console(file=stream)
     meter = Meter(job)

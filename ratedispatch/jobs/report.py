@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.outcome import Completed, Decision
+from ratedispatch.retry import DAY_LIMIT
 from ratedispatch.verdict import words_for
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Tally:
                     self.first_sent = event.at
             case AttemptEnded():
                 self.last_ended = event.at
-                self.refusals += event.decision is Decision.RATE_LIMIT
+                self.refusals += event.decision is Decision.RATE_LIMIT or event.code == DAY_LIMIT
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
                 if outcome.usage is not None:

@@ -202,13 +202,18 @@ def test_files_that_are_wrong_are_one_sentence_and_touch_nothing(
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("missing/out.jsonl", "does not exist"), ("in.jsonl", "same file"), ("ro/o.jsonl", "written")],
+    [
+        ("missing/out.jsonl", "does not exist"),
+        ("in.jsonl", "same file"),
+        ("ro/o.jsonl", "written"),
+        (".", "is a directory"),
+    ],
 )
 def test_outputs_that_cannot_be_are_one_sentence(job: Path, output: str, message: str) -> None:
     """A folder that is missing or read-only; the input itself."""
     (job / "ro").mkdir(mode=0o555)
     before, text = names(job), (job / "in.jsonl").read_text()
-    result = run(job, "-o", str(job / output))
+    result = run(job, "-o", output if output == "." else str(job / output))
     assert result.exit_code == 2
     assert message in result.stderr
     assert (names(job), (job / "in.jsonl").read_text()) == (before, text)
@@ -399,6 +404,45 @@ def test_the_first_interruption_drains_and_the_second_cancels(
         assert quick.stats()["arrived"] == 400 - len(done)
     answers = [answer["custom_id"] for answer in lines(tmp_path / "out.jsonl")]
     assert sorted(answers) == sorted(str(i) for i in range(400))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_the_sentence_on_an_interruption_stays_on_the_terminal(job: Path) -> None:
+    """The frame of the progress display is wiped before it, and not together with it."""
+    import pty
+
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "ratedispatch", "run", str(job / "in.jsonl")]
+    command += ["-o", str(job / "out.jsonl"), "--rpm", "3000", "--tpm", "2M"]
+    with FakeServerProcess("--latency", "1.5", "--latency-sigma", "0") as slow:
+        child = subprocess.Popen(
+            [*command, "--base-url", slow.base_url],
+            env={**os.environ, "OPENAI_API_KEY": KEY, "TERM": "xterm"},
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        guard = threading.Timer(30, child.kill)
+        guard.start()
+        while not slow.stats()["arrived"] and child.poll() is None:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        shown = b""
+        while True:
+            try:
+                part = os.read(keyboard, 65_536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+        child.wait()
+        guard.cancel()
+    os.close(keyboard)
+    before, _, after = shown.partition(b"stopping: waiting for")
+    assert b"interrupt again to cancel them" in after
+    assert before.endswith(b"\x1b[2K"), before[-200:]
+    assert b"stopping" in after, "the display says so too"
 
 
 def test_a_password_in_the_url_is_refused_and_not_shown(job: Path) -> None:

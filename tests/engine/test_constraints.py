@@ -12,6 +12,7 @@ from ratedispatch.dispatcher import Dispatcher
 from ratedispatch.errors import Stopped
 from ratedispatch.events import AttemptSent
 from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.jobs.report import Tally
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed
 from ratedispatch.request import Request
@@ -70,6 +71,17 @@ def test_a_day_limit_below_the_given_one_is_spent_as_a_day(day: int) -> None:
     assert trace.refused == 0
     assert day - 2 <= len(trace.answered) <= day
     assert trace.seconds < day / 500 + 2
+
+
+def test_refusals_for_the_day_are_counted_as_refusals() -> None:
+    """Whether they stop the job or are waited for."""
+    settings = ProviderSettings(requests_per_day=50, latency=0.2)
+    for waits in (False, True):
+        tally = Tally()
+        rows = (chat(i) for i in range(60))
+        trace = play(rows, Limits(3000), settings, heard=[tally], wait_for_reset=waits)
+        assert trace.refused > 0
+        assert tally.refusals == trace.refused
 
 
 def test_input_and_output_are_limited_apart() -> None:

@@ -18,7 +18,7 @@ from ratedispatch.testing.virtual import run_virtual
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ratedispatch.events import Event
+    from ratedispatch.events import Event, Listener
     from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
@@ -68,6 +68,7 @@ def play(
     seed: int = 1,
     script: Callable[[Dispatcher, ProviderTransport], Any] | None = None,
     travel: float = 0.0,
+    heard: Iterable[Listener] = (),
     **options: Any,
 ) -> Trace:
     """Map *requests* over a provider in virtual time; *script* may start things beside it."""
@@ -78,7 +79,8 @@ def play(
         transport = ProviderTransport(settings, random.Random(seed), travel=travel)
         options.setdefault("rng", random.Random(seed))
         options.setdefault("max_in_flight", 10_000)
-        dispatcher = Dispatcher(transport, limits, listeners=[trace.events.append], **options)
+        listeners = [trace.events.append, *heard]
+        dispatcher = Dispatcher(transport, limits, listeners=listeners, **options)
         loop = asyncio.get_running_loop()
         async with dispatcher:
             if script is not None:

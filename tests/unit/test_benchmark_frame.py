@@ -164,6 +164,17 @@ def write_room(root: Path, room: str, **modules: str) -> None:
         (root / room / f"{name}.py").write_text(text, encoding="utf-8")
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = command.make_parser("What it is.", repeats=1)
+    for wrong in (tmp_path, tmp_path / "nowhere" / "result.json"):
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args(["--json", str(wrong)])
+        assert ended.value.code == 2
+        assert "give the name of a file" in capsys.readouterr().err
+
+
 def test_benchmarks_are_found_by_themselves(tmp_path: Path) -> None:
     """A module with ``main``; not one without, not a child; a room's own ``__main__``."""
     main = "\n\ndef main() -> int:\n    return 0\n"

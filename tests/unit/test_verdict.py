@@ -45,6 +45,8 @@ def test_the_end_of_the_work_is_no_cause() -> None:
 def test_a_busy_process_that_waits_for_nothing_is_short_of_cpu() -> None:
     assert judge(NOTHING, {}, 0.97).binding == CPU
     assert judge(NOTHING, {}, 0.5).binding == NOTHING
+    assert judge(IN_FLIGHT, {}, 0.97).binding == CPU
+    assert judge(IN_FLIGHT, {}, 0.5).binding == IN_FLIGHT
     assert judge("tokens", {"tokens": 0.9}, 0.97).binding == "tokens"
 
 
