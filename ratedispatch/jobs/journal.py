@@ -2,8 +2,9 @@
 The file beside the output that says what a job was made from, and what has left it unanswered.
 
 ``OUT.job``: a line of JSON, the manifest, then a short line for each attempt: ``s12`` before row
-12 is sent, ``t12`` before it is sent again although its former attempt may have been billed, and
-``b12`` when it came back and was not. Written before the attempt leaves, so that after the end of
+12 is sent, ``t12`` before it is sent again although its former attempt may have been billed,
+``b12`` when it came back and was not, and ``d12`` when it failed, may have been billed, and is to
+be sent once more. Written before the attempt leaves, so that after the end of
 the process, however it came, the rows that may have been billed are those that left, did not come
 back, and stand in no result file. Whoever holds the file open keeps other processes out.
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_RECORD = re.compile(rb"([stb])(\d{1,12})\n")
+_RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
 _SENT = re.compile(rb"s(\d{1,12})\n")
 _CHUNK = 1024 * 1024
 
@@ -44,6 +45,7 @@ class Journal:
     Attributes:
         manifest: What the job was made from; None if the file is new.
         open_rows: Rows that were sent and may have been billed, and are not known to have ended.
+        doubtful: Rows that failed, may have been billed, and have not been sent once more yet.
         billed_twice: Attempts that may have been billed a second time, of all runs.
     """
 
@@ -52,6 +54,7 @@ class Journal:
         self._file = file
         self.manifest: Manifest | None = None
         self.open_rows = RowSet()
+        self.doubtful = RowSet()
         self.billed_twice = 0
         self._repeated = RowSet()  # of these, rows whose last attempt was not their first
         self._read()
@@ -70,6 +73,7 @@ class Journal:
         fresh = self._path.with_name(self._path.name + ".new")
         records = [b"s%d\n" % row for row in self.open_rows]
         records += [b"t%d\n" % row for row in self._repeated]
+        records += [b"d%d\n" % row for row in self.doubtful]
         # the repeats are counted in the manifest, and once more by their records
         counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
         try:
@@ -97,7 +101,7 @@ class Journal:
         Raises:
             OSError: It cannot be written.
         """
-        if row in self.open_rows:
+        if row in self.open_rows or row in self.doubtful:
             self._append(b"t%d\n" % row)
             self._repeat(row)
         else:
@@ -115,6 +119,18 @@ class Journal:
             self._append(b"b%d\n" % row)
             self._return(row)
 
+    def doubt(self, rows: RowSet) -> None:
+        """
+        Note that *rows* failed, may have been billed, and are to be sent once more.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if len(rows):
+            self._append(b"".join(b"d%d\n" % row for row in rows))
+            for row in rows:
+                self._doubt(row)
+
     def end(self, row: int) -> None:
         """Take in that *row* has its line in a result file, which says so itself."""
         self.open_rows.discard(row)
@@ -128,7 +144,7 @@ class Journal:
     def count_open_rows_as_billed_twice(self) -> None:
         """Take in that rows have other numbers now: those that were sent are found no more."""
         self.billed_twice += len(self.open_rows)
-        self.open_rows, self._repeated = RowSet(), RowSet()
+        self.open_rows, self._repeated, self.doubtful = RowSet(), RowSet(), RowSet()
 
     def restore(self) -> None:
         """
@@ -178,12 +194,13 @@ class Journal:
             b"s": self.open_rows.add,
             b"t": self._repeat,
             b"b": self._return,
+            b"d": self._doubt,
         }
         while True:
             block = self._file.read(_CHUNK)
             text = rest + block
             end = text.rfind(b"\n") + 1
-            if b"t" in text or b"b" in text:
+            if any(kind in text for kind in (b"t", b"b", b"d")):
                 for kind, row in _RECORD.findall(text, 0, end):
                     actions[kind](int(row))
             else:
@@ -195,7 +212,12 @@ class Journal:
             self._file.seek(-len(rest), os.SEEK_END)
             self._file.truncate()
 
+    def _doubt(self, row: int) -> None:
+        self.end(row)
+        self.doubtful.add(row)
+
     def _repeat(self, row: int) -> None:
+        self.doubtful.discard(row)
         self.open_rows.add(row)
         self._repeated.add(row)
         self.billed_twice += 1

@@ -154,6 +154,7 @@ def _go_on(
     is_fit = is_same_input and _is_fit(files, file, survey, going)
     doubtful = RowSet()  # failed, but an attempt may have been billed
     doubtful.merge(journal.open_rows)
+    doubtful.merge(journal.doubtful)
     doubtful.keep(progress.failed)
     journal.end_all(progress.done)
     if not files.output.exists() and len(journal.open_rows) and not going.force:
@@ -170,9 +171,7 @@ def _go_on(
         progress, _ = _recover(files)
     elif differences:
         journal.write_manifest(manifest)
-    progress, more = _retry(files, progress, going)
-    if not len(progress.failed):
-        journal.open_rows.merge(doubtful)  # sent once more, it may be billed twice
+    progress, more = _retry(files, progress, going, journal, doubtful)
     if doubt:
         more.append(
             f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
@@ -247,7 +246,9 @@ def _finish_rewriting(files: JobFiles, journal: Journal, manifest: Manifest) -> 
     journal.write_manifest(manifest)
 
 
-def _retry(files: JobFiles, progress: Progress, going: Going) -> tuple[Progress, list[str]]:
+def _retry(
+    files: JobFiles, progress: Progress, going: Going, journal: Journal, doubtful: RowSet
+) -> tuple[Progress, list[str]]:
     """
     Take the rows that failed out of those that are done, if that is asked for.
 
@@ -261,6 +262,7 @@ def _retry(files: JobFiles, progress: Progress, going: Going) -> tuple[Progress,
     if not going.retry_failed or not len(progress.failed):
         files.retry.unlink(missing_ok=True)
         return progress, []
+    journal.doubt(doubtful)  # before they lose their lines, which say that they came back
     files.errors.replace(files.retry)
     note = f"{_rows(len(progress.failed), 'that failed')} sent once more"
     return Progress(progress.answered, RowSet()), [note]

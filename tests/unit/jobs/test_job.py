@@ -19,6 +19,7 @@ from ratedispatch.errors import JobError, TransportError
 from ratedispatch.events import AttemptSent, RequestEnded
 from ratedispatch.inputs.template import Template
 from ratedispatch.jobs import writer as writer_module
+from ratedispatch.jobs.caps import Caps
 from ratedispatch.jobs.job import Job, run_file
 from ratedispatch.jobs.jobfiles import JobFiles, default_errors_path
 from ratedispatch.jobs.journal import Journal
@@ -548,6 +549,22 @@ def test_a_row_that_failed_without_an_answer_and_is_sent_again_may_be_billed_twi
     again = play(tmp_path, job_options=JobOptions(retry_failed=True))
     assert (again.answered, again.failed, again.billed_twice_at_most) == (10, 0, 10)
     assert not (tmp_path / "bad.jsonl.retry").exists()
+
+
+def test_rows_that_wait_to_be_sent_once_more_are_not_in_flight(tmp_path: Path) -> None:
+    """Under a cap some of those that failed are not sent again yet; they are in no doubt anew."""
+    late = ProviderSettings(latency=2, latency_sigma=0)
+    play(tmp_path, rows=ROWS, provider=late, timeout=0.5, retry=RetryPolicy(max_attempts=1))
+    some = play(tmp_path, job_options=JobOptions(retry_failed=True), caps=Caps(max_rows=4))
+    assert (some.attempts, some.in_doubt, some.billed_twice_at_most) == (4, 0, 4)
+    for more in (2, 4):
+        some = play(tmp_path, caps=Caps(max_rows=2))
+        assert (some.attempts, some.in_doubt) == (2, 0)
+        assert some.billed_twice_at_most == 4 + more
+        assert not [note for note in some.notes if "may have been billed" in note]
+    rest = play(tmp_path)
+    assert (rest.answered, rest.in_doubt, rest.billed_twice_at_most) == (10, 0, 10)
+    assert rest.notes == ("2 rows that failed are still to be sent once more",)
 
 
 def test_an_output_that_is_cut_at_the_very_end_is_noticed(tmp_path: Path) -> None:
