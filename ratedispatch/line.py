@@ -85,7 +85,8 @@ class Line(Generic[GrantT]):
     def head(self) -> Waiting[GrantT] | None:
         """Return who is next of those that have not left; None if nobody is."""
         while self._in_order or self._late:
-            who = self._late[0] if self._is_late_one_next() else self._in_order[0]
+            is_late = self._late and self._is_late_one_next()
+            who = self._late[0] if is_late else self._in_order[0]
             if not who.future.done():
                 return who
             self.pop()
@@ -94,7 +95,7 @@ class Line(Generic[GrantT]):
 
     def pop(self) -> None:
         """Take the first out of the line."""
-        if self._is_late_one_next():
+        if self._late and self._is_late_one_next():
             heapq.heappop(self._late)
         else:
             self._in_order.popleft()
@@ -117,6 +118,5 @@ class Line(Generic[GrantT]):
         return waiting
 
     def _is_late_one_next(self) -> bool:
-        """Whether one of the late ones is before all others."""
-        late = self._late
-        return bool(late) and not (self._in_order and self._in_order[0] < late[0])
+        """Whether the first of the late ones, of whom there are some, is before all others."""
+        return not (self._in_order and self._in_order[0] < self._late[0])
