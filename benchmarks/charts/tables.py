@@ -30,8 +30,9 @@ def surroundings(report: Mapping[str, Any]) -> str:
     machine, versions = report["machine"], report["versions"]
     seed = "" if report["seed"] is None else f"seed {report['seed']}; "
     packages = ", ".join(f"{name} {number}" for name, number in versions.items())
+    day = report["date"][:10]
     return (
-        f"Measured on {report['date']} on {machine['processor']} with {machine['cores']} cores, "
+        f"Measured on {day} on {machine['processor']} with {machine['cores']} cores, "
         f"shared with other work ({machine['system']}); {seed}this program with {packages}."
     )
 
