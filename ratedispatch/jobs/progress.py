@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ratedispatch.events import LimitChanged
-from ratedispatch.verdict import words_for
+from ratedispatch.verdict import NOTHING, words_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -101,6 +101,8 @@ class Meter:
         done = self._job.done
         speed = (here - earlier) / span
         left = self._job.total - done
+        binding = self._binding()
+        is_daily = binding is not None and binding.endswith("_per_day")
         limits: dict[str, float] = {}
         for level in snapshot.levels if snapshot is not None else ():
             if math.isfinite(level.per_minute):
@@ -114,17 +116,19 @@ class Meter:
             in_flight=snapshot.in_flight if snapshot is not None else 0,
             refusals=tally.refusals,
             retries=tally.retries,
-            eta=left / speed if speed > 0 else None,
+            # neither a job that stops nor one that waits for a day goes on as in the last seconds
+            eta=left / speed if speed > 0 and binding is not None and not is_daily else None,
             paused=snapshot.paused if snapshot is not None else 0.0,
             limits=limits,
-            verdict=self._verdict(),
+            verdict="stopping" if binding is None else f"bound by {words_for(binding)}",
         )
 
-    def _verdict(self) -> str:
+    def _binding(self) -> str | None:
+        """What holds the job back; None if it is stopping."""
         if self._job.is_stopping:
-            return "stopping"
+            return None
         verdict = self._job.verdict()
-        return f"bound by {words_for(verdict.binding)}" if verdict is not None else ""
+        return NOTHING if verdict is None else verdict.binding
 
 
 def plain_line(status: Status) -> str:
