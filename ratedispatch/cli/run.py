@@ -335,6 +335,9 @@ def run(
         sys.exit(130)
     for note in report.notes[shown:]:
         click.echo(note, err=True)
+    if report.failed and not quiet:
+        rows = "1 row" if report.failed == 1 else f"{report.failed:,} rows"
+        click.echo(f"{rows} failed; the reasons are in {files.errors}", err=True)
     _print_report(
         report,
         as_json=as_json,

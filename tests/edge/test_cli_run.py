@@ -139,6 +139,7 @@ def test_bad_lines_fail_with_their_number_and_the_others_run(
         "uncountable"
     ]
     assert "2 answered, 8 failed" in result.stdout
+    assert f"8 rows failed; the reasons are in {tmp_path / 'out.errors.jsonl'}" in result.stderr
 
 
 def test_the_same_command_again_sends_nothing(job: Path, server: FakeServerProcess) -> None:
