@@ -35,14 +35,13 @@ class Bucket:
         rate: How fast it refills and how much it holds.
     """
 
-    __slots__ = ("_burst", "_ceiling", "_limiter", "_speed", "_surplus", "rate")
+    __slots__ = ("_ceiling", "_limiter", "_speed", "_surplus", "rate")
 
     rate: Rate
     """The rate and the burst as set; changed by `set_rate`."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
-        self._burst = rate.burst
         self._speed = 1.0
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
         self._surplus = 0.0
@@ -63,7 +62,7 @@ class Bucket:
         known to hold as much, what piles up there may have been spent already, so it is saved
         up for in full. Nothing is reserved: call :meth:`take` in the same turn of the loop.
         """
-        limiter, burst = self._limiter, self._burst
+        limiter, burst = self._limiter, self.rate.burst
         depth = amount if burst < amount <= self._ceiling else burst
         if limiter.max_rate != depth:
             self._set_depth(depth)
@@ -83,7 +82,7 @@ class Bucket:
         Returns:
             What was missing before for it to be full.
         """
-        limiter, burst = self._limiter, self._burst
+        limiter, burst = self._limiter, self.rate.burst
         if self._surplus > 0:
             missing = burst - self.available
             self.debit(amount)
@@ -101,7 +100,7 @@ class Bucket:
         from_surplus = min(self._surplus, max(0.0, lacking))
         self._surplus -= from_surplus
         self._limiter._level += amount - from_surplus
-        self._set_depth(self._burst)
+        self._set_depth(self.rate.burst)
 
     def credit(self, amount: float) -> None:
         """Give *amount* back, at most until the bucket is full."""
@@ -144,7 +143,7 @@ class Bucket:
     def set_rate(self, rate: Rate) -> None:
         """Take *rate* from now on; what has been spent stays spent."""
         self._limiter._leak()
-        self.rate, self._burst = rate, rate.burst
+        self.rate = rate
         self._set_depth(rate.burst)
         self._limiter._rate_per_sec = rate.per_second * self._speed
 

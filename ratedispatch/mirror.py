@@ -192,7 +192,7 @@ class Mirror:
         self.refused = 0.0
         self.pace = 1.0
         self._set = rate
-        self._is_daily = rate.is_daily
+        self._is_daily = rate.is_daily  # whatever becomes of the limit
         self._burst_of = burst_of
         self._evidence = Evidence()
         self._bracket = Bracket()

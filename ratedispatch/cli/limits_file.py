@@ -90,6 +90,7 @@ class _File:
         self._path = path
 
     def groups(self, tables: Mapping[str, Any]) -> LimitGroups:
+        """Return what *tables*, the content of the file, say; or raise with what is wrong."""
         self._check_keys("the file", tables, _OF_FILE)
         groups = self._table("[groups]", tables.get("groups", {}))
         if not groups:

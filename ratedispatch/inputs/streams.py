@@ -126,6 +126,7 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill *buffer* as far as one piece goes; return how far."""
         if not self._waiting:
             self._waiting = memoryview(self._next())
         size = min(len(buffer), len(self._waiting))

@@ -33,6 +33,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         self.now = start
 
     def select(self, timeout: float | None = None) -> Any:
+        """Move the clock to the next timer instead of waiting for it."""
         ready = super().select(0)
         if ready or timeout == 0:
             return ready

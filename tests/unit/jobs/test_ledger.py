@@ -336,7 +336,8 @@ def test_results_beside_an_empty_job_file_are_refused(files: JobFiles) -> None:
     """It says nothing of them: they are no less of unknown origin."""
     files.output.write_bytes(b"precious\n")
     files.job.write_bytes(b"")
-    refusal(files)
+    assert "was not made by this job" in refusal(files)
+    assert files.output.read_bytes() == b"precious\n"
 
 
 def test_a_foreign_line_in_the_output_is_refused(files: JobFiles) -> None:
