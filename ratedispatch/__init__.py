@@ -11,8 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratedispatch.budget import Budget, LocalBudget, Permit
-    from ratedispatch.dispatcher import Dispatcher
+    from ratedispatch.dispatch.dispatcher import Dispatcher
+    from ratedispatch.dispatch.retry import RetryPolicy
+    from ratedispatch.dispatch.transports.base import Transport
     from ratedispatch.errors import (
         CostExceedsLimit,
         InvalidLimits,
@@ -31,30 +32,29 @@ if TYPE_CHECKING:
         RequestEnded,
     )
     from ratedispatch.groups import Group, LimitGroups
-    from ratedispatch.inputs.template import Template
+    from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.job import run_file
     from ratedispatch.jobs.options import JobOptions
-    from ratedispatch.jobs.report import Report
     from ratedispatch.limits import Limits
+    from ratedispatch.observe.report import Report
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
+    from ratedispatch.pacing.bottleneck import Verdict
+    from ratedispatch.pacing.budget import Budget, LocalBudget, Permit
+    from ratedispatch.pacing.snapshot import Level, Snapshot
     from ratedispatch.request import Cost, Request
-    from ratedispatch.retry import RetryPolicy
-    from ratedispatch.snapshot import Level, Snapshot
     from ratedispatch.tokens import Counter, count_tokens, estimate
-    from ratedispatch.transports.base import Transport
-    from ratedispatch.verdict import Verdict
 
 #: Where each public name is defined. A module is imported when one of its names is first used:
 #: importing the package costs little, and the command line answers ``--help`` at once.
 _HOMES = {
     "AttemptEnded": "events",
     "AttemptSent": "events",
-    "Budget": "budget",
+    "Budget": "pacing.budget",
     "Completed": "outcome",
     "Cost": "request",
     "CostExceedsLimit": "errors",
     "Counter": "tokens",
-    "Dispatcher": "dispatcher",
+    "Dispatcher": "dispatch.dispatcher",
     "Event": "events",
     "Failed": "outcome",
     "Group": "groups",
@@ -62,27 +62,27 @@ _HOMES = {
     "InvalidRequest": "errors",
     "JobError": "errors",
     "JobOptions": "jobs.options",
-    "Level": "snapshot",
+    "Level": "pacing.snapshot",
     "LimitChanged": "events",
     "LimitGroups": "groups",
     "Limits": "limits",
     "LinePaused": "events",
-    "LocalBudget": "budget",
+    "LocalBudget": "pacing.budget",
     "Outcome": "outcome",
-    "Permit": "budget",
+    "Permit": "pacing.budget",
     "RateDispatchError": "errors",
-    "Report": "jobs.report",
+    "Report": "observe.report",
     "Request": "request",
     "RequestEnded": "events",
     "Response": "outcome",
-    "RetryPolicy": "retry",
-    "Snapshot": "snapshot",
+    "RetryPolicy": "dispatch.retry",
+    "Snapshot": "pacing.snapshot",
     "Stopped": "errors",
-    "Template": "inputs.template",
-    "Transport": "transports.base",
+    "Template": "jobs.inputs.template",
+    "Transport": "dispatch.transports.base",
     "TransportError": "errors",
     "Usage": "outcome",
-    "Verdict": "verdict",
+    "Verdict": "pacing.bottleneck",
     "count_tokens": "tokens",
     "estimate": "tokens",
     "run_file": "jobs.job",

@@ -73,8 +73,8 @@ class AtOnce:
 def job(source: Path, output: Path, max_rows: int | None, fsync: str) -> dict[str, Any]:
     """Run the job in this process, and tell what it took."""
     import ratedispatch as rd
-    from ratedispatch.jobs.caps import Caps
     from ratedispatch.jobs.options import JobOptions
+    from ratedispatch.jobs.plan.spending import Caps
     from ratedispatch.jobs.sink import Fsync
 
     transport = AtOnce()

@@ -28,7 +28,7 @@ from benchmarks.frame.tables import outline
 from benchmarks.live.nursery import Nursery
 from benchmarks.live.rowcheck import check_files
 from benchmarks.live.workload import short
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 #: Each at this share of the requests; what hangs is ended by the timeout of an attempt.
 FAULTS = ("500", "503", "429", "html", "html200", "reset", "disconnect", "truncate", "hang")

@@ -70,11 +70,11 @@ class Nursery:
 
 def _serve() -> None:
     # what the command imports when it needs it, imported once before the forks
+    import ratedispatch.dispatch.transports.bulk
+    import ratedispatch.dispatch.transports.sdk
     import ratedispatch.jobs.job
-    import ratedispatch.jobs.progress
+    import ratedispatch.observe.progress
     import ratedispatch.tokens
-    import ratedispatch.transports.bulk
-    import ratedispatch.transports.sdk
     from ratedispatch.cli import main
 
     ratedispatch.tokens.count_tokens({"model": "gpt-4o", "messages": []})

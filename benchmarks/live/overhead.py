@@ -35,7 +35,7 @@ from benchmarks.frame.rounds import interleave
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import table as aligned
 from benchmarks.live.workload import even
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,16 +28,17 @@ from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import NOTHING, table
 from benchmarks.live.apart import apart
 from benchmarks.live.workload import short
-from ratedispatch import Limits, loops, run_file
+from ratedispatch import Limits, run_file
+from ratedispatch.cli import loop as loops
+from ratedispatch.dispatch.transports.bulk import plain_bulk
 from ratedispatch.events import AttemptSent
-from ratedispatch.testing.child import FakeServerProcess
-from ratedispatch.transports.bulk import plain_bulk
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ratedispatch.events import Event
-    from ratedispatch.jobs.report import Report
+    from ratedispatch.observe.report import Report
 
 _TICK = 0.005
 _LEAST_SHARE = 0.99

@@ -23,8 +23,8 @@ from benchmarks.live.figures import Ended, Figures, Targets, figures
 from benchmarks.live.rowcheck import check_files
 from benchmarks.live.workload import Workload, mixed, short, with_large
 from ratedispatch.limits import BURST_SECONDS
-from ratedispatch.testing.child import FakeServerProcess
-from ratedispatch.testing.faults import FAULTS
+from ratedispatch.simulate.provider.faults import FAULTS
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

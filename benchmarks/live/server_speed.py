@@ -25,7 +25,7 @@ from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import table
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

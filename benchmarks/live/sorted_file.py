@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.frame.command import LOOPBACK, make_parser, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import outline
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

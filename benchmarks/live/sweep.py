@@ -31,7 +31,7 @@ from benchmarks.live.rowcheck import check_files
 from benchmarks.live.scenario import Files, run_to_end
 from benchmarks.live.workload import Row, Workload, mixed, short
 from benchmarks.live.yardsticks import share_of_rate
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

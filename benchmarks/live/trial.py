@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.live.figures import Figures, Targets
 from benchmarks.live.rowcheck import check_files
 from benchmarks.live.scenario import Files, run_to_end
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ratedispatch as rd
-from ratedispatch.concurrency import default_in_flight, open_descriptors
+from ratedispatch.dispatch.transports.sdk import make_client
 from ratedispatch.limits import BURST_SECONDS
-from ratedispatch.transports.sdk import make_client
+from ratedispatch.pacing.concurrency.slots import default_in_flight, open_descriptors
 
 if TYPE_CHECKING:
     from ratedispatch.events import Event

@@ -32,7 +32,7 @@ from benchmarks.frame.tables import table
 from benchmarks.live.apart import apart
 from benchmarks.live.workload import even
 from ratedispatch.cli import main as program
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,11 +52,11 @@ _ROOMS = (
     ("providers", r"ratedispatch/providers/"),
     (
         "budget",
-        r"ratedispatch/(budget|line|mirror|buckets|evidence|bracket|pauses|verdict|lane)\.py",
+        r"ratedispatch/pacing/|ratedispatch/dispatch/route\.py",
     ),
-    ("transport", r"ratedispatch/(transports/|jsontext)|/aiohttp/"),
-    ("files", r"ratedispatch/(jobs|inputs)/"),
-    ("dispatcher", r"ratedispatch/\w+\.py"),
+    ("transport", r"ratedispatch/(dispatch/transports/|_json)|/aiohttp/"),
+    ("files", r"ratedispatch/jobs/"),
+    ("dispatcher", r"ratedispatch/(\w+\.py|dispatch/|observe/)"),
     ("event loop", r"/asyncio/|uvloop"),
 )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.request import CHAT
-from ratedispatch.testing.calls import read_call
+from ratedispatch.simulate.provider.calls import read_call
 from ratedispatch.tokens import count_tokens
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ What one bucket costs, against aiolimiter alone.
 Microseconds of processor time for one operation. `acquire` is what anybody would call on an
 `AsyncLimiter` that has room, the least that aiolimiter can be used for, and the base of the
 ratios; `has_capacity` is its question alone. `wait`, `debit` and `credit` are the operations of
-`ratedispatch.buckets` that a request needs, one after the other in `all_three`: ask, pay, and
+`ratedispatch.pacing.bucket` that a request needs, one after the other in `all_three`: ask, pay, and
 get back what was not used. `all_three_surplus` is the same with budget that has piled up at the
 provider, which takes a longer way. Nothing ever waits.
 Run: python -m benchmarks.micro.bucket [--repeats N] [--operations N] [--json [FILE]]
@@ -22,8 +22,8 @@ from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publ
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import costs
 from benchmarks.frame.tables import compared
-from ratedispatch.buckets import Bucket
 from ratedispatch.limits import Rate
+from ratedispatch.pacing.bucket import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

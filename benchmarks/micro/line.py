@@ -27,10 +27,10 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.spread import Spread, ratios
 from benchmarks.frame.tables import table
-from ratedispatch import loops
-from ratedispatch.budget import LocalBudget
+from ratedispatch.cli import loop as loops
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Usage
+from ratedispatch.pacing.budget import LocalBudget
 from ratedispatch.request import Cost
 
 if TYPE_CHECKING:

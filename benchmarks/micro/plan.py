@@ -36,7 +36,7 @@ from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import outline
 from benchmarks.frame.texts import bare_encoder, prose
 from ratedispatch.jobs.batchfile import parse_line
-from ratedispatch.jobs.survey import quick_name
+from ratedispatch.jobs.state.scan import quick_name
 from ratedispatch.tokens import Counter
 
 if TYPE_CHECKING:

@@ -28,16 +28,16 @@ from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import compared
+from ratedispatch.dispatch.transports.bulk import BulkTransport
+from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
 from ratedispatch.outcome import Response
 from ratedispatch.request import Request
-from ratedispatch.testing.child import FakeServerProcess
-from ratedispatch.transports.bulk import BulkTransport
-from ratedispatch.transports.sdk import SdkTransport, make_client
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.base import Transport
 
 KEY = "sk-of-the-fake-server"
 TARGET = 1.5

@@ -23,7 +23,7 @@ from benchmarks.live.scenario import Files
 from benchmarks.live.workload import Workload
 from benchmarks.peers.places import DRIVER, interpreter, variables
 from benchmarks.peers.table import OURS
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from benchmarks.peers.table import Peer

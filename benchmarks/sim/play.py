@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.live.yardsticks import Step, amount_by, least_instant
-from ratedispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.events import AttemptSent, LinePaused
 from ratedispatch.outcome import Completed
-from ratedispatch.testing.transport import ProviderTransport
-from ratedispatch.testing.virtual import run_virtual
+from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.simulate.transport import ProviderTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Request
-    from ratedispatch.testing.settings import ProviderSettings
+    from ratedispatch.simulate.settings import ProviderSettings
 
 _DIGITS = 6
 

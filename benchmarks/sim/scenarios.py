@@ -20,8 +20,8 @@ from benchmarks.sim.play import Need, Setup
 from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.request import CHAT, Request
-from ratedispatch.testing.faults import FAULTS
-from ratedispatch.testing.settings import ProviderSettings
+from ratedispatch.simulate.provider.faults import FAULTS
+from ratedispatch.simulate.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

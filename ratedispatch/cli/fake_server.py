@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratedispatch.cli.amounts import AMOUNT, parse_amount
 from ratedispatch.cli.help import HELP
+from ratedispatch.cli.param_types import AMOUNT, parse_amount
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from ratedispatch.testing.provider import ProviderSettings
+    from ratedispatch.simulate.provider.provider import ProviderSettings
 
 
 @click.command(name="fake-server", context_settings=HELP)
@@ -195,7 +195,7 @@ def fake_server(
     """
     import asyncio  # the imports stand here because --help must not wait for them
 
-    from ratedispatch.testing.provider import ProviderSettings
+    from ratedispatch.simulate.provider.provider import ProviderSettings
 
     try:
         period, outage_model = _parse_outage(outage)
@@ -308,7 +308,7 @@ async def _serve(
     import signal
     import warnings
 
-    from ratedispatch.testing.server import FakeServer, raise_file_limit
+    from ratedispatch.simulate.server.server import FakeServer, raise_file_limit
     from ratedispatch.tokens import CountingWarning, count_tokens
 
     # the provider counts as it counts: what it says about it is for the client's own counting

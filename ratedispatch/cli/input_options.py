@@ -16,9 +16,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.inputs.formats import Format
-    from ratedispatch.inputs.streams import Source
-    from ratedispatch.inputs.template import Template
+    from ratedispatch.jobs.inputs.formats import Format
+    from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.inputs.template import Template
 
 #: What stands for standard input.
 _STDIN = "-"
@@ -63,7 +63,7 @@ class InputFlags:
             click.UsageError: Its name is that of a format which is not read.
         """
         from ratedispatch.errors import JobError
-        from ratedispatch.inputs.formats import format_of
+        from ratedispatch.jobs.inputs.formats import format_of
 
         try:
             return format_of(self.source, self.input_format)
@@ -79,8 +79,8 @@ class InputFlags:
                 cannot be one.
         """
         from ratedispatch.errors import JobError
-        from ratedispatch.inputs.formats import Format
-        from ratedispatch.inputs.template import Template, parse_parameters
+        from ratedispatch.jobs.inputs.formats import Format
+        from ratedispatch.jobs.inputs.template import Template, parse_parameters
 
         if self.prompt is None:
             useless = [

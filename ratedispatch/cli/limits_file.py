@@ -13,7 +13,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ratedispatch.cli.amounts import NONE, parse_amount
+from ratedispatch.cli.param_types import NONE, parse_amount
 from ratedispatch.errors import InvalidLimits, JobError
 from ratedispatch.groups import Group, LimitGroups
 from ratedispatch.limits import AUTO, Limits

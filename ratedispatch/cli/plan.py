@@ -11,8 +11,7 @@ import click
 
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.cli.options import (
+from ratedispatch.cli.limit_options import (
     LimitFlags,
     given_price,
     limit_options,
@@ -20,12 +19,13 @@ from ratedispatch.cli.options import (
     provider_options,
     url_of,
 )
+from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.limits import Limits, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ratedispatch.jobs.needs import Lane, Need, Plan
+    from ratedispatch.jobs.plan.model import Lane, Need, Plan
     from ratedispatch.tokens import ChargePolicy
 
 #: Rows that cannot be sent of which a person is shown the line; --json has more.
@@ -82,7 +82,7 @@ def plan(
     130 interrupted.
     """
     from ratedispatch.errors import JobError
-    from ratedispatch.jobs.plan import plan_file
+    from ratedispatch.jobs.plan.planner import plan_file
     from ratedispatch.tokens import policy_for
 
     account = limits.read(missing=None)

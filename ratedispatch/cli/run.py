@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from ratedispatch.cli.amounts import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.cli.options import (
+from ratedispatch.cli.limit_options import (
     LimitFlags,
     given_price,
     limit_options,
@@ -28,20 +26,22 @@ from ratedispatch.cli.options import (
     provider_options,
     url_of,
 )
+from ratedispatch.cli.loop import LOOPS, runner, seldom_collecting
+from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.cli.param_types import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.limits import AUTO
-from ratedispatch.loops import LOOPS, runner, seldom_collecting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from ratedispatch.groups import LimitGroups
-    from ratedispatch.jobs.eventlog import EventLog
     from ratedispatch.jobs.job import Job
-    from ratedispatch.jobs.jobfiles import JobFiles
     from ratedispatch.jobs.options import JobOptions
-    from ratedispatch.jobs.report import Report
+    from ratedispatch.jobs.outputs.table import OutputFormat
+    from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.limits import Limits
-    from ratedispatch.outputs.tables import OutputFormat
+    from ratedispatch.observe.eventlog import EventLog
+    from ratedispatch.observe.report import Report
     from ratedispatch.tokens import ChargePolicy
 
 #: What to do about a stop, by its code.
@@ -267,11 +267,11 @@ def run(
     anything was sent.
     """
     with _interruptible():
+        from ratedispatch.dispatch.retry import RetryPolicy
         from ratedispatch.errors import JobError
-        from ratedispatch.jobs.caps import Caps
-        from ratedispatch.jobs.jobfiles import files_of
         from ratedispatch.jobs.options import JobOptions
-        from ratedispatch.retry import RetryPolicy
+        from ratedispatch.jobs.plan.spending import Caps
+        from ratedispatch.jobs.state.paths import files_of
         from ratedispatch.tokens import Counter
 
     if fake and base_url is not None:
@@ -373,7 +373,7 @@ def _interruptible() -> Iterator[None]:
 def _output_format(output: Path, name: str | None) -> OutputFormat:
     """Return how answers are written; a name that means another format is a usage error."""
     from ratedispatch.errors import JobError
-    from ratedispatch.outputs.tables import output_format_of
+    from ratedispatch.jobs.outputs.table import output_format_of
 
     try:
         return output_format_of(output, name)
@@ -421,7 +421,7 @@ def _checked(url: str | None) -> str | None:
 
 def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
     """Return the log on *path*; one that cannot be opened, or is a file of the job, is refused."""
-    from ratedispatch.jobs.eventlog import EventLog
+    from ratedispatch.observe.eventlog import EventLog
 
     for name in ("input", "output", "errors", "job", "table"):
         other = getattr(files, name)
@@ -469,7 +469,7 @@ def _open(files: JobFiles, limits: Limits | LimitGroups, options: JobOptions) ->
 
 def _connections(max_in_flight: int | Literal["auto"] | None) -> int:
     """Return how many connections the pool may hold: as many as asked for, or as can be open."""
-    from ratedispatch.concurrency import most_in_flight, open_descriptors
+    from ratedispatch.pacing.concurrency.slots import most_in_flight, open_descriptors
 
     wanted = max_in_flight if isinstance(max_in_flight, int) else _MOST_CONNECTIONS
     return min(wanted, most_in_flight(open_descriptors(raise_limit=True)))
@@ -483,7 +483,7 @@ def _endpoint(
     if not fake:
         yield base_url
         return
-    from ratedispatch.testing.child import FakeServerProcess
+    from ratedispatch.simulate.server.child import FakeServerProcess
 
     with FakeServerProcess(*_fake_flags(limits)) as server:
         yield server.base_url
@@ -557,7 +557,7 @@ async def _run(
                 )
                 listeners = []
                 if not quiet:
-                    from ratedispatch.jobs.progress import show_progress
+                    from ratedispatch.observe.progress import show_progress
 
                     notes = await stack.enter_async_context(show_progress(job, sys.stderr))
                     listeners.append(notes)
@@ -578,16 +578,16 @@ async def _client(
 ) -> AsyncIterator[Any]:
     """What sends: the bulk transport as far as it can stand for the client, else that itself."""
     if transport == _BULK:
-        from ratedispatch.transports.bulk import plain_bulk
+        from ratedispatch.dispatch.transports.bulk import plain_bulk
 
         plain = plain_bulk(base_url, key, connections, os.environ)
         if plain is not None:
             async with plain:
                 yield plain
             return
-    from ratedispatch.transports.bulk import bulk_for
-    from ratedispatch.transports.sdk import make_client
-    from ratedispatch.transports.settings import hindrance
+    from ratedispatch.dispatch.transports.bulk import bulk_for
+    from ratedispatch.dispatch.transports.read_client import hindrance
+    from ratedispatch.dispatch.transports.sdk import make_client
 
     async with make_client(base_url=base_url, api_key=key, max_connections=connections) as client:
         bulk = bulk_for(client, connections) if transport == _BULK else None
@@ -663,8 +663,8 @@ def _print_report(
     key_env: str,
     base_url: str | None,
 ) -> None:
-    from ratedispatch.jobs.caps import usd
-    from ratedispatch.jobs.secrets import hide_key
+    from ratedispatch.jobs.plan.spending import usd
+    from ratedispatch.observe.redact import hide_key
 
     if report.stop_code is not None:
         advice = _ADVICE.get(report.stop_code, "run the same command again to go on")

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ratedispatch import jsontext
+from ratedispatch import _json
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Completed
 from ratedispatch.request import ENDPOINTS, Request
@@ -93,9 +93,7 @@ def answer_line(outcome: Completed, digest: str = "") -> bytes:
     line = _line(request.row, digest, request.custom_id, answer, None)
     if response.text is None:
         return line
-    return (
-        line.removesuffix(b"null" + _BEHIND_BODY) + jsontext.compact(response.text) + _BEHIND_BODY
-    )
+    return line.removesuffix(b"null" + _BEHIND_BODY) + _json.compact(response.text) + _BEHIND_BODY
 
 
 def failure_line(failed: Failed, digest: str = "") -> bytes:
@@ -200,7 +198,7 @@ def _finite(value: Any) -> Any:
 
 def _decode(line: bytes) -> Any:
     try:
-        return jsontext.loads(line, refuse_constant=_refuse_constant)
+        return _json.loads(line, refuse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:

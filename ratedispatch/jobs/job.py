@@ -16,46 +16,51 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.groups import LimitGroups
-from ratedispatch.inputs.formats import Format, format_of
-from ratedispatch.inputs.lines import LongLine
-from ratedispatch.inputs.streams import STDIN
-from ratedispatch.inputs.text import open_text
 from ratedispatch.jobs.batchfile import row_of
-from ratedispatch.jobs.caps import Caps, Spending
-from ratedispatch.jobs.jobfiles import check_files, files_of
-from ratedispatch.jobs.journal import open_journal
-from ratedispatch.jobs.ledger import Going, open_job
-from ratedispatch.jobs.manifest import manifest_of
-from ratedispatch.jobs.noting import NotingTransport
+from ratedispatch.jobs.inputs.formats import Format, format_of
+from ratedispatch.jobs.inputs.lines import LongLine
+from ratedispatch.jobs.inputs.row_text import open_text
+from ratedispatch.jobs.inputs.streams import STDIN
+from ratedispatch.jobs.journaling import NotingTransport
 from ratedispatch.jobs.options import JobOptions
 from ratedispatch.jobs.order import PARTS, Order, is_sorted
-from ratedispatch.jobs.report import Report, Tally
+from ratedispatch.jobs.outputs.table import (
+    OutputFormat,
+    check_format,
+    output_format_of,
+    write_table,
+)
+from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.rowformat import format_for
-from ratedispatch.jobs.rowset import RowSet
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource, Stretch
-from ratedispatch.jobs.survey import survey
+from ratedispatch.jobs.state.journal import open_journal
+from ratedispatch.jobs.state.manifest import manifest_of
+from ratedispatch.jobs.state.paths import check_files, files_of
+from ratedispatch.jobs.state.resume import Going, open_job
+from ratedispatch.jobs.state.rowset import RowSet
+from ratedispatch.jobs.state.scan import survey
 from ratedispatch.jobs.writer import Writer, ended, finished
 from ratedispatch.limits import MINUTE
-from ratedispatch.outputs.tables import OutputFormat, check_format, output_format_of, write_table
-from ratedispatch.transports import as_transport
-from ratedispatch.verdict import NOTHING, judge
+from ratedispatch.observe.report import Report, Tally
+from ratedispatch.pacing.bottleneck import NOTHING, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ratedispatch.events import Listener
-    from ratedispatch.inputs.rows import Row
-    from ratedispatch.inputs.streams import Source
     from ratedispatch.jobs.batchfile import BadRow
-    from ratedispatch.jobs.eventlog import EventLog
-    from ratedispatch.jobs.jobfiles import JobFiles
+    from ratedispatch.jobs.inputs.row import Row
+    from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.limits import Limits
-    from ratedispatch.snapshot import Snapshot
-    from ratedispatch.verdict import Verdict
+    from ratedispatch.observe.eventlog import EventLog
+    from ratedispatch.pacing.bottleneck import Verdict
+    from ratedispatch.pacing.snapshot import Snapshot
 
 #: Seconds that a job which is to end waits for what is in flight.
 DRAIN_TIMEOUT = 120.0

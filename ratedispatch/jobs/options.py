@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ratedispatch.inputs.formats import Format
+from ratedispatch.jobs.inputs.formats import Format
 from ratedispatch.jobs.order import Order
+from ratedispatch.jobs.outputs.table import OutputFormat
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.writer import FLUSH_INTERVAL
-from ratedispatch.outputs.tables import OutputFormat
 
 if TYPE_CHECKING:
-    from ratedispatch.inputs.template import Template
+    from ratedispatch.jobs.inputs.template import Template
 
 
 @dataclass(frozen=True, slots=True)

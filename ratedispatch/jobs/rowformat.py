@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.inputs.json_rows import parse_row
-from ratedispatch.inputs.lines import BOM
-from ratedispatch.inputs.rows import BrokenRow
 from ratedispatch.jobs.batchfile import BadRow, parse_line
-from ratedispatch.jobs.survey import quick_name
+from ratedispatch.jobs.inputs.json_rows import parse_row
+from ratedispatch.jobs.inputs.lines import BOM
+from ratedispatch.jobs.inputs.row import BrokenRow
+from ratedispatch.jobs.state.scan import quick_name
 from ratedispatch.request import CHAT, Request
 
 if TYPE_CHECKING:
-    from ratedispatch.inputs.rows import Row
-    from ratedispatch.inputs.template import Template
-    from ratedispatch.inputs.text import RowText
-    from ratedispatch.jobs.survey import Names
+    from ratedispatch.jobs.inputs.row import Row
+    from ratedispatch.jobs.inputs.row_text import RowText
+    from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.state.scan import Names
 
 
 class RowFormat(Protocol):

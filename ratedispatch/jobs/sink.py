@@ -12,7 +12,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
-from ratedispatch.files import check_place, copy_all, lock, sync_folder
+from ratedispatch.jobs.state.files import check_place, copy_all, lock, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

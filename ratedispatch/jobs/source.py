@@ -10,16 +10,16 @@ import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.inputs.lines import BOM, LONGEST_LINE, LongLine
 from ratedispatch.jobs.batchfile import BadRow
+from ratedispatch.jobs.inputs.lines import BOM, LONGEST_LINE, LongLine
 from ratedispatch.jobs.order import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ratedispatch.jobs.rowformat import RowFormat
-    from ratedispatch.jobs.rowset import RowSet
-    from ratedispatch.jobs.survey import Mark, Survey
+    from ratedispatch.jobs.state.rowset import RowSet
+    from ratedispatch.jobs.state.scan import Mark, Survey
     from ratedispatch.request import Request
 
 #: Bytes that are read at a time at one place. There are several hundred places.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import JobError
 from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import bad_row_line, outcome_line
-from ratedispatch.jobs.secrets import hide_key, hide_key_in, holds_key
 from ratedispatch.jobs.sink import Fsync, LineSink
+from ratedispatch.observe.redact import hide_key, hide_key_in, holds_key
 from ratedispatch.outcome import Completed, Decision
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from ratedispatch.events import Event
     from ratedispatch.jobs.batchfile import BadRow
-    from ratedispatch.jobs.eventlog import EventLog
-    from ratedispatch.jobs.jobfiles import JobFiles
-    from ratedispatch.jobs.journal import Journal
+    from ratedispatch.jobs.state.journal import Journal
+    from ratedispatch.jobs.state.paths import JobFiles
+    from ratedispatch.observe.eventlog import EventLog
     from ratedispatch.outcome import Outcome
 
 #: Seconds after which what was written has to survive a power cut, unless told otherwise.

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ratedispatch.hosts import entry_for
 from ratedispatch.providers import litellm, tables
-from ratedispatch.providers.headers import read_table
-from ratedispatch.providers.refusals import read_refused_limits
-from ratedispatch.providers.rulings import rule
+from ratedispatch.providers.classify import rule
+from ratedispatch.providers.hosts import entry_for
+from ratedispatch.providers.read.headers import read_table
+from ratedispatch.providers.read.refusal import read_refused_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ratedispatch.limits import Reading
     from ratedispatch.outcome import Response, Ruling
-    from ratedispatch.providers.headers import Table
+    from ratedispatch.providers.read.headers import Table
 
 
 @dataclass(frozen=True, slots=True)

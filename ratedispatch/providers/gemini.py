@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.limits import DAY, MINUTE, Reading
-from ratedispatch.providers.amounts import parse_amount
-from ratedispatch.providers.durations import parse_duration
+from ratedispatch.providers.read.amounts import parse_amount
+from ratedispatch.providers.read.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ratedispatch.providers.bodies import ErrorBody
+    from ratedispatch.providers.read.error_body import ErrorBody
 
 #: In quota names without case and separators; the more particular first.
 _DIMENSIONS = (

@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import MINUTE, Reading
-from ratedispatch.providers.amounts import parse_amount
-from ratedispatch.providers.headers import read_table, strictest
+from ratedispatch.providers.read.amounts import parse_amount
+from ratedispatch.providers.read.headers import read_table, strictest
 from ratedispatch.providers.tables import GITHUB, LITELLM, UNMISTAKABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ratedispatch.providers.headers import Table
+    from ratedispatch.providers.read.headers import Table
 
 #: Headers that every answer of the proxy has one of.
 _SIGNS = ("x-litellm-call-id", "x-litellm-version", "x-litellm-model-id")

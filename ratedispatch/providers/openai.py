@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ratedispatch.providers.delays import read_delay
-from ratedispatch.providers.headers import read_table
-from ratedispatch.providers.rulings import QUOTA_CODES, rule
+from ratedispatch.providers.classify import QUOTA_CODES, rule
+from ratedispatch.providers.read.headers import read_table
+from ratedispatch.providers.read.retry_after import read_delay
+from ratedispatch.providers.read.usage import read_usage
 from ratedispatch.providers.tables import OPENAI
-from ratedispatch.providers.usage import read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.limits import DAY, MINUTE
-from ratedispatch.providers.headers import read_table
-from ratedispatch.providers.instants import seconds_until
+from ratedispatch.providers.read.headers import read_table
+from ratedispatch.providers.read.instants import seconds_until
 from ratedispatch.providers.tables import BARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.limits import Reading
-    from ratedispatch.providers.bodies import ErrorBody
+    from ratedispatch.providers.read.error_body import ErrorBody
 
 _RESET = "x-ratelimit-reset"
 

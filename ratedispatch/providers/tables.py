@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import DAY, MINUTE
-from ratedispatch.providers.headers import Names
+from ratedispatch.providers.read.headers import Names
 
 if TYPE_CHECKING:
-    from ratedispatch.providers.headers import Table
+    from ratedispatch.providers.read.headers import Table
 
 
 def _openai_names(dimension: str, name: str = "", window: float | None = None) -> Names:

@@ -9,16 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.request import CHAT
-from ratedispatch.tokens.assumptions import Assumptions
-from ratedispatch.tokens.counter import Counter
-from ratedispatch.tokens.experience import Experience
-from ratedispatch.tokens.notices import (
-    CountingWarning,
-    MissingVocabularyWarning,
-    UnknownModelWarning,
-)
-from ratedispatch.tokens.policy import (
+from ratedispatch.providers.charge import (
     ANTHROPIC,
     AZURE,
     AZURE_PROVISIONED,
@@ -30,6 +21,15 @@ from ratedispatch.tokens.policy import (
     TOKENS,
     ChargePolicy,
     policy_for,
+)
+from ratedispatch.request import CHAT
+from ratedispatch.tokens.assumptions import Assumptions
+from ratedispatch.tokens.calibration import Experience
+from ratedispatch.tokens.counter import Counter
+from ratedispatch.tokens.notices import (
+    CountingWarning,
+    MissingVocabularyWarning,
+    UnknownModelWarning,
 )
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import fields
 from ratedispatch.tokens.parts import weigh_content, weigh_document, weigh_spoken, weigh_text
-from ratedispatch.tokens.tally import MESSAGES, NAMES, PRIMING, Tally
+from ratedispatch.tokens.token_count import MESSAGES, NAMES, PRIMING, Tally
 from ratedispatch.tokens.tools import weigh_choice, weigh_format, weigh_functions, weigh_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ratedispatch.tokens.tally import Scale
+    from ratedispatch.tokens.token_count import Scale
 
 # hmarr/openai-chat-tokens: a call in a message costs a frame, a result of a function saves some
 _CALL_FRAME = 3

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
+from ratedispatch.providers.charge import OPENAI
 from ratedispatch.request import (
     CHAT,
     COMPLETIONS,
@@ -30,16 +31,15 @@ from ratedispatch.tokens.assumptions import Assumptions
 from ratedispatch.tokens.fallback import estimate_text
 from ratedispatch.tokens.images import Tiles
 from ratedispatch.tokens.notices import MissingVocabularyWarning, UnknownModelWarning
-from ratedispatch.tokens.policy import OPENAI
-from ratedispatch.tokens.tally import TEXTS, Scale, Tally
 from ratedispatch.tokens.text import TextCounter, count_text
+from ratedispatch.tokens.token_count import TEXTS, Scale, Tally
 from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.tokens.experience import Experience
-    from ratedispatch.tokens.policy import ChargePolicy
+    from ratedispatch.providers.charge import ChargePolicy
+    from ratedispatch.tokens.calibration import Experience
 
 # a job has a handful of models; names beyond this are resolved again each time and not warned about
 _MOST_NAMES = 1_000

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from ratedispatch.tokens.audio import HEAD, audio_tokens, is_audio
 from ratedispatch.tokens.blobs import data_start
 from ratedispatch.tokens.pixels import Size, measure, read
-from ratedispatch.tokens.tally import AUDIO, FILES, IMAGES
+from ratedispatch.tokens.token_count import AUDIO, FILES, IMAGES
 
 if TYPE_CHECKING:
-    from ratedispatch.tokens.tally import Scale, Tally
+    from ratedispatch.tokens.token_count import Scale, Tally
 
 # bytes per token of plain text sent as a file; prose has more, so this errs high
 _TEXT_BYTES = 3

@@ -15,10 +15,10 @@ from ratedispatch.tokens.audio import ASSISTANT, USER
 from ratedispatch.tokens.blobs import data_start
 from ratedispatch.tokens.documents import without_blobs
 from ratedispatch.tokens.media import weigh_audio, weigh_blob, weigh_image
-from ratedispatch.tokens.tally import AUDIO, MESSAGES
+from ratedispatch.tokens.token_count import AUDIO, MESSAGES
 
 if TYPE_CHECKING:
-    from ratedispatch.tokens.tally import Scale, Tally
+    from ratedispatch.tokens.token_count import Scale, Tally
 
 _TEXTS = {
     "text": "text",

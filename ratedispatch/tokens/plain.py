@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import fields
-from ratedispatch.tokens.tally import MESSAGES, Tally
+from ratedispatch.tokens.token_count import MESSAGES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ratedispatch.tokens.tally import Scale
+    from ratedispatch.tokens.token_count import Scale
 
 _SHAPES = "a string, a list of strings, or token ids"
 #: OpenAPI description: the default of ``max_tokens`` for completions.

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import fields
 from ratedispatch.tokens.parts import weigh_content, weigh_document, weigh_text
-from ratedispatch.tokens.tally import MESSAGES, PRIMING, Tally
+from ratedispatch.tokens.token_count import MESSAGES, PRIMING, Tally
 from ratedispatch.tokens.tools import weigh_choice, weigh_format, weigh_tools
 
 if TYPE_CHECKING:
-    from ratedispatch.tokens.tally import Scale
+    from ratedispatch.tokens.token_count import Scale
 
 # as for a call in a chat message: hmarr/openai-chat-tokens
 _CALL_FRAME = 3

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.tokens import fields
 from ratedispatch.tokens.documents import compact
 from ratedispatch.tokens.memory import key_of
-from ratedispatch.tokens.tally import RESPONSE_FORMAT, TOOL_CHOICE, TOOLS
+from ratedispatch.tokens.token_count import RESPONSE_FORMAT, TOOL_CHOICE, TOOLS
 from ratedispatch.tokens.typescript import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.tokens.tally import Scale, Tally
+    from ratedispatch.tokens.token_count import Scale, Tally
 
 # OpenAI cookbook: prop_init, prop_key, enum_init, enum_item, func_end; the same for all models
 _PROPERTIES = 3

@@ -17,7 +17,7 @@ import ratedispatch
 from ratedispatch import errors
 from ratedispatch.cli import main
 from ratedispatch.limits import BURST_SECONDS
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, name_of, run_blocks
 
 if TYPE_CHECKING:
@@ -149,7 +149,13 @@ def test_the_codes_of_failures_are_documented() -> None:
     text = (DOCS / "reference" / "errors.md").read_text("utf-8")
     documented = set(re.findall(r"`(\w+)`", text))
     package = ROOT / "ratedispatch"
-    files = ["dispatcher.py", "probation.py", "jobs/job.py", "jobs/batchfile.py", "jobs/source.py"]
+    files = [
+        "dispatch/dispatcher.py",
+        "dispatch/breaker.py",
+        "jobs/job.py",
+        "jobs/batchfile.py",
+        "jobs/source.py",
+    ]
     source = "".join(
         (package / name).read_text("utf-8") for name in [*files, "providers/openai.py"]
     )

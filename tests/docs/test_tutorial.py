@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.testing.child import FakeServerProcess
+from ratedispatch.simulate.server.child import FakeServerProcess
 from tests.docs.pages import DOCS, ROOT, blocks, run_blocks
 
 if TYPE_CHECKING:

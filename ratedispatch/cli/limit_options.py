@@ -1,0 +1,267 @@
+"""
+The flags that ``run`` and ``plan`` share: limits, and how the provider charges.
+
+Decides what they are called, what they exclude, and the values that they come to. Knows nothing
+of what a command does with these.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import click
+
+from ratedispatch.cli.param_types import AMOUNT, LIMIT, NONE, FiniteRange
+from ratedispatch.limits import BURST_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.plan.prices import Price
+    from ratedispatch.limits import Limits
+    from ratedispatch.tokens import ChargePolicy
+
+Command: TypeAlias = "Callable[..., None]"
+PerMinute: TypeAlias = float | Literal["auto", "none"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFlags:
+    """
+    The limits as they were given; None for a flag that was not.
+
+    Args:
+        rpm: Requests per minute, or ``"auto"`` or ``"none"``.
+        tpm: Tokens per minute, or ``"auto"`` or ``"none"``.
+        rpd: Requests per day.
+        tpd: Tokens per day.
+        input_tpm: Input tokens per minute.
+        output_tpm: Output tokens per minute.
+        burst_seconds: Seconds of rate that may go at once.
+        limits: A file with a group of limits for each group of models.
+    """
+
+    rpm: PerMinute = None
+    tpm: PerMinute = None
+    rpd: float | None = None
+    tpd: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    burst_seconds: float | None = None
+    limits: Path | None = None
+
+    def given(self) -> tuple[str, ...]:
+        """Return the flags that were given, but for ``--limits``."""
+        names = (field.name for field in fields(self) if field.name != "limits")
+        return tuple(_flag(name) for name in names if getattr(self, name) is not None)
+
+    def read(self, *, missing: Literal["auto"] | None) -> Limits | LimitGroups:
+        """
+        Return the limits that the flags come to, those of the file included.
+
+        Args:
+            missing: What a missing ``--rpm`` or ``--tpm`` stands for: a limit to be learned, or
+                none that is known.
+
+        Raises:
+            click.UsageError: A flag excludes ``--limits``, or something is wrong with the file.
+        """
+        from ratedispatch.limits import Limits
+
+        if self.limits is not None:
+            return _read_file(self.limits, self.given())
+        return Limits(
+            _limit(self.rpm, missing),
+            _limit(self.tpm, missing),
+            BURST_SECONDS if self.burst_seconds is None else self.burst_seconds,
+            requests_per_day=self.rpd,
+            tokens_per_day=self.tpd,
+            input_tokens_per_minute=self.input_tpm,
+            output_tokens_per_minute=self.output_tpm,
+        )
+
+
+def _limit(given: PerMinute, missing: Literal["auto"] | None) -> float | Literal["auto"] | None:
+    if given is None:
+        return missing
+    return None if given == NONE else given
+
+
+def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
+    from ratedispatch.cli.limits_file import read_limits
+    from ratedispatch.errors import JobError
+
+    if excluded:
+        raise click.UsageError(
+            f"--limits and {', '.join(excluded)} exclude each other: the file has the limits of "
+            f"every group, and [others] in it those of the other models"
+        )
+    try:
+        return read_limits(path)
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def limit_options(missing: str) -> Callable[[Command], Command]:
+    """
+    Return a decorator that adds the flags of limits and gives them to a command as one argument.
+
+    The command gets a `LimitFlags` as ``limits``.
+
+    Args:
+        missing: What the help says of a missing ``--rpm`` or ``--tpm``.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_limits(**values: Any) -> None:
+            flags = LimitFlags(
+                **{field.name: values.pop(field.name) for field in fields(LimitFlags)}
+            )
+            command(limits=flags, **values)
+
+        return _with_options(with_limits, _limit_options(missing))
+
+    return decorate
+
+
+def _limit_options(missing: str) -> list[Callable[[Command], Command]]:
+    unless = f"  [default: {missing}]"
+    amounts = (
+        ("--rpm", LIMIT, "N|auto|none", "Requests per minute, such as 3000 or 30k." + unless),
+        ("--tpm", LIMIT, "N|auto|none", "Tokens per minute, such as 200k or 1.5M." + unless),
+        ("--rpd", AMOUNT, "N", "Requests per day, if they are limited."),
+        ("--tpd", AMOUNT, "N", "Tokens per day, if they are limited."),
+        ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they are limited apart."),
+        ("--output-tpm", AMOUNT, "N", "Output tokens per minute, if they are limited apart."),
+    )
+    return [
+        *(
+            click.option(flag, type=kind, metavar=what, help=text)
+            for flag, kind, what, text in amounts
+        ),
+        click.option(
+            "--burst-seconds",
+            type=FiniteRange(0, 60),
+            metavar="SECONDS",
+            help="Seconds of rate that may go at once after idleness.  "
+            f"[default: {BURST_SECONDS:g}]",
+        ),
+        click.option(
+            "--limits",
+            type=click.Path(path_type=Path),
+            metavar="FILE.toml",
+            help="Limits for groups of models, instead of the flags above.",
+        ),
+    ]
+
+
+def provider_options(command: Command) -> Command:
+    """Add the flags that say which provider it is, and how it charges a request."""
+    options = [
+        click.option(
+            "--base-url",
+            metavar="URL",
+            help="The API to use, with its version; decides the policy.  "
+            "[default: OPENAI_BASE_URL, or OpenAI]",
+        ),
+        click.option(
+            "--policy",
+            metavar="NAME",
+            callback=_policy,
+            help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
+            "[default: by the base URL]",
+        ),
+        click.option(
+            "--model-like",
+            "models",
+            multiple=True,
+            metavar="NAME=MODEL",
+            callback=_models,
+            help="Count a model of your own like a known one, or by the name of an encoding, "
+            "such as my-deployment=gpt-4o-mini; repeatable.",
+        ),
+        click.option(
+            "--default-output-tokens",
+            type=click.IntRange(min=0),
+            default=16,
+            show_default=True,
+            metavar="N",
+            help="Reserved for the output of a row without a cap until enough answers are known.",
+        ),
+    ]
+    return _with_options(command, options)
+
+
+def price_options(command: Command) -> Command:
+    """Add the flags of prices, which `given_price` reads."""
+    options = [
+        click.option(
+            f"--price-{direction}",
+            type=FiniteRange(min=0),
+            metavar="USD",
+            help=f"Price of a million {direction}put tokens, for all models; needs "
+            f"--price-{other}.  [default: the list price, where it is known]",
+        )
+        for direction, other in (("in", "out"), ("out", "in"))
+    ]
+    return _with_options(command, options)
+
+
+def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
+    """Return the price of all models in USD per million tokens; None if none is given."""
+    from ratedispatch.jobs.plan.prices import Price
+
+    if ingoing is None and outgoing is None:
+        return None
+    if ingoing is None or outgoing is None:
+        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+    return Price("all models", ingoing, outgoing)
+
+
+def url_of(base_url: str | None) -> str | None:
+    """Return the base URL to use: *base_url*, or that of the environment; None for OpenAI's."""
+    return base_url or os.environ.get("OPENAI_BASE_URL") or None
+
+
+def _policy(
+    _context: click.Context, _option: click.Parameter, name: str | None
+) -> ChargePolicy | None:
+    """Return the policy called *name*, or fail as a usage error that lists them."""
+    if name is None:
+        return None
+    from ratedispatch.tokens import POLICIES
+
+    if name not in POLICIES:
+        raise click.UsageError(f"--policy {name} is not one of {', '.join(POLICIES)}")
+    return POLICIES[name]
+
+
+def _models(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the models that each name is to be counted like, or fail as a usage error."""
+    models = {}
+    for text in texts:
+        name, equals, like = text.partition("=")
+        if not (name and equals and like):
+            raise click.UsageError(
+                f"--model-like {text!r} is not NAME=MODEL, such as my-deployment=gpt-4o-mini"
+            )
+        models[name] = like
+    return models
+
+
+def _with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):  # as with decorators, the last one is applied first
+        command = option(command)
+    return command
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

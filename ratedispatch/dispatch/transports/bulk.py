@@ -1,0 +1,239 @@
+"""
+An aiohttp session as a transport, for as many requests as one processor can send.
+
+Sends the same requests to the same place as the SDK client it is made from, and gives the same
+responses, at a quarter of the processor time. Knows nothing of limits. What the SDK lets a client
+do to its requests on the way (sign them, rewrite them, hook into them) is not done here: for a
+client with any of that there is no such transport, and `bulk_for` says so with ``None``.
+Follows: openai-python, ``_base_client.py`` (headers, URL, body), and aiohttp's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+from ratedispatch.dispatch.transports.broken import fault_of
+from ratedispatch.dispatch.transports.client_settings import Wire, plain_wire
+from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, is_known
+from ratedispatch.dispatch.transports.exchange import (
+    CONNECT_TIMEOUT,
+    KEEPALIVE_EXPIRY,
+    naming_headers,
+    read_answer,
+    write_body,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    import openai
+
+    from ratedispatch.outcome import Response
+    from ratedispatch.request import Request
+
+#: As in httpx2; aiohttp's own is 10.
+_MOST_REDIRECTS = 20
+
+#: Bytes above which aiohttp wants a body as a file, to write it piece by piece.
+_LARGE_BODY = 2**20
+
+#: Bytes of an answer's status line and of each of its headers; aiohttp's own is 8,190.
+_LONGEST_HEADER = 65_536
+
+#: Endpoints whose URL is remembered. A file names five at the most.
+_URLS_KEPT = 64
+
+
+def bulk_for(client: openai.AsyncOpenAI, connections: int) -> BulkTransport | None:
+    """Return a transport with the settings of *client*, or ``None`` if there can be none."""
+    from ratedispatch.dispatch.transports.read_client import hindrance
+
+    return BulkTransport(client, connections=connections) if hindrance(client) is None else None
+
+
+def plain_bulk(
+    base_url: str | None, api_key: str, connections: int, environment: Mapping[str, str]
+) -> BulkTransport | None:
+    """
+    Return the transport that `bulk_for` gives for a client with this URL and key, without one.
+
+    The SDK is not even imported, which takes longer than a small job.
+
+    Args:
+        base_url: ``None`` for that of the environment, or OpenAI's.
+        api_key: Not empty.
+        connections: How many may be open at once.
+        environment: As ``os.environ``.
+
+    Returns:
+        ``None`` if the environment sets anything that only a client can read.
+    """
+    wire = plain_wire(base_url, api_key, environment)
+    return None if wire is None else BulkTransport(wire, connections=connections)
+
+
+class BulkTransport:
+    """
+    Sends through an aiohttp session with the settings of an SDK client.
+
+    Base URL, headers and query are read once, as in the copy of the client that the SDK's
+    transport makes; an ``api_key`` that is a function is asked before each request.
+
+    Args:
+        client: Where to send and as whom; or its settings. It sends nothing itself, and stays
+            the caller's to close.
+        connections: How many may be open at once; what is sent beyond them waits for one.
+
+    Attributes:
+        base_url: Where it sends to.
+
+    Raises:
+        TypeError: *client* does something with its requests that only the SDK can do.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI | Wire, *, connections: int) -> None:
+        if connections < 1:
+            raise ValueError(f"connections must be at least 1, not {connections}")
+        self._client = None if isinstance(client, Wire) else client
+        self._wire = wire = client if isinstance(client, Wire) else _wire_of(client)
+        self.base_url = str(wire.root)
+        self._connections = connections
+        self._urls: dict[str, URL] = {}
+        self._direct: dict[str, DirectExchange] = {}
+        self._can_be_direct = wire.proxy is None and is_known()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def api_key(self) -> str:
+        """The client's key, so that who writes files can keep it out of them."""
+        # a key that is a function leaves what it gave last in the client
+        return self._wire.api_key if self._client is None else self._client.api_key
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. What is in flight ends as a broken connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`."""
+        body = write_body(request.body)
+        headers = naming_headers(request)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._exchange(request.endpoint, body, headers)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            broken = fault_of(error, timeout)
+        else:
+            return read_answer(answer.status, _lower(answer.headers), answer.content)
+        # outside of the except clause: aiohttp's errors hold the headers, the key among them
+        raise broken
+
+    async def _exchange(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send directly where that is known to do, else through the session."""
+        if self._wire.ask is not None:
+            headers["Authorization"] = f"Bearer {await self._wire.ask()}"
+        direct = self._direct.get(endpoint)
+        if direct is not None and len(body) <= _LARGE_BODY:
+            answer = await direct.post(body, headers)
+            if answer is not None:
+                return answer
+        return await self._post(endpoint, body, headers)
+
+    async def _post(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send through the session, which follows redirects; then see if that is needed."""
+        session = self._session or self._open()
+        url = self._urls.get(endpoint) or self._url(endpoint)
+        data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
+        async with session.post(
+            url, data=data, headers=headers, max_redirects=_MOST_REDIRECTS
+        ) as raw:
+            content = await raw.read()
+        if raw.history:  # it leads elsewhere, and may do so from now on
+            self._direct.pop(endpoint, None)
+        elif self._can_be_direct and endpoint in self._urls:
+            self._make_direct(endpoint, url)
+        return Answer(raw.status, raw.headers, content)
+
+    def _make_direct(self, endpoint: str, url: URL) -> None:
+        session = self._session or self._open()
+        self._direct[endpoint] = DirectExchange(session, url, self._wire.headers, _LONGEST_HEADER)
+
+    def _url(self, endpoint: str) -> URL:
+        """Return the URL of *endpoint*: below the base URL, with the query of the client."""
+        path = httpx2.URL(endpoint.removeprefix("/v1"))  # the base URL has the version
+        url = path
+        if path.is_relative_url:
+            root = self._wire.root
+            url = root.copy_with(raw_path=root.raw_path + path.raw_path.lstrip(b"/"))
+        if self._wire.query:
+            url = url.copy_merge_params(httpx2.QueryParams(self._wire.query))
+        made = URL(str(url), encoded=True)
+        if len(self._urls) < _URLS_KEPT:
+            self._urls[endpoint] = made
+        return made
+
+    def _open(self) -> aiohttp.ClientSession:
+        trust: ssl.SSLContext | bool = True
+        if self._wire.root.scheme != "http":  # it takes as long as a hundred requests
+            trust = httpx2.create_ssl_context()  # the SDK's: the system's, or SSL_CERT_FILE
+            trust.set_alpn_protocols(["http/1.1"])
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust
+            ),
+            headers=self._wire.headers,
+            # nothing bounds the wait for a free connection but the attempt's own timeout
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            proxy=self._wire.proxy,  # no trust_env: it asks the file system before each request
+        )
+        return self._session
+
+
+def _wire_of(client: openai.AsyncOpenAI) -> Wire:
+    from ratedispatch.dispatch.transports.read_client import hindrance, wire_of
+
+    reason = hindrance(client)
+    if reason is not None:
+        raise TypeError(f"{reason}, so it can only send through SdkTransport")
+    return wire_of(client)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers by lower-case name, repeated ones joined, and no half of a surrogate pair."""
+    lower: dict[str, str] = {}
+    for name, value in headers.items():
+        text = value if value.isascii() else _decoded(value)
+        known = name.lower()
+        lower[known] = f"{lower[known]}, {text}" if known in lower else text
+    return lower
+
+
+def _decoded(value: str) -> str:
+    """A header that aiohttp took for UTF-8; if it was none, it is Latin-1 by tradition."""
+    content = value.encode("utf-8", "surrogateescape")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

@@ -1,0 +1,82 @@
+"""
+What every transport does alike.
+
+Decides the header that names a request, how a body is written, what an answer's bytes mean, how
+long to wait for a connection and how long to keep one. Knows no client.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch import _json
+from ratedispatch.outcome import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.request import Request
+
+#: Seconds to open a connection, as in the SDK. One that takes longer uses up no attempt: the line
+#: holds and probes.
+CONNECT_TIMEOUT = 5.0
+
+#: Seconds an idle connection is kept. Just below the 5 s after which uvicorn, the most common
+#: server in this field, closes its end: a request sent into a closing connection is lost.
+KEEPALIVE_EXPIRY = 4.0
+
+#: The most that OpenAI accepts in the header; with more, it refuses the request.
+_LONGEST_NAME = 512
+
+
+def naming_headers(request: Request) -> dict[str, str]:
+    """Return the header by which a provider's support finds a request that was never answered."""
+    name = request.custom_id
+    if name and len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable():
+        return {"X-Client-Request-Id": name}
+    return {}
+
+
+def _plain(value: object) -> object:
+    """What the SDK makes of values that are no JSON: dates, and pydantic's models."""
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(exclude_unset=True, mode="json", by_alias=True)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+)
+
+
+def write_body(body: Mapping[str, Any]) -> bytes:
+    """Return *body* as the SDK writes it."""
+    text = _ENCODER.encode(body)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return without_lone_surrogates(text).encode()
+
+
+def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Response:
+    """Return the response: JSON if *content* is JSON, whatever its type says, else its text."""
+    try:
+        body, is_plain = _json.read(content)
+        return Response(status, headers, body, text=content if is_plain else None)
+    except (ValueError, RecursionError):
+        return Response(status, headers, content.decode("utf-8", "replace"), is_json=False)
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Return *text* with a replacement for each half of a surrogate pair: it has no UTF-8."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def sentence(error: BaseException) -> str:
+    """Return what *error* says, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,146 @@
+"""
+The openai SDK as a transport.
+
+Sends bytes out and brings status, headers and body in, through any ``AsyncOpenAI`` (Azure's
+included). Knows nothing of limits. The SDK's own retries are off, because a retry that the
+budget does not see overdraws it; its exceptions for status codes become plain responses again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx2
+import openai
+
+from ratedispatch.dispatch.transports.broken import fault_of
+from ratedispatch.dispatch.transports.exchange import (
+    CONNECT_TIMEOUT,
+    KEEPALIVE_EXPIRY,
+    naming_headers,
+    read_answer,
+    sentence,
+    without_lone_surrogates,
+)
+from ratedispatch.errors import AttemptTimeout, TransportError
+
+if TYPE_CHECKING:
+    from ratedispatch.outcome import Response
+    from ratedispatch.request import Request
+
+
+class OwnHttpClient(openai.DefaultAioHttpClient):
+    """The HTTP client of `make_client`; its type tells it from one that somebody else set up."""
+
+
+def make_client(
+    *, base_url: str | None, api_key: str | None, max_connections: int
+) -> openai.AsyncOpenAI:
+    """
+    Return an SDK client on aiohttp, whose pool holds *max_connections*.
+
+    Above a few hundred connections aiohttp costs a third of the CPU of the SDK's usual
+    transport, whose pool gets slower with every connection.
+    """
+    limits = httpx2.Limits(
+        max_connections=max_connections,
+        max_keepalive_connections=max_connections,
+        keepalive_expiry=KEEPALIVE_EXPIRY,
+    )
+    return openai.AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key,
+        max_retries=0,
+        http_client=OwnHttpClient(limits=limits),
+    )
+
+
+class SdkTransport:
+    """
+    Sends through an ``openai`` client.
+
+    Args:
+        client: Any ``AsyncOpenAI``. It stays the caller's to close.
+
+    Attributes:
+        base_url: Where it sends to.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI) -> None:
+        self._client = client.with_options(max_retries=0)
+        self.base_url = str(client.base_url)
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`."""
+        options: Any = {
+            "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+            "max_retries": 0,
+            "headers": naming_headers(request),
+        }
+        try:
+            async with asyncio.timeout(timeout):  # the SDK's bounds each read, not the whole
+                raw = await self._post(request, options)
+        except openai.APIConnectionError as error:
+            raise _transport_error(error, timeout) from error
+        except TimeoutError as error:
+            raise AttemptTimeout(f"no answer within {timeout:g} s") from error
+        except aiohttp.ClientError as error:  # one that the SDK's adapter has no name for
+            fault = fault_of(error, timeout)
+        else:
+            headers = {name.lower(): value for name, value in raw.headers.items()}
+            return read_answer(raw.status_code, headers, raw.content)
+        # outside of the except clause: such an error holds the headers, the key among them
+        raise fault
+
+    async def _post(self, request: Request, options: Any) -> httpx2.Response:
+        path = request.endpoint.removeprefix("/v1")  # the base URL has the version
+        try:
+            return await self._client.post(
+                path, cast_to=httpx2.Response, body=request.body, options=options
+            )
+        except openai.APIStatusError as error:
+            return error.response
+        except UnicodeEncodeError:  # half of a surrogate pair has no UTF-8
+            text = without_lone_surrogates(json.dumps(request.body, ensure_ascii=False))
+        try:
+            return await self._client.post(
+                path, cast_to=httpx2.Response, body=json.loads(text), options=options
+            )
+        except openai.APIStatusError as error:
+            return error.response
+
+
+def _transport_error(error: openai.APIConnectionError, timeout: float) -> TransportError:
+    """
+    Name what really broke.
+
+    The SDK's aiohttp adapter reports every broken connection, a refused one included, as a
+    connect timeout, so the causes are looked through for what aiohttp and the system said.
+    """
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    unreached = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        ConnectionRefusedError,
+        httpx2.ConnectError,
+        httpx2.UnsupportedProtocol,
+    )
+    late = (aiohttp.ServerTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
+    for cause in causes:
+        if isinstance(cause, unreached):
+            return TransportError(sentence(cause), reached=False)
+    for cause in causes:
+        if isinstance(cause, late):
+            return AttemptTimeout(f"no answer within {timeout:g} s")
+        if isinstance(cause, aiohttp.ClientError):
+            return TransportError(sentence(cause))
+    # only now: the aiohttp adapter says connect timeout of connections that broke later, too
+    is_reached = not any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes)
+    return TransportError(sentence(causes[-1]), reached=is_reached)

@@ -1,0 +1,271 @@
+"""
+The file beside the output that says what a job was made from, and what has left it unanswered.
+
+``OUT.job``: a line of JSON, the manifest, then a short line for each attempt: ``s12`` before row
+12 is sent, ``t12`` before it is sent again although its former attempt may have been billed,
+``b12`` when it came back and was not, and ``d12`` when it failed, may have been billed, and is to
+be sent once more. Written before the attempt leaves, so that after the end of
+the process, however it came, the rows that may have been billed are those that left, did not come
+back, and stand in no result file. Whoever holds the file open keeps other processes out.
+
+Which rows are done it does not say: that stands in the result files alone, so that nothing can
+disagree with them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.state.files import check_place, lock, sync_folder, write_all, write_record
+from ratedispatch.jobs.state.manifest import Manifest
+from ratedispatch.jobs.state.rowset import RowSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
+_SENT = re.compile(rb"s(\d{1,12})\n")
+_CHUNK = 1024 * 1024
+
+# custom_ids are not in here, but prompts of a template are
+_MODE = 0o600
+
+
+class Journal:
+    """
+    An open job file, locked.
+
+    Use :func:`open_journal`.
+
+    Attributes:
+        manifest: What the job was made from; None if the file is new.
+        open_rows: Rows that were sent and may have been billed, and are not known to have ended.
+        doubtful: Rows that failed, may have been billed, and have not been sent once more yet.
+        billed_twice: Attempts that may have been billed a second time, of all runs.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self.manifest: Manifest | None = None
+        self.open_rows = RowSet()
+        self.doubtful = RowSet()
+        self.billed_twice = 0
+        self._repeated = RowSet()  # of these, rows whose last attempt was not their first
+        self._read()
+
+    def close(self) -> None:
+        """Let other processes in."""
+        self._file.close()
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """
+        Put *manifest* in place of what is there, with nothing behind it.
+
+        Raises:
+            JobError: It cannot be written.
+        """
+        fresh = self._path.with_name(self._path.name + ".new")
+        records = [b"s%d\n" % row for row in self.open_rows]
+        records += [b"t%d\n" % row for row in self._repeated]
+        records += [b"d%d\n" % row for row in self.doubtful]
+        # the repeats are counted in the manifest, and once more by their records
+        counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
+        try:
+            file = _open(fresh, os.O_TRUNC)
+            try:
+                lock(file, self._path.with_suffix(""))
+                write_all(file, b"".join([counted.to_line(), *records]))
+                os.fsync(file.fileno())
+                fresh.replace(self._path)
+                sync_folder(self._path)
+            except BaseException:
+                file.close()
+                fresh.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise JobError(f"{self._path} cannot be written: {error.strerror}") from error
+        self.manifest = manifest
+        self._file.close()
+        self._file = file
+
+    def send(self, row: int) -> None:
+        """
+        Note that *row* is about to be sent.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if row in self.open_rows or row in self.doubtful:
+            self._append(b"t%d\n" % row)
+            self._repeat(row)
+        else:
+            self._append(b"s%d\n" % row)
+            self.open_rows.add(row)
+
+    def take_back(self, row: int) -> None:
+        """
+        Note that *row* came back and was not billed.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if row in self.open_rows:
+            self._append(b"b%d\n" % row)
+            self._return(row)
+
+    def doubt(self, rows: RowSet) -> None:
+        """
+        Note that *rows* failed, may have been billed, and are to be sent once more.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if len(rows):
+            self._append(b"".join(b"d%d\n" % row for row in rows))
+            for row in rows:
+                self._doubt(row)
+
+    def end(self, row: int) -> None:
+        """Take in that *row* has its line in a result file, which says so itself."""
+        self.open_rows.discard(row)
+        self._repeated.discard(row)
+
+    def end_all(self, rows: RowSet) -> None:
+        """Take in that all *rows* have theirs."""
+        self.open_rows.remove(rows)
+        self._repeated.remove(rows)
+
+    def count_open_rows_as_billed_twice(self) -> None:
+        """Take in that rows have other numbers now: those that were sent are found no more."""
+        self.billed_twice += len(self.open_rows)
+        self.open_rows, self._repeated, self.doubtful = RowSet(), RowSet(), RowSet()
+
+    def restore(self) -> None:
+        """
+        Put the file back if it was removed; without it the job could not go on.
+
+        Raises:
+            JobError: It cannot be written.
+        """
+        if self.manifest is not None and not self._path.exists():
+            self.write_manifest(self.manifest)
+
+    def check(self) -> None:
+        """
+        See to it that the file is where it was made; put it back if it was removed.
+
+        Raises:
+            OSError: There is another one in its place, or it cannot be put back.
+        """
+        try:
+            self.restore()
+        except JobError as error:
+            raise OSError(None, str(error)) from error
+        check_place(self._file, self._path)
+
+    def sync(self) -> None:
+        """Wait until what was noted is on the disk; may be called in a thread."""
+        os.fsync(self._file.fileno())
+
+    def _append(self, record: bytes) -> None:
+        # one call of the system, not buffered: it has to be there when the process is killed
+        write_record(self._file, record)
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        first, rest = _first_line(self._file)
+        if not first and not rest:
+            return
+        try:
+            self.manifest = Manifest.from_line(first)
+        except ValueError as error:
+            raise JobError(
+                f"{self._path} cannot be read as a job file; remove it together with the output "
+                f"to start anew"
+            ) from error
+        self.billed_twice = self.manifest.billed_twice
+        actions: dict[bytes, Callable[[int], object]] = {
+            b"s": self.open_rows.add,
+            b"t": self._repeat,
+            b"b": self._return,
+            b"d": self._doubt,
+        }
+        while True:
+            block = self._file.read(_CHUNK)
+            text = rest + block
+            end = text.rfind(b"\n") + 1
+            if any(kind in text for kind in (b"t", b"b", b"d")):
+                for kind, row in _RECORD.findall(text, 0, end):
+                    actions[kind](int(row))
+            else:
+                self.open_rows.update(map(int, _SENT.findall(text, 0, end)))
+            rest = text[end:]
+            if not block:
+                break
+        if rest:  # torn by a crash: the row had not left
+            self._file.seek(-len(rest), os.SEEK_END)
+            self._file.truncate()
+
+    def _doubt(self, row: int) -> None:
+        self.end(row)
+        self.doubtful.add(row)
+
+    def _repeat(self, row: int) -> None:
+        self.doubtful.discard(row)
+        self.open_rows.add(row)
+        self._repeated.add(row)
+        self.billed_twice += 1
+
+    def _return(self, row: int) -> None:
+        """The last attempt was not billed; one before it may have been."""
+        if self._repeated.discard(row):
+            self.billed_twice -= 1
+        else:
+            self.open_rows.discard(row)
+
+
+def open_journal(path: Path) -> Journal:
+    """
+    Open the job file *path*, make it if it is missing, and keep other processes out.
+
+    Raises:
+        JobError: Another process has it open, it is no job file, or it cannot be opened.
+    """
+    while True:
+        try:
+            file = _open(path, 0)
+        except OSError as error:
+            raise JobError(f"{path} cannot be opened: {error.strerror}") from error
+        try:
+            lock(file, path.with_suffix(""))
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return Journal(path, file)
+        except FileNotFoundError:  # replaced or removed by whoever had it
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _open(path: Path, flags: int) -> BinaryIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | flags, _MODE)
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the first line, and what was read beyond it."""
+    text = b""
+    while b"\n" not in text:
+        block = file.read(_CHUNK)
+        if not block:
+            return text, b""
+        text += block
+    first, _, rest = text.partition(b"\n")
+    return first, rest

@@ -1,0 +1,142 @@
+"""
+What a job was made from, and in what another one differs from it.
+
+Values only. What may change between two runs of a job, such as its limits or the address of the
+server, is not in here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.jobs.state.scan import Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.jobs.inputs.template import Template
+
+_FORMAT = 2
+
+_LONGEST_VALUE = 60
+
+#: With more rows whose name is there already, the input is looked through again.
+_MOST_DUPLICATES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """
+    What a job is made from.
+
+    Args:
+        input: The name of the input.
+        size: Bytes of its lines.
+        rows: How many rows it has.
+        sha256: The digest of its lines.
+        template: What makes requests of its rows, by the names of the flags; empty for requests.
+        output_format: ``jsonl``, ``csv`` or ``parquet``.
+        billed_twice: Attempts of former runs that may have been billed a second time, as far as
+            the journal that follows does not tell.
+        survey: What was found in the input, so that it need not be looked through again.
+        errors: Where failed rows go, seen from the folder of the job file.
+        is_rewriting: Whether result files that fit a changed input lie beside those there are,
+            and are to be put in their place.
+    """
+
+    input: str
+    size: int
+    rows: int
+    sha256: str
+    template: Mapping[str, Any] = field(default_factory=dict)
+    output_format: str = "jsonl"
+    billed_twice: int = 0
+    survey: Survey | None = None
+    errors: str = ""
+    is_rewriting: bool = False
+
+    def to_line(self) -> bytes:
+        """Return it as a line of JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["template"] = dict(self.template)
+        values["survey"] = None if self.survey is None else self.survey.as_dict()
+        return json.dumps({"format": _FORMAT, **values}).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Manifest:
+        """
+        Return the manifest on *line*.
+
+        Raises:
+            ValueError: It is none.
+        """
+        value = json.loads(line)
+        try:
+            if value.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            found = value.pop("survey", None)
+            known = cls(**value, survey=None if found is None else Survey.from_dict(found))
+            if not isinstance(known.sha256, str) or not isinstance(known.size, int):
+                raise ValueError("no digest")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(str(error)) from error
+        return known
+
+    def has_input_of(self, other: Manifest) -> bool:
+        """Whether both have the same rows."""
+        return (self.size, self.sha256) == (other.size, other.sha256)
+
+    def known_survey(self, template: Template | None) -> Survey | None:
+        """Return what was found in the input, if it would be looked at in the same way now."""
+        return self.survey if self.template == settings_of(template) else None
+
+    def differences(self, now: Manifest) -> list[str]:
+        """Return in words how *now* differs from this one, but for the input."""
+        found = []
+        for name in sorted({*self.template, *now.template}):
+            before, after = self.template.get(name), now.template.get(name)
+            if before != after:
+                found.append(f"{name} was {_short(before)} and is {_short(after)}")
+        if self.errors != now.errors:
+            found.append(f"--errors was {self.errors} and is {now.errors}")
+        return found
+
+
+def manifest_of(
+    name: str, survey: Survey, template: Template | None, output_format: str, errors: str = ""
+) -> Manifest:
+    """Return the manifest of a job."""
+    has_few = len(survey.duplicates) <= _MOST_DUPLICATES
+    return Manifest(
+        name,
+        survey.size,
+        survey.rows,
+        survey.digest,
+        settings_of(template),
+        output_format,
+        survey=survey if has_few else None,
+        errors=errors,
+    )
+
+
+def settings_of(template: Template | None) -> dict[str, Any]:
+    """Return what a template says, by the names of the flags; nothing without one."""
+    if template is None:
+        return {}
+    return {
+        "--prompt": template.prompt,
+        "--system": template.system,
+        "--model": template.model,
+        "--max-tokens": template.max_tokens,
+        "--id-column": template.id_column,
+        **{f"--param {key}": value for key, value in template.parameters.items()},
+    }
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "not given"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

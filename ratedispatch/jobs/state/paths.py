@@ -1,0 +1,203 @@
+"""
+The files of a job, and whether it can use them.
+
+Decides by names, kinds, permissions and locks, and by whether there is something in them; makes
+and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.outputs.table import OutputFormat
+from ratedispatch.jobs.state.files import lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ratedispatch.jobs.inputs.streams import Source
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """
+    The files of a job.
+
+    Args:
+        input: What to do; ``-`` for standard input.
+        output: Answers.
+        errors: Rows that failed.
+        table: The table that is made of both at the end, if one is.
+    """
+
+    input: Source
+    output: Path
+    errors: Path
+    table: Path | None = None
+
+    @property
+    def results(self) -> list[Path]:
+        """All that the job writes for its user."""
+        found = [self.output, self.errors]
+        return found if self.table is None else [*found, self.table]
+
+    @property
+    def job(self) -> Path:
+        """The file that says which input the output belongs to."""
+        asked = self.table or self.output
+        return asked.with_name(asked.name + ".job")
+
+    @property
+    def retry(self) -> Path:
+        """Where the lines of failed rows are kept that are sent once more."""
+        return self.errors.with_name(self.errors.name + ".retry")
+
+    @property
+    def stale(self) -> Path:
+        """Where results go whose rows are no longer in the input."""
+        asked = self.table or self.output
+        return asked.with_name(asked.name + ".stale")
+
+
+def default_errors_path(output: Path) -> Path:
+    """Return where failed rows go: ``out.errors.jsonl`` for ``out.jsonl``."""
+    return output.with_name(output.name.removesuffix(".jsonl") + ".errors.jsonl")
+
+
+def files_of(
+    input: Source,  # noqa: A002
+    output: Path,
+    errors: Path | None,
+    output_format: OutputFormat,
+) -> JobFiles:
+    """
+    Return the files of a job.
+
+    Args:
+        input: What to do.
+        output: Where answers are wanted; with a table, lines go to ``….answers.jsonl`` beside it.
+        errors: Where failed rows go, if that is not beside the output.
+        output_format: How answers are wanted.
+
+    Raises:
+        JobError: One of them is the folder that we are in, which has no name.
+    """
+    for path in (output, errors):
+        if path is not None and not path.name:
+            raise JobError(f"{path} is a directory; give the name of a file")
+    errors = _target(errors or default_errors_path(output))
+    output = _target(output)
+    if output_format is OutputFormat.JSONL:
+        return JobFiles(input, output, errors)
+    return JobFiles(input, output.with_name(output.name + ".answers.jsonl"), errors, output)
+
+
+def _target(path: Path) -> Path:
+    """Return where *path* leads: to replace a link would leave what it stands for as it was."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def check_files(files: JobFiles) -> None:
+    """
+    Check that a job can read and write *files*. Nothing is touched.
+
+    Raises:
+        JobError: One sentence that says which file is wrong, and what to do.
+    """
+    check_input(files.input)
+    _check_distinct(files)
+    for path in files.results:
+        _check_folder(path)
+    if files.job.exists():
+        _check_folder(files.job)
+    else:
+        refuse_foreign(files)
+
+
+def refuse_shared(files: JobFiles) -> None:
+    """
+    Refuse result files that another process writes to, before anything is made.
+
+    Raises:
+        JobError: One does.
+    """
+    for path in (files.output, files.errors):
+        if path.exists():
+            with path.open("rb", buffering=0) as file:
+                lock(file, path)
+
+
+def refuse_foreign(files: JobFiles) -> None:
+    """
+    Refuse result files that have something in them, for a job that is new.
+
+    Raises:
+        JobError: One has.
+    """
+    for path in files.results:
+        if path.exists() and path.stat().st_size > 0:
+            raise JobError(
+                f"{path} exists and was not made by this job; "
+                f"choose another output, or remove it to start anew"
+            )
+
+
+def check_input(path: Source) -> None:
+    """
+    Check that *path* is a file that can be read more than once, or standard input.
+
+    Raises:
+        JobError: It is missing, unreadable, or no regular file; one sentence says which.
+    """
+    if isinstance(path, str):
+        return
+    if not path.exists():
+        raise JobError(f"the input {path} does not exist")
+    if path.is_dir():
+        raise JobError(f"the input {path} is a directory; give a JSONL file")
+    if not path.stat().st_mode & 0o444:
+        raise JobError(f"the input {path} cannot be read: nobody has permission to")
+    if not path.is_file():
+        raise JobError(
+            f"the input {path} is no regular file, and has to be read more than once; "
+            f"for a pipe, give - and let it be standard input"
+        )
+
+
+def _check_distinct(files: JobFiles) -> None:
+    names = {"output": files.output, "errors": files.errors, "job file": files.job}
+    if not isinstance(files.input, str):
+        names = {"input": files.input, **names}
+    if files.table is not None:
+        names["table"] = files.table
+    seen: dict[Path, str] = {}
+    for name, path in names.items():
+        real = path.resolve()
+        twin = seen.get(real)
+        if twin is None and path.exists():
+            twin = next((other for known, other in seen.items() if _same_file(known, path)), None)
+        if twin is not None:
+            raise JobError(f"the {twin} and the {name} are the same file: {path}")
+        seen[real] = name
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise JobError(f"the folder {folder} for {path.name} does not exist; create it first")
+    if path.is_dir():
+        raise JobError(f"{path} is a directory; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise JobError(f"{path} is no regular file; a job needs one that it can go on with")
+    # the bits too, because for root os.access says yes to a folder that was made read-only
+    if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
+        raise JobError(f"the folder {folder} for {path.name} cannot be written to")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise JobError(f"{path} cannot be written to")

@@ -1,0 +1,83 @@
+"""
+Whether result files hold the results of this input.
+
+Decides by a few lines at either end of each: their rows have to have the digests that they tell.
+A file that two jobs were given, or one that was copied from elsewhere, does not pass for this
+one's. Knows nothing of what is to be done.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.batchfile import head_of
+from ratedispatch.jobs.source import Stretch, digest_of
+from ratedispatch.jobs.state.rowset import RowSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ratedispatch.jobs.batchfile import Head
+    from ratedispatch.jobs.state.scan import Survey
+
+#: Lines that are looked at, at either end of a file.
+_LINES = 4
+
+#: Bytes at the end of a file among which the last lines are looked for.
+_TAIL = 256 * 1024
+
+
+def check_results(path: Path, file: BinaryIO, survey: Survey) -> None:
+    """
+    Check that the result file *path* fits the input *file*; a missing one does.
+
+    Args:
+        path: The result file.
+        file: The input; not buffered.
+        survey: What there is in it.
+
+    Raises:
+        JobError: A line of it is the result of another row.
+    """
+    for head in _some_heads(path):
+        if head.digest and _digest_at(file, survey, head.row) != head.digest:
+            raise JobError(
+                f"{path} holds a result for row {head.row:,} that is not that of this input; "
+                f"was the file given to two jobs? Give this one a file of its own, or go on "
+                f"with --force, which moves aside what does not belong here"
+            )
+
+
+def _some_heads(path: Path) -> Iterator[Head]:
+    try:
+        result = path.open("rb")
+    except FileNotFoundError:
+        return
+    with result:
+        lines = list(islice(result, _LINES))
+        size = result.seek(0, os.SEEK_END)
+        if size > _TAIL:
+            result.seek(size - _TAIL)
+            result.readline()
+            lines += result.readlines()[-_LINES - 1 :]
+        else:
+            result.seek(0)
+            lines += result.readlines()[-_LINES - 1 :]
+        for line in lines:
+            head = head_of(line)
+            if head is not None and line.endswith(b"\n"):
+                yield head
+
+
+def _digest_at(file: BinaryIO, survey: Survey, row: int) -> str | None:
+    """Return the digest of the row number *row*; None if there is none."""
+    index = bisect_right([mark.line for mark in survey.marks], row) - 1
+    before = RowSet()
+    before.update(range(survey.marks[index].line, row))
+    place, line = next(Stretch(file, survey.marks[index], survey.end, before), (0, b""))
+    return digest_of(line) if place == row else None

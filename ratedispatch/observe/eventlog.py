@@ -1,0 +1,150 @@
+"""
+A log of what a job does: one JSON object on a line for each attempt, pause, limit and stop.
+
+Decides what such a line says and when it is written. A file that can no longer be written ends the
+log, never the job. Knows nothing of how a job runs, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.events import AttemptEnded, AttemptSent, LimitChanged, LinePaused
+from ratedispatch.observe.redact import hide_key_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+    from ratedispatch.events import Event
+
+#: Bytes that may wait to be written; a larger backlog is written at once.
+_BUFFER = 256 * 1024
+
+# readable by its owner only: custom_ids may be names
+_MODE = 0o600
+
+
+class EventLog:
+    """
+    Appends what happens to a file. A listener, and a context manager that closes the file.
+
+    Lines wait in memory until `flush`, or until they are 256 KiB.
+
+    Args:
+        path: The file; created with mode 0600, or appended to.
+        clock: Tells the time of day.
+        key: Blacked out wherever it stands.
+        on_failure: Called once with a sentence when the file can no longer be written.
+
+    Raises:
+        OSError: It cannot be opened for reading and writing, or is no regular file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        key: str = "",
+        on_failure: Callable[[str], None],
+    ) -> None:
+        if path.exists() and not path.is_file():
+            # a pipe that nobody reads would hold up the job
+            raise OSError(None, "it is no regular file", str(path))
+        self._path = path
+        self._clock = clock
+        self._key = key
+        self._on_failure = on_failure
+        self._buffer = bytearray()
+        self._waited: dict[int, float] = {}  # by id of the request in flight
+        self._is_broken = False
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        if self._ends_in_a_torn_line():
+            self._buffer += b"\n"
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Write what waits and close the file."""
+        self.flush()
+        self._file.close()
+
+    def __call__(self, event: Event) -> None:
+        """Take in *event*."""
+        match event:
+            case AttemptSent():
+                self._waited[id(event.request)] = event.waited
+            case AttemptEnded():
+                self._append(
+                    "attempt",
+                    place=event.request.row,
+                    custom_id=event.request.custom_id,
+                    model=event.request.model,
+                    attempt=event.attempt,
+                    cost={"requests": event.cost.requests, "tokens": event.cost.tokens},
+                    wait=round(self._waited.pop(id(event.request), 0.0), 3),
+                    latency=round(event.latency, 3),
+                    status=event.status,
+                    decision=event.decision.value,
+                    code=event.code,
+                )
+            case LinePaused():
+                self._append(
+                    "pause", seconds=round(event.seconds, 3), code=event.code, group=event.group
+                )
+            case LimitChanged(rate=rate):
+                limit = round(rate.limit, 3) if math.isfinite(rate.limit) else None
+                self._append(
+                    "limit",
+                    dimension=rate.dimension,
+                    limit=limit,
+                    window_s=rate.window,
+                    group=event.group,
+                )
+
+    def note_stop(self, code: str, message: str) -> None:
+        """Take in that the job has stopped early, because of *code*."""
+        self._append("stop", code=code, message=message)
+
+    def flush(self) -> None:
+        """Write what waits; a file that cannot be written ends the log."""
+        try:
+            while self._buffer:
+                written = self._file.write(self._buffer)
+                del self._buffer[:written]
+        except OSError as error:
+            self._is_broken = True
+            self._buffer.clear()
+            self._on_failure(
+                f"the log {self._path} cannot be written ({error.strerror or error}) and ends "
+                f"here; the job goes on"
+            )
+
+    def _append(self, event: str, **values: Any) -> None:
+        if self._is_broken:
+            return
+        at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        line = {"event": event, "at": at.replace("+00:00", "Z"), **values}
+        self._buffer += json.dumps(hide_key_in(line, self._key)).encode() + b"\n"
+        if len(self._buffer) >= _BUFFER:
+            self.flush()
+
+    def _ends_in_a_torn_line(self) -> bool:
+        if self._file.seek(0, os.SEEK_END) == 0:
+            return False
+        self._file.seek(-1, os.SEEK_END)
+        return self._file.read(1) != b"\n"

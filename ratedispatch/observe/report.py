@@ -1,0 +1,176 @@
+"""
+What a job has come to: counts, time, and the share of each limit that was used.
+
+A listener counts; the report is a value. Knows nothing of how anything is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatch.retry import DAY_LIMIT
+from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
+from ratedispatch.outcome import Completed, Decision
+from ratedispatch.pacing.bottleneck import words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    The result of a job.
+
+    Args:
+        answered: Rows answered, in this run and before.
+        failed: Rows that failed, in this run and before.
+        resumed: Rows of these that an earlier run had done.
+        unanswered: Rows read that a stop has left unanswered.
+        attempts: Requests sent in this run.
+        refusals: Answers in this run that said the rate was too high (429, or 503 "Slow Down").
+        retries: Attempts in this run beyond the first of a row.
+        seconds: From the first request sent to the last answer.
+        request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
+        token_share: The same of the token limit.
+        binding: What held the line back the longest: the dimension of a limit, ``in_flight``,
+            ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``; ``None`` if nothing ran.
+        held_seconds: For how long each of these held it back.
+        limits: The limits in force at the end, by dimension; those of groups as
+            ``group.dimension``, those per day as ``…_per_day``. Those that were to be learned
+            and are not known are left out.
+        prompt_tokens: What the provider reports, over the rows answered in this run.
+        output_tokens: The same.
+        expected_tokens: Prompt tokens that were estimated for the same rows.
+        stop_code: Why the job stopped early; ``None`` if it did not.
+        stop_message: One sentence on that.
+        started: Whether anything had been answered by then.
+        cost_usd: What the rows answered in this run cost, in USD, as far as the prices of their
+            models are known; ``None`` if none is.
+        in_doubt: Rows that were sent and have no line, and may have been billed; they are sent
+            again by the next run.
+        billed_twice_at_most: Attempts, of all runs of the job, that may have been billed although
+            their row was sent again.
+        notes: Sentences on what a person should know.
+    """
+
+    answered: int = 0
+    failed: int = 0
+    resumed: int = 0
+    unanswered: int = 0
+    attempts: int = 0
+    refusals: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+    request_share: float | None = None
+    token_share: float | None = None
+    binding: str | None = None
+    held_seconds: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    expected_tokens: int = 0
+    stop_code: str | None = None
+    stop_message: str | None = None
+    started: bool = False
+    cost_usd: float | None = None
+    in_doubt: int = 0
+    billed_twice_at_most: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has its answer or its failure."""
+        return self.stop_code is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, for JSON."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """Return the report as one sentence for a person."""
+        counts = [f"{self.answered:,} answered", f"{self.failed:,} failed"]
+        if self.unanswered:
+            counts.append(f"{self.unanswered:,} not yet answered")
+        if self.resumed:
+            counts.append(f"{self.resumed:,} of them by an earlier run")
+        text = ", ".join(counts) + f" in {_duration(self.seconds)}"
+        text += f"; {self.attempts:,} sent, {self.refusals:,} refused, {self.retries:,} retried"
+        shares = [
+            f"{share:.0%} of the {name} limit"
+            for name, share in (("request", self.request_share), ("token", self.token_share))
+            if share is not None and self.attempts
+        ]
+        if shares:
+            text += f"; used {' and '.join(shares)}"
+        if self.binding is not None and self.attempts > 1:
+            text += f"; bound by {words_for(self.binding)}"
+        if self.prompt_tokens:
+            off = self.prompt_tokens / max(1, self.expected_tokens) - 1
+            text += (
+                f"; prompt tokens estimated {self.expected_tokens:,}, "
+                f"billed {self.prompt_tokens:,} ({f'{off * 100:+.2f} %'.replace('-', '−')})"
+            )
+        if self.in_doubt:
+            text += f"; {self.in_doubt:,} given up in flight, which may have been billed"
+        if self.billed_twice_at_most:
+            text += f"; {self.billed_twice_at_most:,} at most billed twice"
+        return text + "."
+
+
+class Tally:
+    """A listener that counts what a report and a progress display need."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.failed = 0
+        self.attempts = 0
+        self.refusals = 0
+        self.retries = 0
+        self.tokens = 0
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.expected_tokens = 0
+        self.first_sent: float | None = None
+        self.last_ended = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take in *event*."""
+        match event:
+            case AttemptSent():
+                self.attempts += 1
+                self.retries += event.attempt > 1
+                self.tokens += event.cost.tokens
+                if self.first_sent is None:
+                    self.first_sent = event.at
+            case AttemptEnded():
+                self.last_ended = event.at
+                self.refusals += event.decision is Decision.RATE_LIMIT or event.code == DAY_LIMIT
+            case RequestEnded(outcome=Completed() as outcome):
+                self.answered += 1
+                if outcome.usage is not None:
+                    self.prompt_tokens += outcome.usage.prompt_tokens
+                    self.output_tokens += outcome.usage.output_tokens
+                    self.expected_tokens += outcome.cost.expected_tokens
+            case RequestEnded():
+                self.failed += 1
+
+    def count_bad_row(self) -> None:
+        """Count a row that failed before it became a request."""
+        self.failed += 1
+
+    @property
+    def seconds(self) -> float:
+        """From the first request sent to the last answer."""
+        return 0.0 if self.first_sent is None else max(0.0, self.last_ended - self.first_sent)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,66 @@
+"""The line and its buckets at one instant, for whoever looks at them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing import bottleneck
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """
+    One bucket at one instant.
+
+    Args:
+        dimension: As in `Rate`: ``requests``, ``tokens``, ….
+        per_minute: The limit in force; infinite while one that is to be learned is not known.
+        limit: The same as it is given: per minute, or per day.
+        available: What may be spent now; below zero while in debt.
+        spent: What was spent since the start.
+        share: The share of the limit that was spent in the last seconds.
+        used: The same since the start: what was spent of what flowed in between the first request
+            and the last, the last one left out; None before there are two.
+        others: What others seem to use of it, per minute.
+        group: The group of models that it limits; empty if they all share their limits.
+    """
+
+    dimension: str
+    per_minute: float
+    available: float
+    spent: float
+    share: float = 0.0
+    used: float | None = None
+    others: float = 0.0
+    group: str = ""
+    limit: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    The line at one instant.
+
+    Args:
+        in_flight: Requests sent and not answered.
+        max_in_flight: The most that may be.
+        waiting: Requests in the line.
+        paused: Seconds for which the line still pauses.
+        levels: One for each bucket.
+        binding: What held the line back in the last seconds: the dimension of a limit,
+            ``in_flight``, ``pause``, ``unreachable``, or ``nothing_waiting``.
+        held: Seconds since the start for which each of these held the line back.
+    """
+
+    in_flight: int
+    max_in_flight: int
+    waiting: int
+    paused: float
+    levels: tuple[Level, ...]
+    binding: str = bottleneck.NOTHING
+    held: Mapping[str, float] = field(default_factory=dict)

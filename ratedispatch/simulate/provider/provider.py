@@ -1,0 +1,391 @@
+"""
+A provider of LLM answers, without the network.
+
+Decides what one arriving request gets: an answer, a refusal or a fault, when, and with which
+headers. Does no I/O and never waits: instants and chance are arguments, so that the same
+provider stands behind a real socket and behind a virtual clock.
+Follows: the rate-limits and error-codes guides of OpenAI; the messages and headers it sends.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.simulate.provider.allowance import (
+    RPM,
+    Allowance,
+    Allowances,
+    Block,
+    give,
+    is_named,
+)
+from ratedispatch.simulate.provider.answers import answer_body, error_body, models_body
+from ratedispatch.simulate.provider.calls import (
+    Call,
+    Problem,
+    count_characters,
+    endpoint_of,
+    parse_body,
+    read_call,
+)
+from ratedispatch.simulate.provider.engine_slots import Slots
+from ratedispatch.simulate.provider.faults import ANSWER_FAULTS, draw_fault
+from ratedispatch.simulate.provider.go_durations import go_duration
+from ratedispatch.simulate.provider.refusal_text import (
+    QUEUE_FULL,
+    advise,
+    throttle_text,
+    too_large_text,
+)
+from ratedispatch.simulate.provider.reply import Reply
+from ratedispatch.simulate.provider.schedule import OtherClient, make_events
+from ratedispatch.simulate.settings import ProviderSettings, check_limit
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+    from ratedispatch.simulate.provider.calls import Counter
+
+__all__ = ["Provider", "ProviderSettings", "Reply"]
+
+_JSON = "application/json"
+_HEADER_NAMES = {
+    name: tuple(f"x-ratelimit-{what}-{name}" for what in ("limit", "remaining", "reset"))
+    for name in ("requests", "tokens")
+}
+
+#: Bodies that are remembered once read, so that a retry is not counted again; each at most
+#: `_LONGEST_REMEMBERED` bytes: 32 MiB at the very most.
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 8192
+
+
+class Provider:
+    """
+    The state of a provider: its windows, its quota, its places of work, its chance.
+
+    Args:
+        settings: How it behaves.
+        rng: Draws latencies and faults: of each admitted request first the faults in the order
+            of the settings, then the latency.
+        now: Loop time in seconds at which it starts.
+        count: Counts the tokens of a body for an endpoint; by default as ``settings.charge``
+            says.
+
+    Attributes:
+        admitted: Requests charged so far, without the other client's.
+        others: The books of the other client, up to the last arrival or `catch_up`.
+        slots: The places of work; None when they are not bounded.
+        on_limits: Called with the general limits per minute and the instant of their change.
+    """
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        *,
+        rng: random.Random,
+        now: float,
+        count: Counter | None = None,
+    ) -> None:
+        self.settings = settings
+        self.admitted = 0
+        self.others = OtherClient()
+        self.slots: Slots | None = None
+        if settings.slots is not None:
+            self.slots = Slots(settings.slots, settings.queue, settings.batching)
+        self.on_limits: Callable[[dict[str, float | None], float], None] | None = None
+        self._rng = rng
+        self._start = now
+        self._number = 0
+        self._count = count or _counter(settings.charge)
+        self._remembered: dict[tuple[str, str | None, bytes], Call] = {}
+        self._allowances = Allowances(settings, now)
+        self._events = make_events(settings, now)
+        self._event = next(self._events, None)
+        self._due = math.inf if self._event is None else self._event.at
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        """The general limits per minute in force now, by dimension."""
+        return self._allowances.general.limits
+
+    def set_limits(self, requests: float | None, tokens: float | None, now: float) -> None:
+        """
+        Change both general limits per minute; None lifts one.
+
+        What is already spent stays spent; what a bucket holds is kept, up to its new depth.
+        """
+        check_limit("requests", requests)
+        check_limit("tokens", tokens)
+        self.catch_up(now)
+        self._change_limits(requests, tokens, now)
+
+    def catch_up(self, now: float) -> None:
+        """Let happen what was due until *now*: new limits, and the other client's requests."""
+        while self._event is not None and self._event.at <= now:
+            at, limits = self._event
+            if limits is not None:
+                self._change_limits(*limits, at)
+            else:
+                self._serve_other(at)
+            self._event = next(self._events, None)
+        self._due = math.inf if self._event is None else self._event.at
+
+    def arrive(
+        self, path: str, headers: Mapping[str, str], body: bytes | Mapping[str, Any], now: float
+    ) -> Reply:
+        """
+        Return what a POST gets that arrives *now*, and charge the limits for it.
+
+        Args:
+            path: With or without ``/v1`` in front.
+            headers: Looked up by the names ``authorization`` and ``x-client-request-id``.
+            body: JSON, as bytes or as an object.
+            now: Loop time in seconds.
+        """
+        self._number += 1
+        if now >= self._due:
+            self.catch_up(now)
+        try:
+            self._check_key(headers)
+            call = self._read(endpoint_of(path), headers.get("x-client-request-id"), body)
+        except Problem as problem:
+            return self._problem(problem)
+        allowances = self._allowances
+        own = allowances.of(call.model) if self.settings.models else allowances.general
+        return self._refuse(call, own, now) or self._admit(call, own, now)
+
+    def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """Return what a GET gets: the models, or 404."""
+        self._number += 1
+        try:
+            self._check_key(headers)
+            endpoint = endpoint_of(path)
+            if endpoint == "/v1/models":
+                return Reply(200, self._headers(None, 0.0, 0.0), models_body(), "other")
+            raise Problem(404, f"Unknown request URL: GET {endpoint}.", code="unknown_url")
+        except Problem as problem:
+            return self._problem(problem)
+
+    def finish(self, reply: Reply, now: float) -> int:
+        """
+        Note that *reply* has been sent; return the tokens given back to the limits.
+
+        Nothing is given back unless the settings say ``settle`` and it was a real answer. Below
+        zero: more was used than charged.
+        """
+        if not self.settings.settle or reply.kind != "answer":
+            return 0
+        self.catch_up(now)
+        surplus = reply.charged - reply.actual
+        give(reply.tickets, surplus, now)
+        return surplus
+
+    def _change_limits(self, requests: float | None, tokens: float | None, now: float) -> None:
+        self._allowances.general.set_limits(requests, tokens, now)
+        if self.on_limits is not None:
+            self.on_limits(self.limits, now)
+
+    def _serve_other(self, now: float) -> None:
+        own, tokens = self._allowances.general, self.settings.others_tokens
+        if self._outage_left(None, now) > 0:
+            self.others.refused += 1
+        elif own.block(tokens, now) is None:
+            own.take(tokens, now)
+            self.others.admitted += 1
+            self.others.tokens += tokens
+        else:
+            self.others.refused += 1
+            if self.settings.refusals_count:
+                own.take_refused(now)
+
+    def _check_key(self, headers: Mapping[str, str]) -> None:
+        wanted = self.settings.api_key
+        if wanted is None:
+            return
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and key == wanted:
+            return
+        raise Problem(
+            401,
+            "Incorrect API key provided." if key else "You didn't provide an API key.",
+            code="invalid_api_key" if key else None,
+        )
+
+    def _read(self, endpoint: str, client_id: str | None, body: bytes | Mapping[str, Any]) -> Call:
+        if not isinstance(body, bytes):
+            return read_call(endpoint, body, client_id, self._count)
+        if len(body) > _LONGEST_REMEMBERED:
+            return read_call(endpoint, parse_body(body), client_id, self._count)
+        key = (endpoint, client_id, body)
+        call = self._remembered.get(key)
+        if call is None:
+            call = read_call(endpoint, parse_body(body), client_id, self._count)
+            if len(self._remembered) >= _REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        else:
+            del self._remembered[key]  # back in as the newest
+        self._remembered[key] = call
+        return call
+
+    def _refuse(self, call: Call, own: Allowance, now: float) -> Reply | None:
+        """Return the refusal of *call*, or None if it can go now."""
+        settings = self.settings
+        if settings.outage is not None:
+            wait = self._outage_left(call.model, now)
+            if wait > 0:
+                return self._throttle(call, own, Block(RPM, 1, wait), wait, now, kind="outage")
+        if settings.quota is not None and self.admitted >= settings.quota:
+            return self._error(
+                call,
+                own,
+                "quota",
+                now,
+                "You exceeded your current quota, please check your plan and billing details.",
+                "insufficient_quota",
+                "insufficient_quota",
+            )
+        block = own.block(call.tokens, now)
+        if block is None:
+            if self.slots is None or self.slots.has_room(now):
+                return None
+            headers = self._headers(own, now, 0.0)
+            return Reply(503, headers, QUEUE_FULL, "queue_full", 0.0, call, group=own.name)
+        if block.wait == math.inf:
+            return self._too_large(call, own, block, now)
+        quoted = own.quoted_wait(block, now)
+        reply = self._throttle(call, own, block, quoted, now, kind=block.limit.name)
+        if settings.refusals_count:
+            own.take_refused(now)
+        return reply
+
+    def _outage_left(self, model: str | None, now: float) -> float:
+        """Return the seconds for which *model* is still refused; None is that of no outage."""
+        settings = self.settings
+        if settings.outage is None:
+            return 0.0
+        named = settings.outage_model
+        if named is not None and (model is None or not is_named(model, named)):
+            return 0.0
+        start, length = settings.outage
+        if not start <= now - self._start < start + length:
+            return 0.0
+        return self._start + start + length - now
+
+    def _admit(self, call: Call, own: Allowance, now: float) -> Reply:
+        settings, rng = self.settings, self._rng
+        self.admitted += 1
+        tickets = own.take(call.tokens, now)
+        fault = draw_fault(settings.faults, rng) if settings.faults else None
+        length = self._output_length(call)
+        delay = settings.latency + settings.token_time * length
+        if settings.latency and settings.latency_sigma:
+            factor = rng.lognormvariate(0.0, settings.latency_sigma)
+            delay += settings.latency * (factor - 1)
+        if self.slots is not None:
+            delay = self.slots.serve(delay, now)
+        reply = Reply(
+            200,
+            self._headers(own, now, delay),
+            b"",
+            fault or "answer",
+            delay,
+            call,
+            fault,
+            call.tokens,
+            call.prompt_tokens + length * call.outputs,
+            tickets,
+            own.name,
+        )
+        if fault is not None and fault in ANSWER_FAULTS:
+            answer = ANSWER_FAULTS[fault]
+            reply.status, reply.body = answer.status, answer.body
+            if answer.bare:
+                reply.headers.clear()
+            reply.headers["content-type"] = answer.content_type
+            return reply
+        finish = "length" if length >= call.output_cap else "stop"
+        reply.body = answer_body(call, length, finish, self._number)
+        return reply
+
+    def _output_length(self, call: Call) -> int:
+        if call.output_cap == 0:
+            return 0
+        wanted = self.settings.output_tokens
+        if wanted is None:
+            wanted = round(call.output_cap * self.settings.output_share)
+        return max(1, min(wanted, call.output_cap))
+
+    def _throttle(
+        self, call: Call, own: Allowance, block: Block, quoted: float, now: float, *, kind: str
+    ) -> Reply:
+        limit = block.limit
+        message = throttle_text(
+            self.settings,
+            call.model,
+            limit,
+            level=own.level(limit, now),
+            amount=block.amount,
+            wait=quoted,
+        )
+        reply = self._error(call, own, kind, now, message, limit.dimension, "rate_limit_exceeded")
+        advise(self.settings, reply.headers, block.wait)
+        return reply
+
+    def _too_large(self, call: Call, own: Allowance, block: Block, now: float) -> Reply:
+        limit = block.limit
+        most, _ = own.level(limit, now)
+        message = too_large_text(self.settings, call.model, limit, most=most, amount=block.amount)
+        type_, code = limit.dimension, "rate_limit_exceeded"
+        return self._error(call, own, "too_large", now, message, type_, code)
+
+    def _error(
+        self,
+        call: Call,
+        own: Allowance,
+        kind: str,
+        now: float,
+        message: str,
+        type_: str,
+        code: str,
+    ) -> Reply:
+        body = error_body(message, kind=type_, code=code)
+        headers = self._headers(own, now, 0.0)
+        return Reply(429, headers, body, kind, 0.0, call, group=own.name)
+
+    def _problem(self, problem: Problem) -> Reply:
+        body = error_body(
+            problem.message, kind=problem.kind, code=problem.code, param=problem.param
+        )
+        return Reply(problem.status, self._headers(None, 0.0, 0.0), body, "invalid")
+
+    def _headers(self, own: Allowance | None, now: float, delay: float) -> dict[str, str]:
+        """Return the headers of an answer; those of the limits only with an allowance."""
+        headers = {
+            "content-type": _JSON,
+            "x-request-id": f"req_{self._number:032x}",
+            "openai-processing-ms": str(int(delay * 1000)),
+            "openai-version": "2020-10-01",
+        }
+        if own is not None and self.settings.headers:
+            factor = self.settings.header_factor
+            for name, window in own.shown:
+                most, remaining = window.limit, max(0.0, window.remaining(now))
+                if factor != 1.0:
+                    most, remaining = math.floor(most * factor + 1e-6), remaining * factor
+                limit, left, reset = _HEADER_NAMES[name]
+                headers[limit] = f"{most:.0f}"
+                headers[left] = str(math.floor(remaining + 1e-6))
+                headers[reset] = go_duration(window.reset(now))
+        return headers
+
+
+def _counter(charge: str) -> Counter:
+    if charge == "characters":
+        return count_characters
+    # here: it loads a vocabulary of some megabytes, which the other way of counting never needs
+    from ratedispatch.tokens import count_tokens
+
+    return count_tokens

@@ -1,0 +1,365 @@
+"""
+Judges that watch a provider and say how well it was dispatched to.
+
+Decides nothing about a request. Counts what arrived, what was admitted and refused, who was
+answered twice, and by how much any window of time exceeded the limits. Memory does not grow
+with time beyond a few bytes per second of running and about 200 bytes per distinct row.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
+
+from ratedispatch.simulate.provider.schedule import OtherClient
+from ratedispatch.simulate.timeline import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ratedispatch.simulate.provider.engine_slots import Slots
+    from ratedispatch.simulate.provider.provider import Provider
+    from ratedispatch.simulate.provider.reply import Reply
+
+#: Latencies are kept in bins this far apart (natural logarithm): percentiles are within 1 %.
+_BIN = 0.01
+
+_REFUSALS = (
+    "requests",
+    "tokens",
+    "requests_per_day",
+    "tokens_per_day",
+    "too_large",
+    "quota",
+    "outage",
+    "queue_full",
+)
+
+
+class Excess:
+    """
+    The largest amount by which any window of time exceeded ``burst + rate × width``.
+
+    Fed with amounts in order of time, it keeps the level of a meter that leaks at the rate: the
+    level after an amount is the largest ``sum − rate × width`` over all windows that end there.
+
+    Args:
+        limit: Units per minute; None measures nothing.
+        burst: Units that may be spent at once.
+        now: Loop time in seconds.
+    """
+
+    def __init__(self, limit: float | None, burst: float, now: float) -> None:
+        self._rate = None if limit is None else limit / 60.0
+        self._burst = burst
+        self._level = 0.0
+        self._peak = -math.inf
+        self._at = now
+
+    @property
+    def value(self) -> float | None:
+        """The excess so far, below zero if every window kept below; None if nothing came."""
+        return None if self._peak == -math.inf else self._peak
+
+    def add(self, amount: float, now: float) -> None:
+        """Note *amount*, spent *now*; a negative one was given back."""
+        if self._rate is None:
+            return
+        if now > self._at:
+            self._level = max(0.0, self._level - (now - self._at) * self._rate)
+            self._at = now
+        level = self._level = max(0.0, self._level + amount)
+        if level - self._burst > self._peak:  # noqa: PLR1730 - run four times for each request
+            self._peak = level - self._burst
+
+    def resize(self, limit: float | None, burst: float, now: float) -> None:
+        """Measure against another limit from now on; the level is kept."""
+        self.add(0.0, now)
+        self._rate = None if limit is None else limit / 60.0
+        self._burst = burst
+
+
+class Latencies:
+    """Percentiles of seconds within 1 %, in constant memory."""
+
+    def __init__(self) -> None:
+        self._bins: Counter[int] = Counter()
+
+    def add(self, delay: float) -> None:
+        """Note one latency in seconds; below a microsecond counts as one."""
+        self._bins[round(math.log(max(delay, 1e-6)) / _BIN)] += 1
+
+    def percentile(self, share: float) -> float | None:
+        """Return the latency in seconds that *share* (0..1) of all do not exceed."""
+        wanted = share * self._bins.total()
+        seen = 0
+        for index in sorted(self._bins):
+            seen += self._bins[index]
+            if seen >= wanted:
+                return round(math.exp(index * _BIN), 6)
+        return None
+
+
+class _Group:
+    """What became of the requests that draw from one group of limits."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+        self.refused = 0
+        self.per_second = array("q")
+
+    def add(self, is_admitted: bool, second: int) -> None:
+        """Note a request that arrived in *second*."""
+        if not is_admitted:
+            self.refused += 1
+            return
+        self.admitted += 1
+        missing = second + 1 - len(self.per_second)
+        if missing > 0:
+            self.per_second.frombytes(bytes(8 * missing))
+        self.per_second[second] += 1
+
+    def report(self, seconds: int) -> dict[str, Any]:
+        """Return everything, with numbers for each of so many *seconds*."""
+        per_second = self.per_second.tolist()
+        return {
+            "admitted": self.admitted,
+            "refused": self.refused,
+            "per_second_admitted": per_second + [0] * (seconds - len(per_second)),
+        }
+
+
+class Judge:
+    """
+    What happened at a provider since *now* (loop time in seconds).
+
+    Args:
+        limits: Per minute, by dimension; None where there is none.
+        burst_seconds: What may be spent at once, in seconds of the rate.
+        now: When it starts to watch.
+        models: The names with limits of their own.
+        others: The books of another client of the account.
+        slots: The provider's places of work; None if they are not bounded.
+    """
+
+    def __init__(
+        self,
+        limits: dict[str, float | None],
+        burst_seconds: float,
+        now: float,
+        *,
+        models: Iterable[str] = (),
+        others: OtherClient | None = None,
+        slots: Slots | None = None,
+    ) -> None:
+        self._start = now
+        self._burst_seconds = burst_seconds
+        self._others = others or OtherClient()
+        self._slots = slots
+        self._groups = {name: _Group() for name in models}
+        if self._groups:
+            self._groups[""] = _Group()
+        self._first: float | None = None
+        self._last: float | None = None
+        self._last_answer: float | None = None
+        self._arrived = 0
+        self._admitted = 0
+        self._answered = 0
+        self._tokens = 0
+        self._tokens_returned = 0
+        self._abandoned = 0
+        self._in_flight = 0
+        self._in_flight_peak = 0
+        self._kinds: Counter[str] = Counter()
+        self._timeline = Timeline(now)
+        self._admitted_rows: set[int] = set()
+        self._answered_rows: set[int] = set()
+        self._answered_twice: set[int] = set()
+        self._latencies = Latencies()
+        self._limits = dict(limits)
+        self._excess = {
+            (side, name): Excess(limit, self._burst(limit), now)
+            for side in ("offered", "admitted")
+            for name, limit in limits.items()
+        }
+
+    @classmethod
+    def of(cls, provider: Provider, now: float) -> Self:
+        """Return a judge of *provider*, which has just started and tells it of new limits."""
+        settings = provider.settings
+        judge = cls(
+            provider.limits,
+            settings.burst_seconds,
+            now,
+            models=settings.models,
+            others=provider.others,
+            slots=provider.slots,
+        )
+        provider.on_limits = judge.set_limits
+        return judge
+
+    def _burst(self, limit: float | None) -> float:
+        return 0.0 if limit is None else limit / 60.0 * self._burst_seconds
+
+    def set_limits(self, limits: dict[str, float | None], now: float) -> None:
+        """Measure against other limits from now on."""
+        self._limits = dict(limits)
+        for (_, name), excess in self._excess.items():
+            excess.resize(limits[name], self._burst(limits[name]), now)
+
+    def arrive(self, reply: Reply, now: float) -> None:
+        """Note a request that arrived, and what it gets."""
+        if reply.kind == "other":
+            return
+        self._arrived += 1
+        self._kinds[reply.kind] += 1
+        if self._first is None:
+            self._first = now
+        self._last = now
+        timeline = self._timeline
+        second = timeline.second(now)
+        timeline.arrived[second] += 1
+        call = reply.call
+        if call is None:
+            return
+        is_admitted = reply.is_admitted
+        if self._groups:
+            self._groups[reply.group].add(is_admitted, second)
+        if not reply.group:
+            excess = self._excess
+            excess["offered", "requests"].add(1, now)
+            excess["offered", "tokens"].add(call.tokens, now)
+            if is_admitted:
+                excess["admitted", "requests"].add(1, now)
+                excess["admitted", "tokens"].add(call.tokens, now)
+        if not is_admitted:
+            timeline.refused[second] += 1
+            return
+        self._admitted += 1
+        self._tokens += call.tokens
+        timeline.admitted[second] += 1
+        timeline.tokens_charged[second] += call.tokens
+        self._admitted_rows.add(call.row)
+        self._in_flight += 1
+        self._in_flight_peak = max(self._in_flight_peak, self._in_flight)
+
+    def finish(
+        self, reply: Reply, now: float, *, arrived: float, sent: bool = True, returned: int = 0
+    ) -> None:
+        """
+        Note the end of a request, once for each that arrived.
+
+        Args:
+            reply: What it got.
+            now: Loop time in seconds.
+            arrived: Loop time of its arrival.
+            sent: Whether everything was written before the client went away.
+            returned: Tokens given back to the limits.
+        """
+        if not reply.is_admitted:
+            return
+        self._in_flight -= 1
+        if returned:
+            self._tokens_returned += returned
+            if not reply.group:
+                self._excess["admitted", "tokens"].add(-returned, now)
+        if not sent:
+            self._abandoned += 1
+            return
+        if reply.kind != "answer" or reply.call is None:
+            return
+        self._answered += 1
+        self._timeline.tokens_actual[int(arrived - self._start)] += reply.actual
+        self._last_answer = now
+        self._latencies.add(now - arrived)
+        row = reply.call.row
+        if row in self._answered_rows:
+            self._answered_twice.add(row)
+        else:
+            self._answered_rows.add(row)
+
+    def report(self) -> dict[str, Any]:
+        """Return everything as JSON types; instants are seconds since the judge started."""
+        refused = {name: self._kinds[name] for name in _REFUSALS if self._kinds[name]}
+        outcomes = {*_REFUSALS, "answer", "invalid"}
+        total = sum(refused.values())
+        timeline = self._timeline
+        return {
+            "limits": self._limits,
+            "arrived": self._arrived,
+            "admitted": self._admitted,
+            "refused": refused,
+            "refused_share": total / self._arrived if self._arrived else 0.0,
+            "invalid": self._kinds["invalid"],
+            "faults": {name: count for name, count in self._kinds.items() if name not in outcomes},
+            "answered": self._answered,
+            "answered_rows": len(self._answered_rows),
+            "answered_twice": len(self._answered_twice),
+            "answers_too_many": self._answered - len(self._answered_rows),
+            "admitted_rows": len(self._admitted_rows),
+            "admissions_too_many": self._admitted - len(self._admitted_rows),
+            "abandoned": self._abandoned,
+            "tokens_charged": self._tokens,
+            "tokens_returned": self._tokens_returned,
+            "in_flight": self._in_flight,
+            "in_flight_peak": self._in_flight_peak,
+            "first_arrival": self._since(self._first),
+            "last_arrival": self._since(self._last),
+            "last_answer": self._since(self._last_answer),
+            "makespan": (
+                None
+                if self._first is None or self._last_answer is None
+                else self._last_answer - self._first
+            ),
+            "excess": {
+                side: {
+                    name: _rounded(self._excess[side, name].value)
+                    for name in ("requests", "tokens")
+                }
+                for side in ("offered", "admitted")
+            },
+            "latency": {
+                "p50": self._latencies.percentile(0.50),
+                "p90": self._latencies.percentile(0.90),
+                "p95": self._latencies.percentile(0.95),
+                "p99": self._latencies.percentile(0.99),
+                "max": self._latencies.percentile(1.0),
+            },
+            "seconds": [
+                [second, count, timeline.tokens_charged[second]]
+                for second, count in enumerate(timeline.admitted)
+                if count
+            ],
+            "per_second": timeline.report(),
+            "others": {
+                "admitted": self._others.admitted,
+                "refused": self._others.refused,
+                "tokens": self._others.tokens,
+            },
+            "queue_peak": 0 if self._slots is None else self._slots.queue_peak,
+            "slots_busy_share": self._busy_share(),
+            **self._by_model(),
+        }
+
+    def _busy_share(self) -> float | None:
+        """Return the share of all places' time that was taken until the last answer."""
+        first, last, slots = self._first, self._last_answer, self._slots
+        if slots is None or first is None or last is None or last <= first:
+            return None
+        return slots.busy(last) / (slots.slots * (last - first))
+
+    def _by_model(self) -> dict[str, Any]:
+        if not self._groups:
+            return {}
+        seconds = len(self._timeline)
+        return {"by_model": {name: group.report(seconds) for name, group in self._groups.items()}}
+
+    def _since(self, instant: float | None) -> float | None:
+        return None if instant is None else instant - self._start
+
+
+def _rounded(excess: float | None) -> float | None:
+    """Drop what the rounding of sums leaves: a client exactly at the limit exceeds it by 0."""
+    return None if excess is None else round(excess, 3) + 0.0

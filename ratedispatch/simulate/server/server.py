@@ -1,0 +1,206 @@
+"""
+The fake provider on a real socket.
+
+Waits the latency, acts out faults of the connection, and answers ``/_stats``, ``/_limits`` and
+``/_reset``. Decides nothing: `provider` says what a request gets, `judge` what it meant, `wire`
+how it is read and written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import resource
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.simulate.provider.provider import Provider, Reply
+from ratedispatch.simulate.referee import Judge
+from ratedispatch.simulate.server.http import Connection, Exchange
+
+if TYPE_CHECKING:
+    from ratedispatch.simulate.settings import ProviderSettings
+
+#: Connections that may wait to be accepted: thousands are opened at the same instant.
+_BACKLOG = 8192
+
+_JSON = {"content-type": "application/json"}
+
+
+class FakeServer:
+    """
+    A provider behind HTTP on the running event loop.
+
+    Args:
+        settings: How the provider behaves.
+        seed: Of the provider's chance; ``/_reset`` starts it anew.
+
+    Serves between `start` and `stop`.
+    """
+
+    def __init__(self, settings: ProviderSettings, *, seed: int = 0) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._connections: set[Connection] = set()
+        self._connections_peak = 0
+        self._connections_opened = 0
+        self._loop = asyncio.get_running_loop()
+        self._listener: asyncio.Server | None = None
+        self._restart()
+
+    async def start(self, host: str, port: int) -> int:
+        """
+        Listen on *host* and *port* (0 picks one); return the port.
+
+        Raises:
+            OSError: The address cannot be had.
+        """
+        self._listener = await self._loop.create_server(
+            lambda: Connection(self._serve, self._opened, self._closed),
+            host,
+            port,
+            backlog=_BACKLOG,
+        )
+        found: int = self._listener.sockets[0].getsockname()[1]
+        return found
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection, whatever it is waiting for."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # the loop reports each loss in its next turn
+
+    def stats(self) -> dict[str, Any]:
+        """Return what ``/_stats`` tells."""
+        self._provider.catch_up(self._loop.time())
+        return {
+            **self._judge.report(),
+            "connections": len(self._connections),
+            "connections_peak": self._connections_peak,
+            "connections_opened": self._connections_opened,
+        }
+
+    def _restart(self) -> None:
+        now = self._loop.time()
+        self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
+        self._judge = Judge.of(self._provider, now)
+        self._connections_peak = len(self._connections)
+        self._connections_opened = 0
+
+    def _opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._connections_opened += 1
+        self._connections_peak = max(self._connections_peak, len(self._connections))
+
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def _serve(self, exchange: Exchange) -> None:
+        path = exchange.path.removeprefix("/v1")
+        if path.startswith("/_"):
+            self._control(exchange, path)
+            return
+        now = self._loop.time()
+        if exchange.method == "POST":
+            reply = self._provider.arrive(exchange.path, exchange.headers, exchange.body, now)
+        else:
+            reply = self._provider.get(exchange.path, exchange.headers)
+        self._judge.arrive(reply, now)
+        _Visit(self._loop, self._provider, self._judge, exchange, reply, now).begin()
+
+    def _control(self, exchange: Exchange, path: str) -> None:
+        now = self._loop.time()
+        status = 200
+        result: object
+        if path == "/_stats":
+            result = self.stats()
+        elif exchange.method == "POST" and path == "/_reset":
+            self._restart()
+            result = {"ok": True}
+        elif exchange.method == "POST" and path == "/_limits":
+            try:
+                result = self._change_limits(exchange.body, now)
+            except (ValueError, TypeError, AttributeError) as error:
+                status, result = 400, {"error": {"message": str(error)}}
+        else:
+            status = 404
+            result = {"error": {"message": f"there is no {exchange.method} {path}"}}
+        exchange.answer(status, _JSON, json.dumps(result).encode())
+
+    def _change_limits(self, body: bytes, now: float) -> dict[str, float | None]:
+        wanted = json.loads(body)
+        self._provider.catch_up(now)
+        limits = self._provider.limits
+        self._provider.set_limits(
+            wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
+        )
+        return self._provider.limits
+
+
+class _Visit:
+    """One request between its arrival and its end: a timer, and the books of both judges."""
+
+    __slots__ = ("_arrived", "_exchange", "_judge", "_loop", "_provider", "_reply", "_timer")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        provider: Provider,
+        judge: Judge,
+        exchange: Exchange,
+        reply: Reply,
+        arrived: float,
+    ) -> None:
+        self._loop = loop
+        self._provider = provider
+        self._judge = judge
+        self._exchange = exchange
+        self._reply = reply
+        self._arrived = arrived
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Answer at once, or set the timer."""
+        reply = self._reply
+        delay = reply.delay
+        if reply.fault == "reset":
+            delay = 0.0
+        elif reply.fault == "disconnect":
+            delay /= 2
+        self._exchange.on_lost = self._lost
+        if reply.fault == "hang":
+            return
+        if delay > 0:
+            self._timer = self._loop.call_later(delay, self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        exchange, reply = self._exchange, self._reply
+        exchange.on_lost = None
+        now = self._loop.time()
+        returned = self._provider.finish(reply, now)
+        self._judge.finish(reply, now, arrived=self._arrived, returned=returned)
+        if reply.fault == "reset":
+            exchange.reset()
+        elif reply.fault == "disconnect":
+            exchange.close()
+        elif reply.fault == "truncate":
+            exchange.truncate(reply.status, reply.headers, reply.body)
+        else:
+            exchange.answer(reply.status, reply.headers, reply.body)
+
+    def _lost(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._judge.finish(self._reply, self._loop.time(), arrived=self._arrived, sent=False)
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many connections as the system permits it to."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,170 @@
+"""
+How a fake provider is to behave.
+
+Values only. Decides which combinations mean something.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ratedispatch.simulate.provider.faults import FAULTS
+from ratedispatch.simulate.provider.windows import MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day", "tokens_per_day")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """
+    How a provider behaves.
+
+    Args:
+        requests_per_minute: The limit on requests; None for none.
+        tokens_per_minute: The limit on tokens; None for none.
+        burst_seconds: Depth of both buckets in seconds of their rate; OpenAI's are 60 deep.
+        start: Whether the buckets start ``full`` or ``empty``.
+        window: ``bucket`` as OpenAI; ``sliding``, a strict log of 60 s; ``fixed``, counters that
+            start anew each minute, and for requests each second too, as Azure's.
+        charge: How a prompt is counted: real ``tokens``, or ``characters`` / 4.
+        settle: Whether the charge is corrected to what was really used once an answer is sent.
+        refusals_count: Whether a refused request counts against the limit on requests.
+        headers: Whether answers carry ``x-ratelimit-*``.
+        latency: Median seconds from a request's arrival to its answer, without tokens.
+        latency_sigma: Sigma of the log-normal distribution around that median; 0 for none.
+        token_time: Further seconds for each token of output.
+        output_share: Real length of an output as a share of its cap, 0..1.
+        output_tokens: Real length of an output in tokens, at most its cap; overrides the share.
+        faults: Rates (0..1) by name; the names are in `ratedispatch.simulate.provider.faults`.
+        api_key: The only key accepted; None accepts any, and none.
+        quota: After so many admitted requests the account is empty; None for never.
+        outage: Start and length in seconds, counted from the provider's start, of a time in
+            which every request is refused; None for none.
+        outage_model: The only model that the outage strikes, or the beginning of its name before
+            a trailing ``*``; None for all.
+        changes: Seconds from the provider's start, and the limits per minute on requests and on
+            tokens from then on (None lifts one); in order of time.
+        others: Another client of the same account: seconds from the provider's start, and the
+            requests per minute that it sends evenly from then on, 0 for none; in order of time.
+            It draws from the general limits; what is refused is gone.
+        others_tokens: Tokens of each of its requests.
+        header_factor: What limits and remaining amounts in headers are multiplied by.
+        numbers: Whether a refusal's text states amounts and waits.
+        retry_after: Which advice a refusal carries: ``ms``, in seconds and milliseconds;
+            ``seconds``, only in whole ones; ``none``, also not in its text.
+        slots: Requests served at once; the others wait in order of arrival. None for no bound.
+        queue: The most that may wait; None for no bound.
+        batching: How much the time of service grows with the number then being served; see
+            `ratedispatch.simulate.provider.engine_slots`.
+        models: Limits per minute on requests and tokens (None for none) of single models, by name
+            or by the beginning of a name before a trailing ``*``; these requests draw from none
+            of the general limits per minute.
+        requests_per_day: The limit on requests of all models in 86,400 s; None for none.
+        tokens_per_day: The limit on tokens of all models in 86,400 s; None for none.
+        day_used: Share (0..1) of the limits per day that is spent at the start.
+
+    Raises:
+        ValueError: A value that means nothing; the message names the field.
+    """
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    burst_seconds: float = MINUTE
+    start: Literal["full", "empty"] = "full"
+    window: Literal["bucket", "sliding", "fixed"] = "bucket"
+    charge: Literal["tokens", "characters"] = "tokens"
+    settle: bool = False
+    refusals_count: bool = False
+    headers: bool = True
+    latency: float = 0.2
+    latency_sigma: float = 0.3
+    token_time: float = 0.0
+    output_share: float = 0.5
+    output_tokens: int | None = None
+    faults: Mapping[str, float] = field(default_factory=dict)
+    api_key: str | None = None
+    quota: int | None = None
+    outage: tuple[float, float] | None = None
+    outage_model: str | None = None
+    changes: tuple[tuple[float, float | None, float | None], ...] = ()
+    others: tuple[tuple[float, float], ...] = ()
+    others_tokens: int = 50
+    header_factor: float = 1.0
+    numbers: bool = True
+    retry_after: Literal["ms", "seconds", "none"] = "ms"
+    slots: int | None = None
+    queue: int | None = None
+    batching: float = 0.0
+    models: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    requests_per_day: float | None = None
+    tokens_per_day: float | None = None
+    day_used: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in _LIMITS:
+            check_limit(name, getattr(self, name))
+        if not 0 < self.burst_seconds <= MINUTE:
+            raise ValueError(f"burst_seconds is {self.burst_seconds}, not within 0..60 s")
+        for name in ("latency", "latency_sigma", "token_time", "header_factor", "batching"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, not zero or more")
+        for name in ("output_share", "day_used"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, not within 0..1")
+        for name, rate in self.faults.items():
+            if name not in FAULTS:
+                raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            if not 0 <= rate <= 1:
+                raise ValueError(f"the rate of fault {name!r} is {rate}, not within 0..1")
+        if self.outage_model is not None and self.outage is None:
+            raise ValueError(f"outage_model is {self.outage_model!r}, but there is no outage")
+        self._check_schedule()
+        self._check_slots()
+        for name, (requests, tokens) in self.models.items():
+            if not name:
+                raise ValueError("models names a model '', not a name or the beginning of one")
+            check_limit(f"models[{name!r}] on requests", requests)
+            check_limit(f"models[{name!r}] on tokens", tokens)
+
+    def _check_schedule(self) -> None:
+        for index, (_, requests, tokens) in enumerate(self.changes):
+            check_limit(f"changes[{index}] on requests", requests)
+            check_limit(f"changes[{index}] on tokens", tokens)
+        for index, (_, rate) in enumerate(self.others):
+            if not 0 <= rate < math.inf:
+                raise ValueError(f"others[{index}] sends {rate} per minute, not zero or more")
+        instants = {
+            "changes": [at for at, _, _ in self.changes],
+            "others": [at for at, _ in self.others],
+        }
+        for name, found in instants.items():
+            before = 0.0
+            for index, at in enumerate(found):
+                if not before <= at < math.inf:
+                    raise ValueError(
+                        f"{name}[{index}] begins at {at} s, not at {before} s or later"
+                    )
+                before = at
+        if self.others_tokens < 1:
+            raise ValueError(f"others_tokens is {self.others_tokens}, not one or more")
+
+    def _check_slots(self) -> None:
+        if self.slots is None:
+            for name, unset in (("queue", None), ("batching", 0)):
+                if getattr(self, name) != unset:
+                    raise ValueError(f"{name} is {getattr(self, name)}, but slots is not set")
+        elif self.slots < 1:
+            raise ValueError(f"slots is {self.slots}, not one or more")
+        if self.queue is not None and self.queue < 0:
+            raise ValueError(f"queue is {self.queue}, not zero or more")
+
+
+def check_limit(name: str, limit: float | None) -> None:
+    """Raise ValueError unless *limit* is None or a number above zero; *name* is for the message."""
+    if limit is not None and not 0 < limit < math.inf:
+        raise ValueError(f"the limit {name} is {limit}, not a number above zero")

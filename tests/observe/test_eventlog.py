@@ -1,0 +1,229 @@
+"""The log of a job: what a line says, and what becomes of a file that is in the way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from ratedispatch.events import (
+    AttemptEnded,
+    AttemptSent,
+    LimitChanged,
+    LinePaused,
+    RequestEnded,
+)
+from ratedispatch.jobs.job import Job
+from ratedispatch.jobs.plan.spending import Caps
+from ratedispatch.jobs.state.paths import JobFiles
+from ratedispatch.limits import Limits, Rate
+from ratedispatch.observe.eventlog import EventLog
+from ratedispatch.outcome import Decision, Failed
+from ratedispatch.request import Cost, Request
+from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.simulate.settings import ProviderSettings
+from ratedispatch.simulate.transport import ProviderTransport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ratedispatch.events import Event
+
+KEY = "sk-very-secret-key-0123456789"
+NOON = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
+AT = "2026-11-24T12:00:00.250Z"
+
+
+@pytest.fixture
+def warned() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.jsonl"
+
+
+def open_log(path: Path, warned: list[str]) -> EventLog:
+    return EventLog(path, clock=lambda: NOON, key=KEY, on_failure=warned.append)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in path.read_text().splitlines()]
+
+
+def attempt(name: str = "a") -> tuple[Event, Event]:
+    """Return an attempt that was sent and has ended."""
+    request = Request({"model": "gpt-4o"}, custom_id=name, row=3)
+    cost = Cost(20, 16)
+    return (
+        AttemptSent(request, 2, cost, 1.23456, 10.0),
+        AttemptEnded(request, 2, cost, 429, Decision.RATE_LIMIT, "slow", 0.5, 10.5),
+    )
+
+
+def test_each_kind_of_line(path: Path, warned: list[str]) -> None:
+    """An attempt when it ends, a pause, a limit, a stop; an outcome is not told again."""
+    sent, ended = attempt()
+    assert isinstance(ended, AttemptEnded)
+    with open_log(path, warned) as log:
+        log(sent)
+        log(ended)
+        log(LinePaused(2.5, "slow", 10.5, "fast models"))
+        log(LimitChanged(Rate("tokens_per_day", 100.0, 1.0, window=86_400.0), "", 11.0))
+        log(LimitChanged(Rate("requests", float("inf"), float("inf")), "", 11.0))
+        log(RequestEnded(Failed(ended.request, "x", "y"), 12.0))
+        log.note_stop("quota", "no credit")
+    assert lines(path) == [
+        {
+            "event": "attempt",
+            "at": AT,
+            "place": 3,
+            "custom_id": "a",
+            "model": "gpt-4o",
+            "attempt": 2,
+            "cost": {"requests": 1, "tokens": 36},
+            "wait": 1.235,
+            "latency": 0.5,
+            "status": 429,
+            "decision": "rate_limit",
+            "code": "slow",
+        },
+        {"event": "pause", "at": AT, "seconds": 2.5, "code": "slow", "group": "fast models"},
+        {
+            "event": "limit",
+            "at": AT,
+            "dimension": "tokens_per_day",
+            "limit": 144_000.0,
+            "window_s": 86_400.0,
+            "group": "",
+        },
+        {
+            "event": "limit",
+            "at": AT,
+            "dimension": "requests",
+            "limit": None,
+            "window_s": 60.0,
+            "group": "",
+        },
+        {"event": "stop", "at": AT, "code": "quota", "message": "no credit"},
+    ]
+    assert not warned
+
+
+def test_the_file_is_for_its_owner_and_is_written_when_flushed(
+    path: Path, warned: list[str]
+) -> None:
+    """Mode 0600 from the first moment; until then lines wait."""
+    with open_log(path, warned) as log:
+        assert path.stat().st_mode & 0o777 == 0o600
+        log.note_stop("a", "b")
+        assert path.read_bytes() == b""
+        log.flush()
+        assert len(lines(path)) == 1
+
+
+def test_a_large_backlog_does_not_wait(path: Path, warned: list[str]) -> None:
+    """Memory does not grow with the speed of a job."""
+    with open_log(path, warned) as log:
+        log.note_stop("a", "b" * 300_000)
+        assert path.stat().st_size > 300_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ('{"event":"old"}\n', '{"event":"old"}\n'), ('{"event":"to', '{"event":"to\n')],
+)
+def test_a_log_goes_on_where_another_ended(
+    path: Path, warned: list[str], before: str, after: str
+) -> None:
+    """It keeps what is there, the line that a crash has cut off included, and begins a new one."""
+    path.write_text(before)
+    with open_log(path, warned) as log:
+        log.note_stop("a", "b")
+    kept, _, added = path.read_text().rpartition('{"event": "stop"')
+    assert kept == after
+    assert added
+
+
+def test_the_key_never_gets_in(path: Path, warned: list[str]) -> None:
+    """Neither by a name nor by what a server says."""
+    with open_log(path, warned) as log:
+        for event in attempt(f"row {KEY}"):
+            log(event)
+        log.note_stop("authentication", f"incorrect key {KEY}")
+    assert KEY not in path.read_text()
+    assert [line.get("custom_id") for line in lines(path)] == ["row [key removed]", None]
+
+
+def test_a_full_disk_ends_the_log_with_one_warning(
+    path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes later is not even kept."""
+
+    class Full:
+        def write(self, _: bytes) -> NoReturn:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open_log(path, warned) as log:
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "_file", Full())
+            log.note_stop("a", "b")
+            log.flush()
+            log.note_stop("a", "b")
+            log.flush()
+        log.note_stop("a", "b")
+    assert path.read_bytes() == b""
+    assert warned == [
+        f"the log {path} cannot be written (No space left on device) and ends here; the job goes on"
+    ]
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path, warned: list[str]) -> None:
+    """A folder, or a folder that is not there."""
+    with pytest.raises(OSError, match="no regular file"):
+        open_log(tmp_path, warned)
+    with pytest.raises(FileNotFoundError):
+        open_log(tmp_path / "missing" / "log.jsonl", warned)
+
+
+def test_a_job_logs_while_it_runs_and_ends_with_its_stop(
+    tmp_path: Path, path: Path, warned: list[str]
+) -> None:
+    """A line stands in the file within a second, and the stop is the last."""
+    rows = [
+        {
+            "custom_id": str(number),
+            "url": "/v1/chat/completions",
+            "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]},
+        }
+        for number in range(6)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seen: list[int] = []
+    # a request each second
+    limits = Limits(requests_per_minute=60, tokens_per_minute=100_000, burst_seconds=1)
+    job = Job(JobFiles(tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "bad"), limits)
+
+    async def main(log: EventLog) -> None:
+        transport = ProviderTransport(ProviderSettings(), random.Random(1))
+        await job.run(
+            transport,
+            listeners=[lambda _: seen.append(len(lines(path)))],
+            log=log,
+            caps=Caps(max_rows=4),
+            rng=random.Random(1),
+            cpu_clock=float,
+        )
+
+    with open_log(path, warned) as log:
+        run_virtual(main(log))
+        assert max(seen) >= 2
+        events = [line["event"] for line in lines(path)]
+    assert events[-1] == "stop"
+    assert events.count("attempt") == 4
+    assert events.count("stop") == 1

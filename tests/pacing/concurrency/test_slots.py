@@ -1,0 +1,67 @@
+"""How many may be in flight."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratedispatch.limits import Limits
+from ratedispatch.pacing.concurrency.slots import Slots, default_in_flight, open_descriptors
+
+
+@pytest.mark.parametrize(
+    ("rpm", "descriptors", "expected"),
+    [
+        (3000, 100_000, 30_000),  # 50 a second for 600 s
+        (3000, 20_000, 19_936),  # all but 64 descriptors
+        (1, 100_000, 10),
+        (0.01, 100_000, 1),
+        (None, 100_000, 1000),
+        (None, 256, 192),
+        (3000, 32, 1),
+        (600, None, 6000),
+    ],
+)
+def test_the_bound_follows_the_limit_and_the_descriptors(
+    rpm: float | None, descriptors: int | None, expected: int
+) -> None:
+    """Little's law for the longest answer, and what the machine can open; nothing smaller."""
+    assert default_in_flight(Limits(rpm, 1e6), descriptors) == expected
+
+
+def test_raising_the_soft_limit_gives_the_hard_one() -> None:
+    """What is reported is what may really be opened."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, before[1]), before[1]))
+        assert open_descriptors() == min(256, before[1])
+        raised = open_descriptors(raise_limit=True)
+        assert raised == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        assert before[1] in {raised, resource.RLIM_INFINITY}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_place_that_nobody_takes_is_offered_to_the_next() -> None:
+    """A line that was told may be empty by then; the others must not wait for ever."""
+    slots = Slots(1)
+    slots.take()
+    told = []
+
+    def uninterested() -> None:
+        told.append("a")
+
+    def interested() -> None:
+        told.append("b")
+        slots.take()
+
+    def late() -> None:
+        told.append("c")
+
+    for tell in (uninterested, interested, late):
+        assert not slots.is_free(tell)
+    slots.give()
+    assert told == ["a", "b"]
+    slots.give()
+    assert told == ["a", "b", "c"]

@@ -1,0 +1,48 @@
+"""What buckets.py relies on in aiolimiter's private parts, so that an upgrade shows here first."""
+
+from __future__ import annotations
+
+from aiolimiter import AsyncLimiter
+
+from ratedispatch.simulate.clock import run_virtual
+
+
+def test_the_level_is_a_meter_that_leaks_at_the_rate() -> None:
+    """_level rises by hand, _leak lowers it by elapsed × _rate_per_sec, never below zero."""
+
+    async def main() -> None:
+        import asyncio
+
+        limiter = AsyncLimiter(10, 5)
+        assert limiter._rate_per_sec == 2
+        limiter._leak()
+        limiter._level += 14
+        assert not limiter.has_capacity(1)
+        await asyncio.sleep(3)
+        limiter._leak()
+        assert limiter._level == 8
+        assert limiter.has_capacity(2)
+        assert not limiter.has_capacity(2.5)
+        await asyncio.sleep(60)
+        limiter._leak()
+        assert limiter._level == 0
+
+    run_virtual(main())
+
+
+def test_the_rate_can_be_changed_between_leaks() -> None:
+    """_rate_per_sec and max_rate are read anew by every _leak and has_capacity."""
+
+    async def main() -> None:
+        import asyncio
+
+        limiter = AsyncLimiter(10, 5)
+        limiter._leak()
+        limiter._level = 10
+        limiter._rate_per_sec = 5
+        limiter.max_rate = 12
+        await asyncio.sleep(1)
+        assert limiter.has_capacity(7)
+        assert not limiter.has_capacity(7.1)
+
+    run_virtual(main())
