@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ratedispatch.dispatch.dispatcher import Dispatcher
+    from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.retry import RetryPolicy
-    from ratedispatch.dispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.errors import (
         CostExceedsLimit,
         InvalidLimits,
@@ -27,19 +28,24 @@ if TYPE_CHECKING:
         AttemptEnded,
         AttemptSent,
         Event,
+        JobStopped,
         LimitChanged,
-        LinePaused,
+        QueuePaused,
         RequestEnded,
+        RequestSkipped,
     )
-    from ratedispatch.groups import Group, LimitGroups
+    from ratedispatch.groups import LimitGroup, LimitGroups
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.job import run_file
-    from ratedispatch.jobs.options import JobOptions
+    from ratedispatch.jobs.job_options import JobOptions
     from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
-    from ratedispatch.pacing.bottleneck import Verdict
-    from ratedispatch.pacing.budget import Budget, LocalBudget, Permit
+    from ratedispatch.pacing.bottleneck import Bottleneck
+    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.feedback import End, Feedback, Strain
+    from ratedispatch.pacing.local_budget import LocalBudget
+    from ratedispatch.pacing.permit import Permit
     from ratedispatch.pacing.snapshot import Level, Snapshot
     from ratedispatch.request import Cost, Request
     from ratedispatch.tokens import Counter, count_tokens, estimate
@@ -55,34 +61,40 @@ _HOMES = {
     "CostExceedsLimit": "errors",
     "Counter": "tokens",
     "Dispatcher": "dispatch.dispatcher",
+    "DispatcherOptions": "dispatch.options",
+    "End": "pacing.feedback",
     "Event": "events",
     "Failed": "outcome",
-    "Group": "groups",
+    "Feedback": "pacing.feedback",
+    "LimitGroup": "groups",
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
     "JobError": "errors",
-    "JobOptions": "jobs.options",
+    "JobOptions": "jobs.job_options",
+    "JobStopped": "events",
     "Level": "pacing.snapshot",
     "LimitChanged": "events",
     "LimitGroups": "groups",
     "Limits": "limits",
-    "LinePaused": "events",
-    "LocalBudget": "pacing.budget",
+    "QueuePaused": "events",
+    "LocalBudget": "pacing.local_budget",
     "Outcome": "outcome",
-    "Permit": "pacing.budget",
+    "Permit": "pacing.permit",
     "RateDispatchError": "errors",
     "Report": "observe.report",
     "Request": "request",
     "RequestEnded": "events",
+    "RequestSkipped": "events",
     "Response": "outcome",
     "RetryPolicy": "dispatch.retry",
     "Snapshot": "pacing.snapshot",
     "Stopped": "errors",
+    "Strain": "pacing.feedback",
     "Template": "jobs.inputs.template",
-    "Transport": "dispatch.transports.base",
+    "Transport": "dispatch.transports.protocol",
     "TransportError": "errors",
     "Usage": "outcome",
-    "Verdict": "pacing.bottleneck",
+    "Bottleneck": "pacing.bottleneck",
     "count_tokens": "tokens",
     "estimate": "tokens",
     "run_file": "jobs.job",
@@ -91,40 +103,46 @@ _HOMES = {
 __all__ = [
     "AttemptEnded",
     "AttemptSent",
+    "Bottleneck",
     "Budget",
     "Completed",
     "Cost",
     "CostExceedsLimit",
     "Counter",
     "Dispatcher",
+    "DispatcherOptions",
+    "End",
     "Event",
     "Failed",
-    "Group",
+    "Feedback",
     "InvalidLimits",
     "InvalidRequest",
     "JobError",
     "JobOptions",
+    "JobStopped",
     "Level",
     "LimitChanged",
+    "LimitGroup",
     "LimitGroups",
     "Limits",
-    "LinePaused",
     "LocalBudget",
     "Outcome",
     "Permit",
+    "QueuePaused",
     "RateDispatchError",
     "Report",
     "Request",
     "RequestEnded",
+    "RequestSkipped",
     "Response",
     "RetryPolicy",
     "Snapshot",
     "Stopped",
+    "Strain",
     "Template",
     "Transport",
     "TransportError",
     "Usage",
-    "Verdict",
     "count_tokens",
     "estimate",
     "run_file",

@@ -1,11 +1,10 @@
 """
-JSON text into values, quickly.
+Reads JSON quickly, with the values and the errors of Python's ``json``.
 
-Decides what of it is read by a fast library and what by Python's own. Both give the same values;
-what the fast one refuses (constants such as ``NaN``, halves of surrogate pairs, numbers beyond a
-double) is read again by Python's, whose answer and whose errors count. So a caller sees nothing of
-the fast one but its speed. Values are written by Python's ``json``: the fast ones write ``null``
-for ``NaN`` without a word. But what came as text need not be written from its value.
+A fast library reads first. What it refuses (constants such as ``NaN``, halves of surrogate pairs,
+numbers beyond a double) is read again by Python's ``json``, whose answer and whose errors count,
+so a caller notices nothing but the speed. Values are written by Python's ``json``, because the
+fast libraries silently write ``null`` for ``NaN``; text that was read can be written as it came.
 
 Why msgspec: it keeps integers of any size. orjson makes floats of those beyond 64 bits, and
 looking for them beforehand takes longer than it saves.
@@ -14,12 +13,9 @@ looking for them beforehand takes longer than it saves.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _decode = msgspec.json.Decoder().decode
 _format = msgspec.json.format
@@ -50,18 +46,28 @@ def compact(text: bytes) -> bytes:
     return _format(text, indent=-1)
 
 
-def loads(text: bytes, *, refuse_constant: Callable[[str], object] | None = None) -> Any:
+class NoJsonNumber(ValueError):
+    """A constant that Python writes and JSON does not have: ``NaN``, ``Infinity``."""
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raise :class:`NoJsonNumber`; for ``parse_constant`` of ``json.loads``."""
+    raise NoJsonNumber(f"{name} is not a JSON number")
+
+
+def loads(text: bytes, *, is_strict: bool = False) -> Any:
     """
     Return the value of *text*, JSON in UTF-8.
 
     Args:
-        text: Also in UTF-16 or UTF-32, where *refuse_constant* is ``None``, as ``json.loads``.
-        refuse_constant: Called with ``NaN``, ``Infinity`` or ``-Infinity``, and is to raise; by
-            default they are floats.
+        text: Unless *is_strict*, also in UTF-16 or UTF-32, as ``json.loads``.
+        is_strict: Whether ``NaN``, ``Infinity`` and ``-Infinity`` are refused; by default they
+            are floats.
 
     Raises:
         json.JSONDecodeError: It is no JSON; with the column.
         UnicodeDecodeError: It is not UTF-8.
+        NoJsonNumber: It has a constant that JSON does not have, and *is_strict*.
         ValueError: A number has more digits than Python reads.
         RecursionError: It is nested too deeply.
     """
@@ -69,7 +75,7 @@ def loads(text: bytes, *, refuse_constant: Callable[[str], object] | None = None
         return _decode(text)
     except _REFUSED:
         pass
-    if refuse_constant is None:
+    if not is_strict:
         return json.loads(text)
     # decoded here, because json guesses at UTF-16 and UTF-32
     return json.loads(text.decode(), parse_constant=refuse_constant)

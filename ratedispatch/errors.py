@@ -1,7 +1,7 @@
 """
 What can go wrong, as types.
 
-Knows nothing of how anything is done; every other module may raise from here.
+Every other module may raise from here.
 
     RateDispatchError
     ├── InvalidRequest(ValueError)      a request that cannot be counted or sent as it is
@@ -17,6 +17,8 @@ Knows nothing of how anything is done; every other module may raise from here.
 from __future__ import annotations
 
 import math
+
+from ratedispatch.dimension import dimension_named
 
 
 class RateDispatchError(Exception):
@@ -45,12 +47,11 @@ class CostExceedsLimit(RateDispatchError, ValueError):
         self.dimension = dimension
         self.amount = amount
         self.limit = limit
-        is_daily = dimension.endswith("_per_day")
-        unit = dimension.removesuffix("_per_day").replace("_", " ")
+        limited = dimension_named(dimension)
         super().__init__(
-            f"{item} costs {_whole(amount, up=True)} {unit} but the limit is "
-            f"{_whole(limit, up=False)} {unit} per {'day' if is_daily else 'minute'}, so it can "
-            f"never be sent; shorten it, lower its output cap, or raise the limit"
+            f"{item} costs {_whole(amount, up=True)} {limited.unit} but the limit is "
+            f"{_whole(limit, up=False)} {limited.phrase}, so it can never be sent; shorten it, "
+            f"lower its output cap, or raise the limit"
         )
 
 

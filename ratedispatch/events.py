@@ -1,7 +1,8 @@
 """
-What listeners are told: progress bars, logs and reports all hang on these.
+The events that listeners are told: progress bars, logs and reports are made of them.
 
-Values only. A listener is a plain callable; it must be quick and must not raise.
+Values only. A listener is a plain callable, and must be quick. One that raises is logged once and
+changes nothing. One that has a set of event types in ``listens_to`` is told only these.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class AttemptSent:
         request: What was sent.
         attempt: 1 for the first attempt.
         cost: What was reserved for it.
-        waited: Seconds it stood in the line.
+        waited: Seconds in the queue.
         at: Loop time in seconds.
     """
 
@@ -63,8 +64,8 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class LinePaused:
-    """The whole line (of a group of models) pauses for *seconds* because of *code*."""
+class QueuePaused:
+    """The queue (of a group of models) pauses for *seconds* because of *code*."""
 
     seconds: float
     code: str
@@ -77,6 +78,22 @@ class RequestEnded:
     """A request has its outcome."""
 
     outcome: Outcome
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSkipped:
+    """
+    A request of a `map` was left unanswered, because nothing more is sent on its route.
+
+    Args:
+        request: As it was submitted.
+        attempts: Times it was sent.
+        at: Loop time in seconds.
+    """
+
+    request: Request
+    attempts: int
     at: float
 
 
@@ -96,5 +113,29 @@ class LimitChanged:
     at: float
 
 
-Event = AttemptSent | AttemptEnded | LinePaused | LimitChanged | RequestEnded
+@dataclass(frozen=True, slots=True)
+class JobStopped:
+    """
+    A job has stopped before its last row; told last, once everything is written.
+
+    Args:
+        code: Why, for machines.
+        message: Why, in a sentence.
+        at: Loop time in seconds.
+    """
+
+    code: str
+    message: str
+    at: float
+
+
+Event = (
+    AttemptSent
+    | AttemptEnded
+    | QueuePaused
+    | LimitChanged
+    | RequestEnded
+    | RequestSkipped
+    | JobStopped
+)
 Listener = Callable[[Event], None]

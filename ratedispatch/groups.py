@@ -1,8 +1,7 @@
 """
 Limits for some models and other limits for others.
 
-Values only. Decides which limits a model's name falls under; knows nothing of requests, files or
-time passing.
+Tells which limits the name of a model falls under. Values only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LimitGroup:
     """
     Models that share limits.
 
@@ -84,15 +83,15 @@ class LimitGroups:
 
     Args:
         groups: At least one; no two of them have a name or a pattern in common.
-        others: What the models that no group names may spend together. None: their requests
+        default: What the models that no group names may spend together. None: their requests
             cannot be sent.
 
     Raises:
         InvalidLimits: There is no group, or two have a name or a pattern in common.
     """
 
-    groups: tuple[Group, ...]
-    others: Limits | None = None
+    groups: tuple[LimitGroup, ...]
+    default: Limits | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -134,8 +133,8 @@ class LimitGroups:
         for group in self.groups:
             if group.name == name:
                 return group.limits
-        if not name and self.others is not None:
-            return self.others
+        if not name and self.default is not None:
+            return self.default
         wanted = f"the group {name!r}" if name else "models that no group names"
         known = ", ".join(repr(group.name) for group in self.groups)
         raise InvalidLimits(f"there are no limits for {wanted}, only for {known}")

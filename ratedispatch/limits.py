@@ -1,7 +1,8 @@
 """
 The limits of an account, as rates of buckets.
 
-Values only. Knows dimensions, rates and bursts; nothing of time passing.
+Holds rates and bursts by dimension, and what providers say of them.
+Values only: no time passes here.
 """
 
 from __future__ import annotations
@@ -10,10 +11,22 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ratedispatch.dimension import (
+    DAY,
+    MINUTE,
+    STANDARD,
+    Dimension,
+    dimension_named,
+    is_daily,
+    name_per_day,
+    period_of,
+)
 from ratedispatch.errors import InvalidLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["AUTO", "BURST_SECONDS", "DAY", "MINUTE", "Limits", "Rate", "Reading"]
 
 #: Seconds of rate that may go at once after idleness. Seven tenths fit into the shallowest
 #: bucket that providers document ("60,000 requests/minute may be enforced as 1,000 per second")
@@ -23,26 +36,21 @@ BURST_SECONDS = 0.7
 #: A limit that is to be learned from the answers.
 AUTO: Literal["auto"] = "auto"
 
-MINUTE = 60.0
-DAY = 86_400.0
-
-#: What the name of a dimension ends in if its limit is one per day.
-_PER_DAY = "_per_day"
-
-#: Seconds above which a bucket is taken for one of a day.
-_LONGEST_MINUTE = 3600.0
-
 _OR_AUTO = ' or "auto"'
+
+
+#: Seconds up to which the window of a bucket lets what remains in it be spent now.
+SHORT_WINDOW = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """
-    One limited dimension.
+    The limit on one dimension.
 
     Args:
-        dimension: What is limited: ``requests``, ``tokens``, ``input_tokens``, ``output_tokens``,
-            ``requests_per_day``, ``tokens_per_day``, or a name of the caller's own.
+        dimension: The name of a `Dimension`: ``requests``, ``tokens``, ``input_tokens``,
+            ``output_tokens``, ``requests_per_day``, ``tokens_per_day``, or one of the caller's own.
         per_minute: The most that may be spent in a minute, on average.
         burst: The most that may be spent at once, in the same unit.
         window: Seconds that the limit is given for: 60, or 86,400 for a limit per day.
@@ -68,18 +76,13 @@ class Rate:
     @property
     def is_daily(self) -> bool:
         """Whether the limit is one of hours rather than of a minute."""
-        return self.window > _LONGEST_MINUTE
+        return is_daily(self.window)
 
     def __str__(self) -> str:
+        unit = dimension_named(self.dimension).unit
         if self.is_auto:
-            return f"{unit_of(self.dimension)} as learned"
-        per = "day" if self.is_daily else "minute"
-        return f"{self.limit:,.0f} {unit_of(self.dimension)} per {per}"
-
-
-def unit_of(dimension: str) -> str:
-    """Return the unit of *dimension* as a person reads it: ``requests``, ``input tokens``, …."""
-    return dimension.removesuffix(_PER_DAY).replace("_", " ")
+            return f"{unit} as learned"
+        return f"{self.limit:,.0f} {unit} per {period_of(self.window)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +114,24 @@ class Reading:
         Only of a bucket that is known to fill within two minutes: what remains of a day says
         nothing about what may be spent in a second.
         """
-        return self.window is not None and self.window <= 120
+        return self.window is not None and self.window <= SHORT_WINDOW
 
     @property
     def is_daily(self) -> bool:
         """Whether this is a bucket of hours rather than of a minute."""
-        return self.window is not None and self.window > _LONGEST_MINUTE
+        return self.window is not None and is_daily(self.window)
 
     @property
     def span(self) -> float:
         """Seconds that *limit* is given for; of one of hours a day, if they are not told."""
-        if self.is_daily and self.period <= _LONGEST_MINUTE:
+        if self.is_daily and not is_daily(self.period):
             return DAY
         return self.period
 
     @property
     def bucket(self) -> str:
-        """The dimension as buckets are named: with ``_per_day`` for one of a day."""
-        return self.dimension + _PER_DAY if self.is_daily else self.dimension
+        """The dimension of the bucket: the one per day, for one of a day."""
+        return name_per_day(self.dimension) if self.is_daily else self.dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class Limits:
         tokens_per_day: TPD.
         input_tokens_per_minute: A limit on prompts alone.
         output_tokens_per_minute: A limit on outputs alone.
-        more: Limits per minute on dimensions of your own; see `Cost.more`.
+        custom: Limits per minute on dimensions of your own, by name; see `Cost.custom`.
 
     Raises:
         InvalidLimits: A limit is not a finite number above zero, or the burst not within 0 to 60.
@@ -158,12 +161,13 @@ class Limits:
     tokens_per_day: float | None = None
     input_tokens_per_minute: float | None = None
     output_tokens_per_minute: float | None = None
-    more: Mapping[str, float] | None = None
+    custom: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, _, _ in _DIMENSIONS:
+        for dimension in _WITH_FIELD:
+            name = dimension.setting
             value = getattr(self, name)
-            may_be_auto = name in _LEARNABLE
+            may_be_auto = dimension.start is not None
             if value is None or (may_be_auto and value == AUTO):
                 continue
             if not _is_positive(value):
@@ -171,9 +175,9 @@ class Limits:
                     f"{name} must be a finite number above zero"
                     f"{_OR_AUTO if may_be_auto else ''}, not {value!r}"
                 )
-        for name, value in (self.more or {}).items():
-            if name in _NAMES or not _is_positive(value):
-                raise InvalidLimits(f"more[{name!r}] must be a new name with a number above zero")
+        for name, value in (self.custom or {}).items():
+            if dimension_named(name).setting or not _is_positive(value):
+                raise InvalidLimits(f"custom[{name!r}] must be a new name with a number above zero")
         if not _is_number(self.burst_seconds) or not 0 <= self.burst_seconds <= 60:
             raise InvalidLimits(
                 f"burst_seconds must be between 0 and 60 seconds, not {self.burst_seconds!r}"
@@ -181,52 +185,38 @@ class Limits:
 
     def known(self, dimension: str) -> float | None:
         """Return the limit per minute (or per day) on *dimension*; None if none is set or known."""
-        for name, known, _ in _DIMENSIONS:
-            if known == dimension:
-                value = getattr(self, name)
-                return None if value == AUTO else value
-        return (self.more or {}).get(dimension)
+        setting = dimension_named(dimension).setting
+        if not setting:
+            return (self.custom or {}).get(dimension)
+        value = getattr(self, setting)
+        return None if value == AUTO else value
 
     def rates(self) -> tuple[Rate, ...]:
         """Return one rate for each limited dimension, requests first."""
         rates = []
-        for field_name, dimension, window in _DIMENSIONS:
-            value = getattr(self, field_name)
+        for dimension in _WITH_FIELD:
+            value = getattr(self, dimension.setting)
             if value is not None:
-                rates.append(self._rate(dimension, value, window))
-        more = self.more or {}
-        rates += [self._rate(dimension, value, MINUTE) for dimension, value in more.items()]
+                rates.append(self._rate(dimension, value))
+        for name, value in (self.custom or {}).items():
+            rates.append(self._rate(dimension_named(name), value))
         return tuple(rates)
 
-    def _rate(self, dimension: str, value: float | str, window: float) -> Rate:
+    def _rate(self, dimension: Dimension, value: float | str) -> Rate:
         if isinstance(value, str):
-            start = _STARTS[dimension]
-            return Rate(dimension, start, self.burst_of(start), is_auto=True)
-        if window == DAY:  # a day's budget may be spent as fast as the minute's limits allow
-            return Rate(dimension, value / DAY * 60, max(1.0, value), DAY)
-        return Rate(dimension, value, self.burst_of(value))
+            start = dimension.start
+            assert start is not None
+            return Rate(dimension.name, start, self.burst_of(start), is_auto=True)
+        if dimension.is_daily:  # a day's budget may be spent as fast as the minute's limits allow
+            return Rate(dimension.name, value / DAY * 60, max(1.0, value), DAY)
+        return Rate(dimension.name, value, self.burst_of(value))
 
     def burst_of(self, per_minute: float) -> float:
         """Return what may go at once of a limit per minute: some seconds of it, at least one."""
         return max(1.0, min(per_minute, per_minute / 60 * self.burst_seconds))
 
 
-_DIMENSIONS = (
-    ("requests_per_minute", "requests", MINUTE),
-    ("tokens_per_minute", "tokens", MINUTE),
-    ("requests_per_day", "requests_per_day", DAY),
-    ("tokens_per_day", "tokens_per_day", DAY),
-    ("input_tokens_per_minute", "input_tokens", MINUTE),
-    ("output_tokens_per_minute", "output_tokens", MINUTE),
-)
-_NAMES = frozenset(dimension for _, dimension, _ in _DIMENSIONS)
-#: What the dimensions begin with that providers limit, apart from those of the caller's own.
-STANDARD = ("requests", "tokens", "input_tokens", "output_tokens")
-_LEARNABLE = frozenset({"requests_per_minute", "tokens_per_minute"})
-
-#: What a limit that is to be learned starts from: the lowest that OpenAI's first paid tier has
-#: on its models' pages, 500 requests and 30,000 tokens per minute.
-_STARTS = {"requests": 500.0, "tokens": 30_000.0}
+_WITH_FIELD = tuple(dimension for dimension in STANDARD if dimension.setting)
 
 
 def _is_number(value: object) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ratedispatch.limits import Reading
     from ratedispatch.request import Cost, Request
 
 
@@ -50,35 +51,30 @@ class Decision(enum.Enum):
     TRANSIENT = "transient"
     """Try this request again after a while; the others go on."""
     RATE_LIMIT = "rate_limit"
-    """The line as a whole is too fast: it pauses, and this request keeps its place."""
+    """The queue as a whole is too fast: it pauses, and this request keeps its place."""
+    OVERLOADED = "overloaded"
+    """The server asks to slow down: the queue pauses and goes on at a lower speed."""
+    QUEUE_FULL = "queue_full"
+    """The server has no room for more at once: fewer requests in flight, rather than a pause."""
+    DAY_LIMIT = "day_limit"
+    """A limit per day is used up: the route retires, or waits until it is reset."""
     UNREACHABLE = "unreachable"
-    """No connection: the line holds and probes, and this request keeps its place."""
+    """No connection: the queues are held, and this request keeps its place."""
     FAIL = "fail"
     """This request can never succeed as it stands; the others go on."""
     MISSING = "missing"
     """The model or the path does not exist for this key: fails, and stops a job just begun."""
     STOP = "stop"
-    """No request can succeed until somebody acts: stop, resumable."""
+    """No request on this route can succeed until somebody acts: it retires, resumable."""
+
+    # each attempt looks decisions up in sets, and the hash of enum.Enum is written in Python
+    __hash__ = object.__hash__
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """
-    A decision and its grounds.
-
-    Args:
-        decision: What to do.
-        code: The provider's code, or ours, for example ``rate_limit_exceeded``.
-        message: One sentence for a person.
-        delay: Seconds the provider asks to wait at least, if it says so.
-        dimension: Which limit refused, as `Reading` names it, if the provider says so.
-    """
-
-    decision: Decision
-    code: str = ""
-    message: str = ""
-    delay: float | None = None
-    dimension: str | None = None
+#: The server refused for the rate, for its load or for a limit per day, and counted no answer.
+REFUSALS = frozenset(
+    {Decision.RATE_LIMIT, Decision.OVERLOADED, Decision.QUEUE_FULL, Decision.DAY_LIMIT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +83,37 @@ class Usage:
 
     prompt_tokens: int
     output_tokens: int
+    tokens: int = field(init=False, repr=False, compare=False)
+    """Prompt and output tokens together."""
 
-    @property
-    def tokens(self) -> int:
-        """Prompt and output tokens together."""
-        return self.prompt_tokens + self.output_tokens
+    def __post_init__(self) -> None:
+        # frozen: a derived field can only be set this way
+        object.__setattr__(self, "tokens", self.prompt_tokens + self.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """
+    Everything that one attempt says, read once.
+
+    Args:
+        decision: What to do.
+        code: The provider's code, or ours, for example ``rate_limit_exceeded``. It is for people
+            and records: nothing decides by it.
+        message: One sentence for a person.
+        delay: Seconds the provider asks to wait at least, if it says so.
+        dimension: Which limit refused, as `Reading` names it, if the provider says so.
+        readings: What the answer says about the provider's buckets, at most one for each.
+        usage: The tokens that the answer reports, if it does.
+    """
+
+    decision: Decision
+    code: str = ""
+    message: str = ""
+    delay: float | None = None
+    dimension: str | None = None
+    readings: tuple[Reading, ...] = ()
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

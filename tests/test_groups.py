@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ratedispatch.errors import InvalidLimits
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 LIMITS = Limits(60)
 
 
-def group(name: str, *models: str, limits: Limits = LIMITS, **options: Any) -> Group:
-    return Group(name, models, limits, **options)
+def group(name: str, *models: str, limits: Limits = LIMITS, **options: Any) -> LimitGroup:
+    return LimitGroup(name, models, limits, **options)
 
 
 GROUPS = LimitGroups(
@@ -82,7 +82,7 @@ def test_limits_by_the_name_of_the_group() -> None:
         (lambda: group("x", ""), "group 'x': the name of a model is empty"),
         (lambda: group("x", "a*b"), r"group 'x': 'a\*b' has a \* before its end"),
         (lambda: group("x", "a**"), r"'a\*\*' has a \* before its end"),
-        (lambda: Group("x", "gpt-4o", LIMITS), r"such as \('gpt-4o',\), not one text"),  # type: ignore[arg-type]
+        (lambda: LimitGroup("x", "gpt-4o", LIMITS), r"such as \('gpt-4o',\), not one text"),  # type: ignore[arg-type]
         (lambda: group("x", "a", max_in_flight=0), "max_in_flight must be at least 1, not 0"),
         (lambda: LimitGroups(()), "there is no group of limits"),
         (lambda: LimitGroups((group("x", "a"), group("x", "b"))), "two groups .* called 'x'"),

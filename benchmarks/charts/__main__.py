@@ -43,9 +43,9 @@ def makers() -> dict[str, Callable[[], str]]:
     return found | {
         "peers-free": lambda: tables.free(result("peers-free")),
         "peers-use": lambda: tables.use(result("peers-paced")),
-        "where": lambda: tables.where(result("where")),
+        "profile": lambda: tables.profile(result("profile")),
         "overhead": lambda: tables.overhead(result("overhead")),
-        "line": lambda: tables.line(result("line")),
+        "queue": lambda: tables.queue(result("queue")),
         "sweep-in-flight": lambda: tables.in_flight(result("sweep-in-flight")),
         "sweep-burst": lambda: tables.burst(result("sweep-burst")),
         "sweep-cap-slack": lambda: tables.cap_slack(result("sweep-cap-slack")),

@@ -177,7 +177,7 @@ def _two_series(
     return f"{markdown(head, rows)}\n\nMedians of {runs} interleaved runs. {surroundings(report)}"
 
 
-#: What the rooms of a request do, in the order of `benchmarks.live.where`.
+#: What the rooms of a request do, in the order of `benchmarks.live.profile`.
 _ROOMS = {
     "start-up": "imports and the vocabulary",
     "counting": "mostly the tokenizer itself",
@@ -191,7 +191,7 @@ _ROOMS = {
 }
 
 
-def where(report: Mapping[str, Any]) -> str:
+def profile(report: Mapping[str, Any]) -> str:
     """Return the table of where the processor time of a job goes."""
     rows = [
         f"| {room} | {found['share']:.0%} | {found['us']:.0f} | {_ROOMS[room]} |"
@@ -226,7 +226,7 @@ def overhead(report: Mapping[str, Any]) -> str:
     return f"{markdown(head, rows)}\n\nMedians of {rounds} interleaved runs. {surroundings(report)}"
 
 
-def line(report: Mapping[str, Any]) -> str:
+def queue(report: Mapping[str, Any]) -> str:
     """Return the table of what a place in the line costs."""
     head = ("waiting", "to join µs", "an admission µs", "least", "most")
     rows = [

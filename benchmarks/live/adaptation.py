@@ -21,13 +21,13 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import NOTHING
 from benchmarks.frame.tables import table as aligned
-from benchmarks.live.conditions import TRIALS
-from benchmarks.live.figures import summarise
+from benchmarks.live.parts.conditions import TRIALS
+from benchmarks.live.parts.figures import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.live.trial import Trial
+    from benchmarks.live.parts.trial import Trial
 
 #: Columns of the table: heading, figure, factor and format of its median.
 _COLUMNS = (

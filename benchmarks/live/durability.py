@@ -20,7 +20,7 @@ from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publ
 from benchmarks.frame.environment import environment
 from benchmarks.frame.spread import Spread, ratios
 from benchmarks.frame.tables import table
-from benchmarks.live.job_child import child, write_rows
+from benchmarks.live.parts.job_child import child, write_rows
 
 _WAYS = ("never", "interval", "always")
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import outline
-from benchmarks.live.nursery import Nursery
-from benchmarks.live.rowcheck import check_files
-from benchmarks.live.workload import short
+from benchmarks.frame.workload import short
+from benchmarks.live.parts.forkserver import ForkServer
+from benchmarks.live.parts.rowcheck import check_files
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 #: Each at this share of the requests; what hangs is ended by the timeout of an attempt.
@@ -116,16 +116,16 @@ def kill_over_and_over(
     env = {"OPENAI_API_KEY": "kill-test-key-1"}
     with (
         FakeServerProcess("--latency", str(_LATENCY), "--seed", str(seed), *faults) as server,
-        Nursery(env) as nursery,
+        ForkServer(env) as fork_server,
     ):
         arguments = [
-            *("run", str(source), "-o", str(output), "--errors", str(errors)),
+            *("run", str(source), "-o", str(output), "--errors-file", str(errors)),
             *("--base-url", server.base_url, "--rpm", "none", "--tpm", "none"),
             *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
         ]
         for _ in range(kills):
             before = server.stats()["arrived"]
-            process = nursery.start(arguments)
+            process = fork_server.start(arguments)
             if rng.random() < _EARLY_SHARE:
                 time.sleep(rng.uniform(0.0, _EARLY))
             else:
@@ -133,7 +133,7 @@ def kill_over_and_over(
                 time.sleep(rng.uniform(0.0, _LATE))
             abandoned = server.stats()["abandoned"]
             os.kill(process, signal.SIGKILL)
-            if nursery.wait() != -signal.SIGKILL:
+            if fork_server.wait() != -signal.SIGKILL:
                 break
             done += 1
             time.sleep(_NOTICING)

@@ -20,13 +20,13 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import NOTHING
 from benchmarks.frame.tables import table as aligned
-from benchmarks.live.figures import summarise
-from benchmarks.live.scenario import BASELINES, SCENARIOS
+from benchmarks.live.parts.figures import summarise
+from benchmarks.live.parts.scenario import BASELINES, SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.live.scenario import Scenario
+    from benchmarks.live.parts.scenario import Scenario
 
 _BASELINES = "baselines"
 _NAMES = (*(scenario.name for scenario in SCENARIOS), _BASELINES)

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import outline
-from benchmarks.live.job_child import child, write_rows
+from benchmarks.live.parts.job_child import child, write_rows
 
 _DONE_SHARE = 0.99
 _SMALLER = 20

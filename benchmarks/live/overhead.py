@@ -34,7 +34,7 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import table as aligned
-from benchmarks.live.workload import even
+from benchmarks.frame.workload import even
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def command(way: str, folder: Path, base_url: str, in_flight: int) -> list[str]:
     most = str(in_flight)
     if way in {BARE, BARE_UVLOOP}:
         loop = "uvloop" if way == BARE_UVLOOP else "asyncio"
-        module = [sys.executable, "-m", "benchmarks.live.bare_loop", *files]
+        module = [sys.executable, "-m", "benchmarks.live.parts.bare_loop", *files]
         return [*module, "--base-url", base_url, "--in-flight", most, "--loop", loop]
     program = [sys.executable, "-m", "ratedispatch", "run", files[0], "-o", files[1], *_FAR]
     return [*program, "--max-in-flight", most, "--base-url", base_url, "--quiet", "--json"]

@@ -26,10 +26,11 @@ from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import NOTHING, table
-from benchmarks.live.apart import apart
-from benchmarks.live.workload import short
+from benchmarks.frame.workload import short
+from benchmarks.live.parts.subprocess_call import call_in_subprocess
 from ratedispatch import Limits, run_file
 from ratedispatch.cli import loop as loops
+from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.transports.bulk import plain_bulk
 from ratedispatch.events import AttemptSent
 from ratedispatch.simulate.server.child import FakeServerProcess
@@ -101,8 +102,8 @@ async def run(folder: Path, rpm: float, base_url: str, lags: list[float]) -> tup
             folder / "out.jsonl",
             client=bulk,
             limits=Limits(rpm, _TPM),
-            connections=_CONNECTIONS,
             listeners=[sent],
+            dispatcher_options=DispatcherOptions(connections=_CONNECTIONS),
         )
         ticker.cancel()
     return report, sent
@@ -202,8 +203,10 @@ def main() -> int:
     loop = loops.loop_named(arguments.loop)
     runs, missed = [], []
     for number in range(1, arguments.repeats + 1):
-        # apart, because a process that keeps to one processor cannot let go of it for the next
-        run = apart(measure, arguments.rpm, arguments.seconds, arguments.seed, arguments.loop)
+        # a process that keeps to one processor cannot let go of it for the next run
+        run = call_in_subprocess(
+            measure, arguments.rpm, arguments.seconds, arguments.seed, arguments.loop
+        )
         runs.append({**run, "misses": misses(run)})
         missed += [f"run {number}: {sentence}" for sentence in runs[-1]["misses"]]
         shown = f"{run['limit_share']} of the limit, {run['refused']} refused"

@@ -21,16 +21,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.frame.bounds import Account, share_of_rate
 from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import NOTHING, table
-from benchmarks.live.bound import Account
-from benchmarks.live.figures import summarise
-from benchmarks.live.rowcheck import check_files
-from benchmarks.live.scenario import Files, run_to_end
-from benchmarks.live.workload import Row, Workload, mixed, short
-from benchmarks.live.yardsticks import share_of_rate
+from benchmarks.frame.workload import Row, Workload, mixed, short
+from benchmarks.live.parts.figures import summarise
+from benchmarks.live.parts.rowcheck import check_files
+from benchmarks.live.parts.scenario import Files, run_to_end
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Point:
         workload: The file.
         server: Flags of the fake server.
         run: Flags of ``ratedispatch run``.
-        figures: What the point shows, from the judge's report and the rows answered.
+        figures: What the point shows, from the referee's report and the rows answered.
     """
 
     series: str
@@ -97,7 +96,7 @@ class Point:
             self.workload.write(files.input)
             with FakeServerProcess(*self.server, "--seed", str(server_seed)) as server:
                 command = [sys.executable, "-m", "ratedispatch", "run", str(files.input)]
-                command += ["-o", str(files.output), "--errors", str(files.errors), "--quiet"]
+                command += ["-o", str(files.output), "--errors-file", str(files.errors), "--quiet"]
                 command += ["--json", "--base-url", server.base_url, *self.run]
                 ended = run_to_end(command, _TIME_LIMIT, files)
                 stats = server.stats()
@@ -124,8 +123,8 @@ class Point:
 def in_flight(seed: int) -> list[Point]:
     """Return the points of ``--max-in-flight``; rows enough for some twelve seconds each."""
     server = (
-        *("--slots", str(_SLOTS), "--latency", str(_SERVICE), "--latency-sigma", "0.3"),
-        *("--batching", str(_BATCHING)),
+        *("--engine-slots", str(_SLOTS), "--latency", str(_SERVICE), "--latency-sigma", "0.3"),
+        *("--engine-batching", str(_BATCHING)),
     )
     points = []
     for value in (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128):
@@ -193,7 +192,7 @@ def cap_slack(seed: int) -> list[Point]:
         limits = ("--rpm", "30k", "--tpm", str(_TPM))
         kinds: tuple[tuple[str, int, tuple[str, ...]], ...] = (
             ("reservation kept", kept, ()),
-            ("reservation refunded", _REFUNDING_ROWS, ("--settle",)),
+            ("reservation refunded", _REFUNDING_ROWS, ("--refund",)),
         )
         for series, count, flags in kinds:
             workload = _capped(count, seed, cap)

@@ -47,7 +47,8 @@ def variants(operations: int) -> dict[str, Callable[[], object]]:
     limiter = AsyncLimiter(_BURST, 60 * _BURST / _PER_MINUTE)
     rate = Rate("tokens", _PER_MINUTE, _BURST)
     bucket, piled = Bucket(rate), Bucket(rate)
-    piled.raise_to(10 * _BURST, 10 * _BURST)
+    now = asyncio.get_running_loop().time
+    piled.raise_to(10 * _BURST, 10 * _BURST, now())
     times = range(operations)
 
     async def acquire() -> None:
@@ -58,19 +59,23 @@ def variants(operations: int) -> dict[str, Callable[[], object]]:
         for _ in times:
             operation(_AMOUNT)
 
+    def timed(operation: Callable[[float, float], object]) -> None:
+        for _ in times:
+            operation(_AMOUNT, now())
+
     def all_three(bucket: Bucket) -> None:
         for _ in times:
-            if bucket.wait(_AMOUNT) > 0:
+            if bucket.wait(_AMOUNT, now()) > 0:
                 raise RuntimeError("the bucket of this benchmark is not to run dry")
-            bucket.debit(_AMOUNT)
-            bucket.credit(_RETURNED)
+            bucket.debit(_AMOUNT, now())
+            bucket.credit(_RETURNED, now())
 
     return {
         "acquire": lambda: _drive(acquire()),
         "has_capacity": lambda: each(limiter.has_capacity),
-        "wait": lambda: each(bucket.wait),
-        "debit": lambda: each(bucket.debit),
-        "credit": lambda: each(bucket.credit),
+        "wait": lambda: timed(bucket.wait),
+        "debit": lambda: timed(bucket.debit),
+        "credit": lambda: timed(bucket.credit),
         "all_three": lambda: all_three(bucket),
         "all_three_surplus": lambda: all_three(piled),
     }

@@ -1,17 +1,18 @@
 """
-What reading the rate-limit headers of one answer costs, by dialect.
+The cost of interpreting one answer, by provider.
 
-Microseconds of processor time for an answer with the headers that such a provider sends, among
-a dozen others. `bare` is the least that anybody could do with OpenAI's: look up the remaining
-requests and tokens, and turn both into numbers; it is the base of the ratios. `refused` is the
-reading of a 429 of OpenAI, whose body is searched for amounts as well. `readings` is how many
-buckets were understood; a dialect without headers of its own has none to read.
+Microseconds of processor time for an answer with usage and with the headers that such a provider
+sends, among a dozen others: decision, usage and readings. `bare` is the least that anybody could
+do with OpenAI's: look up the remaining requests and tokens, and turn both into numbers; it is the
+base of the ratios. `refused` is a 429 of OpenAI, whose body is searched for amounts as well.
+`readings` is how many buckets were understood; a provider without headers of its own has none.
 Run: python -m benchmarks.micro.headers [--repeats N] [--answers N] [--json [FILE]]
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
@@ -19,12 +20,12 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import costs
 from benchmarks.frame.tables import compared
 from ratedispatch.outcome import Response
-from ratedispatch.providers.dialects import DIALECTS
+from ratedispatch.providers.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ratedispatch.providers.dialects import Dialect
+    from ratedispatch.providers.base import Provider
 
 #: What comes with an answer besides its limits.
 _COMMON = {
@@ -66,8 +67,8 @@ _REQUESTS_AND_TOKENS = {
     **_limits("tokens", 2_000_000, 1_999_000),
 }
 
-#: Headers on limits as each dialect's provider sends them. Sources: see
-#: `ratedispatch.providers.tables`.
+#: Headers on limits as each provider sends them. Sources: see its module in
+#: `ratedispatch.providers`.
 SAMPLES: Mapping[str, Mapping[str, str]] = {
     "openai": _OPENAI,
     "azure": {**_REQUESTS_AND_TOKENS, "x-ms-region": "Sweden Central"},
@@ -114,8 +115,13 @@ SAMPLES: Mapping[str, Mapping[str, str]] = {
         "x-tokenlimit-limit": "3000",
         "x-tokenlimit-remaining": "2500",
     },
-    # a host that is not known and speaks as OpenAI does: a server of one's own, or a gateway
+    # a host that is not known and sends OpenAI's names: an own server, or a gateway
     "generic": _OPENAI,
+}
+
+_ANSWER = {
+    "choices": [{"message": {"content": "Yes."}}],
+    "usage": {"prompt_tokens": 200, "completion_tokens": 2},
 }
 
 _REFUSAL = {
@@ -129,14 +135,14 @@ _REFUSAL = {
 }
 
 
-def answers() -> dict[str, tuple[Dialect, Response]]:
+def answers() -> dict[str, tuple[Provider, Response]]:
     """Return what is read, by the name under which it is shown."""
     found = {
-        name: (dialect, Response(200, {**_COMMON, **SAMPLES.get(name, {})}, {}))
-        for name, dialect in DIALECTS.items()
+        name: (provider, Response(200, {**_COMMON, **SAMPLES.get(name, {})}, _ANSWER))
+        for name, provider in PROVIDERS.items()
     }
     refused = Response(429, {**_COMMON, **_OPENAI}, _REFUSAL)
-    return {**found, "refused": (DIALECTS["openai"], refused)}
+    return {**found, "refused": (PROVIDERS["openai"], refused)}
 
 
 def _bare(times: range) -> None:
@@ -146,10 +152,10 @@ def _bare(times: range) -> None:
         int(headers["x-ratelimit-remaining-tokens"])
 
 
-def _read(dialect: Dialect, response: Response, times: range) -> None:
-    read_limits = dialect.read_limits
+def _interpret(provider: Provider, response: Response, times: range) -> None:
+    interpret = provider.interpret
     for _ in times:
-        read_limits(response)
+        interpret(response)
 
 
 def main() -> int:
@@ -160,11 +166,13 @@ def main() -> int:
     surroundings = environment(None)
     times, cases = range(arguments.answers), answers()
     ways: dict[str, Callable[[], object]] = {"bare": lambda: _bare(times)}
-    for name, (dialect, response) in cases.items():
-        ways[name] = lambda dialect=dialect, response=response: _read(dialect, response, times)  # type: ignore[misc]
+    for name, (provider, response) in cases.items():
+        ways[name] = partial(_interpret, provider, response, times)
     measured = costs(ways, arguments.answers, arguments.repeats)
     figures, text = compared(measured, "bare", "µs an answer", digits=3)
-    readings = {name: len(dialect.read_limits(answer)) for name, (dialect, answer) in cases.items()}
+    readings = {
+        name: len(provider.interpret(answer).readings) for name, (provider, answer) in cases.items()
+    }
     result: dict[str, Any] = {
         "repeats": arguments.repeats,
         "answers": arguments.answers,

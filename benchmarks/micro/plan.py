@@ -35,8 +35,7 @@ from benchmarks.frame.rounds import cpu_seconds, interleave
 from benchmarks.frame.spread import Spread
 from benchmarks.frame.tables import outline
 from benchmarks.frame.texts import bare_encoder, prose
-from ratedispatch.jobs.batchfile import parse_line
-from ratedispatch.jobs.state.scan import quick_name
+from ratedispatch.jobs.batchfile import parse_line, quick_name
 from ratedispatch.tokens import Counter
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from ratedispatch.simulate.server.child import FakeServerProcess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.dispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.protocol import Transport
 
 KEY = "sk-of-the-fake-server"
 TARGET = 1.5

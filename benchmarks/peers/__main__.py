@@ -17,7 +17,7 @@ from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import NOTHING, table
-from benchmarks.live.figures import summarise
+from benchmarks.live.parts.figures import summarise
 from benchmarks.peers.measure import check, measure, start_up_cpu
 from benchmarks.peers.places import DEFAULT_FOLDER
 from benchmarks.peers.table import NAMES, PEERS

@@ -2,7 +2,7 @@
 One peer, one file, one server.
 
 Decides how a run goes: start the server, run the peer as a process of its own until it ends or
-its time is up, read the judge, compare the rows. Knows nothing of how figures are shown.
+its time is up, read the referee, compare the rows. Knows nothing of how figures are shown.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.rowcheck import check_files
-from benchmarks.live.scenario import Files
-from benchmarks.live.workload import Workload
+from benchmarks.frame.workload import Workload
+from benchmarks.live.parts.rowcheck import check_files
+from benchmarks.live.parts.scenario import Files
 from benchmarks.peers.places import DRIVER, interpreter, variables
 from benchmarks.peers.table import OURS
 from ratedispatch.simulate.server.child import FakeServerProcess
@@ -214,7 +214,14 @@ def _run(
     limit = task.time_limit(workload)
     if peer.name == OURS:
         command = [sys.executable, "-m", "ratedispatch", "run", str(files.input)]
-        command += ["-o", str(files.output), "--errors", str(files.errors), "--quiet", "--json"]
+        command += [
+            "-o",
+            str(files.output),
+            "--errors-file",
+            str(files.errors),
+            "--quiet",
+            "--json",
+        ]
         command += ["--base-url", base_url, "--rpm", str(told.rpm), "--tpm", str(told.tpm)]
         command += ["--max-in-flight", str(told.in_flight)]
         return run_child(command, environment, files, limit)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.live.bound import Account, tpm_for
-from benchmarks.live.workload import Workload, mixed
-from benchmarks.live.yardsticks import Allowance, Step
+from benchmarks.frame.bounds import Account, Allowance, Step, tpm_for
+from benchmarks.frame.workload import Workload, mixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

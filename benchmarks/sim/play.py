@@ -1,11 +1,11 @@
 """
 One run in virtual time, and what it comes to.
 
-Decides how a dispatcher and a fake provider meet in one process, and which figures are read
-from it. Every figure depends on the scenario and the seed alone: the loop is the only clock,
-threads run at once, chance is seeded, and nothing asks the machine what it can do. Seconds and
-ratios are rounded to microseconds, because libraries of other systems may round a logarithm
-otherwise in its last digit.
+Plays a scenario with `ratedispatch.simulate.play` and reads the figures from the result. Every
+figure depends on the scenario and the seed alone: the loop is the only clock, threads run at
+once, chance is seeded, and nothing asks the machine what it can do. Seconds and ratios are
+rounded to microseconds, because libraries of other systems may round a logarithm otherwise in
+its last digit.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.yardsticks import Step, amount_by, least_instant
-from ratedispatch.dispatch.dispatcher import Dispatcher
-from ratedispatch.events import AttemptSent, LinePaused
+from benchmarks.frame.bounds import Step, amount_by, least_instant
+from ratedispatch.events import AttemptSent, QueuePaused
 from ratedispatch.outcome import Completed
-from ratedispatch.simulate.clock import run_virtual
-from ratedispatch.simulate.transport import ProviderTransport
+from ratedispatch.simulate.play import play as simulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
     from ratedispatch.events import Event
     from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
-    from ratedispatch.outcome import Outcome
     from ratedispatch.request import Request
+    from ratedispatch.simulate.play import Played
     from ratedispatch.simulate.settings import ProviderSettings
 
 _DIGITS = 6
@@ -102,37 +100,32 @@ class _Tally:
         if isinstance(event, AttemptSent):
             self.attempts += 1
             self.sent += event.at
-        elif isinstance(event, LinePaused):
+        elif isinstance(event, QueuePaused):
             self.pauses += 1
 
 
 def play(setup: Setup, seed: int) -> dict[str, Any]:
     """Run *setup* to its end and return its figures by name, as JSON types."""
     tally = _Tally()
-
-    async def main() -> tuple[list[Outcome], dict[str, Any]]:
-        transport = ProviderTransport(setup.provider, random.Random(f"provider {seed}"))
-        options = {"max_in_flight": MOST_IN_FLIGHT, **setup.options}
-        async with Dispatcher(
-            transport,
-            setup.limits,
-            connections=CONNECTIONS,
-            listeners=[tally],
-            rng=random.Random(f"dispatcher {seed}"),
-            cpu_clock=lambda: 0.0,  # the verdict is not asked for, and no clock of the machine is
-            **options,
-        ) as dispatcher:
-            outcomes = [outcome async for outcome in dispatcher.map(setup.requests)]
-        return outcomes, transport.judge.report()
-
-    outcomes, stats = run_virtual(main())
-    return figures(setup, outcomes, stats, tally)
+    played = simulate(
+        setup.requests,
+        setup.limits,
+        setup.provider,
+        seed=f"provider {seed}",
+        listeners=[tally],
+        connections=CONNECTIONS,
+        rng=random.Random(f"dispatcher {seed}"),
+        cpu_clock=lambda: 0.0,  # the verdict is not asked for, and no clock of the machine is
+        **{"max_in_flight": MOST_IN_FLIGHT, **setup.options},
+    )
+    if played.stop is not None:
+        raise played.stop
+    return figures(setup, played, tally)
 
 
-def figures(
-    setup: Setup, outcomes: Sequence[Outcome], stats: Mapping[str, Any], tally: _Tally
-) -> dict[str, Any]:
+def figures(setup: Setup, played: Played, tally: _Tally) -> dict[str, Any]:
     """Return what a run came to."""
+    outcomes, stats = played.outcomes, played.stats
     by_row = Counter(outcome.request.custom_id for outcome in outcomes)
     answered = sum(isinstance(outcome, Completed) for outcome in outcomes)
     rows, makespan, bound = len(setup.requests), stats["makespan"], setup.lower_bound

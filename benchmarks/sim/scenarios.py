@@ -13,11 +13,10 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.live.bound import tpm_for
-from benchmarks.live.workload import OUTPUT_CAP, Workload, mixed, short, with_large
-from benchmarks.live.yardsticks import Step, mean_service
+from benchmarks.frame.bounds import Step, mean_service, tpm_for
+from benchmarks.frame.workload import OUTPUT_CAP, Workload, mixed, short, with_large
 from benchmarks.sim.play import Need, Setup
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.request import CHAT, Request
 from ratedispatch.simulate.provider.faults import FAULTS
@@ -178,7 +177,7 @@ def _settles(seed: int) -> Setup:
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
         burst_seconds=depth,
-        settle=True,
+        refund=True,
         output_tokens=output,
         latency=2.0,
     )
@@ -211,7 +210,7 @@ def _groups(seed: int, *, outage: bool = False) -> Setup:
     )
     each = _ROWS / len(_MODELS)
     needs = (Need(each, _steps(half, 1.0, *later)), Need(each, _steps(half, 1.0)))
-    groups = LimitGroups(tuple(Group(model, (model,), limits) for model in _MODELS))
+    groups = LimitGroups(tuple(LimitGroup(model, (model,), limits) for model in _MODELS))
     return Setup(_requests(dataclasses.replace(rows, rows=named)), server, groups, needs)
 
 
@@ -227,7 +226,7 @@ def _outage(end: float, per_minute: float) -> tuple[Step, Step]:
 def _queue(seed: int) -> Setup:
     """Return a server without limits that serves 32 at once, which nobody says."""
     rows = 1_500
-    server = ProviderSettings(slots=_SLOTS, latency=1.0, latency_sigma=_SIGMA)
+    server = ProviderSettings(engine_slots=_SLOTS, latency=1.0, latency_sigma=_SIGMA)
     need = Need(rows, (Step(0.0, _SLOTS / mean_service(1.0, _SIGMA)),))
     requests = _requests(short(rows, seed))
     return Setup(requests, server, Limits(), (need,), {"max_in_flight": "auto"})

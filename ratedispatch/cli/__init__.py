@@ -31,7 +31,7 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Click itself makes 1 of an interruption, which is the code of rows that failed."""
+        """Exit with 130 on an interruption; click itself would exit with 1."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -52,7 +52,7 @@ class _LazyGroup(click.Group):
 
 
 def _end_early(_number: int, _frame: object) -> None:
-    """An interruption while this is still being imported."""
+    """End the process when it is interrupted while modules are still being imported."""
     os.write(2, b"cancelled before anything was sent\n")
     os._exit(130)
 
@@ -61,8 +61,8 @@ def entry() -> NoReturn:
     """
     Run the command of this process, and end it at once.
 
-    Python would take apart all that was imported and counted with, which takes as long as some
-    hundred requests, and which the system does in no time.
+    A normal exit of Python frees every object first, which takes as long as some hundred requests.
+    The system frees the memory of a process at once.
     """
     code: object = 0
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -78,9 +78,9 @@ def entry() -> NoReturn:
         code = 1
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:  # closed by whoever started this
+            if stream is not None:  # the parent process may have closed it
                 stream.flush()
-        except (OSError, ValueError):  # who read it is gone
+        except (OSError, ValueError):  # the reader has closed the pipe
             code = code or 1
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
@@ -88,7 +88,11 @@ def entry() -> NoReturn:
 @click.group(
     cls=_LazyGroup,
     context_settings=HELP,
-    epilog="Documentation: the docs folder of the project; start with docs/tutorial.md.",
+    epilog="""\b
+Completion of flags in bash, and likewise in zsh and fish:
+  eval "$(_RATEDISPATCH_COMPLETE=bash_source ratedispatch)"
+
+Documentation: the docs folder of the project; start with docs/tutorial.md.""",
 )
 @click.version_option(package_name="ratedispatch", message="%(prog)s %(version)s")
 def main() -> None:

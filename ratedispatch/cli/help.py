@@ -1,7 +1,7 @@
-"""What every command has in common in asking for help."""
+"""The settings of the help that all commands share."""
 
 from __future__ import annotations
 
-#: Given to every command and not only to the group: click keeps the option that a command was
-#: first asked with, so that one started on its own would lose ``-h`` for good.
+#: For every command and not only for the group: click caches the help option of a command, so that
+#: a command that first runs without the group would never have ``-h``.
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -6,21 +6,20 @@ Decides what they are called, what needs what, and the values that they come to.
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ratedispatch.cli.command import collect, option
 
+if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.formats import Format
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.inputs.template import Template
 
-#: What stands for standard input.
+#: The name of standard input.
 _STDIN = "-"
 
 
@@ -60,7 +59,7 @@ class InputFlags:
         How the input is written.
 
         Raises:
-            click.UsageError: Its name is that of a format which is not read.
+            click.UsageError: Its name is that of a format that cannot be read.
         """
         from ratedispatch.errors import JobError
         from ratedispatch.jobs.inputs.formats import format_of
@@ -72,11 +71,10 @@ class InputFlags:
 
     def template(self) -> Template | None:
         """
-        Return what makes requests of the rows; None if the input has requests.
+        Return the template that makes requests of the rows; None if the input has requests.
 
         Raises:
-            click.UsageError: A flag is missing, or means nothing without another, or the template
-                cannot be one.
+            click.UsageError: A flag is missing or needs another one, or the template is not valid.
         """
         from ratedispatch.errors import JobError
         from ratedispatch.jobs.inputs.formats import Format
@@ -95,7 +93,7 @@ class InputFlags:
                 )
             if self.format is not Format.JSONL:
                 raise click.UsageError(
-                    f"{self.input} is {self.format}, whose rows are no requests: give a --prompt "
+                    f"{self.input} is {self.format}, whose rows are not requests: give a --prompt "
                     f"such as 'Translate to French: {{text}}', and --model"
                 )
             return None
@@ -112,51 +110,50 @@ class InputFlags:
             raise click.UsageError(str(error)) from error
 
 
-def input_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the input and its flags; the command gets an `InputFlags` as ``source``."""
-
-    @functools.wraps(command)
-    def with_input(**values: Any) -> None:
-        flags = InputFlags(**{one.name: values.pop(one.name) for one in fields(InputFlags)})
-        command(source=flags, **values)
-
-    decorated = with_input
-    for option in reversed(_OPTIONS):  # as with decorators, the last one is applied first
-        decorated = option(decorated)
-    return decorated
-
-
 _OPTIONS = (
     click.argument("input", metavar="IN", type=click.Path(path_type=Path, allow_dash=True)),
-    click.option(
+    option(
         "--prompt",
+        group="Input",
         metavar="TEMPLATE",
         help="Make a request of each row of a table (CSV, Parquet, JSONL): the user's message, "
         "with the names of columns in braces, such as 'Translate to French: {text}'.",
     ),
-    click.option("--system", metavar="TEMPLATE", help="With --prompt: the system message."),
-    click.option("--model", metavar="NAME", help="With --prompt: the model."),
-    click.option(
+    option(
+        "--system",
+        group="Input",
+        metavar="TEMPLATE",
+        help="With --prompt: the system message.",
+    ),
+    option("--model", group="Input", metavar="NAME", help="With --prompt: the model."),
+    option(
         "--max-tokens",
+        group="Input",
         type=click.IntRange(min=1),
         metavar="N",
         help="With --prompt: the most tokens of an answer.",
     ),
-    click.option(
+    option(
         "--id-column",
+        group="Input",
         metavar="NAME",
         help="With --prompt: the column with the custom_id of each row.  "
         "[default: row-1, row-2, …]",
     ),
-    click.option(
+    option(
         "--param",
+        group="Input",
         multiple=True,
         metavar="NAME=VALUE",
         help="With --prompt: a further field of the body, such as temperature=0; repeatable.",
     ),
-    click.option(
+    option(
         "--input-format",
+        group="Input",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
         help="How the input is written.  [default: by its name; jsonl for -]",
     ),
 )
+
+#: Adds the input and its flags; the command gets an `InputFlags` as ``source``.
+input_options = collect(InputFlags, "source", _OPTIONS)

@@ -7,26 +7,24 @@ of what a command does with these.
 
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
+from ratedispatch.cli.command import collect, option
 from ratedispatch.cli.param_types import AMOUNT, LIMIT, NONE, FiniteRange
 from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
+    from ratedispatch.cli.command import Decorator
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.prices import Price
     from ratedispatch.limits import Limits
     from ratedispatch.tokens import ChargePolicy
 
-Command: TypeAlias = "Callable[..., None]"
 PerMinute: TypeAlias = float | Literal["auto", "none"] | None
 
 
@@ -99,7 +97,7 @@ def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
     if excluded:
         raise click.UsageError(
             f"--limits and {', '.join(excluded)} exclude each other: the file has the limits of "
-            f"every group, and [others] in it those of the other models"
+            f"every group, and [default] in it those of the other models"
         )
     try:
         return read_limits(path)
@@ -107,53 +105,45 @@ def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
         raise click.UsageError(str(error)) from error
 
 
-def limit_options(missing: str) -> Callable[[Command], Command]:
+def limit_options(missing: str) -> Decorator:
     """
-    Return a decorator that adds the flags of limits and gives them to a command as one argument.
-
-    The command gets a `LimitFlags` as ``limits``.
+    Return a decorator that adds the flags of limits; the command gets `LimitFlags` as ``limits``.
 
     Args:
-        missing: What the help says of a missing ``--rpm`` or ``--tpm``.
+        missing: The default that the help names for a missing ``--rpm`` or ``--tpm``.
     """
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def with_limits(**values: Any) -> None:
-            flags = LimitFlags(
-                **{field.name: values.pop(field.name) for field in fields(LimitFlags)}
-            )
-            command(limits=flags, **values)
-
-        return _with_options(with_limits, _limit_options(missing))
-
-    return decorate
+    return collect(LimitFlags, "limits", _limit_options(missing))
 
 
-def _limit_options(missing: str) -> list[Callable[[Command], Command]]:
+def _limit_options(missing: str) -> list[Decorator]:
     unless = f"  [default: {missing}]"
     amounts = (
         ("--rpm", LIMIT, "N|auto|none", "Requests per minute, such as 3000 or 30k." + unless),
         ("--tpm", LIMIT, "N|auto|none", "Tokens per minute, such as 200k or 1.5M." + unless),
         ("--rpd", AMOUNT, "N", "Requests per day, if they are limited."),
         ("--tpd", AMOUNT, "N", "Tokens per day, if they are limited."),
-        ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they are limited apart."),
-        ("--output-tpm", AMOUNT, "N", "Output tokens per minute, if they are limited apart."),
+        ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they have their own limit."),
+        ("--output-tpm", AMOUNT, "N", "Output tokens per minute, if they have their own limit."),
     )
+    beaten = ("limits",)
     return [
         *(
-            click.option(flag, type=kind, metavar=what, help=text)
+            option(flag, group="Limits", rivals=beaten, type=kind, metavar=what, help=text)
             for flag, kind, what, text in amounts
         ),
-        click.option(
+        option(
             "--burst-seconds",
+            group="Limits",
+            rivals=beaten,
             type=FiniteRange(0, 60),
             metavar="SECONDS",
             help="Seconds of rate that may go at once after idleness.  "
             f"[default: {BURST_SECONDS:g}]",
         ),
-        click.option(
+        option(
             "--limits",
+            group="Limits",
+            rivals=tuple(field.name for field in fields(LimitFlags) if field.name != "limits"),
             type=click.Path(path_type=Path),
             metavar="FILE.toml",
             help="Limits for groups of models, instead of the flags above.",
@@ -161,48 +151,124 @@ def _limit_options(missing: str) -> list[Callable[[Command], Command]]:
     ]
 
 
-def provider_options(command: Command) -> Command:
-    """Add the flags that say which provider it is, and how it charges a request."""
-    options = [
-        click.option(
-            "--base-url",
-            metavar="URL",
-            help="The API to use, with its version; decides the policy.  "
-            "[default: OPENAI_BASE_URL, or OpenAI]",
-        ),
-        click.option(
-            "--policy",
-            metavar="NAME",
-            callback=_policy,
-            help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
-            "[default: by the base URL]",
-        ),
-        click.option(
-            "--model-like",
-            "models",
-            multiple=True,
-            metavar="NAME=MODEL",
-            callback=_models,
-            help="Count a model of your own like a known one, or by the name of an encoding, "
-            "such as my-deployment=gpt-4o-mini; repeatable.",
-        ),
-        click.option(
-            "--default-output-tokens",
-            type=click.IntRange(min=0),
-            default=16,
-            show_default=True,
-            metavar="N",
-            help="Reserved for the output of a row without a cap until enough answers are known.",
-        ),
-    ]
-    return _with_options(command, options)
+@dataclass(frozen=True, slots=True)
+class ProviderFlags:
+    """
+    The provider, and how it charges a request.
+
+    Args:
+        base_url: The API; None for that of the environment, or OpenAI's.
+        charge_policy: How it charges; None for what the base URL says.
+        model_alias: The known model that each name is counted like.
+        default_output_tokens: Tokens reserved for the output of a row without a cap.
+    """
+
+    base_url: str | None
+    charge_policy: ChargePolicy | None
+    model_alias: dict[str, str]
+    default_output_tokens: int
 
 
-def price_options(command: Command) -> Command:
-    """Add the flags of prices, which `given_price` reads."""
-    options = [
-        click.option(
+def _charge_policy(
+    _context: click.Context, _option: click.Parameter, name: str | None
+) -> ChargePolicy | None:
+    """Return the policy called *name*, or fail as a usage error that lists them."""
+    if name is None:
+        return None
+    from ratedispatch.tokens import POLICIES
+
+    if name not in POLICIES:
+        raise click.UsageError(f"--charge-policy {name} is not one of {', '.join(POLICIES)}")
+    return POLICIES[name]
+
+
+def _model_alias(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the model that each name is counted like, or fail as a usage error."""
+    models = {}
+    for text in texts:
+        name, equals, known = text.partition("=")
+        if not (name and equals and known):
+            raise click.UsageError(
+                f"--model-alias {text!r} is not NAME=MODEL, such as my-deployment=gpt-4o-mini"
+            )
+        models[name] = known
+    return models
+
+
+_PROVIDER_OPTIONS = (
+    option(
+        "--base-url",
+        group="Provider",
+        rivals=("fake",),
+        metavar="URL",
+        help="The API to use, with its version; it also decides the charge policy.  "
+        "[default: OPENAI_BASE_URL, or OpenAI]",
+    ),
+    option(
+        "--charge-policy",
+        group="Provider",
+        metavar="NAME",
+        callback=_charge_policy,
+        help="How the provider charges a request: openai, azure, anthropic, tokens, …  "
+        "[default: by the base URL]",
+    ),
+    option(
+        "--model-alias",
+        group="Provider",
+        multiple=True,
+        metavar="NAME=MODEL",
+        callback=_model_alias,
+        help="Count the model NAME like a known model or by the name of an encoding, such as "
+        "my-deployment=gpt-4o-mini; repeatable.",
+    ),
+    option(
+        "--default-output-tokens",
+        group="Provider",
+        type=click.IntRange(min=0),
+        default=16,
+        show_default=True,
+        metavar="N",
+        help="Tokens reserved for the output of a row without a cap, until enough answers are "
+        "known.",
+    ),
+)
+
+#: Adds the flags of the provider; the command gets `ProviderFlags` as ``provider``.
+provider_options = collect(ProviderFlags, "provider", _PROVIDER_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFlags:
+    """
+    The price of all models, in USD per million tokens.
+
+    Args:
+        price_in: Of input.
+        price_out: Of output.
+    """
+
+    price_in: float | None
+    price_out: float | None
+
+    @property
+    def price(self) -> Price | None:
+        """
+        The price of all models; None if none is given.
+
+        Raises:
+            click.UsageError: Only one of the two is given.
+        """
+        return given_price(self.price_in, self.price_out)
+
+
+def price_flags(group: str) -> list[Decorator]:
+    """Return the flags of prices under the heading *group*."""
+    return [
+        option(
             f"--price-{direction}",
+            group=group,
             type=FiniteRange(min=0),
             metavar="USD",
             help=f"Price of a million {direction}put tokens, for all models; needs "
@@ -210,7 +276,6 @@ def price_options(command: Command) -> Command:
         )
         for direction, other in (("in", "out"), ("out", "in"))
     ]
-    return _with_options(command, options)
 
 
 def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
@@ -227,40 +292,6 @@ def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
 def url_of(base_url: str | None) -> str | None:
     """Return the base URL to use: *base_url*, or that of the environment; None for OpenAI's."""
     return base_url or os.environ.get("OPENAI_BASE_URL") or None
-
-
-def _policy(
-    _context: click.Context, _option: click.Parameter, name: str | None
-) -> ChargePolicy | None:
-    """Return the policy called *name*, or fail as a usage error that lists them."""
-    if name is None:
-        return None
-    from ratedispatch.tokens import POLICIES
-
-    if name not in POLICIES:
-        raise click.UsageError(f"--policy {name} is not one of {', '.join(POLICIES)}")
-    return POLICIES[name]
-
-
-def _models(
-    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
-) -> dict[str, str]:
-    """Return the models that each name is to be counted like, or fail as a usage error."""
-    models = {}
-    for text in texts:
-        name, equals, like = text.partition("=")
-        if not (name and equals and like):
-            raise click.UsageError(
-                f"--model-like {text!r} is not NAME=MODEL, such as my-deployment=gpt-4o-mini"
-            )
-        models[name] = like
-    return models
-
-
-def _with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    for option in reversed(options):  # as with decorators, the last one is applied first
-        command = option(command)
-    return command
 
 
 def _flag(name: str) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ratedispatch.cli.param_types import NONE, parse_amount
+from ratedispatch.cli.toml_file import read_toml
 from ratedispatch.errors import InvalidLimits, JobError
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import AUTO, Limits
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _AMOUNTS = {
 _LEARNABLE = ("rpm", "tpm")
 _OF_LIMITS = (*_AMOUNTS, "burst_seconds")
 _OF_GROUP = ("models", *_OF_LIMITS, "max_in_flight")
-_OF_FILE = ("groups", "others")
+_OF_FILE = ("groups", "default")
 
 #: No limit is above this; TOML has whole numbers that no float can hold.
 _MOST = 1e300
@@ -46,41 +46,13 @@ def read_limits(path: Path) -> LimitGroups:
     """
     Return the groups of limits in the TOML file *path*.
 
-    A group or ``[others]`` without ``rpm`` or ``tpm`` learns that limit: ``"auto"``.
+    A group or ``[default]`` without ``rpm`` or ``tpm`` learns that limit: ``"auto"``.
 
     Raises:
-        JobError: The file cannot be read, is no TOML, or says something that means nothing; one
-            sentence names the file, and the table and the key if there is one.
+        JobError: The file cannot be read, is not valid TOML, or has an unknown key or a wrong
+            value; one sentence names the file, and the table and the key if there is one.
     """
-    return _File(path).groups(_load(path))
-
-
-def _load(path: Path) -> dict[str, Any]:
-    name = f"the limits file {path}"
-    try:
-        _check(path, name)
-        data = path.read_bytes()
-    except OSError as error:
-        raise JobError(f"{name} cannot be read: {error.strerror or error}") from error
-    try:
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise JobError(f"{name} is not UTF-8: see byte {error.start:,}") from error
-    except RecursionError:
-        raise JobError(f"{name} is nested too deeply") from None
-    except ValueError as error:  # a wrong syntax, or a number of thousands of digits
-        raise JobError(f"{name} is no TOML: {error}") from error
-
-
-def _check(path: Path, name: str) -> None:
-    if not path.exists():
-        raise JobError(f"{name} does not exist")
-    if path.is_dir():
-        raise JobError(f"{name} is a directory; give a TOML file")
-    if not path.stat().st_mode & 0o444:
-        raise JobError(f"{name} cannot be read: nobody has permission to")
-    if not path.is_file():
-        raise JobError(f"{name} is no regular file")
+    return _File(path).groups(read_toml(path, f"the limits file {path}"))
 
 
 class _File:
@@ -90,19 +62,21 @@ class _File:
         self._path = path
 
     def groups(self, tables: Mapping[str, Any]) -> LimitGroups:
-        """Return what *tables*, the content of the file, say; or raise with what is wrong."""
+        """Return the groups in *tables*, the content of the file; raise JobError for a mistake."""
         self._check_keys("the file", tables, _OF_FILE)
         groups = self._table("[groups]", tables.get("groups", {}))
         if not groups:
-            self._refuse("has no group; begin one with [groups.NAME]")
+            raise JobError(
+                f"the limits file {self._path} has no group; begin one with [groups.NAME]"
+            )
         made = tuple(self._group(name, values) for name, values in groups.items())
-        others = tables.get("others")
+        default = tables.get("default")
         try:
-            return LimitGroups(made, None if others is None else self._others(others))
+            return LimitGroups(made, None if default is None else self._default(default))
         except InvalidLimits as error:
             self._refuse(str(error))
 
-    def _group(self, name: str, given: object) -> Group:
+    def _group(self, name: str, given: object) -> LimitGroup:
         title = f"[groups.{name if _BARE.fullmatch(name) else json.dumps(name)}]"
         values = self._table(title, given)
         self._check_keys(title, values, _OF_GROUP)
@@ -118,12 +92,12 @@ class _File:
                 f"{title} max_in_flight must be a whole number from 1 on, not {_show(most)}"
             )
         try:
-            return Group(name, tuple(models), limits, most)
+            return LimitGroup(name, tuple(models), limits, most)
         except InvalidLimits as error:
             self._refuse(f"{title} models: {error}")
 
-    def _others(self, given: object) -> Limits:
-        title = "[others]"
+    def _default(self, given: object) -> Limits:
+        title = "[default]"
         values = self._table(title, given)
         if "models" in values:
             self._refuse(f"{title} takes no models: it is for those that no group names")

@@ -2,12 +2,11 @@
 The event loop that a command runs in.
 
 Decides which loop, and how often its process looks for garbage in cycles. Knows nothing of what
-runs in it. Only for a process of one's own: a library leaves both to whoever embeds it.
+runs in it. Only the command line uses it: a library leaves both to the program around it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import importlib.util
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import JobError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
 AUTO = "auto"
 ASYNCIO = "asyncio"
 UVLOOP = "uvloop"
 
-#: What can be asked for; ``auto`` is uvloop where it is installed.
+#: The names of the loops; ``auto`` is uvloop where it is installed.
 LOOPS = (AUTO, ASYNCIO, UVLOOP)
 
 #: Objects made beyond those deleted before the youngest are looked through for cycles; Python's
@@ -61,6 +61,8 @@ def runner(name: str = AUTO) -> asyncio.Runner:
         ValueError: There is no loop of that name.
         JobError: It is not installed.
     """
+    import asyncio  # here because --help must not wait for it
+
     if loop_named(name) == ASYNCIO:
         return asyncio.Runner()
     import uvloop
@@ -73,9 +75,9 @@ def seldom_collecting() -> Iterator[None]:
     """
     Look for garbage in cycles less often as long as the block runs.
 
-    What start-up has made (modules, classes, vocabularies) stays until the end and is not looked
-    through again; of what requests make little is in cycles, and that is found later. Nearly all
-    is freed at once all the same, by its count of references.
+    Objects from the start (modules, classes, vocabularies) stay until the end, and the collector
+    skips them. Requests make few cycles, and these are found later. Reference counts still free
+    nearly all objects at once.
     """
     before = gc.get_threshold()
     gc.freeze()  # without a collection before: it takes as long as many requests

@@ -1,4 +1,4 @@
-"""Warnings of the library, as a person at the command line wants to read them."""
+"""Prints warnings of the library as notes for a person at the command line."""
 
 from __future__ import annotations
 

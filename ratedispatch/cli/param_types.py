@@ -57,7 +57,7 @@ AMOUNT = Amount()
 
 class OrWord(_AnyParamType):
     """
-    What another parameter type takes, or one of some words, which are given as they are.
+    A parameter type that takes the values of another type, or one of some words.
 
     Args:
         other: The other type.
@@ -70,7 +70,7 @@ class OrWord(_AnyParamType):
         self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the word, or what the other type makes of *value*, or fail as a usage error."""
+        """Return the word or the value of the other type, or fail as a usage error."""
         word = str(value).strip().lower()
         if word in self._words:
             return word
@@ -81,7 +81,7 @@ class OrWord(_AnyParamType):
             self.fail(f"{error.message.rstrip('.')}{words}", param, ctx)
 
 
-#: That there is no limit.
+#: The word for no limit.
 NONE: Literal["none"] = "none"
 
 #: A limit that may be learned, or be none.
@@ -92,7 +92,7 @@ COUNT_OR_AUTO = OrWord(click.IntRange(min=1), AUTO)
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers that does without ``nan`` and ``inf``, which compare as they like."""
+    """A range of finite numbers: without ``nan``, which no bound refuses, and without ``inf``."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -1,9 +1,9 @@
 """
-Whether there is a point in sending more.
+A circuit breaker: whether there is a point in sending more.
 
-Decides, when nothing has been answered yet and the model or path is not found, or when the
-server cannot be reached, to hold the line, to probe, and in the end to stop. Knows nothing of
-requests, buckets or HTTP.
+Opens when the server cannot be reached, or when the model or path is not found before anything
+was answered. While it is open the queues are held; single probes go through (half-open), and in
+the end it closes again or stops the job. Knows nothing of requests, buckets or HTTP.
 
 Without it a mistyped model would be reported once for each of a million rows, and a router that
 restarts at night would use up the attempts of every row that is tried meanwhile.
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.dispatch.route import Lanes
-    from ratedispatch.outcome import Ruling
+    from ratedispatch.dispatch.route import Routes
+    from ratedispatch.outcome import Interpretation
 
 #: Seconds before the first probe of a server that cannot be reached, and between later ones.
 _FIRST_PROBE = 0.5
@@ -34,63 +34,71 @@ _PATIENCE_AT_START = 4.0
 _PATIENCE = 900.0
 
 
-class Probation:
+class CircuitBreaker:
     """
-    The doubts about a job.
+    The breaker of the routes to one server.
 
     Args:
-        lanes: Which are held while in doubt.
-        stop: Called with a code and a message when the doubt is confirmed.
+        routes: Held while it is open.
+        stop: Called with a code and a message when there is no point in going on.
+
+    Attributes:
+        is_watching: Whether it wants to be told of answers and ends: until the first success, and
+            while it is open.
     """
 
-    def __init__(self, lanes: Lanes, stop: Callable[[str, str], None]) -> None:
-        self._lanes = lanes
+    def __init__(self, routes: Routes, stop: Callable[[str, str], None]) -> None:
+        self._routes = routes
         self._stop = stop
-        self._doubt: Ruling | None = None
+        self._doubt: Interpretation | None = None
         self._resolved: asyncio.Event = asyncio.Event()
-        self._trusted = False
-        self._reached = False
+        self._is_trusted = False
+        self._is_reached = False
         self._probes = 0
         self._unreached_since: float | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
-        self._abandoned = False
+        self._is_abandoned = False
         self._message = ""  # why it could not be reached
+        self.is_watching = True
 
-    def trust(self) -> None:
+    def on_success(self) -> None:
         """A request was answered in earnest: the model, the path and the key are right."""
-        if not self._trusted:
-            self._trusted = True
+        if not self._is_trusted:
+            self._is_trusted = True
             if self._doubt is not None:
                 self._doubt = None
                 self._resolved.set()
-                self._lanes.release()
+                self._routes.release()
+        self._update()
 
-    def reach(self) -> None:
+    def on_reached(self) -> None:
         """Some answer came: the server can be reached."""
-        self._reached = True
+        self._is_reached = True
         if self._unreached_since is not None:
             self._unreached_since = None
             self._probes = 0
             self._cancel_timer()
             if self._doubt is None:
-                self._lanes.release()
+                self._routes.release()
+        self._update()
 
-    async def confirm(self, ruling: Ruling) -> None:
+    async def confirm(self, result: Interpretation) -> None:
         """
         Return when it is certain that only this request has a wrong model or path.
 
         Until one request has been answered, nothing further is sent; what is in flight decides.
         """
-        if self._trusted or self._abandoned:
+        if self._is_trusted or self._is_abandoned:
             return
         if self._doubt is None:
-            self._doubt = ruling
+            self._doubt = result
+            self.is_watching = True
             self._resolved.clear()
-            self._lanes.hold()
-        self.settle()
+            self._routes.hold()
+        self.on_ended()
         await self._resolved.wait()
 
-    def settle(self) -> None:
+    def on_ended(self) -> None:
         """
         Something in flight has ended, or will not be sent.
 
@@ -98,24 +106,25 @@ class Probation:
         broke off or was cancelled, is followed by another one.
         """
         is_waiting = self._unreached_since is not None and self._probe_timer is None
-        if (self._doubt is None and not is_waiting) or self._lanes.snapshot().in_flight:
+        if (self._doubt is None and not is_waiting) or self._routes.in_flight:
             return
         if self._doubt is not None:
             self._stop("not_found", self._doubt.message)
-        elif not self._abandoned:
-            self.unreach(self._message)
+        elif not self._is_abandoned:
+            self.on_unreachable(self._message)
 
-    def unreach(self, message: str) -> None:
-        """A connection could not be opened: hold the line and probe, or give up."""
+    def on_unreachable(self, message: str) -> None:
+        """A connection could not be opened: hold the queues and probe, or give up."""
         self._message = message
         now = asyncio.get_running_loop().time()
         if self._unreached_since is None:
             self._unreached_since = now
-            self._lanes.hold()
+            self.is_watching = True
+            self._routes.hold()
         if self._probe_timer is not None:
             return
         waited = now - self._unreached_since
-        if self._reached:
+        if self._is_reached:
             is_over = waited > _PATIENCE
         else:
             is_over = self._probes >= _PROBES_AT_START or waited > _PATIENCE_AT_START
@@ -128,13 +137,17 @@ class Probation:
 
     def abandon(self) -> None:
         """Everything stops: nobody waits for a doubt to be resolved any more."""
-        self._abandoned = True
+        self._is_abandoned = True
         self._resolved.set()
         self._cancel_timer()
 
+    def _update(self) -> None:
+        is_open = self._doubt is not None or self._unreached_since is not None
+        self.is_watching = is_open or not (self._is_trusted and self._is_reached)
+
     def _probe(self) -> None:
         self._probe_timer = None
-        self._lanes.release(1)
+        self._routes.release(1)
 
     def _cancel_timer(self) -> None:
         if self._probe_timer is not None:

@@ -1,70 +1,120 @@
 """
-A request on its way, and how each of its attempts went.
-
-Values that pass between those who decide; they decide nothing themselves.
+One request on its way, and how each of its attempts went. Values; nothing is decided here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ratedispatch.errors import AttemptTimeout
-from ratedispatch.outcome import Completed, Decision, Failed
+from ratedispatch.errors import AttemptTimeout, TransportError
+from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Usage
+from ratedispatch.pacing.feedback import End, Feedback, Strain
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ratedispatch.dispatch.route import Lane
-    from ratedispatch.outcome import Outcome, Response, Ruling, Usage
-    from ratedispatch.pacing.budget import Permit
+    from ratedispatch.dispatch.route import Route
+    from ratedispatch.outcome import Outcome, Response
     from ratedispatch.request import Cost, Request
+
+#: HTTP statuses from here on are errors, for which nothing was generated.
+_ERROR_STATUS = 400
+_NOTHING = Usage(0, 0)
+
+_STRAINS = {Decision.OVERLOADED: Strain.OVERLOADED, Decision.QUEUE_FULL: Strain.QUEUE_FULL}
 
 
 @dataclass(eq=False, slots=True)
-class Life:
-    """A request on its way, from its arrival to its outcome."""
+class InFlight:
+    """
+    A request from its arrival to its outcome.
+
+    Args:
+        request: As it was submitted.
+        cost: What each attempt pays.
+        rank: Its place in the queue, which it keeps.
+        route: Where it is sent.
+        attempts: Attempts so far.
+        timeouts: Attempts of these that timed out.
+        started: When the last attempt left, in seconds of the loop.
+        clock: The time-out of the attempt that is in flight; None if none is.
+    """
 
     request: Request
     cost: Cost
-    place: int
-    lane: Lane
-    permit: Permit | None = None
-    task: asyncio.Task[Any] | None = None
+    rank: int
+    route: Route
     attempts: int = 0
     timeouts: int = 0
-    is_mapped: bool = False
-    """One of the many of a ``map``, rather than a ``submit`` of its own."""
-    resting: bool = False
-    """Neither in the line nor in flight: asleep before another attempt."""
-    is_interrupted: bool = False
-    """Its task was cancelled by a stop: once, so that whoever awaits it is told of the stop."""
-    clock: asyncio.Timeout | None = None
     started: float = 0.0
+    clock: asyncio.Timeout | None = None
+
+    def reschedule(self, when: float) -> None:
+        """Let the attempt that is in flight, if any, time out at the instant *when*."""
+        if self.clock is not None and not self.clock.expired():
+            self.clock.reschedule(when)
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """How an attempt went."""
+class Attempt:
+    """
+    How an attempt went.
 
-    ruling: Ruling
+    Args:
+        result: What is made of it.
+        response: The answer, if one came.
+        latency: Seconds from sending to the whole answer.
+        error: What was raised instead of an answer.
+    """
+
+    result: Interpretation
     response: Response | None
     latency: float
     error: BaseException | None = None
-    usage: Usage | None = None
 
 
-def outcome_of(life: Life, result: Result) -> Outcome:
-    """Return what the caller gets of *life*, whose last attempt went as *result* says."""
-    ruling, response = result.ruling, result.response
-    if ruling.decision is Decision.ANSWERED:
+def feedback_of(attempt: Attempt, *, waits_for_days: bool) -> Feedback:
+    """
+    Return what *attempt* says about its route.
+
+    Args:
+        attempt: How it went.
+        waits_for_days: Whether a day's limit is waited for like any other.
+    """
+    result, response = attempt.result, attempt.response
+    decision = result.decision
+    usage, readings = result.usage, None
+    if response is not None:
+        readings = result.readings
+        if response.status >= _ERROR_STATUS:
+            usage = _NOTHING
+    if decision is Decision.ANSWERED:
+        return Feedback(End.ANSWERED, usage, readings)
+    if decision is Decision.UNREACHABLE:
+        return Feedback(End.UNSENT)  # no server has counted it
+    is_refused = decision in _STRAINS or decision is Decision.RATE_LIMIT
+    if is_refused or (waits_for_days and decision is Decision.DAY_LIMIT):
+        strain = _STRAINS.get(decision)
+        return Feedback(End.REFUSED, usage, readings, result.delay, result.dimension, strain)
+    return Feedback(End.FAILED, usage, readings)
+
+
+def outcome_of(call: InFlight, attempt: Attempt) -> Outcome:
+    """Return what the caller gets of *call*, whose last attempt was *attempt*."""
+    result, response = attempt.result, attempt.response
+    if result.decision is Decision.ANSWERED:
         assert response is not None
         return Completed(
-            life.request, response, life.cost, result.usage, life.attempts, result.latency
+            call.request, response, call.cost, result.usage, call.attempts, attempt.latency
         )
-    return Failed(life.request, ruling.code, ruling.message, response, life.attempts, result.error)
+    return Failed(call.request, result.code, result.message, response, call.attempts, attempt.error)
 
 
-def overdue(life: Life, now: float) -> AttemptTimeout:
-    """Return the error of an attempt that took until *now*, in seconds of the loop."""
-    return AttemptTimeout(f"no answer within {now - life.started:.0f} s")
+def interpret_broken(error: Exception) -> Interpretation:
+    """Return what is made of an attempt without an answer."""
+    if isinstance(error, AttemptTimeout):
+        return Interpretation(Decision.TRANSIENT, "timeout", str(error))
+    if isinstance(error, TransportError) and not error.reached:
+        return Interpretation(Decision.UNREACHABLE, "unreachable", str(error))
+    return Interpretation(Decision.TRANSIENT, "connection_broken", str(error))

@@ -1,80 +1,97 @@
 """
 The outcomes of many requests, as they come.
 
-Decides how far to read ahead, and that a request gets a task only with its first permit. Knows
-nothing of how a request is counted or attempted.
+Decides how far to read ahead, and gives a request a task only with its first permit. Knows nothing
+of how a request is counted or attempted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ratedispatch.dispatch.prefetch import Stock
+from ratedispatch.dispatch.permits import acquire
+from ratedispatch.dispatch.prefetch import PrefetchBuffer
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
-    from ratedispatch.dispatch.inflight import Life
-    from ratedispatch.dispatch.route import Lane, Lanes
+    from ratedispatch.dispatch.inflight import InFlight
+    from ratedispatch.dispatch.route import Route
+    from ratedispatch.dispatch.runner import Runner
     from ratedispatch.outcome import Outcome
+    from ratedispatch.pacing.permit import Permit
     from ratedispatch.request import Request
 
-#: With several lines, requests that may have been read and wait for their turn, so that a line
+#: With several routes, requests that may have been read and wait for their turn, so that a route
 #: which pauses does not keep the others from being fed; and their tokens, for the memory they take.
 _READ_AHEAD = 20_000
 _READ_AHEAD_TOKENS = 16_000_000
 
-
-#: Outcomes of requests that cannot go, and so belong to no lane, that may wait to be taken.
+#: Outcomes of requests that cannot go, and so belong to no route, that may wait to be taken.
 _MOST_FAILED = 256
 
 
 class _Ended(NamedTuple):
-    """An outcome, and where there is room for another one when it has been taken."""
+    """An outcome, and the semaphore to release when it has been taken."""
 
     outcome: Outcome
     room: asyncio.Semaphore
 
 
-class Stream:
+async def outcomes_of(
+    requests: Iterable[Request] | AsyncIterable[Request], runner: Runner
+) -> AsyncGenerator[Outcome, None]:
     """
-    An asynchronous iterator of outcomes. To be closed by whoever made it.
+    Yield the outcomes of *requests*, run by *runner*, as they come; see `Dispatcher.map`.
+
+    Raises:
+        Stopped: Nothing more is sent, or not to some models.
+        Exception: What *requests* raises.
+    """
+    mapping = Map(requests, runner)
+    forget = runner.on_stop(mapping.stop)
+    try:
+        async for outcome in mapping:
+            yield outcome
+        runner.stopping.check()
+        if mapping.skipped is not None:
+            raise mapping.skipped
+    finally:
+        forget()
+        await mapping.close()
+
+
+class Map:
+    """
+    An asynchronous iterator of outcomes. To be closed by its maker.
 
     Args:
         requests: Read no further ahead than what may be open at once, so it may be endless.
-        lanes: Where requests wait for their permits.
-        prepare: Counts a request; or says why it cannot go.
-        live: Attempts one until it has an outcome.
-        is_stopped: Whether nothing more is to be sent.
+        runner: Prepares the requests and runs them.
+
+    Attributes:
+        skipped: Why requests of some routes were not sent; None if all were.
     """
 
     def __init__(
-        self,
-        requests: Iterable[Request] | AsyncIterable[Request],
-        lanes: Lanes,
-        prepare: Callable[[Request], Awaitable[Life | Failed]],
-        live: Callable[[Life], Awaitable[Outcome]],
-        is_stopped: Callable[[], bool],
+        self, requests: Iterable[Request] | AsyncIterable[Request], runner: Runner
     ) -> None:
         self._requests = requests
-        self._lanes = lanes
-        self._prepare = prepare
-        self._live = live
-        self._is_stopped = is_stopped
-        # of this stream alone: what its reader leaves behind must keep no other one waiting
-        self._rooms: dict[Lane, asyncio.Semaphore] = {}
+        self._runner = runner
+        self.skipped: Stopped | None = None
+        # of this map alone: what its reader leaves behind must keep no other one waiting
+        self._rooms: dict[Route, asyncio.Semaphore] = {}
         self._room_of_failed = asyncio.Semaphore(_MOST_FAILED)
         self._outcomes: asyncio.Queue[_Ended | None] = asyncio.Queue()
         self._reader: asyncio.Task[Any] | None = None  # while it waits for the next request
         self._feeder = asyncio.create_task(self._feed())
         self._feeder.add_done_callback(lambda _: self._outcomes.put_nowait(None))
 
-    def __aiter__(self) -> Stream:
+    def __aiter__(self) -> Map:
         return self
 
     async def __anext__(self) -> Outcome:
@@ -97,107 +114,161 @@ class Stream:
         await asyncio.gather(self._feeder, return_exceptions=True)
 
     async def _feed(self) -> None:
-        """Read requests and hand each to its lane."""
-        requests = self._requests
-        source: AsyncIterator[Request] | None = None
-        at_hand: Iterator[Request] = iter(())  # need not be waited for
-        if isinstance(requests, AsyncIterable):
-            source = aiter(requests)
-        else:
-            at_hand = iter(requests)
-        failure: Exception | None = None
+        """Read requests and hand each to its route; raise at the end what the source raised."""
+        source = _Source(self._requests, self)
         async with asyncio.TaskGroup() as group:
-            stock: Stock[Life] | None = None
-            if not self._lanes.is_one:
-                stock = Stock(_READ_AHEAD, _READ_AHEAD_TOKENS)
-            served: set[Lane] = set()
-            while True:
-                try:
-                    if source is not None:
-                        request = await self._read(source)
-                    elif self._is_stopped():
-                        break
-                    else:
-                        request = next(at_hand)
-                except (StopIteration, StopAsyncIteration):
-                    break
-                except Exception as error:  # what it yielded before is finished first
-                    failure = error
-                    break
-                try:
-                    if stock is None:
-                        room = self._room_in(self._lanes.of(""))
-                        await room.acquire()
-                    life = await self._prepare(request)
-                    if isinstance(life, Failed):
-                        if stock is not None:
-                            room = self._room_of_failed
-                            await room.acquire()
-                        self._outcomes.put_nowait(_Ended(life, room))
-                    elif stock is None:
-                        await self._start(life, group)
-                    else:
-                        await stock.put(life.lane.name, life, life.cost.tokens)
-                        if life.lane not in served:
-                            served.add(life.lane)
-                            group.create_task(self._serve(life.lane, stock, group))
-                except Stopped:
-                    break
-            if stock is not None:
-                stock.close()
-        if failure is not None:
-            raise failure
+            only = self._runner.routes.only
+            if only is not None:
+                await self._feed_one(only, source, group)
+            else:
+                await self._feed_many(source, group)
+        if source.failure is not None:
+            raise source.failure
 
-    def _room_in(self, lane: Lane) -> asyncio.Semaphore:
-        if lane not in self._rooms:
-            self._rooms[lane] = asyncio.Semaphore(lane.most_open)
-        return self._rooms[lane]
+    async def _feed_one(self, route: Route, source: _Source, group: asyncio.TaskGroup) -> None:
+        """Start the requests of the only route as they are read."""
+        room = self._room_on(route)
+        async for request in source:
+            await room.acquire()
+            try:
+                call = await self._runner.prepare(request)
+                if isinstance(call, Failed):
+                    self._outcomes.put_nowait(_Ended(call, room))
+                else:
+                    await self._start(call, group)
+            except Stopped as stopped:
+                self._skip(request, stopped)
+                return
 
-    async def _serve(self, lane: Lane, stock: Stock[Life], group: asyncio.TaskGroup) -> None:
-        """Start the requests of one lane in their order."""
-        try:
-            async for life in stock.take(lane.name):
-                await self._room_in(lane).acquire()
-                await self._start(life, group)
-        except Stopped:
-            stock.close()
+    async def _feed_many(self, source: _Source, group: asyncio.TaskGroup) -> None:
+        """Buffer the requests for their routes, each of which is served by a task."""
+        buffer: PrefetchBuffer[InFlight] = PrefetchBuffer(_READ_AHEAD, _READ_AHEAD_TOKENS)
+        served: set[Route] = set()
+        async for request in source:
+            try:
+                call = await self._runner.prepare(request)
+            except Stopped as stopped:
+                if self._skip(request, stopped):
+                    continue
+                break
+            if isinstance(call, Failed):
+                await self._room_of_failed.acquire()
+                self._outcomes.put_nowait(_Ended(call, self._room_of_failed))
+                continue
+            route = call.route
+            await buffer.put(route.name, call, call.cost.tokens)
+            if route not in served:
+                served.add(route)
+                group.create_task(self._serve(route, buffer, group))
+        buffer.close()
 
-    async def _start(self, life: Life, group: asyncio.TaskGroup) -> None:
+    async def _serve(
+        self, route: Route, buffer: PrefetchBuffer[InFlight], group: asyncio.TaskGroup
+    ) -> None:
+        """Start the requests of one route in their order."""
+        room = self._room_on(route)
+        async for call in buffer.take(route.name):
+            await room.acquire()
+            try:
+                await self._start(call, group)
+            except Stopped as stopped:
+                room.release()
+                if not self._skip(call.request, stopped):
+                    buffer.close()
+                    return
+
+    async def _start(self, call: InFlight, group: asyncio.TaskGroup) -> None:
         """Get a request its first permit, and only then give it a task."""
-        life.permit = await life.lane.budget.acquire(life.cost, life.place)
-        life.is_mapped = True
-        life.task = group.create_task(self._finish(life))
-        life.task.add_done_callback(functools.partial(_return_permit, life))
+        permit = await acquire(call.route.admission, call.cost, call.rank)
+        task = group.create_task(self._finish(call, permit))
+        # a task that is cancelled before its first step never closes its permit
+        task.add_done_callback(permit.cancel)
 
-    async def _finish(self, life: Life) -> None:
+    async def _finish(self, call: InFlight, permit: Permit) -> None:
+        room = self._room_on(call.route)
         try:
-            outcome = await self._live(life)
-        except Stopped:  # unanswered, to be resumed; the reason is raised once, by map
-            self._room_in(life.lane).release()
+            outcome = await self._runner.run(call, permit, is_mapped=True)
+        except BaseException as error:
+            room.release()
+            if not isinstance(error, Stopped):
+                raise
+            # unanswered, to be resumed; map raises the reason once
+            self._skip(call.request, error, call.attempts)
             return
-        self._outcomes.put_nowait(_Ended(outcome, self._room_in(life.lane)))
+        self._outcomes.put_nowait(_Ended(outcome, room))
 
-    async def _read(self, source: AsyncIterator[Request]) -> Request:
-        """The next request; a stop ends the wait for a source that has nothing to say."""
-        if self._is_stopped():
+    def _skip(self, request: Request, stopped: Stopped, attempts: int = 0) -> bool:
+        """Pass over *request*, whose route has *stopped*; return whether others go on."""
+        self._runner.skip(request, attempts)
+        if self._runner.stopping.reason is not None:
+            return False
+        if self.skipped is None:
+            self.skipped = stopped
+        return True
+
+    def _room_on(self, route: Route) -> asyncio.Semaphore:
+        room = self._rooms.get(route)
+        if room is None:
+            room = self._rooms[route] = asyncio.Semaphore(route.most_open)
+        return room
+
+    async def next_request(self, source: AsyncIterator[Request]) -> Request:
+        """
+        Return the next request of *source*; a stop ends the wait for one that has nothing to say.
+
+        Raises:
+            StopAsyncIteration: There is none, or nothing more is sent.
+        """
+        if self._runner.stopping.reason is not None:
             raise StopAsyncIteration
         task = self._reader = asyncio.current_task()
         assert task is not None
         try:
             return await anext(source)
         except asyncio.CancelledError:
-            if not self._is_stopped() or task.uncancel() > 0:
+            if not self.has_stopped() or task.uncancel() > 0:
                 raise
             raise StopAsyncIteration from None
         finally:
             self._reader = None
 
+    def has_stopped(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._runner.stopping.reason is not None
 
-def _return_permit(life: Life, _: object) -> None:
-    """Give back what was paid for a task that was cancelled before its first step."""
-    if life.permit is not None:
-        life.lane.budget.cancel(life.permit)
-        life.permit = None
+
+class _Source:
+    """
+    What a map reads from: plain or asynchronous, until it ends, fails or is stopped.
+
+    Attributes:
+        failure: What it raised; what it yielded before is finished first.
+    """
+
+    def __init__(self, requests: Iterable[Request] | AsyncIterable[Request], reader: Map) -> None:
+        self._reader = reader
+        self._slow: AsyncIterator[Request] | None = None
+        self._at_hand: Iterator[Request] = iter(())  # need not be waited for
+        if isinstance(requests, AsyncIterable):
+            self._slow = aiter(requests)
+        else:
+            self._at_hand = iter(requests)
+        self.failure: Exception | None = None
+
+    def __aiter__(self) -> _Source:
+        return self
+
+    async def __anext__(self) -> Request:
+        try:
+            if self._slow is not None:
+                return await self._reader.next_request(self._slow)
+            if not self._reader.has_stopped():
+                return next(self._at_hand)
+        except (StopIteration, StopAsyncIteration):
+            pass
+        except Exception as error:
+            self.failure = error
+        raise StopAsyncIteration
 
 
 def _current_task() -> asyncio.Task[Any] | None:

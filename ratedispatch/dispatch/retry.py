@@ -1,44 +1,38 @@
 """
-Whether and when again.
+Whether and when a request is attempted again.
 
-Decides the wait before the next attempt, with backoff as the engine. Knows nothing of buckets
-or files. What is wrapped is the whole attempt, its admission included, so that a retry pays
-again, keeps its place and holds nothing while it sleeps.
+`RetryPolicy` says how often and how patiently; `RetryWaits` turns each result into the seconds to
+wait before the next attempt. ``backoff.expo`` supplies the exponential part.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import backoff
 
-from ratedispatch.outcome import Decision, Ruling
+from ratedispatch.outcome import Decision
+from ratedispatch.pacing.cooldown import jittered
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Generator
 
-
-class Ruled(Protocol):
-    """The result of an attempt, which carries what to do about it."""
-
-    @property
-    def ruling(self) -> Ruling:
-        """What to do about the attempt."""
-
-
-ResultT = TypeVar("ResultT", bound=Ruled)
+    from ratedispatch.outcome import Interpretation
 
 #: Seconds that one request waits at most because its server asks for it.
-_LONGEST_ASKED = 600.0
+_LONGEST_ASKED_SECONDS = 600.0
 
-#: The code of a refusal that lasts until a day's limit is reset.
-DAY_LIMIT = "day_limit"
+#: Refusals for the rate: they say nothing about the request itself.
+REFUSALS = frozenset({Decision.RATE_LIMIT, Decision.OVERLOADED, Decision.QUEUE_FULL})
 
-#: For these the line as a whole waits; the request itself only takes its old place in it.
-_LINE_WAITS = frozenset({Decision.RATE_LIMIT, Decision.UNREACHABLE})
-RETRYABLE = _LINE_WAITS | {Decision.TRANSIENT}
+#: For these the queue as a whole waits; the request only takes its old rank in it.
+_QUEUE_WAITS = REFUSALS | {Decision.UNREACHABLE, Decision.DAY_LIMIT}
+
+#: What is attempted again, where a day's limit is waited for and where it is not.
+RETRYABLE = REFUSALS | {Decision.UNREACHABLE, Decision.TRANSIENT}
+RETRYABLE_WITH_DAYS = RETRYABLE | {Decision.DAY_LIMIT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,77 +61,40 @@ class RetryPolicy:
             raise ValueError("first_delay must be above 0 and at most max_delay, in seconds")
 
 
-def retrying(
-    attempt: Callable[..., Awaitable[ResultT]], policy: RetryPolicy, rng: random.Random
-) -> Callable[..., Awaitable[ResultT]]:
+class RetryWaits:
     """
-    Return *attempt* repeated until it is answered, fails for good, or *policy* is used up.
+    The waits of one request.
 
-    The last result is returned in every case.
+    The exponential part is shortened by up to a half (equal jitter), so that requests which
+    failed together do not come back together. It is never shorter than what the server asks.
 
     Args:
-        attempt: A coroutine function.
         policy: How often and how patiently.
         rng: The source of jitter.
     """
 
-    async def once_more(first: list[ResultT], *arguments: Any) -> ResultT:
-        return first.pop() if first else await attempt(*arguments)
+    __slots__ = ("_attempts", "_exponential", "_policy", "_refusals", "_rng")
 
-    # One decorator for each function: backoff adds log handlers to a decorator that is reused.
-    # No max_time: backoff takes it from the wall clock.
-    decorate = backoff.on_predicate(
-        _delays,
-        predicate=_needs_retry,
-        jitter=None,  # backoff's own would go below Retry-After
-        logger=None,
-        policy=policy,
-        rng=rng,
-    )
-    repeat: Callable[..., Awaitable[ResultT]] = decorate(once_more)
+    def __init__(self, policy: RetryPolicy, rng: random.Random) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._attempts = 0
+        self._refusals = 0
+        # max_value, because expo overflows without it after 1,024 tries
+        self._exponential: Generator[float, None, None] = backoff.expo(
+            base=2, factor=policy.first_delay, max_value=policy.max_delay
+        )
+        next(self._exponential)
 
-    async def attempts(*arguments: Any) -> ResultT:
-        result = await attempt(*arguments)
-        # nearly every first attempt is the last: backoff is only asked when there is to be another
-        return await repeat([result], *arguments) if _needs_retry(result) else result
-
-    return attempts
-
-
-def jittered(delay: float, rng: random.Random) -> float:
-    """Return *delay* plus up to a tenth and 50 ms: never less than what the server asked."""
-    return delay + rng.uniform(0.0, 0.05 + 0.1 * delay)
-
-
-def _needs_retry(result: Ruled) -> bool:
-    return result.ruling.decision in RETRYABLE
-
-
-def _delays(policy: RetryPolicy, rng: random.Random) -> Generator[float, Any, None]:
-    """
-    A wait generator for backoff: is sent each result, yields the seconds to wait, and ends
-    when the policy is used up.
-
-    The exponential part is halved by up to a half (equal jitter), so that requests which
-    failed together do not come back together.
-    """
-    # max_value, because expo overflows without it after 1,024 tries
-    exponential = backoff.expo(base=2, factor=policy.first_delay, max_value=policy.max_delay)
-    next(exponential)
-    attempts = refusals = 0
-    result: Ruled = yield 0.0
-    while True:
-        ruling = result.ruling
-        if ruling.decision in _LINE_WAITS:
-            # a day may take many: whoever waits for its end has said so
-            refusals += ruling.decision is Decision.RATE_LIMIT and ruling.code != DAY_LIMIT
-            if refusals > policy.max_refusals:
-                return
-            result = yield 0.0
-        else:
-            attempts += 1
-            if attempts >= policy.max_attempts:
-                return
-            own = next(exponential) * rng.uniform(0.5, 1.0)
-            asked = jittered(min(ruling.delay or 0.0, _LONGEST_ASKED), rng)
-            result = yield max(own, asked) if ruling.delay else own
+    def next(self, result: Interpretation) -> float | None:
+        """Return the seconds before the next attempt after *result*; None if it was the last."""
+        if result.decision in _QUEUE_WAITS:
+            # a day may take many refusals: waiting for its end was asked for
+            self._refusals += result.decision in REFUSALS
+            return None if self._refusals > self._policy.max_refusals else 0.0
+        self._attempts += 1
+        if self._attempts >= self._policy.max_attempts:
+            return None
+        own = next(self._exponential) * self._rng.uniform(0.5, 1.0)
+        asked = jittered(min(result.delay or 0.0, _LONGEST_ASKED_SECONDS), self._rng)
+        return max(own, asked) if result.delay else own

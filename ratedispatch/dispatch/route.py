@@ -1,189 +1,186 @@
 """
-A line of its own for models that share limits.
+A route: where requests of some models are sent, and what paces them there.
 
-Decides, for one group of models, how long a refusal pauses its line and how long an answer may
-take; and which line a model's requests stand in. Knows budgets; nothing of HTTP or files.
+`Routes` finds the route of a model and makes it when its first request comes.
 """
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ratedispatch.dispatch.retry import jittered
-from ratedispatch.limits import STANDARD
 from ratedispatch.pacing.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Iterator
 
-    from ratedispatch.dispatch.timeout import Patience
+    from ratedispatch.dispatch.breaker import CircuitBreaker
+    from ratedispatch.dispatch.timeout import AdaptiveTimeout
+    from ratedispatch.dispatch.transports.protocol import Transport
+    from ratedispatch.errors import Stopped
     from ratedispatch.limits import Limits
-    from ratedispatch.outcome import Ruling
-    from ratedispatch.pacing.budget import Budget, Permit
-
-#: Codes of rulings about a server that has no room, and about one that cannot take the load.
-_QUEUE_FULL = "queue_full"
-_SLOW_DOWN = "slow_down"
-
-#: Pauses in seconds after refusals in a row that do not say how long to wait: a short one for a
-#: refusal that stays alone, less than a second while it may be a short episode, then doubling.
-_PAUSES = (0.2, 0.4, 0.6, *[0.8] * 12)
-_LONGEST_PAUSE = 30.0
+    from ratedispatch.pacing.admission import Admission
+    from ratedispatch.pacing.snapshot import Level
+    from ratedispatch.providers.base import Provider
+    from ratedispatch.request import Cost
 
 
-class Lane:
+@dataclasses.dataclass(eq=False, slots=True)
+class Route:
     """
-    The line of one group of models, and what was learned of their server.
+    Everything that sending to one place needs.
 
     Args:
-        name: Of the group; empty for models without one.
-        limits: What the group may spend.
-        budget: Its line.
-        patience: How long its answers may take.
-        most_open: Requests of one stream that may be open in it (in flight, waiting to be retried,
-            or answered and not yet taken).
+        name: Of its group of models; empty for models without one.
+        transport: What sends.
+        provider: What interprets the answers.
+        limits: What may be spent, as the user has set it.
+        admission: The queue, with its budget and its concurrency limit.
+        timeout: How long an answer may take.
+        breaker: Whether there is a point in sending; routes of one server share it.
+        most_open: Requests of one `map` that may be open on it: in flight, waiting to be retried,
+            or answered and not yet taken.
+        learns_concurrency: Whether the number in flight follows from a limit yet to be learned.
+        retired: Makes the exception that says why nothing more is sent here; None while it is used.
+    """
+
+    name: str
+    transport: Transport
+    provider: Provider
+    limits: Limits
+    admission: Admission
+    timeout: AdaptiveTimeout
+    breaker: CircuitBreaker
+    most_open: int
+    learns_concurrency: bool = False
+    retired: Callable[[], Stopped] | None = None
+
+    def fit(self, cost: Cost) -> Cost:
+        """Return *cost*, lowered where the outputs of others would keep it from being sent."""
+        most = self.limits.known("tokens")
+        if most is not None and cost.tokens > most >= cost.prompt_tokens:
+            output_tokens = math.floor(most) - cost.prompt_tokens
+            return dataclasses.replace(cost, output_tokens=output_tokens)
+        return cost
+
+    def retire(self, reason: Callable[[], Stopped]) -> None:
+        """Send nothing more here; requests in the queue fail with *reason*."""
+        if self.retired is None:
+            self.retired = reason
+            self.admission.close(reason)
+
+
+class Routes:
+    """
+    All routes of a dispatcher.
+
+    Args:
+        make: Makes the route of a name.
+        name_of: Tells the name of a model's route; None if all models share one.
+        possible: How many routes there can be.
+
+    Attributes:
+        only: The route of all models; None where models are limited apart.
     """
 
     def __init__(
-        self, name: str, limits: Limits, budget: Budget, patience: Patience, most_open: int
-    ) -> None:
-        self.name = name
-        self.limits = limits
-        self.budget = budget
-        self.patience = patience
-        self.most_open = most_open
-        self.is_unbounded = False
-        """Whether nothing says how many may be in flight, until a limit is learned."""
-        self._strikes = 0
-        self._struck_at = -1.0
-
-    def answer(self, permit: Permit, latency: float) -> bool:
-        """Take note of an answer after *latency* seconds; return whether patience has changed."""
-        if permit.granted_at > self._struck_at:
-            self._strikes = 0
-        return self.patience.record(latency)
-
-    def refuse(self, permit: Permit, ruling: Ruling, rng: random.Random) -> float | None:
-        """
-        Pause the line once for all the refusals of one episode.
-
-        A server whose queue is full needs fewer requests at once rather than a pause, unless it
-        has answered nothing since it said so last.
-
-        Returns:
-            The seconds of the pause, if this refusal began a new episode.
-        """
-        now = asyncio.get_running_loop().time()
-        if ruling.code == _QUEUE_FULL:
-            self.budget.crowd(permit)
-            if not self._strikes:
-                self._strikes, self._struck_at = 1, now
-                return None
-        elif ruling.code == _SLOW_DOWN:
-            self.budget.calm_down()
-        beyond = self._strikes - len(_PAUSES) + 1
-        own = min(_LONGEST_PAUSE, 2.0**beyond) if beyond > 0 else _PAUSES[self._strikes]
-        if ruling.delay is None:
-            delay = own
-        else:  # "0" again and again is no advice
-            delay = max(ruling.delay, own) if self._strikes else ruling.delay
-        delay = jittered(delay, rng)
-        about: tuple[str, ...] = (ruling.dimension,) if ruling.dimension else STANDARD
-        if ruling.code in {_QUEUE_FULL, _SLOW_DOWN}:
-            about = ()
-        if not self.budget.throttle(permit, delay, about):
-            return None
-        self._strikes = min(self._strikes + 1, 99)
-        self._struck_at = now
-        return delay
-
-
-class Lanes:
-    """
-    All lanes, made when the first of their models comes.
-
-    Args:
-        make: Makes the lane of a name.
-        name_of: Tells the lane's name of a model; None if all models share one lane.
-    """
-
-    def __init__(
-        self, make: Callable[[str], Lane], name_of: Callable[[str], str] | None = None
+        self,
+        make: Callable[[str], Route],
+        name_of: Callable[[str], str] | None = None,
+        possible: int = 1,
     ) -> None:
         self._make = make
         self._name_of = name_of
-        self._lanes: dict[str, Lane] = {}
-        self._closed: Callable[[], BaseException] | None = None
+        self._possible = possible
+        self._routes: dict[str, Route] = {}
+        self._closed: Callable[[], Stopped] | None = None
         self._is_held = False
+        self.only: Route | None = None
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(self._lanes.values())
+    def start(self) -> None:
+        """Make the route of all models, where they share one."""
+        if self._name_of is None:
+            self.only = self.of("")
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes.values())
 
     @property
-    def is_one(self) -> bool:
-        """Whether all models share one lane."""
-        return self._name_of is None
+    def in_flight(self) -> int:
+        """Attempts in flight on all routes."""
+        return sum([route.admission.in_flight for route in self._routes.values()])
 
-    def of(self, model: str) -> Lane:
+    def of(self, model: str) -> Route:
         """
-        Return the lane of *model*.
+        Return the route of *model*.
 
         Raises:
             InvalidLimits: The model belongs to no group, and there are no limits for others.
         """
         name = "" if self._name_of is None else self._name_of(model)
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = self._make(name)
+        route = self._routes.get(name)
+        if route is None:
+            route = self._routes[name] = self._make(name)
             if self._is_held:
-                lane.budget.hold()
+                route.admission.hold()
             if self._closed is not None:
-                lane.budget.close(self._closed)
-        return lane
+                route.admission.close(self._closed)
+        return route
 
-    def named(self, name: str) -> Lane:
-        """Return the lane of the group *name*, which has been made."""
-        return self._lanes[name]
+    def retire(self, route: Route, reason: Callable[[], Stopped]) -> bool:
+        """
+        Send nothing more on *route*.
+
+        Returns:
+            Whether another route is left, or may still be made.
+        """
+        route.retire(reason)
+        return sum(one.retired is not None for one in self) < self._possible
 
     def hold(self) -> None:
-        """Grant nothing in any lane until :meth:`release`."""
+        """Grant nothing on any route until :meth:`release`."""
         self._is_held = True
-        for lane in self:
-            lane.budget.hold()
+        for route in self:
+            route.admission.hold()
 
     def release(self, permits: int | None = None) -> None:
-        """Grant again: *permits* in each lane and then hold, or without end."""
+        """Grant again: *permits* on each route and then hold, or for good."""
         self._is_held = permits is not None
-        for lane in self:
-            lane.budget.release(permits)
+        for route in self:
+            route.admission.release(permits)
 
-    def close(self, error: Callable[[], BaseException]) -> None:
-        """Refuse everybody in all lanes with what *error* returns."""
-        self._closed = error
-        for lane in self:
-            lane.budget.close(error)
+    def close(self, reason: Callable[[], Stopped]) -> None:
+        """Fail all that wait on any route, and all that come, with *reason*."""
+        self._closed = reason
+        for route in self:
+            route.admission.close(reason)
 
     def snapshot(self) -> Snapshot:
-        """Return the state of all lanes together; what binds is that of the longest line."""
-        states = [lane.budget.snapshot() for lane in self]
+        """Return the state of all routes together; the bottleneck is that of the longest queue."""
+        states = [route.admission.snapshot() for route in self]
         if len(states) == 1:
             return states[0]
+        levels: list[Level] = []
+        budgets = set()
+        for route, state in zip(self, states, strict=True):
+            if id(route.admission.budget) not in budgets:  # a budget that routes share counts once
+                budgets.add(id(route.admission.budget))
+                levels += state.levels
         return Snapshot(
             sum(state.in_flight for state in states),
             sum(state.max_in_flight for state in states),
             sum(state.waiting for state in states),
             min((state.paused for state in states), default=0.0),
-            tuple(level for state in states for level in state.levels),
+            tuple(levels),
             _busiest(states).binding,
             dict(sum((Counter(state.held) for state in states), Counter())),
         )
 
     def busiest(self) -> Snapshot:
-        """Return the state of the lane with the longest line."""
-        return _busiest([lane.budget.snapshot() for lane in self])
+        """Return the state of the route with the longest queue."""
+        return _busiest([route.admission.snapshot() for route in self])
 
 
 def _busiest(states: list[Snapshot]) -> Snapshot:

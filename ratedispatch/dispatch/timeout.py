@@ -1,42 +1,53 @@
 """
-How long an attempt may take.
+How long an attempt may take: a number of seconds that follows the latencies seen.
 
-Decides a number of seconds from the latencies seen. Knows no requests and does not wait.
+Knows no requests and does not wait.
 
 A server that has answered a hundred requests within six seconds and leaves one open for a
-minute will not answer it any more; waiting the SDK's ten minutes for it only delays the end.
+minute will no longer answer it; waiting the SDK's ten minutes for it only delays the end.
 """
 
 from __future__ import annotations
 
+import math
+
 #: The openai SDK's own default, in seconds.
-LONGEST = 600.0
+LONGEST_SECONDS = 600.0
 
 #: Never less than this after so many answers, and never less than ten times the slowest of them:
 #: cutting off an answer that would have come bills it twice.
-_SHORTEST = ((100, 60.0), (20, 180.0))
-_FACTOR = 10.0
+_SHORTEST_SECONDS = ((100, 60.0), (20, 180.0))
+_TIMES_SLOWEST = 10.0
 
 
-class Patience:
+#: Answers from which on only a slower one changes the bound.
+_SETTLED = _SHORTEST_SECONDS[0][0]
+
+
+class AdaptiveTimeout:
     """
     The longest an attempt may take.
 
     Args:
         fixed: Seconds, if the user has said a number; otherwise it is learned.
+
+    Attributes:
+        usual: What :meth:`allowed` returns for a request without time-outs.
+        settled_up_to: Latencies up to this many seconds change nothing and need no :meth:`record`.
     """
 
-    __slots__ = ("_count", "_fixed", "_slowest", "_told")
+    __slots__ = ("_count", "_fixed", "_slowest", "_told", "settled_up_to", "usual")
 
     def __init__(self, fixed: float | None = None) -> None:
         self._fixed = fixed
         self._count = 0
         self._slowest = 0.0
-        self._told = self.allowed()
+        self._told = self.usual = self.allowed()
+        self.settled_up_to = -1.0 if fixed is None else math.inf
 
     def record(self, latency: float) -> bool:
         """
-        Take in the *latency* of an answer in seconds.
+        Count an answer that took *latency* seconds.
 
         Returns:
             Whether the bound has moved so far that what is in flight should be held to the new
@@ -44,7 +55,9 @@ class Patience:
         """
         self._count += 1
         self._slowest = max(self._slowest, latency)
-        bound = self.allowed()
+        bound = self.usual = self.allowed()
+        if self._count >= _SETTLED:
+            self.settled_up_to = self._slowest
         if self._told <= bound <= 1.1 * self._told:
             return False
         self._told = bound
@@ -60,7 +73,8 @@ class Patience:
         """
         if self._fixed is not None:
             return self._fixed
-        for enough, shortest in _SHORTEST:
+        for enough, shortest in _SHORTEST_SECONDS:
             if self._count >= enough:
-                return min(LONGEST, max(shortest, _FACTOR * self._slowest) * 2.0**timeouts)
-        return LONGEST
+                bound = max(shortest, _TIMES_SLOWEST * self._slowest)
+                return min(LONGEST_SECONDS, bound * 2.0**timeouts)
+        return LONGEST_SECONDS

@@ -1,7 +1,7 @@
 """
-The lines of OpenAI's Batch files.
+Parses and writes the lines of OpenAI's Batch files.
 
-Pure: text in, requests out; outcomes in, text out. Knows nothing of files or of sending.
+Pure: text in, requests out; outcomes in, text out.
 
 Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRequestOutput``.
 """
@@ -12,7 +12,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ratedispatch import _json
 from ratedispatch.errors import InvalidRequest
@@ -36,10 +36,19 @@ _BEHIND_BODY = b'},"error":null}\n'
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+#: The name of a row in Batch format that begins with it, without escapes.
+_LEADING_NAME = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\\x00-\x1f]+)"')
+_KEY = b'"custom_id"'
+
+#: An ASCII character that is escaped although it need not be, as the key itself might be.
+_ESCAPE = re.compile(rb"\\u00[2-7]")
+_ESCAPE_BEGIN = b"\\u00"
+
+
 @dataclass(frozen=True, slots=True)
 class BadRow:
     """
-    A line that is no request.
+    A line that is not a request.
 
     Args:
         row: Line number, counted from 1.
@@ -83,11 +92,25 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
     return Request(body, url, custom_id, row)
 
 
+def quick_name(line: bytes) -> bytes | None:
+    """
+    Return the ``custom_id`` that *line* begins with; None if it has none or is not that simple.
+
+    A line on which the key stands twice is not that simple: the last one counts.
+    """
+    match = _LEADING_NAME.match(line)
+    if match is None or line.find(_KEY, match.end()) >= 0:
+        return None
+    if _ESCAPE_BEGIN in line and _ESCAPE.search(line) is not None:
+        return None
+    return match[1]
+
+
 def answer_line(outcome: Completed, digest: str = "") -> bytes:
     """Return the output line of an answered request, with its newline."""
     response, request = outcome.response, outcome.request
     # the body is the last thing but one: where its text is there, it is put in as it came, since
-    # to write it anew from its value takes five times as long
+    # to encode its value again takes five times as long
     body = response.body if response.text is None else None
     answer = {"status_code": response.status, "request_id": response.request_id, "body": body}
     line = _line(request.row, digest, request.custom_id, answer, None)
@@ -117,7 +140,7 @@ def failure_line(failed: Failed, digest: str = "") -> bytes:
 
 
 def bad_row_line(bad: BadRow, digest: str = "") -> bytes:
-    """Return the error line of a row that is no request, with its newline."""
+    """Return the error line of a row that is not a request, with its newline."""
     error = {"code": bad.code, "message": bad.message, "line": bad.row}
     return _line(bad.row, digest, bad.custom_id, None, error)
 
@@ -198,21 +221,17 @@ def _finite(value: Any) -> Any:
 
 def _decode(line: bytes) -> Any:
     try:
-        return _json.loads(line, refuse_constant=_refuse_constant)
+        return _json.loads(line, is_strict=True)
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"not JSON: {error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise InvalidRequest("not JSON that can be read: nested too deeply") from error
-    except InvalidRequest:  # from _refuse_constant: a ValueError too
-        raise
+    except _json.NoJsonNumber as error:
+        raise InvalidRequest(f"not JSON: {error}") from error
     except ValueError as error:  # a number of more than 4,300 digits
         raise InvalidRequest(f"not JSON that can be read: {error}") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidRequest(f"not JSON: {name} is not a JSON number")
 
 
 def _custom_id(value: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """
-A transport that notes each attempt before it leaves.
+Notes each attempt in the journal before another transport sends it.
 
-Decides that what cannot be noted is not sent. Knows nothing of what is sent, or how.
+An attempt that cannot be noted is not sent.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from ratedispatch.dispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
 
-class NotingTransport:
+class JournalingTransport:
     """
-    Sends through another transport.
+    Sends through another transport, after noting the attempt.
 
     Args:
         inner: What sends.
@@ -35,13 +35,13 @@ class NotingTransport:
         self._inner = inner
         self._note = note
 
-    async def send(self, request: Request, timeout: float) -> Response:
+    def send(self, request: Request, timeout: float) -> Awaitable[Response]:
         """
-        Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`.
+        Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`.
 
         Raises:
             TransportError: It could not be noted, and was not sent.
         """
         if request.row is not None and not self._note(request.row):
             raise TransportError("the attempt could not be noted in the job file", reached=False)
-        return await self._inner.send(request, timeout)
+        return self._inner.send(request, timeout)

@@ -1,10 +1,10 @@
 """
-In which order the rows of a file are read.
+Decides in which order the rows of a file are read. Pure.
 
-A file that is sorted, short rows first, is bound by requests per minute in one half and by tokens
-per minute in the other, and takes as long as both. Read from many places in turn, each stretch of
-the order has all kinds of rows in the shares that they have in the file, and both limits are used
-at once. Where nothing is gained by that, rows are read in the order of the file. Pure.
+A file sorted by length is bound by requests per minute in its one half and by tokens per minute
+in the other, and takes as long as both. Read from many places in turn, rows of every length are
+mixed as in the whole file, and both limits are used at once. Where that gains nothing, rows are
+read in the order of the file.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ import math
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import MINUTE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ratedispatch.jobs.state.scan import Scan
+    from ratedispatch.limits import Limits
 
 
 class Order(StrEnum):
     """In which order rows are read."""
 
     AUTO = "auto"
-    """That of the file, unless it is sorted so that the limits would be used in turn."""
-    SPREAD = "spread"
+    """That of the file, unless it is sorted by length."""
+    INTERLEAVE = "interleave"
     """From many places of the file in turn."""
     FILE = "file"
     """That of the file."""
@@ -40,7 +46,30 @@ _WORTH = 0.05
 _CHANCE = 2 * 0.4
 
 
-def spread(count: int) -> list[int]:
+def is_interleaved(order: Order | str, scan: Scan, limits: Limits | LimitGroups) -> bool:
+    """
+    Return whether rows are read from many places in turn.
+
+    Args:
+        order: What was asked for.
+        scan: What was found in the input.
+        limits: What the account may spend, or what groups of models may.
+    """
+    if order != Order.AUTO:
+        return order == Order.INTERLEAVE
+    if isinstance(limits, LimitGroups):
+        return True  # rows sorted by their model would use the limits of one group at a time
+    limited = {rate.dimension for rate in limits.rates()}
+    if not limited >= {"requests", "tokens"}:
+        return False
+    requests, tokens = limits.known("requests"), limits.known("tokens")
+    rates = None
+    if requests is not None and tokens is not None:
+        rates = (requests / MINUTE, tokens / MINUTE)
+    return is_sorted(scan.parts(PARTS), scan.deviation, rates)
+
+
+def interleaved(count: int) -> list[int]:
     """
     Return the numbers from 0 to *count* − 1, so that any stretch of them is evenly spread.
 

@@ -1,7 +1,7 @@
 """
-What the lines of a job's input are: requests in Batch format, or rows for a template.
+Makes requests of the lines of a job's input: Batch format, or rows for a template.
 
-Pure: a line in, a request or the reason why there is none out. Knows nothing of files.
+Pure: a line in, a request or the reason why it is none out.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.jobs.batchfile import BadRow, parse_line
+from ratedispatch.jobs.batchfile import BadRow, parse_line, quick_name
 from ratedispatch.jobs.inputs.json_rows import parse_row
 from ratedispatch.jobs.inputs.lines import BOM
 from ratedispatch.jobs.inputs.row import BrokenRow
-from ratedispatch.jobs.state.scan import quick_name
 from ratedispatch.request import CHAT, Request
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """
-Where results go: lines appended to a file, each whole or absent.
+Appends result lines to a file, each whole or not at all.
 
-Decides when lines are written and when they are on the disk. Knows nothing of what they say.
+Decides when lines are written and when they are on the disk.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class LineSink:
             try:
                 copy = path.open("xb", buffering=0)
                 break
-            except FileExistsError:  # not ours: whoever put it there may want it
+            except FileExistsError:  # not ours: someone may want it
                 number += 1
                 path = self.path.with_name(f"{self.path.name}.saved-{number}")
         with copy:

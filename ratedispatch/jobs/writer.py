@@ -1,9 +1,9 @@
 """
-Where the outcomes of a run go.
+Writes the outcomes of a run to the result files, and its attempts to the journal.
 
-Decides when a line is written, when it is on the disk, and what becomes of a line that cannot be
-written. Writes what has come within one turn of the loop at once, so that no more is lost with
-the process than what is in flight. Knows nothing of inputs, or of sending but for its events.
+Decides when a line is written, when it is on the disk, and what happens to a line that cannot be
+written. Lines of one turn of the loop are written together at its end, so that a crash of the
+process loses only what is in flight.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ratedispatch.errors import JobError
 from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import bad_row_line, outcome_line
 from ratedispatch.jobs.sink import Fsync, LineSink
-from ratedispatch.observe.redact import hide_key, hide_key_in, holds_key
+from ratedispatch.observe.redact import contains_key, is_secret, redact_text, redact_value
 from ratedispatch.outcome import Completed, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ratedispatch.events import Event
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.state.journal import Journal
     from ratedispatch.jobs.state.paths import JobFiles
-    from ratedispatch.observe.eventlog import EventLog
     from ratedispatch.outcome import Outcome
+
+_LOGGER = logging.getLogger("ratedispatch")
 
 #: Seconds after which what was written has to survive a power cut, unless told otherwise.
 FLUSH_INTERVAL = 1.0
@@ -43,6 +45,19 @@ _OVERLOADED = 503
 _GAVE_UP = frozenset({408, 499})
 
 
+@runtime_checkable
+class Flushable(Protocol):
+    """A listener that keeps what it writes in memory until it is flushed."""
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+
+def flushable(listeners: Sequence[object]) -> list[Flushable]:
+    """Return those of *listeners* that are to be flushed."""
+    return [listener for listener in listeners if isinstance(listener, Flushable)]
+
+
 class Writer:
     """
     Writes outcomes to the result files, and attempts to the journal. A listener.
@@ -52,10 +67,10 @@ class Writer:
     Args:
         files: Those of the job.
         journal: Of the job.
-        key: Blacked out wherever it stands.
+        key: Removed wherever it occurs.
         fsync: When what was written has to survive a power cut.
         interval: Seconds between two looks at the disk.
-        log: Written as often, and left open.
+        flushed: Flushed as often, and left open. One that raises is logged once, and flushed again.
         on_error: Called with what could not be written, each time.
 
     Raises:
@@ -70,7 +85,7 @@ class Writer:
         key: str,
         fsync: Fsync,
         interval: float,
-        log: EventLog | None,
+        flushed: Sequence[Flushable] = (),
         on_error: Callable[[OSError], None],
     ) -> None:
         self._answers = LineSink(files.output)
@@ -82,9 +97,11 @@ class Writer:
         self._sinks = (self._answers, self._failures)
         self._journal = journal
         self._key = key
+        self._hides_key = is_secret(key)
         self._fsync = fsync
         self._interval = interval
-        self._log = log
+        self._flushed = tuple(flushed)
+        self._blamed: set[int] = set()
         self._on_error = on_error
         self._waiting: dict[LineSink, deque[int | None]] = {sink: deque() for sink in self._sinks}
         self._is_due = False
@@ -117,6 +134,8 @@ class Writer:
         """Sentences on files that were removed, and where their lines are now."""
         return [sink.saved for sink in self._sinks if sink.saved]
 
+    listens_to = frozenset({AttemptEnded})
+
     def __call__(self, event: Event) -> None:
         """Note which attempts came back without being billed."""
         if not isinstance(event, AttemptEnded) or event.request.row is None:
@@ -135,19 +154,19 @@ class Writer:
         return True
 
     def write(self, outcome: Outcome, digest: str) -> None:
-        """Take *outcome*, of the row with *digest*; it is written in this turn of the loop."""
+        """Write *outcome*, of the row with *digest*, in this turn of the loop."""
         line = outcome_line(outcome, digest)
-        if holds_key(line, self._key):
+        if self._hides_key and contains_key(line, self._key):
             line = outcome_line(_without_key(outcome, self._key), digest)
         sink = self._answers if isinstance(outcome, Completed) else self._failures
         self._append(sink, line, outcome.request.row)
 
     def write_bad_row(self, bad: BadRow, digest: str) -> None:
-        """Take a row that is no request, with its *digest*."""
+        """Write the error line of a row that is not a request."""
         line = bad_row_line(bad, digest)
-        if holds_key(line, self._key):
+        if self._hides_key and contains_key(line, self._key):
             line = bad_row_line(
-                dataclasses.replace(bad, message=hide_key(bad.message, self._key)), digest
+                dataclasses.replace(bad, message=redact_text(bad.message, self._key)), digest
             )
         self._append(self._failures, line, None)
 
@@ -172,8 +191,7 @@ class Writer:
                         sink.check()
                 with self._telling():
                     self._journal.check()
-                if self._log is not None:
-                    self._log.flush()
+                self.flush_others()
 
     def close(self) -> None:
         """Write what waits, down to the disk, as far as it can be."""
@@ -188,29 +206,54 @@ class Writer:
             self._journal.restore()
         except JobError as error:
             self._on_error(OSError(None, str(error)))
-        if self._log is not None:
-            self._log.flush()
+        self.flush_others()
+
+    def flush_others(self) -> None:
+        """Flush the listeners that keep what they write."""
+        for other in self._flushed:
+            try:
+                other.flush()
+            except Exception:
+                if id(other) not in self._blamed:
+                    self._blamed.add(id(other))
+                    _LOGGER.exception(
+                        "the listener %r cannot be flushed; this is tried again, and further "
+                        "errors are not logged",
+                        other,
+                    )
 
     def _append(self, sink: LineSink, line: bytes, row: int | None) -> None:
         self._waiting[sink].append(row)
-        with self._telling():
+        try:
             sink.append(line)
+        except OSError as error:
+            self._on_error(error)
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_due = False
-        for sink in self._sinks:
-            with self._telling():
+        for sink, waiting in self._waiting.items():
+            if not waiting:
+                continue
+            try:
                 sink.flush()
-            self._end_written(sink)
+            except OSError as error:
+                self._on_error(error)
+                self._end_written(sink)
+                continue
+            for row in waiting:
+                if row is not None:
+                    self._journal.end(row)
+            waiting.clear()
         self._due.set()
 
     def _end_written(self, sink: LineSink) -> None:
-        """Take the rows whose lines are written out of those that are open."""
+        """End the rows in the journal whose lines are written."""
         waiting = self._waiting[sink]
-        while len(waiting) > sink.lines_waiting:
+        unwritten = sink.lines_waiting
+        while len(waiting) > unwritten:
             row = waiting.popleft()
             if row is not None:
                 self._journal.end(row)
@@ -252,7 +295,7 @@ async def finished(work: Callable[[], None]) -> None:
 
 
 async def ended(task: asyncio.Future[None]) -> None:
-    """Wait until *task* has ended, whoever cancels meanwhile."""
+    """Wait until *task* has ended, even if cancelled meanwhile."""
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([task])
@@ -262,10 +305,12 @@ def _without_key(outcome: Outcome, key: str) -> Outcome:
     """*outcome* with *key* blacked out in what the server said."""
     response = outcome.response
     if response is not None:
-        body = hide_key_in(response.body, key)
-        headers = {name: hide_key(value, key) for name, value in response.headers.items()}
+        body = redact_value(response.body, key)
+        headers = {name: redact_text(value, key) for name, value in response.headers.items()}
         response = dataclasses.replace(response, body=body, headers=headers, text=None)
     if isinstance(outcome, Completed):
         assert response is not None
         return dataclasses.replace(outcome, response=response)
-    return dataclasses.replace(outcome, response=response, message=hide_key(outcome.message, key))
+    return dataclasses.replace(
+        outcome, response=response, message=redact_text(outcome.message, key)
+    )

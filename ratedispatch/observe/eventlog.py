@@ -1,8 +1,8 @@
 """
-A log of what a job does: one JSON object on a line for each attempt, pause, limit and stop.
+Logs what a job does: one line of JSON for each attempt, pause, change of a limit and stop.
 
-Decides what such a line says and when it is written. A file that can no longer be written ends the
-log, never the job. Knows nothing of how a job runs, and prints nothing.
+A listener that writes when it is flushed. If the file can no longer be written, the log ends and
+the job goes on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import os
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.events import AttemptEnded, AttemptSent, LimitChanged, LinePaused
-from ratedispatch.observe.redact import hide_key_in
+from ratedispatch.events import AttemptEnded, AttemptSent, JobStopped, LimitChanged, QueuePaused
+from ratedispatch.observe.redact import redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class EventLog:
     Args:
         path: The file; created with mode 0600, or appended to.
         clock: Tells the time of day.
-        key: Blacked out wherever it stands.
+        key: Removed wherever it occurs.
         on_failure: Called once with a sentence when the file can no longer be written.
 
     Raises:
@@ -56,7 +56,7 @@ class EventLog:
         on_failure: Callable[[str], None],
     ) -> None:
         if path.exists() and not path.is_file():
-            # a pipe that nobody reads would hold up the job
+            # a pipe without a reader would hold up the job
             raise OSError(None, "it is no regular file", str(path))
         self._path = path
         self._clock = clock
@@ -84,7 +84,7 @@ class EventLog:
         self._file.close()
 
     def __call__(self, event: Event) -> None:
-        """Take in *event*."""
+        """Log *event*."""
         match event:
             case AttemptSent():
                 self._waited[id(event.request)] = event.waited
@@ -102,7 +102,7 @@ class EventLog:
                     decision=event.decision.value,
                     code=event.code,
                 )
-            case LinePaused():
+            case QueuePaused():
                 self._append(
                     "pause", seconds=round(event.seconds, 3), code=event.code, group=event.group
                 )
@@ -115,10 +115,8 @@ class EventLog:
                     window_s=rate.window,
                     group=event.group,
                 )
-
-    def note_stop(self, code: str, message: str) -> None:
-        """Take in that the job has stopped early, because of *code*."""
-        self._append("stop", code=code, message=message)
+            case JobStopped():
+                self._append("stop", code=event.code, message=event.message)
 
     def flush(self) -> None:
         """Write what waits; a file that cannot be written ends the log."""
@@ -139,7 +137,7 @@ class EventLog:
             return
         at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
         line = {"event": event, "at": at.replace("+00:00", "Z"), **values}
-        self._buffer += json.dumps(hide_key_in(line, self._key)).encode() + b"\n"
+        self._buffer += json.dumps(redact_value(line, self._key)).encode() + b"\n"
         if len(self._buffer) >= _BUFFER:
             self.flush()
 

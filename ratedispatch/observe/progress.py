@@ -1,8 +1,4 @@
-"""
-What a person sees while a job runs: a live display on a terminal, a plain line elsewhere.
-
-Reads a job's counts; changes nothing.
-"""
+"""Shows the progress of a job: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ratedispatch.dimension import dimension_named
 from ratedispatch.events import LimitChanged
+from ratedispatch.observe.human import clock_text
 from ratedispatch.pacing.bottleneck import NOTHING, words_for
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.events import Event
     from ratedispatch.observe.report import Tally
-    from ratedispatch.pacing.bottleneck import Verdict
+    from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.snapshot import Snapshot
 
 #: Seconds over which the rates are averaged.
@@ -59,9 +57,9 @@ class Status:
         refusals: Answers 429 so far.
         retries: Attempts beyond the first of a row.
         eta: Seconds to the end at this speed; ``None`` if it cannot be told.
-        paused: Seconds for which the line still pauses.
+        paused: Seconds for which the queue still pauses.
         limits: The limits per minute in force, by dimension, those of all groups together.
-        verdict: What holds the line back, in words.
+        verdict: The bottleneck, in words.
     """
 
     done: int
@@ -98,7 +96,7 @@ class Watched(Protocol):
     def snapshot(self) -> Snapshot | None:
         """Return the state of the queue; None before it runs."""
 
-    def verdict(self) -> Verdict | None:
+    def bottleneck(self) -> Bottleneck | None:
         """Return the bottleneck; None before it runs."""
 
 
@@ -128,7 +126,7 @@ class Meter:
         speed = (here - earlier) / span
         left = self._job.total - done
         binding = self._binding()
-        is_daily = binding is not None and binding.endswith("_per_day")
+        is_daily = binding is not None and dimension_named(binding).is_daily
         limits: dict[str, float] = {}
         for level in snapshot.levels if snapshot is not None else ():
             if math.isfinite(level.per_minute):
@@ -153,7 +151,7 @@ class Meter:
         """What holds the job back; None if it is stopping."""
         if self._job.is_stopping:
             return None
-        verdict = self._job.verdict()
+        verdict = self._job.bottleneck()
         return NOTHING if verdict is None else verdict.binding
 
 
@@ -168,7 +166,7 @@ def plain_line(status: Status) -> str:
         f"{status.refusals:,} refused (429)",
         f"{status.retries:,} retries",
         f"{status.failed:,} failed",
-        f"ETA {_clock(status.eta)}",
+        f"ETA {clock_text(status.eta)}",
     ]
     if status.verdict:
         parts.append(status.verdict)
@@ -190,7 +188,7 @@ class Notes:
         self._told: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take in *event*."""
+        """Tell a learned limit."""
         if not isinstance(event, LimitChanged):
             return
         key, limit = (event.group, event.rate.dimension), event.rate.limit
@@ -245,7 +243,7 @@ def _picture(status: Status, width: int) -> Group:
     share = status.done / status.total if status.total else 0.0
     bar.add_row(
         ProgressBar(total=max(1, status.total), completed=status.done, width=min(40, width // 2)),
-        Text(f"{status.done:,}/{status.total:,} rows  {share:.0%}  ETA {_clock(status.eta)}"),
+        Text(f"{status.done:,}/{status.total:,} rows  {share:.0%}  ETA {clock_text(status.eta)}"),
     )
     rates = Text("  ").join(
         [
@@ -270,11 +268,3 @@ def _rate(value: float, limit: float | None, unit: str) -> str:
     # beyond the limit is what had piled up at the provider, which is ours to spend
     ahead = ", piled up" if value > _PILED_UP * limit else ""
     return f"{value:,.0f} of {limit:,.0f} {unit} ({value / limit:.0%}{ahead})"
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "--:--"
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"

@@ -1,8 +1,8 @@
 """
-Keys in what a server says.
+Removes API keys from what a server says.
 
-A server may repeat the key it was sent, in an error message above all; it must not reach a file
-or a terminal. Pure.
+A server may repeat the key that it was sent, most often in an error message; the key must not
+reach a file or a terminal.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _NEEDLESS_ESCAPE = re.compile(rb"\\u00[2-7]|\\/")
 
 def is_secret(key: str) -> bool:
     """
-    Return whether *key* is to be hidden.
+    Return whether *key* is removed.
 
-    Servers without keys are given any word, which may well stand in an answer: what is short,
-    or all letters, is taken for a word.
+    Servers without keys are given any word, which may well occur in an answer: a key that is
+    short, or all letters, counts as a word.
     """
     return len(key) >= _SHORTEST and not key.isalpha()
 
 
-def hide_key(text: str, key: str) -> str:
-    """Return *text* with *key* blacked out."""
+def redact_text(text: str, key: str) -> str:
+    """Return *text* with *key* replaced by ``[key removed]``."""
     return text.replace(key, _PLACEHOLDER) if is_secret(key) else text
 
 
-def holds_key(line: bytes, key: str) -> bool:
+def contains_key(line: bytes, key: str) -> bool:
     """Return whether the JSON *line* holds *key*, as it is or escaped."""
     if not is_secret(key):
         return False
@@ -46,12 +46,12 @@ def holds_key(line: bytes, key: str) -> bool:
     return escaped in json.dumps(json.loads(line), ensure_ascii=False)
 
 
-def hide_key_in(value: Any, key: str) -> Any:
-    """Return the JSON *value* with *key* blacked out in its texts; numbers stay as they are."""
+def redact_value(value: Any, key: str) -> Any:
+    """Return the JSON *value* with *key* replaced in its strings and names."""
     if isinstance(value, str):
-        return hide_key(value, key)
+        return redact_text(value, key)
     if isinstance(value, list):
-        return [hide_key_in(item, key) for item in value]
+        return [redact_value(item, key) for item in value]
     if isinstance(value, dict):
-        return {hide_key(name, key): hide_key_in(item, key) for name, item in value.items()}
+        return {redact_text(name, key): redact_value(item, key) for name, item in value.items()}
     return value

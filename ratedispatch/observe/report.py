@@ -1,7 +1,7 @@
 """
-What a job has come to: counts, time, and the share of each limit that was used.
+The report of a job: counts, time, and the share of each limit that was used.
 
-A listener counts; the report is a value. Knows nothing of how anything is shown.
+`Tally` is the listener that counts; `Report` is the value made of it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.retry import DAY_LIMIT
 from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
-from ratedispatch.outcome import Completed, Decision
+from ratedispatch.observe.human import duration_text
+from ratedispatch.outcome import REFUSALS, Completed
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Report:
         seconds: From the first request sent to the last answer.
         request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
         token_share: The same of the token limit.
-        binding: What held the line back the longest: the dimension of a limit, ``in_flight``,
+        binding: The bottleneck for the longest time: the dimension of a limit, ``in_flight``,
             ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``; ``None`` if nothing ran.
-        held_seconds: For how long each of these held it back.
+        held_seconds: For how long each of these was the bottleneck.
         limits: The limits in force at the end, by dimension; those of groups as
             ``group.dimension``, those per day as ``…_per_day``. Those that were to be learned
             and are not known are left out.
@@ -81,11 +81,6 @@ class Report:
     billed_twice_at_most: int = 0
     notes: tuple[str, ...] = ()
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every row has its answer or its failure."""
-        return self.stop_code is None
-
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
         return asdict(self)
@@ -97,7 +92,7 @@ class Report:
             counts.append(f"{self.unanswered:,} not yet answered")
         if self.resumed:
             counts.append(f"{self.resumed:,} of them by an earlier run")
-        text = ", ".join(counts) + f" in {_duration(self.seconds)}"
+        text = ", ".join(counts) + f" in {duration_text(self.seconds)}"
         text += f"; {self.attempts:,} sent, {self.refusals:,} refused, {self.retries:,} retried"
         shares = [
             f"{share:.0%} of the {name} limit"
@@ -138,7 +133,7 @@ class Tally:
         self.last_ended = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Take in *event*."""
+        """Count *event*."""
         match event:
             case AttemptSent():
                 self.attempts += 1
@@ -148,7 +143,7 @@ class Tally:
                     self.first_sent = event.at
             case AttemptEnded():
                 self.last_ended = event.at
-                self.refusals += event.decision is Decision.RATE_LIMIT or event.code == DAY_LIMIT
+                self.refusals += event.decision in REFUSALS
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
                 if outcome.usage is not None:
@@ -166,11 +161,3 @@ class Tally:
     def seconds(self) -> float:
         """From the first request sent to the last answer."""
         return 0.0 if self.first_sent is None else max(0.0, self.last_ended - self.first_sent)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

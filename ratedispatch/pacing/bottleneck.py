@@ -1,8 +1,8 @@
 """
-What holds the line back, and how much of each limit is used.
+What holds a queue back, and how much of each limit is used.
 
-Decides nothing about the line; it keeps the books of the last seconds, and words what they say.
-Knows causes by name and instants, no buckets and no requests.
+Adds up seconds by cause, over the last seconds and since the start, and puts the result into
+words. Changes nothing about the queue. Knows causes by name; no buckets and no requests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ratedispatch.limits import unit_of
+from ratedispatch.dimension import dimension_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 #: Seconds over which causes and shares are taken.
 WINDOW = 15.0
 
-#: Seconds of a slice of the books.
-_SLICE = 1.0
+#: Seconds of one slice of the last seconds.
+_SLICE_SECONDS = 1.0
 
 #: Causes that are no limit's. Those of limits are the names of dimensions.
 IN_FLIGHT = "in_flight"
@@ -30,22 +30,22 @@ NOTHING = "nothing_waiting"
 CPU = "cpu"
 
 #: The share of a processor above which this process is what there is too little of, if no limit
-#: holds the line back.
+#: holds the queue back.
 _BUSY = 0.85
 
 _WORDS = {
     IN_FLIGHT: "the number in flight",
-    PAUSE: "the provider's pauses",
+    PAUSE: "pauses after refusals",
     HOLD: "a server that cannot be reached",
-    NOTHING: "the rows, which come no faster",
+    NOTHING: "the input (rows arrive too slowly)",
     CPU: "this process's CPU",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Bottleneck:
     """
-    What holds the line back.
+    What holds the queue back.
 
     Args:
         binding: The dimension of a limit (``requests``, ``tokens``, …), ``in_flight``,
@@ -65,25 +65,22 @@ class Verdict:
 
 def words_for(binding: str) -> str:
     """Return what *binding* is called in a sentence."""
-    if binding in _WORDS:
-        return _WORDS[binding]
-    per = "day" if binding.endswith("_per_day") else "minute"
-    return f"{unit_of(binding)} per {per}"
+    return _WORDS.get(binding) or dimension_named(binding).phrase
 
 
-def judge(binding: str, shares: dict[str, float], cpu: float) -> Verdict:
+def bottleneck_of(binding: str, shares: dict[str, float], cpu: float) -> Bottleneck:
     """
-    Return the verdict on a line.
+    Return the bottleneck of a queue.
 
     Args:
-        binding: What held the line back the longest.
+        binding: What held the queue back the longest.
         shares: Of each limit, by dimension, what is used.
         cpu: The share of one processor that this process takes.
     """
     if binding in {NOTHING, IN_FLIGHT} and cpu >= _BUSY:  # answers wait for us, not we for them
         binding = CPU
     share = shares.get(binding, max(shares.values(), default=None))
-    return Verdict(binding, share, cpu)
+    return Bottleneck(binding, share, cpu)
 
 
 class CpuMeter:
@@ -111,7 +108,7 @@ class CpuMeter:
 
 
 class _Slice:
-    """A stretch of the books: when it began, what had been spent by then, and what held since."""
+    """A slice: when it began, what had been spent by then, and the seconds by cause since."""
 
     __slots__ = ("before", "seconds", "since")
 
@@ -121,22 +118,23 @@ class _Slice:
         self.seconds: dict[str, float] = {}
 
 
-class Books:
+class BottleneckClock:
     """
-    For how long each cause held the line back, and what was spent meanwhile.
+    For how long each cause held the queue back, and what was spent meanwhile.
 
     Args:
         spent: Tells what has been spent since the start, of one limit after the other; it only
             grows.
     """
 
-    __slots__ = ("_at", "_began", "_cause", "_idle", "_slices", "_spent", "totals")
+    __slots__ = ("_at", "_began", "_cause", "_idle", "_last", "_slices", "_spent", "totals")
 
     def __init__(self, spent: Callable[[], Sequence[float]]) -> None:
         self._spent = spent
         self._slices: deque[_Slice] = deque()
         self._cause = NOTHING
-        self._at: float | None = None
+        self._last: _Slice | None = None
+        self._at = 0.0
         self._began = 0.0
         self._idle = 0.0
         self.totals: dict[str, float] = {}
@@ -144,27 +142,41 @@ class Books:
 
     def hold(self, cause: str, now: float, *, has_granted: bool = False) -> None:
         """
-        From *now* on it is *cause* that holds the line back.
+        From *now* on it is *cause* that holds the queue back.
 
         Args:
             cause: One of those of this module, or a dimension.
             now: The instant.
             has_granted: Whether something went just before.
         """
-        self._advance(now)
+        last = self._last
+        if last is None or now - last.since >= _SLICE_SECONDS:
+            self._advance(now)
+        elif now > self._at:  # as in _advance, without the call
+            elapsed, before = now - self._at, self._cause
+            last.seconds[before] = last.seconds.get(before, 0.0) + elapsed
+            if before == NOTHING:
+                self._idle += elapsed
+            else:
+                self.totals[before] = self.totals.get(before, 0.0) + elapsed
+            self._at = now
         self._cause = cause
         if has_granted and self._idle:  # that was not the end of the work
             self.totals[NOTHING] = self.totals.get(NOTHING, 0.0) + self._idle
             self._idle = 0.0
 
     def binding(self, now: float) -> str:
-        """Return the cause that held the line back the longest in the last seconds."""
+        """Return the cause that held the queue back the longest in the last seconds."""
         self._advance(now)
         seconds: dict[str, float] = {}
         for part in self._slices:
             for cause, time in part.seconds.items():
                 seconds[cause] = seconds.get(cause, 0.0) + time
         return max(seconds, key=seconds.__getitem__, default=NOTHING)
+
+    def shares(self, rates: Sequence[float], now: float) -> list[float]:
+        """Return of each limit the share of its rate, per second, spent in the last seconds."""
+        return [self.per_second(index, now) / rate for index, rate in enumerate(rates)]
 
     def per_second(self, index: int, now: float) -> float:
         """Return what was spent a second of the limit with number *index*, in the last seconds."""
@@ -175,10 +187,11 @@ class Books:
         return (self._spent()[index] - self._slices[0].before[index]) / span
 
     def _advance(self, now: float) -> None:
-        if self._at is None:
+        if self._last is None:
             self._at = self._began = now
-            self._slices.append(_Slice(now, [0.0] * len(self._spent())))
-        last = self._slices[-1]
+            self._last = _Slice(now, [0.0] * len(self._spent()))
+            self._slices.append(self._last)
+        last = self._last
         elapsed = now - self._at
         if elapsed > 0:
             last.seconds[self._cause] = last.seconds.get(self._cause, 0.0) + elapsed
@@ -187,8 +200,9 @@ class Books:
             else:
                 self.totals[self._cause] = self.totals.get(self._cause, 0.0) + elapsed
             self._at = now
-        if now - last.since >= _SLICE:
-            self._slices.append(_Slice(now, self._spent()))
+        if now - last.since >= _SLICE_SECONDS:
+            self._last = _Slice(now, self._spent())
+            self._slices.append(self._last)
             # by its end: a slice in which nothing happened may be longer than all the others
             while len(self._slices) > 1 and self._slices[1].since <= now - WINDOW:
                 self._slices.popleft()

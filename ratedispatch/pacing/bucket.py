@@ -1,23 +1,27 @@
 """
-One bucket on aiolimiter.
+A token bucket for one dimension.
 
-Decides the level, the wait, and what debit and credit do to one dimension. Knows nothing of
-requests, providers or the line that stands before it.
+Tells how much may be spent now and how long to wait for more. The caller hands in the time, so a
+bucket belongs to no event loop. Knows nothing of requests, providers or the queue before it.
 
 ``aiolimiter.AsyncLimiter`` is a leaky bucket used as a meter: its level rises by what is spent
 and leaks at the rate. It has no public way to ask for the time until an amount fits, to go into
-debt, to give something back, or to change the rate, so this module, and only this module, uses
-its private level. The dependency is pinned below the next minor version, and a contract test
-holds the behaviour that is relied on.
+debt, to give something back, to change the rate, or to be told the time. So this module, and only
+this module, uses its private level and stands in for its event loop. The dependency is pinned
+below the next minor version, and a contract test holds the behaviour that is relied on.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from aiolimiter import AsyncLimiter
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
     from ratedispatch.limits import Rate
 
 #: A share of the burst by which rounding may miss: the loop's clock adds up differently than
@@ -25,97 +29,137 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-9
 
 
+class _Clock:
+    """
+    The part of an event loop that the limiter uses: it tells the time it was told.
+
+    Both methods are C callables, because the limiter calls them at every leak.
+    """
+
+    __slots__ = ("now", "time")
+
+    is_closed = bool  # called without an argument: never
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.time: Callable[[], float] = partial(getattr, self, "now")
+
+
 class Bucket:
     """
     The budget of one dimension, in its own unit (requests or tokens).
 
-    All methods need a running event loop, whose ``time()`` is the clock.
+    available = burst − level + surplus, where the level rises by what is spent and leaks at
+    speed × rate. *now* is in seconds of any clock that does not go back; an instant before the
+    last one adds no refill.
 
     Args:
         rate: How fast it refills and how much it holds.
+
+    Attributes:
+        rate: The rate and the burst as set; changed by :meth:`set_rate`.
+        per_second: The rate in units per second.
+        speed: The multiple of the rate that flows in; changed by :meth:`set_speed`.
     """
 
-    __slots__ = ("_ceiling", "_limiter", "_speed", "_surplus", "rate")
-
-    rate: Rate
-    """The rate and the burst as set; changed by `set_rate`."""
+    __slots__ = ("_ceiling", "_clock", "_limiter", "_surplus", "per_second", "rate", "speed")
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
-        self._speed = 1.0
+        self.per_second = rate.per_second
+        self.speed = 1.0
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
+        self._clock = _Clock()
+        self._limiter._event_loop = cast("asyncio.AbstractEventLoop", self._clock)
         self._surplus = 0.0
         self._ceiling = 0.0
 
-    @property
-    def available(self) -> float:
-        """What may be spent now; below zero while in debt."""
-        self._leak()
+    def available(self, now: float) -> float:
+        """Return what may be spent now; below zero while in debt."""
+        self._leak(now)
         return self._limiter.max_rate - self._limiter._level + self._surplus
 
-    def wait(self, amount: float) -> float:
+    def wait(self, amount: float, now: float) -> float:
         """
         Return the seconds until *amount* may be spent; 0.0 if it may now.
 
         An amount larger than the burst may be spent when the bucket is full; it drives the
         bucket into debt, so that the rate is kept over time. But where the provider's bucket is
         known to hold as much, what piles up there may have been spent already, so it is saved
-        up for in full. Nothing is reserved: call :meth:`take` in the same turn of the loop.
+        up for in full. Nothing is reserved: call :meth:`take` with the same *now*.
         """
         limiter, burst = self._limiter, self.rate.burst
         depth = amount if burst < amount <= self._ceiling else burst
         if limiter.max_rate != depth:
-            self._set_depth(depth)
+            self._set_depth(depth, now)
         if self._surplus > 0:
-            self._leak()
-        else:
+            self._leak(now)
+        elif now > limiter._last_check:
+            self._clock.now = now
             limiter._leak()
         missing = min(amount, depth) - (depth - limiter._level + self._surplus)
         if missing <= depth * _ROUNDING:
             return 0.0
         return missing / limiter._rate_per_sec
 
-    def take(self, amount: float) -> float:
+    def take(self, amount: float, now: float) -> float:
         """
-        Spend *amount* in the turn of the loop in which `wait` was 0.0 for it.
+        Spend *amount* at the instant for which `wait` was 0.0.
 
         Returns:
             What was missing before for it to be full.
         """
-        limiter, burst = self._limiter, self.rate.burst
-        if self._surplus > 0:
-            missing = burst - self.available
-            self.debit(amount)
-            return missing
-        missing = burst - limiter.max_rate + limiter._level
-        limiter._level += amount
+        limiter, burst, surplus = self._limiter, self.rate.burst, self._surplus
+        if now > limiter._last_check:
+            self._leak(now)
+        if surplus > 0:
+            holds = limiter.max_rate - limiter._level
+            missing = burst - (holds + surplus)
+            from_surplus = min(surplus, max(0.0, amount - holds))
+            self._surplus -= from_surplus
+            limiter._level += amount - from_surplus
+        else:
+            missing = burst - limiter.max_rate + limiter._level
+            limiter._level += amount
         if limiter.max_rate != burst:
-            self._set_depth(burst)
+            self._set_depth(burst, now)
         return missing
 
-    def debit(self, amount: float) -> None:
+    def debit(self, amount: float, now: float) -> None:
         """Spend *amount*, into debt if need be. The surplus pays what the bucket cannot."""
-        self._leak()
+        self._leak(now)
         lacking = amount - (self._limiter.max_rate - self._limiter._level)
         from_surplus = min(self._surplus, max(0.0, lacking))
         self._surplus -= from_surplus
         self._limiter._level += amount - from_surplus
-        self._set_depth(self.rate.burst)
+        self._set_depth(self.rate.burst, now)
 
-    def credit(self, amount: float) -> None:
+    def credit(self, amount: float, now: float) -> None:
         """Give *amount* back, at most until the bucket is full."""
-        self._limiter._leak()
-        self._limiter._level = max(0.0, self._limiter._level - amount)
+        limiter = self._limiter
+        if now > limiter._last_check:
+            self._clock.now = now
+            limiter._leak()
+        limiter._level = max(0.0, limiter._level - amount)
 
-    def lower_to(self, available: float) -> None:
-        """See to it that no more than *available* may be spent now."""
-        excess = self.available - available
-        if excess > 0:
-            from_surplus = min(self._surplus, excess)
-            self._surplus -= from_surplus
-            self._limiter._level += excess - from_surplus
+    def lower_to(self, available: float, now: float) -> float:
+        """Allow at most *available* to be spent now; return what may be spent then."""
+        limiter = self._limiter
+        if self._surplus > 0:
+            self._leak(now)
+        elif now > limiter._last_check:
+            self._clock.now = now
+            limiter._leak()
+        holds = limiter.max_rate - limiter._level + self._surplus
+        excess = holds - available
+        if excess <= 0:
+            return holds
+        from_surplus = min(self._surplus, excess)
+        self._surplus -= from_surplus
+        limiter._level += excess - from_surplus
+        return limiter.max_rate - limiter._level + self._surplus
 
-    def raise_to(self, available: float, ceiling: float) -> None:
+    def raise_to(self, available: float, ceiling: float, now: float) -> None:
         """
         Allow *available* to be spent now, if that is more than the bucket holds.
 
@@ -123,7 +167,9 @@ class Bucket:
         does not come back after idleness: what flows in from now on adds up to *ceiling* at
         most (or to the burst), which is what the provider's own bucket has been proven to hold.
         """
-        lacking = available - self.available
+        self._leak(now)
+        limiter = self._limiter
+        lacking = available - (limiter.max_rate - limiter._level + self._surplus)
         if lacking > 0:
             self._surplus += lacking
             self._ceiling = max(self._ceiling, ceiling)
@@ -132,34 +178,45 @@ class Bucket:
         """Allow no more than what flows in and the burst."""
         self._surplus = 0.0
 
-    def set_speed(self, speed: float) -> None:
+    def set_speed(self, speed: float, now: float) -> None:
         """Let *speed* times the rate flow in from now on, 0 < *speed*; 1 is the rate itself."""
-        if speed == self._speed:
+        if speed == self.speed:
             return
-        self._limiter._leak()  # what has flowed in so far did so at the old speed
-        self._speed = speed
-        self._limiter._rate_per_sec = self.rate.per_second * speed
+        self._drip(now)  # what has flowed in so far did so at the old speed
+        self.speed = speed
+        self._limiter._rate_per_sec = self.per_second * speed
 
-    def set_rate(self, rate: Rate) -> None:
+    def set_rate(self, rate: Rate, now: float) -> None:
         """Take *rate* from now on; what has been spent stays spent."""
-        self._limiter._leak()
+        self._drip(now)
         self.rate = rate
-        self._set_depth(rate.burst)
-        self._limiter._rate_per_sec = rate.per_second * self._speed
+        self.per_second = rate.per_second
+        self._set_depth(rate.burst, now)
+        self._limiter._rate_per_sec = self.per_second * self.speed
 
-    def _leak(self) -> None:
+    def _drip(self, now: float) -> None:
+        """Let the level leak up to *now*."""
         limiter = self._limiter
-        limiter._leak()
+        if now > limiter._last_check:
+            self._clock.now = now
+            limiter._leak()
+
+    def _leak(self, now: float) -> None:
+        """Let the level leak up to *now*; what is above the ceiling then runs over."""
+        limiter = self._limiter
+        if now > limiter._last_check:
+            self._clock.now = now
+            limiter._leak()
         if self._surplus > 0:
             total = limiter.max_rate - limiter._level + self._surplus
             excess = total - max(limiter.max_rate, self._ceiling)
             if excess > 0:
                 self._surplus = max(0.0, self._surplus - excess)
 
-    def _set_depth(self, depth: float) -> None:
+    def _set_depth(self, depth: float, now: float) -> None:
         """Let the bucket hold *depth*, without a change to what may be spent now."""
         limiter = self._limiter
         if limiter.max_rate != depth:
-            limiter._leak()
+            self._drip(now)
             limiter._level = max(0.0, limiter._level + depth - limiter.max_rate)
             limiter.max_rate = depth

@@ -1,28 +1,60 @@
 """
-How fast the line may go after it was told to stop.
+How fast a queue may go after a refusal.
 
-Decides when a pause ends, which refusals belong to it, and the speed at which the line starts
-again. Pure arithmetic on instants; knows no bucket, no requests, no loop.
+Decides how long a pause lasts, which refusals belong to it, and the speed at which the queue
+starts again. Pure arithmetic on instants, in seconds; chance is handed in.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-#: The ramp after a pause starts at this share of the rate and lasts as long as the pause,
-#: within these bounds in seconds.
-_RAMP_START = 0.1
-_RAMP_LONGEST = 2.0
+if TYPE_CHECKING:
+    import random
 
-#: After a "Slow Down" the line goes on at most at seven tenths of its speed, and not faster than in
-#: the last seconds on average, but at no less than this share of its limit; it rises by a fiftieth
-#: of the limit a second. OpenAI's error guide asks to return to the former rate, to hold it for 15
-#: minutes and to rise gradually; that is meant for a sudden growth of load, while a single such
-#: answer may be a server's bad moment, so the rise is quicker, and each further answer of the kind
-#: slows the line again.
-_SLOWER = 0.7
-_SLOWEST = 0.4
-_RISE = 0.02
+
+@dataclass(frozen=True, slots=True)
+class CooldownTuning:
+    """
+    The constants of a cooldown.
+
+    Args:
+        pauses_seconds: Pauses after refusals in a row that do not say how long to wait: a short
+            one for a refusal that stays alone, less than a second while it may be a short
+            episode; from the last one on they double.
+        longest_pause_seconds: Where that doubling ends.
+        ramp_start: The share of the rate at which the ramp after a pause begins.
+        longest_ramp_seconds: The ramp is as long as the pause, and at most this long.
+        overload_share: After an overload the queue goes on at most at this share of its speed,
+            and no faster than in the last seconds on average ...
+        least_overload_share: ... but at no less than this share of its limit.
+        recovery_per_second: From there it rises by this share of the limit each second. OpenAI's
+            error guide asks to return to the former rate, to hold it for 15 minutes and to rise
+            gradually. That is meant for a sudden growth of load; one such answer may be a
+            server's bad moment, so the rise is quicker, and each further overload slows it again.
+    """
+
+    pauses_seconds: tuple[float, ...] = (0.2, 0.4, 0.6, *[0.8] * 12)
+    longest_pause_seconds: float = 30.0
+    ramp_start: float = 0.1
+    longest_ramp_seconds: float = 2.0
+    overload_share: float = 0.7
+    least_overload_share: float = 0.4
+    recovery_per_second: float = 0.02
+
+
+DEFAULT_TUNING = CooldownTuning()
+
+#: Refusals in a row beyond which counting them changes nothing.
+_MOST_STRIKES = 99
+
+
+class Episode(NamedTuple):
+    """What a refusal came to: whether it began an episode, and the seconds of its pause."""
+
+    is_new: bool
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +72,88 @@ class _Rise:
 _FULL = _Rise(1.0, 0.0, 0.0)
 
 
-class Pauses:
+def jittered(delay: float, rng: random.Random) -> float:
+    """Return *delay* plus up to a tenth and 50 ms: never less than the server asked for."""
+    return delay + rng.uniform(0.0, 0.05 + 0.1 * delay)
+
+
+class Cooldown:
     """
-    The pauses of a line; all instants in seconds of the loop.
+    The pauses of one queue; all instants in seconds.
 
     Attributes:
         until: When the pause ends; in the past if there is none.
         began: When the last episode of refusals began.
+        slow_until: From here on the speed is 1.
+        strikes: Refusals in a row, without an answer in between.
     """
 
-    __slots__ = ("_calm", "_ramp", "_ramp_ends", "began", "until")
+    __slots__ = (
+        "_ramp",
+        "_ramp_ends",
+        "_recovery",
+        "_struck_at",
+        "_tuning",
+        "began",
+        "slow_until",
+        "strikes",
+        "until",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: CooldownTuning = DEFAULT_TUNING) -> None:
         self.until = 0.0
         self.began = -1.0
+        self.slow_until = 0.0
+        self._tuning = tuning
         self._ramp = _FULL
         self._ramp_ends = 0.0
-        self._calm = _FULL
+        self._recovery = _FULL
+        self.strikes = 0
+        self._struck_at = -1.0
+
+    def on_answer(self, sent_at: float) -> None:
+        """Forget earlier refusals if what was sent after them, at *sent_at*, is answered."""
+        if sent_at > self._struck_at:
+            self.strikes = 0
+
+    def on_queue_full(self, now: float) -> bool:
+        """
+        Count a server without room; return whether a pause is needed.
+
+        It needs fewer requests at once rather than a pause, unless it has answered nothing since
+        it last said so.
+        """
+        if self.strikes:
+            return True
+        self.strikes, self._struck_at = 1, now
+        return False
+
+    def on_refusal(
+        self, now: float, sent_at: float, delay: float | None, rng: random.Random
+    ) -> Episode:
+        """
+        Pause once for all the refusals of one episode.
+
+        Args:
+            now: The instant.
+            sent_at: When the refused attempt left.
+            delay: Seconds that the refusal asks to wait; None if it does not say.
+            rng: The source of jitter.
+        """
+        pauses = self._tuning.pauses_seconds
+        beyond = self.strikes - len(pauses) + 1
+        longest = self._tuning.longest_pause_seconds
+        own = min(longest, 2.0**beyond) if beyond > 0 else pauses[self.strikes]
+        if delay is None:
+            delay = own
+        elif self.strikes:  # "0" again and again is no advice
+            delay = max(delay, own)
+        delay = jittered(delay, rng)
+        is_new = self.begin(now, delay, sent_at)
+        if is_new:
+            self.strikes = min(self.strikes + 1, _MOST_STRIKES)
+            self._struck_at = now
+        return Episode(is_new, delay)
 
     def begin(self, now: float, delay: float, sent_at: float) -> bool:
         """
@@ -73,12 +170,14 @@ class Pauses:
             self.began = now
         if is_new or now + delay > self.until > now:
             self.until = max(self.until, now + delay)
-            length = min(_RAMP_LONGEST, delay)
-            self._ramp = _Rise(_RAMP_START, (1 - _RAMP_START) / max(length, 1e-6), self.until)
+            length = min(self._tuning.longest_ramp_seconds, delay)
+            start = self._tuning.ramp_start
+            self._ramp = _Rise(start, (1 - start) / max(length, 1e-6), self.until)
             self._ramp_ends = self.until + length
+            self.slow_until = max(self.slow_until, self._ramp_ends)
         return is_new
 
-    def calm_down(self, now: float, recent: float) -> float:
+    def on_overload(self, now: float, recent: float) -> float:
         """
         Return to a lower speed and rise slowly.
 
@@ -87,18 +186,22 @@ class Pauses:
             recent: The share of the limit that was used lately.
 
         Returns:
-            When the line has its full speed again.
+            When the queue has its full speed again.
         """
-        start = max(_SLOWEST, min(_SLOWER * self._calm.speed(now), recent))
-        self._calm = _Rise(start, _RISE, now)
-        return now + (1 - start) / _RISE
+        tuning = self._tuning
+        start = max(
+            tuning.least_overload_share,
+            min(tuning.overload_share * self._recovery.speed(now), recent),
+        )
+        self._recovery = _Rise(start, tuning.recovery_per_second, now)
+        recovered_at = now + (1 - start) / tuning.recovery_per_second
+        self.slow_until = max(self.slow_until, recovered_at)
+        return recovered_at
 
     def is_ramping(self, now: float) -> bool:
         """Whether the ramp after the last pause is not over yet."""
         return now < self._ramp_ends
 
     def speed(self, now: float) -> float:
-        """The share of the rate at which the line may go at *now*, above 0 and up to 1."""
-        if self._calm is _FULL and now >= self._ramp_ends:  # nearly always
-            return 1.0
-        return min(self._ramp.speed(now), self._calm.speed(now))
+        """Return the share of the rate that may be used at *now*, above 0 and up to 1."""
+        return min(self._ramp.speed(now), self._recovery.speed(now))

@@ -1,8 +1,8 @@
 """
-Who waits, in the order in which they go.
+Requests that wait, in the order in which they go.
 
-Decides who is next: the lowest place, and of equal ones who came first. Knows no bucket and no
-clock.
+The lowest rank goes first; of equal ranks, the one that came first. Knows no bucket, no clock and
+no event loop.
 """
 
 from __future__ import annotations
@@ -10,113 +10,169 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Protocol
+
+from ratedispatch.pacing.permit import Permit
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Sequence
 
     from ratedispatch.request import Cost
 
-GrantT = TypeVar("GrantT")
-
-#: So many who have left, and more than half of all, are looked for and taken out; fewer stay until
-#: they are next.
+#: Entries that have left stay until they are next, unless so many of them have gathered that they
+#: are more than half of all.
 _MANY = 1_000
 
 
-class Waiting(NamedTuple, Generic[GrantT]):
+class Promise(Protocol):
+    """What a waiter waits for: a future of asyncio or of concurrent.futures."""
+
+    def done(self) -> bool:
+        """Whether the wait has ended."""
+
+
+class Entry:
     """
-    Somebody in the line.
+    One request in the queue, and who waits for it: in an event loop, or in a thread.
+
+    Subclasses say how it is told. They are told from any thread, outside all locks.
 
     Args:
-        place: Lower ones go first.
-        number: How many came before; makes the order total, so that nothing else is compared.
-        cost: What it is to be granted.
-        amounts: The same in each limited dimension.
-        since: When it came, in seconds of the loop.
-        future: What it awaits; done early if it left.
+        future: What it waits for; done early if it left.
+
+    Attributes:
+        rank: Lower ranks go first.
+        number: How many came before it; makes the order total.
+        cost: What it has to pay.
+        since: When it came, in seconds of the admission's clock.
+        is_queued: Whether it is in the queue.
+        has_left: Whether it has said that it left.
     """
 
-    place: int
+    __slots__ = ("cost", "future", "has_left", "is_queued", "number", "rank", "since")
+
+    rank: int
     number: int
     cost: Cost
-    amounts: tuple[float, ...]
     since: float
-    future: asyncio.Future[GrantT]
+
+    def __init__(self, future: Promise) -> None:
+        self.future = future
+        self.has_left = False
+        self.is_queued = False
+
+    def grant(self, permit: Permit) -> None:
+        """Take *permit*; give it back if the wait has ended."""
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        """Stop waiting with *error*."""
+        raise NotImplementedError
+
+    def __lt__(self, other: Entry) -> bool:
+        """Whether it goes before *other*."""
+        return (self.rank, self.number) < (other.rank, other.number)
 
 
-class Line(Generic[GrantT]):
+class FairQueue:
     """
-    The line itself.
+    The queue itself.
 
-    Nearly all come in the order of their places, and a queue serves them at the same cost however
-    many there are. Only those that come after somebody with a higher place (for another attempt,
-    or because to count them took longer) are kept in a heap.
+    Nearly all requests come in the order of their ranks, and a deque serves them at the same cost
+    however many there are. Only those that come after one with a higher rank (for another attempt,
+    or because counting took longer) are kept in a heap.
+
+    Attributes:
+        size: How many wait.
     """
 
-    __slots__ = ("_in_order", "_late", "_left", "_numbers")
+    __slots__ = ("_in_order", "_late", "_left", "_numbers", "size")
 
     def __init__(self) -> None:
-        self._in_order: deque[Waiting[GrantT]] = deque()
-        self._late: list[Waiting[GrantT]] = []
-        self._left = 0  # of those in either, as far as they have said so
+        self._in_order: deque[Entry] = deque()
+        self._late: list[Entry] = []
+        self._left = 0
         self._numbers = itertools.count()
+        self.size = 0
 
-    def __len__(self) -> int:
-        """How many wait in it."""
-        return len(self._in_order) + len(self._late) - self._left
-
-    def join(
-        self,
-        place: int,
-        cost: Cost,
-        amounts: tuple[float, ...],
-        since: float,
-        future: asyncio.Future[GrantT],
-    ) -> Waiting[GrantT]:
-        """Stand in the line; all as in `Waiting`."""
-        who = Waiting(place, next(self._numbers), cost, amounts, since, future)
-        if not self._in_order or self._in_order[-1] < who:
-            self._in_order.append(who)
+    def join(self, entry: Entry, rank: int, cost: Cost, since: float) -> None:
+        """Add *entry*, with attributes as it has them."""
+        entry.rank, entry.number = rank, next(self._numbers)
+        entry.cost, entry.since = cost, since
+        entry.is_queued = True
+        self.size += 1
+        in_order = self._in_order
+        if not in_order or in_order[-1].rank <= rank:
+            in_order.append(entry)
         else:
-            heapq.heappush(self._late, who)
-        return who
+            heapq.heappush(self._late, entry)
 
-    def head(self) -> Waiting[GrantT] | None:
-        """Return who is next of those that have not left; None if nobody is."""
+    def head(self) -> Entry | None:
+        """Return the next request that has not left; None if there is none."""
         while self._in_order or self._late:
-            is_late = self._late and self._is_late_one_next()
-            who = self._late[0] if is_late else self._in_order[0]
-            if not who.future.done():
-                return who
-            self.pop()
-            self._left -= 1
+            late, in_order = self._late, self._in_order
+            entry = late[0] if late and self._is_late_one_next() else in_order[0]
+            if not entry.future.done():
+                return entry
+            self._remove_first()
+            if entry.has_left:
+                self._left -= 1
+            else:
+                self.size -= 1
         return None
 
     def pop(self) -> None:
-        """Take the first out of the line."""
-        if self._late and self._is_late_one_next():
-            heapq.heappop(self._late)
+        """Remove the first entry, which waits."""
+        self.size -= 1
+        if not self._late:  # nearly always
+            self._in_order.popleft().is_queued = False
         else:
-            self._in_order.popleft()
+            self._remove_first()
 
-    def leave(self) -> None:
-        """Take note that somebody's future is done before its turn."""
+    def _remove_first(self) -> None:
+        if self._late and self._is_late_one_next():
+            entry = heapq.heappop(self._late)
+        else:
+            entry = self._in_order.popleft()
+        entry.is_queued = False
+
+    def leave(self, entry: Entry) -> None:
+        """Count *entry* as gone, if it is still in the queue."""
+        if not entry.is_queued or entry.has_left:
+            return
+        entry.has_left = True
         self._left += 1
-        if self._left >= _MANY and self._left > len(self):
-            waiting = self.clear()
+        self.size -= 1
+        if self._left >= _MANY and self._left > self.size:
+            waiting = [entry for entry in (*self._in_order, *self._late) if not entry.has_left]
             waiting.sort()
-            self._in_order.extend(waiting)
+            self._in_order = deque(waiting)
+            self._late.clear()
+            self._left = 0
 
-    def clear(self) -> list[Waiting[GrantT]]:
-        """Take everybody out, and return those who had not left."""
-        everybody = [*self._in_order, *self._late]
+    def clear(self) -> list[Entry]:
+        """Remove all entries; return those that still wait."""
+        entries = [*self._in_order, *self._late]
         self._in_order.clear()
         self._late.clear()
-        waiting = [who for who in everybody if not who.future.done()]
-        self._left -= len(everybody) - len(waiting)  # some of them may not have said so yet
-        return waiting
+        self._left = self.size = 0
+        for entry in entries:
+            entry.is_queued = False
+        return [entry for entry in entries if not entry.future.done()]
 
     def _is_late_one_next(self) -> bool:
-        """Whether the first of the late ones, of whom there are some, is before all others."""
+        """Whether the first of the late ones goes before all others."""
         return not (self._in_order and self._in_order[0] < self._late[0])
+
+
+#: A request that leaves the queue, with its permit or with the error of a budget that failed.
+Grant = tuple["Entry", Permit | BaseException]
+
+
+def deliver(grants: Sequence[Grant]) -> None:
+    """Tell the waiters, outside the lock: one of them may give its permit back."""
+    for entry, granted in grants:
+        if isinstance(granted, Permit):
+            entry.grant(granted)
+        else:
+            entry.fail(granted)

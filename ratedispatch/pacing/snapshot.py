@@ -1,4 +1,4 @@
-"""The line and its buckets at one instant, for whoever looks at them."""
+"""A queue and its buckets at one instant. Values only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class Level:
     Args:
         dimension: As in `Rate`: ``requests``, ``tokens``, ….
         per_minute: The limit in force; infinite while one that is to be learned is not known.
-        limit: The same as it is given: per minute, or per day.
         available: What may be spent now; below zero while in debt.
         spent: What was spent since the start.
         share: The share of the limit that was spent in the last seconds.
@@ -28,6 +27,8 @@ class Level:
             and the last, the last one left out; None before there are two.
         others: What others seem to use of it, per minute.
         group: The group of models that it limits; empty if they all share their limits.
+        limit: The same limit as it is given: per minute, or per day.
+        per_second: The rate that the bucket refills at, known or not.
     """
 
     dimension: str
@@ -39,22 +40,23 @@ class Level:
     others: float = 0.0
     group: str = ""
     limit: float = math.inf
+    per_second: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """
-    The line at one instant.
+    A queue at one instant.
 
     Args:
         in_flight: Requests sent and not answered.
         max_in_flight: The most that may be.
-        waiting: Requests in the line.
-        paused: Seconds for which the line still pauses.
+        waiting: Requests in the queue.
+        paused: Seconds for which the queue still pauses.
         levels: One for each bucket.
-        binding: What held the line back in the last seconds: the dimension of a limit,
+        binding: What held the queue back in the last seconds: the dimension of a limit,
             ``in_flight``, ``pause``, ``unreachable``, or ``nothing_waiting``.
-        held: Seconds since the start for which each of these held the line back.
+        held: Seconds since the start for which each of these held the queue back.
     """
 
     in_flight: int

@@ -1,35 +1,61 @@
 """
-LiteLLM's proxy, and other hosts that are not known by name.
+LiteLLM's proxy, which has no host of its own.
 
-Pure. Decides by the names of headers that are present whose limits they are. A proxy passes on
-those of whatever stands behind it, beside its own.
+It is known by the names of its headers, and passes on those of the provider behind it beside its
+own.
 Follows: LiteLLM 1.109, the limiters "v1" (OpenAI's names, no reset) and "v3" (one pair of names
 for each key, user, team, … that is limited).
 """
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import MINUTE, Reading
+from ratedispatch.providers import anthropic, cerebras, fireworks, mistral, openrouter, together
+from ratedispatch.providers.base import Profile
+from ratedispatch.providers.openai import PROJECT_TOKENS
+from ratedispatch.providers.quirks import Quirks
 from ratedispatch.providers.read.amounts import parse_amount
-from ratedispatch.providers.read.headers import read_table, strictest
-from ratedispatch.providers.tables import GITHUB, LITELLM, UNMISTAKABLE
+from ratedispatch.providers.read.headers import read_headers, strictest, x_ratelimit
+from ratedispatch.providers.read.instants import seconds_until
+from ratedispatch.providers.read.refusal import NUMBER, Refusal, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ratedispatch.providers.read.headers import Table
+    from ratedispatch.providers.read.error_body import ErrorBody
+    from ratedispatch.providers.read.headers import HeaderTable
 
 #: Headers that every answer of the proxy has one of.
-_SIGNS = ("x-litellm-call-id", "x-litellm-version", "x-litellm-model-id")
+SIGNS = ("x-litellm-call-id", "x-litellm-version", "x-litellm-model-id")
+
+#: OpenAI's names. Its own limits are per minute (``LITELLM_RATE_LIMIT_WINDOW_SIZE``, 60 by default)
+#: and come without a reset; what it passes on may have one.
+HEADERS: HeaderTable = (
+    x_ratelimit("requests", window=MINUTE, has_reset=True, has_period=True),
+    x_ratelimit("tokens", window=MINUTE, has_reset=True, has_period=True),
+)
+
+#: What has a name of its own, and so means the same on any host.
+_UNMISTAKABLE: HeaderTable = (
+    PROJECT_TOKENS,
+    *anthropic.OWN_HEADERS,
+    *mistral.HEADERS,
+    *cerebras.HEADERS,
+    *fireworks.TOKENS,
+    *together.TOKENS,
+    *openrouter.HEADERS,
+)
 
 #: What tells that there is more to read than OpenAI's names.
-_OTHER_NAMES = frozenset(name for names in UNMISTAKABLE for name in (names.remaining, names.limit))
+_OTHER_NAMES = frozenset(name for names in _UNMISTAKABLE for name in (names.remaining, names.limit))
 
 #: Those that are like names with a descriptor, but have none.
 _OPENAI_NAMES = frozenset(
-    name for names in GITHUB for name in (names.remaining, names.limit, names.reset)
+    name for names in HEADERS for name in (names.remaining, names.limit, names.reset)
 )
 
 _PREFIX = "x-ratelimit-"
@@ -39,21 +65,19 @@ _ENDINGS = {
     for dimension in ("requests", "tokens")
 }
 
+#: "Limit type: tokens. Current limit: 200, Remaining: 0."
+_REFUSED = re.compile(
+    rf"Limit type: (tokens|requests)\. Current limit: {NUMBER}, Remaining: {NUMBER}"
+)
 
-def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
-    """Return the readings of an answer of the proxy."""
-    return _read(LITELLM, headers)
-
-
-def read_any(headers: Mapping[str, str]) -> tuple[Reading, ...]:
-    """Return the readings of an answer of a host that is not known, which may be the proxy."""
-    is_proxy = any(sign in headers for sign in _SIGNS)
-    return _read(LITELLM if is_proxy else GITHUB, headers)
+#: "Limit resets at: 2026-05-31 10:04:41 UTC".
+_RESETS_AT = re.compile(r"resets at: ([0-9: T-]{16,24}(?:UTC|Z))")
 
 
-def _read(table: Table, headers: Mapping[str, str]) -> tuple[Reading, ...]:
-    readings = read_table(table, headers)
-    others = () if _OTHER_NAMES.isdisjoint(headers) else read_table(UNMISTAKABLE, headers)
+def read_gateway(table: HeaderTable, headers: Mapping[str, str]) -> tuple[Reading, ...]:
+    """Return the readings of *table*, and those under names that any host may pass on."""
+    readings = read_headers(table, headers)
+    others = () if _OTHER_NAMES.isdisjoint(headers) else read_headers(_UNMISTAKABLE, headers)
     described = _read_descriptors(headers)
     return strictest((*readings, *others, *described)) if others or described else readings
 
@@ -76,3 +100,34 @@ def _read_descriptors(headers: Mapping[str, str]) -> tuple[Reading, ...]:
                 if remaining is not None or limit is not None:
                     readings.append(Reading(dimension, remaining, limit, MINUTE))
     return strictest(readings)
+
+
+def _read_refusal(text: str) -> Refusal | None:
+    match = _REFUSED.search(text)
+    if match is None:
+        return None
+    return Refusal(match[1], MINUTE, parse_number(match[2]), parse_number(match[3]))
+
+
+def _until_reset(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
+    text = headers.get("reset_at", "")
+    if not text:
+        match = _RESETS_AT.search(error.text)
+        text = match[1] if match else ""
+    gap = seconds_until(text, headers) if text else None
+    # both are cut to whole seconds: one more is sure to be after the reset. One that is past is
+    # the time of another zone
+    return gap + 1.0 if gap is not None and gap >= 0 else None
+
+
+_QUIRKS = Quirks(
+    quota_codes=frozenset({"budget_exceeded"}),
+    read_refusal=_read_refusal,
+    reset_delay=_until_reset,
+    window_end=_until_reset,
+    retry_after=("llm_provider-retry-after",),  # what the provider behind it has sent
+)
+
+PROFILE = Profile(
+    "litellm", headers=HEADERS, quirks=_QUIRKS, read_headers=partial(read_gateway, HEADERS)
+)

@@ -1,8 +1,9 @@
 """
-What OpenRouter puts into the ``metadata`` of an error.
+OpenRouter.
 
-Pure. Its limits stand there, under the names of headers, and not in the headers.
-Follows: bodies of refusals in public issue threads.
+Its limits mostly stand in the ``metadata`` of an error, under the names of headers, and not in the
+headers.
+Sources: bodies of refusals in public issue threads.
 """
 
 from __future__ import annotations
@@ -11,57 +12,65 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.limits import DAY, MINUTE
-from ratedispatch.providers.read.headers import read_table
+from ratedispatch.outcome import Decision
+from ratedispatch.providers.base import Profile
+from ratedispatch.providers.quirks import Quirks
+from ratedispatch.providers.read.headers import HeaderNames, read_headers
 from ratedispatch.providers.read.instants import seconds_until
-from ratedispatch.providers.tables import BARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.limits import Reading
     from ratedispatch.providers.read.error_body import ErrorBody
+    from ratedispatch.providers.read.headers import HeaderTable
 
 _RESET = "x-ratelimit-reset"
 
+#: Names without a dimension, as web APIs at large have them: requests, in a window of any length.
+HEADERS: HeaderTable = (
+    HeaderNames("requests", "x-ratelimit-remaining", "x-ratelimit-limit", _RESET),
+)
 
-def read_limits(error: ErrorBody, headers: Mapping[str, str]) -> tuple[Reading, ...]:
+
+def _refused_limits(error: ErrorBody, headers: Mapping[str, str]) -> tuple[Reading, ...]:
     """
-    Return the readings inside *error*; *headers* are those of the answer, for its ``date``.
+    The readings inside *error*; *headers* are those of the answer, for its ``date``.
 
-    The window is what the message names (``free-models-per-day``, ``free-models-per-min``),
-    otherwise what the time to the reset tells.
+    The window is the one in the message (``free-models-per-day``, ``free-models-per-min``),
+    otherwise the one that the time to the reset tells.
     """
     inner = _headers(error)
     if not inner:
         return ()
-    readings = read_table(BARE, {**inner, "date": headers.get("date", "")})
-    named = DAY if is_day_limit(error) else MINUTE if "per-min" in error.text else None
+    readings = read_headers(HEADERS, {**inner, "date": headers.get("date", "")})
+    named = DAY if _is_day_limit(error) else MINUTE if "per-min" in error.text else None
     return tuple(replace(reading, window=named) for reading in readings) if named else readings
 
 
-def read_delay(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to the reset that *error* has, at least 0; ``None`` if it has none."""
+def _reset_delay(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
     reset = _headers(error).get(_RESET, "")
     gap = seconds_until(reset, headers) if reset else None
     return None if gap is None else max(0.0, gap)
 
 
-def is_day_limit(error: ErrorBody) -> bool:
-    """Return whether the cap of a day on free models refused."""
+def _is_day_limit(error: ErrorBody) -> bool:
+    """Whether the cap of a day on free models refused."""
     source = _metadata(error).get("limit_source")
     return (isinstance(source, str) and source.endswith("daily")) or (
         "free-models-per-day" in error.text
     )
 
 
-def is_key_spent(error: ErrorBody) -> bool:
-    """Return whether the key has reached its own limit, said with status 403 and no other code."""
-    return error.message.startswith("Key limit exceeded")
-
-
-def is_flagged(error: ErrorBody) -> bool:
-    """Return whether a moderation refused the input, which OpenRouter says with status 403."""
-    return "flagged_input" in _metadata(error)
+def _classify(status: int, error: ErrorBody) -> tuple[Decision, str] | None:
+    if status == 429 and _is_day_limit(error):
+        return Decision.DAY_LIMIT, "day_limit"
+    # the key has reached its own limit, or a moderation refused the input: no code tells
+    if status == 403 and error.message.startswith("Key limit exceeded"):
+        return Decision.STOP, "quota"
+    if status == 403 and "flagged_input" in _metadata(error):
+        return Decision.FAIL, "flagged_input"
+    return None
 
 
 def _metadata(error: ErrorBody) -> Mapping[str, Any]:
@@ -83,3 +92,8 @@ def _headers(error: ErrorBody) -> dict[str, str]:
 def _is_short(value: object) -> bool:
     """Whether *value* is an integer that Python writes out."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18
+
+
+_QUIRKS = Quirks(classify=_classify, refused_limits=_refused_limits, reset_delay=_reset_delay)
+
+PROFILE = Profile("openrouter", ("openrouter.ai",), HEADERS, quirks=_QUIRKS)

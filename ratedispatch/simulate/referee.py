@@ -1,30 +1,26 @@
 """
-Judges that watch a provider and say how well it was dispatched to.
+Watches a provider and reports how well requests were dispatched to it.
 
-Decides nothing about a request. Counts what arrived, what was admitted and refused, who was
-answered twice, and by how much any window of time exceeded the limits. Memory does not grow
+Counts what arrived, what was admitted and refused, what was answered twice, and by how much any
+window of time exceeded the limits. Decides nothing about a request. Memory does not grow
 with time beyond a few bytes per second of running and about 200 bytes per distinct row.
 """
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from ratedispatch.simulate.provider.schedule import OtherClient
+from ratedispatch.simulate.meters import Excess, GroupCounts, Latencies
+from ratedispatch.simulate.provider.schedule import Competitor
 from ratedispatch.simulate.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ratedispatch.simulate.provider.engine_slots import Slots
+    from ratedispatch.simulate.provider.engine_slots import EngineSlots
     from ratedispatch.simulate.provider.provider import Provider
     from ratedispatch.simulate.provider.reply import Reply
-
-#: Latencies are kept in bins this far apart (natural logarithm): percentiles are within 1 %.
-_BIN = 0.01
 
 _REFUSALS = (
     "requests",
@@ -38,100 +34,7 @@ _REFUSALS = (
 )
 
 
-class Excess:
-    """
-    The largest amount by which any window of time exceeded ``burst + rate × width``.
-
-    Fed with amounts in order of time, it keeps the level of a meter that leaks at the rate: the
-    level after an amount is the largest ``sum − rate × width`` over all windows that end there.
-
-    Args:
-        limit: Units per minute; None measures nothing.
-        burst: Units that may be spent at once.
-        now: Loop time in seconds.
-    """
-
-    def __init__(self, limit: float | None, burst: float, now: float) -> None:
-        self._rate = None if limit is None else limit / 60.0
-        self._burst = burst
-        self._level = 0.0
-        self._peak = -math.inf
-        self._at = now
-
-    @property
-    def value(self) -> float | None:
-        """The excess so far, below zero if every window kept below; None if nothing came."""
-        return None if self._peak == -math.inf else self._peak
-
-    def add(self, amount: float, now: float) -> None:
-        """Note *amount*, spent *now*; a negative one was given back."""
-        if self._rate is None:
-            return
-        if now > self._at:
-            self._level = max(0.0, self._level - (now - self._at) * self._rate)
-            self._at = now
-        level = self._level = max(0.0, self._level + amount)
-        if level - self._burst > self._peak:  # noqa: PLR1730 - run four times for each request
-            self._peak = level - self._burst
-
-    def resize(self, limit: float | None, burst: float, now: float) -> None:
-        """Measure against another limit from now on; the level is kept."""
-        self.add(0.0, now)
-        self._rate = None if limit is None else limit / 60.0
-        self._burst = burst
-
-
-class Latencies:
-    """Percentiles of seconds within 1 %, in constant memory."""
-
-    def __init__(self) -> None:
-        self._bins: Counter[int] = Counter()
-
-    def add(self, delay: float) -> None:
-        """Note one latency in seconds; below a microsecond counts as one."""
-        self._bins[round(math.log(max(delay, 1e-6)) / _BIN)] += 1
-
-    def percentile(self, share: float) -> float | None:
-        """Return the latency in seconds that *share* (0..1) of all do not exceed."""
-        wanted = share * self._bins.total()
-        seen = 0
-        for index in sorted(self._bins):
-            seen += self._bins[index]
-            if seen >= wanted:
-                return round(math.exp(index * _BIN), 6)
-        return None
-
-
-class _Group:
-    """What became of the requests that draw from one group of limits."""
-
-    def __init__(self) -> None:
-        self.admitted = 0
-        self.refused = 0
-        self.per_second = array("q")
-
-    def add(self, is_admitted: bool, second: int) -> None:
-        """Note a request that arrived in *second*."""
-        if not is_admitted:
-            self.refused += 1
-            return
-        self.admitted += 1
-        missing = second + 1 - len(self.per_second)
-        if missing > 0:
-            self.per_second.frombytes(bytes(8 * missing))
-        self.per_second[second] += 1
-
-    def report(self, seconds: int) -> dict[str, Any]:
-        """Return everything, with numbers for each of so many *seconds*."""
-        per_second = self.per_second.tolist()
-        return {
-            "admitted": self.admitted,
-            "refused": self.refused,
-            "per_second_admitted": per_second + [0] * (seconds - len(per_second)),
-        }
-
-
-class Judge:
+class Referee:
     """
     What happened at a provider since *now* (loop time in seconds).
 
@@ -140,7 +43,7 @@ class Judge:
         burst_seconds: What may be spent at once, in seconds of the rate.
         now: When it starts to watch.
         models: The names with limits of their own.
-        others: The books of another client of the account.
+        competitor: The books of another client of the account.
         slots: The provider's places of work; None if they are not bounded.
     """
 
@@ -151,16 +54,16 @@ class Judge:
         now: float,
         *,
         models: Iterable[str] = (),
-        others: OtherClient | None = None,
-        slots: Slots | None = None,
+        competitor: Competitor | None = None,
+        slots: EngineSlots | None = None,
     ) -> None:
         self._start = now
         self._burst_seconds = burst_seconds
-        self._others = others or OtherClient()
+        self._competitor = competitor or Competitor()
         self._slots = slots
-        self._groups = {name: _Group() for name in models}
+        self._groups = {name: GroupCounts() for name in models}
         if self._groups:
-            self._groups[""] = _Group()
+            self._groups[""] = GroupCounts()
         self._first: float | None = None
         self._last: float | None = None
         self._last_answer: float | None = None
@@ -187,18 +90,18 @@ class Judge:
 
     @classmethod
     def of(cls, provider: Provider, now: float) -> Self:
-        """Return a judge of *provider*, which has just started and tells it of new limits."""
+        """Return a referee of *provider*, which has just started and tells it of new limits."""
         settings = provider.settings
-        judge = cls(
+        referee = cls(
             provider.limits,
             settings.burst_seconds,
             now,
             models=settings.models,
-            others=provider.others,
+            competitor=provider.competitor,
             slots=provider.slots,
         )
-        provider.on_limits = judge.set_limits
-        return judge
+        provider.on_limits = referee.set_limits
+        return referee
 
     def _burst(self, limit: float | None) -> float:
         return 0.0 if limit is None else limit / 60.0 * self._burst_seconds
@@ -281,13 +184,41 @@ class Judge:
             self._answered_rows.add(row)
 
     def report(self) -> dict[str, Any]:
-        """Return everything as JSON types; instants are seconds since the judge started."""
+        """Return everything as JSON types; instants are seconds since the referee started."""
+        return {
+            "limits": self._limits,
+            **self._counts(),
+            **self._instants(),
+            "excess": {
+                side: {
+                    name: _rounded(self._excess[side, name].value)
+                    for name in ("requests", "tokens")
+                }
+                for side in ("offered", "admitted")
+            },
+            "latency": self._latencies.report(),
+            "seconds": [
+                [second, count, self._timeline.tokens_charged[second]]
+                for second, count in enumerate(self._timeline.admitted)
+                if count
+            ],
+            "per_second": self._timeline.report(),
+            "competitor": {
+                "admitted": self._competitor.admitted,
+                "refused": self._competitor.refused,
+                "tokens": self._competitor.tokens,
+            },
+            "queue_peak": 0 if self._slots is None else self._slots.queue_peak,
+            "slots_busy_share": self._busy_share(),
+            **self._by_model(),
+        }
+
+    def _counts(self) -> dict[str, Any]:
+        """Return how many requests and tokens came to what."""
         refused = {name: self._kinds[name] for name in _REFUSALS if self._kinds[name]}
         outcomes = {*_REFUSALS, "answer", "invalid"}
         total = sum(refused.values())
-        timeline = self._timeline
         return {
-            "limits": self._limits,
             "arrived": self._arrived,
             "admitted": self._admitted,
             "refused": refused,
@@ -305,42 +236,16 @@ class Judge:
             "tokens_returned": self._tokens_returned,
             "in_flight": self._in_flight,
             "in_flight_peak": self._in_flight_peak,
-            "first_arrival": self._since(self._first),
+        }
+
+    def _instants(self) -> dict[str, float | None]:
+        """Return when the first and the last arrived and the last was answered."""
+        first, last_answer = self._first, self._last_answer
+        return {
+            "first_arrival": self._since(first),
             "last_arrival": self._since(self._last),
-            "last_answer": self._since(self._last_answer),
-            "makespan": (
-                None
-                if self._first is None or self._last_answer is None
-                else self._last_answer - self._first
-            ),
-            "excess": {
-                side: {
-                    name: _rounded(self._excess[side, name].value)
-                    for name in ("requests", "tokens")
-                }
-                for side in ("offered", "admitted")
-            },
-            "latency": {
-                "p50": self._latencies.percentile(0.50),
-                "p90": self._latencies.percentile(0.90),
-                "p95": self._latencies.percentile(0.95),
-                "p99": self._latencies.percentile(0.99),
-                "max": self._latencies.percentile(1.0),
-            },
-            "seconds": [
-                [second, count, timeline.tokens_charged[second]]
-                for second, count in enumerate(timeline.admitted)
-                if count
-            ],
-            "per_second": timeline.report(),
-            "others": {
-                "admitted": self._others.admitted,
-                "refused": self._others.refused,
-                "tokens": self._others.tokens,
-            },
-            "queue_peak": 0 if self._slots is None else self._slots.queue_peak,
-            "slots_busy_share": self._busy_share(),
-            **self._by_model(),
+            "last_answer": self._since(last_answer),
+            "makespan": None if first is None or last_answer is None else last_answer - first,
         }
 
     def _busy_share(self) -> float | None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ratedispatch.groups import LimitGroups
 from ratedispatch.simulate.provider.faults import FAULTS
 from ratedispatch.simulate.provider.windows import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ratedispatch.limits import Limits
 
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day", "tokens_per_day")
 
@@ -30,9 +33,9 @@ class ProviderSettings:
         burst_seconds: Depth of both buckets in seconds of their rate; OpenAI's are 60 deep.
         start: Whether the buckets start ``full`` or ``empty``.
         window: ``bucket`` as OpenAI; ``sliding``, a strict log of 60 s; ``fixed``, counters that
-            start anew each minute, and for requests each second too, as Azure's.
+            start over each minute, and for requests each second too, as Azure's.
         charge: How a prompt is counted: real ``tokens``, or ``characters`` / 4.
-        settle: Whether the charge is corrected to what was really used once an answer is sent.
+        refund: Whether the charge is corrected to what was really used once an answer is sent.
         refusals_count: Whether a refused request counts against the limit on requests.
         headers: Whether answers carry ``x-ratelimit-*``.
         latency: Median seconds from a request's arrival to its answer, without tokens.
@@ -49,17 +52,18 @@ class ProviderSettings:
             a trailing ``*``; None for all.
         changes: Seconds from the provider's start, and the limits per minute on requests and on
             tokens from then on (None lifts one); in order of time.
-        others: Another client of the same account: seconds from the provider's start, and the
+        competitor: Another client of the same account: seconds from the provider's start, and the
             requests per minute that it sends evenly from then on, 0 for none; in order of time.
             It draws from the general limits; what is refused is gone.
-        others_tokens: Tokens of each of its requests.
+        competitor_tokens: Tokens of each of its requests.
         header_factor: What limits and remaining amounts in headers are multiplied by.
         numbers: Whether a refusal's text states amounts and waits.
         retry_after: Which advice a refusal carries: ``ms``, in seconds and milliseconds;
             ``seconds``, only in whole ones; ``none``, also not in its text.
-        slots: Requests served at once; the others wait in order of arrival. None for no bound.
+        engine_slots: Requests served at once; the others wait in order of arrival. None for no
+            bound.
         queue: The most that may wait; None for no bound.
-        batching: How much the time of service grows with the number then being served; see
+        engine_batching: How much the time of service grows with the number then being served; see
             `ratedispatch.simulate.provider.engine_slots`.
         models: Limits per minute on requests and tokens (None for none) of single models, by name
             or by the beginning of a name before a trailing ``*``; these requests draw from none
@@ -78,7 +82,7 @@ class ProviderSettings:
     start: Literal["full", "empty"] = "full"
     window: Literal["bucket", "sliding", "fixed"] = "bucket"
     charge: Literal["tokens", "characters"] = "tokens"
-    settle: bool = False
+    refund: bool = False
     refusals_count: bool = False
     headers: bool = True
     latency: float = 0.2
@@ -92,14 +96,14 @@ class ProviderSettings:
     outage: tuple[float, float] | None = None
     outage_model: str | None = None
     changes: tuple[tuple[float, float | None, float | None], ...] = ()
-    others: tuple[tuple[float, float], ...] = ()
-    others_tokens: int = 50
+    competitor: tuple[tuple[float, float], ...] = ()
+    competitor_tokens: int = 50
     header_factor: float = 1.0
     numbers: bool = True
     retry_after: Literal["ms", "seconds", "none"] = "ms"
-    slots: int | None = None
+    engine_slots: int | None = None
     queue: int | None = None
-    batching: float = 0.0
+    engine_batching: float = 0.0
     models: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     requests_per_day: float | None = None
     tokens_per_day: float | None = None
@@ -110,21 +114,74 @@ class ProviderSettings:
             check_limit(name, getattr(self, name))
         if not 0 < self.burst_seconds <= MINUTE:
             raise ValueError(f"burst_seconds is {self.burst_seconds}, not within 0..60 s")
-        for name in ("latency", "latency_sigma", "token_time", "header_factor", "batching"):
+        for name in ("latency", "latency_sigma", "token_time", "header_factor", "engine_batching"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, not zero or more")
         for name in ("output_share", "day_used"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, not within 0..1")
+        self._check_faults()
+        if self.outage_model is not None and self.outage is None:
+            raise ValueError(f"outage_model is {self.outage_model!r}, but there is no outage")
+        self._check_schedule()
+        self._check_slots()
+        self._check_models()
+
+    @classmethod
+    def like(
+        cls,
+        limits: Limits | LimitGroups,
+        *,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        **others: Any,
+    ) -> Self:
+        """
+        Return the settings of an account that has *limits*.
+
+        A provider knows limits of models and not of groups, so each name in a group has all of
+        its group's limits. Of limits per day only those of the account are known.
+
+        Args:
+            limits: What the account may spend, or what its groups of models may.
+            requests_per_minute: In the place of a limit that is not set, or is to be learned.
+            tokens_per_minute: The same for tokens.
+            others: Further settings.
+        """
+
+        def rates(known: Limits) -> tuple[float | None, float | None]:
+            return (
+                known.known("requests") or requests_per_minute,
+                known.known("tokens") or tokens_per_minute,
+            )
+
+        account: Limits | None
+        models: dict[str, tuple[float | None, float | None]] = {}
+        if isinstance(limits, LimitGroups):
+            account = limits.default
+            for group in limits.groups:
+                models |= dict.fromkeys(group.models, rates(group.limits))
+        else:
+            account = limits
+        if account is not None:
+            requests, tokens = rates(account)
+            others = {
+                "requests_per_minute": requests,
+                "tokens_per_minute": tokens,
+                "requests_per_day": account.known("requests_per_day"),
+                "tokens_per_day": account.known("tokens_per_day"),
+                **others,
+            }
+        return cls(models=models, **others)
+
+    def _check_faults(self) -> None:
         for name, rate in self.faults.items():
             if name not in FAULTS:
                 raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
             if not 0 <= rate <= 1:
                 raise ValueError(f"the rate of fault {name!r} is {rate}, not within 0..1")
-        if self.outage_model is not None and self.outage is None:
-            raise ValueError(f"outage_model is {self.outage_model!r}, but there is no outage")
-        self._check_schedule()
-        self._check_slots()
+
+    def _check_models(self) -> None:
         for name, (requests, tokens) in self.models.items():
             if not name:
                 raise ValueError("models names a model '', not a name or the beginning of one")
@@ -135,12 +192,12 @@ class ProviderSettings:
         for index, (_, requests, tokens) in enumerate(self.changes):
             check_limit(f"changes[{index}] on requests", requests)
             check_limit(f"changes[{index}] on tokens", tokens)
-        for index, (_, rate) in enumerate(self.others):
+        for index, (_, rate) in enumerate(self.competitor):
             if not 0 <= rate < math.inf:
-                raise ValueError(f"others[{index}] sends {rate} per minute, not zero or more")
+                raise ValueError(f"competitor[{index}] sends {rate} per minute, not zero or more")
         instants = {
             "changes": [at for at, _, _ in self.changes],
-            "others": [at for at, _ in self.others],
+            "competitor": [at for at, _ in self.competitor],
         }
         for name, found in instants.items():
             before = 0.0
@@ -150,16 +207,18 @@ class ProviderSettings:
                         f"{name}[{index}] begins at {at} s, not at {before} s or later"
                     )
                 before = at
-        if self.others_tokens < 1:
-            raise ValueError(f"others_tokens is {self.others_tokens}, not one or more")
+        if self.competitor_tokens < 1:
+            raise ValueError(f"competitor_tokens is {self.competitor_tokens}, not one or more")
 
     def _check_slots(self) -> None:
-        if self.slots is None:
-            for name, unset in (("queue", None), ("batching", 0)):
+        if self.engine_slots is None:
+            for name, unset in (("queue", None), ("engine_batching", 0)):
                 if getattr(self, name) != unset:
-                    raise ValueError(f"{name} is {getattr(self, name)}, but slots is not set")
-        elif self.slots < 1:
-            raise ValueError(f"slots is {self.slots}, not one or more")
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)}, but engine_slots is not set"
+                    )
+        elif self.engine_slots < 1:
+            raise ValueError(f"engine_slots is {self.engine_slots}, not one or more")
         if self.queue is not None and self.queue < 0:
             raise ValueError(f"queue is {self.queue}, not zero or more")
 

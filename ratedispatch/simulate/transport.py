@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import TransportError
 from ratedispatch.outcome import Response
 from ratedispatch.simulate.provider.provider import Provider
-from ratedispatch.simulate.referee import Judge
+from ratedispatch.simulate.referee import Referee
 
 if TYPE_CHECKING:
     import random
@@ -36,7 +36,7 @@ class ProviderTransport:
 
     Attributes:
         provider: The provider, for example to change its limits.
-        judge: What it has seen.
+        referee: What it has seen.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class ProviderTransport:
     ) -> None:
         now = asyncio.get_running_loop().time()
         self.provider = Provider(settings, rng=rng, now=now)
-        self.judge = Judge.of(self.provider, now)
+        self.referee = Referee.of(self.provider, now)
         self._travel = travel
 
     async def send(self, request: Request, timeout: float) -> Response:
-        """Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`."""
+        """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         del timeout  # the dispatcher holds the clock
         loop = asyncio.get_running_loop()
         if self._travel:
@@ -56,7 +56,7 @@ class ProviderTransport:
         arrived = loop.time()
         headers = {"x-client-request-id": request.custom_id} if request.custom_id else {}
         reply = self.provider.arrive(request.endpoint, headers, request.body, arrived)
-        self.judge.arrive(reply, arrived)
+        self.referee.arrive(reply, arrived)
         is_sent = reply.fault == "reset"
         try:
             match reply.fault:
@@ -73,7 +73,7 @@ class ProviderTransport:
         finally:
             now = loop.time()
             returned = self.provider.finish(reply, now) if is_sent else 0
-            self.judge.finish(reply, now, arrived=arrived, returned=returned, sent=is_sent)
+            self.referee.finish(reply, now, arrived=arrived, returned=returned, sent=is_sent)
         if reply.fault == "truncate":
             raise TransportError("the answer ended early")
         try:

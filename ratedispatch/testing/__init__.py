@@ -1,5 +1,6 @@
 """
-A provider that is not there, and a clock that jumps, for the tests of whoever embeds this.
+A provider that is not there, and a clock that jumps, for the tests of programs that embed
+ratedispatch.
 
 Import it explicitly: nothing else of the package needs it.
 """

@@ -1,31 +1,27 @@
 """
 What a request costs, before it is sent.
 
-Counts prompts as the tokenizer does and estimates what a provider will charge. Knows nothing of
-limits, event loops or HTTP, and opens no socket: the vocabularies travel with the package.
+Counts prompts as the tokenizer does and estimates what a provider will charge. Opens no socket:
+the vocabularies travel with the package.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.providers.charge import (
-    ANTHROPIC,
-    AZURE,
-    AZURE_PROVISIONED,
-    CAUTIOUS,
-    GEMINI,
-    MISTRAL,
-    OPENAI,
-    POLICIES,
-    TOKENS,
-    ChargePolicy,
-    policy_for,
-)
+from ratedispatch.providers.anthropic import CHARGE as ANTHROPIC
+from ratedispatch.providers.azure import CHARGE as AZURE
+from ratedispatch.providers.azure import PROVISIONED as AZURE_PROVISIONED
+from ratedispatch.providers.charge import CAUTIOUS, TOKENS, ChargePolicy
+from ratedispatch.providers.gemini import CHARGE as GEMINI
+from ratedispatch.providers.mistral import CHARGE as MISTRAL
+from ratedispatch.providers.openai import CHARGE as OPENAI
+from ratedispatch.providers.registry import POLICIES, policy_for
 from ratedispatch.request import CHAT
 from ratedispatch.tokens.assumptions import Assumptions
-from ratedispatch.tokens.calibration import Experience
-from ratedispatch.tokens.counter import Counter
+from ratedispatch.tokens.calibration import Calibration
+from ratedispatch.tokens.counter import DEFAULT, Counter
+from ratedispatch.tokens.estimator import Estimator
 from ratedispatch.tokens.notices import (
     CountingWarning,
     MissingVocabularyWarning,
@@ -48,21 +44,17 @@ __all__ = [
     "POLICIES",
     "TOKENS",
     "Assumptions",
+    "Calibration",
     "ChargePolicy",
     "Counter",
     "CountingWarning",
-    "Experience",
+    "Estimator",
     "MissingVocabularyWarning",
     "UnknownModelWarning",
     "count_tokens",
     "estimate",
     "policy_for",
 ]
-
-
-# the one object kept for the whole process: whoever counts one request at a time should not have
-# to hold a Counter to have repeated texts counted once; it loads nothing before it is used
-_DEFAULT = Counter()
 
 
 def count_tokens(
@@ -80,7 +72,7 @@ def count_tokens(
         InvalidRequest: A field has the wrong type; the message names it.
         ValueError: There is no *encoding* of that name.
     """
-    return _DEFAULT.count(body, endpoint, encoding=encoding)
+    return DEFAULT.count(body, endpoint, encoding=encoding)
 
 
 def estimate(
@@ -91,7 +83,7 @@ def estimate(
     explain: bool = False,
     policy: ChargePolicy = OPENAI,
     encoding: str | None = None,
-    experience: Experience | None = None,
+    calibration: Calibration | None = None,
 ) -> Cost:
     """
     Return what to reserve for *body*: its prompt as *policy* charges it, and its output.
@@ -103,19 +95,19 @@ def estimate(
         explain: Also give the reasons; ``Cost.parts`` then adds up to ``Cost.tokens``.
         policy: How the provider charges; see `policy_for`.
         encoding: Count with this encoding instead of the one of the body's model.
-        experience: What a job has learned; corrects the count, and takes the place of
+        calibration: What was learned from answers; corrects the count, and takes the place of
             *default_output_tokens*.
 
     Raises:
         InvalidRequest: A field has the wrong type; the message names it.
         ValueError: There is no *encoding* of that name.
     """
-    return _DEFAULT.estimate(
+    return DEFAULT.estimate(
         body,
         endpoint,
         default_output_tokens=default_output_tokens,
         explain=explain,
         policy=policy,
         encoding=encoding,
-        experience=experience,
+        calibration=calibration,
     )

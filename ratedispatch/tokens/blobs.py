@@ -1,7 +1,7 @@
 """
 Base64 within a text: where it begins and ends.
 
-Decides what of a string is data that nobody reads. Knows nothing of what the data is or costs.
+Finds what of a string is data and not text to read; `media` tells what it is and costs.
 Looks at a bounded stretch at a time, so that a string of any size keeps no other thread waiting,
 and never goes back, so that no string takes longer than its length.
 """

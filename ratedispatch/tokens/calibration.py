@@ -1,8 +1,8 @@
 """
-What a job has learned of its models: how long answers are, and how far counts are off.
+Learns from answers how long those of a model are, and how far its counts are off.
 
-Decides the reservation for an answer without a cap, and a correction of the prompt count. Knows
-nothing of requests on their way; it is told numbers and answers with numbers.
+Gives the reservation for an answer without a cap, and the correction of a prompt count. Takes
+numbers and gives numbers; no request comes here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,14 @@ _MODELS = 1000
 _LEAST, _MOST = 0.5, 3.0
 
 
-class Experience:
+class Calibration:
     """
-    What is known of each model.
+    What was learned of each model.
+
+    The reservation for an answer without a cap is the 95th percentile of the last 256 answers, once
+    there are 32 of them. A count is corrected by a constant difference (another chat format) or a
+    constant ratio (another tokenizer), whichever explains the answers better, within half and
+    three times the count.
 
     Args:
         first_guess: Tokens to reserve for an answer without a cap before anything is known.
@@ -43,27 +48,22 @@ class Experience:
         self._models: dict[str, _Model] = {}
 
     def output_tokens(self, model: str) -> int:
-        """
-        Return what to reserve for one answer of *model* without a cap.
-
-        The 95th percentile of its last 256 answers, once there are 32 of them.
-        """
-        known = self._models.get(model)
-        length = known.outputs.quantile(_COVERED) if known is not None else None
-        return self._first_guess if length is None else length
+        """Return what to reserve for one answer of *model* without a cap."""
+        return self.apply(model, 0)[1]
 
     def correct(self, model: str, counted: int) -> int:
-        """
-        Return what *counted* prompt tokens of *model* are likely to be billed.
+        """Return what *counted* prompt tokens of *model* are likely to be billed."""
+        return self.apply(model, counted)[0]
 
-        A constant difference (another chat format) or a constant ratio (another tokenizer),
-        whichever explains the answers so far better; *counted* itself before there are enough.
-        """
+    def apply(self, model: str, counted: int) -> tuple[int, int]:
+        """Return both: *counted* prompt tokens as corrected, and the reservation for an answer."""
         known = self._models.get(model)
         if known is None:
-            return counted
+            return counted, self._first_guess
         corrected = round(counted * known.ratio + known.difference)
-        return max(round(_LEAST * counted), min(corrected, round(_MOST * counted)))
+        corrected = max(round(_LEAST * counted), min(corrected, round(_MOST * counted)))
+        output = known.outputs.covering
+        return corrected, self._first_guess if output is None else output
 
     def learn(
         self, model: str, *, counted: int, billed: int, output: int, choices: int, cut: bool
@@ -125,11 +125,18 @@ class _Model:
 
 
 class _Sample:
-    """The last values, in their order and sorted."""
+    """
+    The last values, in their order and sorted.
 
-    __slots__ = ("_recent", "_sorted")
+    Attributes:
+        covering: The value that a share of 0.95 of them does not exceed; None while there are
+            too few.
+    """
+
+    __slots__ = ("_recent", "_sorted", "covering")
 
     def __init__(self) -> None:
+        self.covering: int | None = None
         self._recent: deque[int] = deque()
         self._sorted: list[int] = []
 
@@ -138,9 +145,6 @@ class _Sample:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
         self._recent.append(value)
         insort(self._sorted, value)
-
-    def quantile(self, share: float) -> int | None:
-        """The value that *share* of the sample does not exceed; None while it is too small."""
-        if len(self._sorted) < _ENOUGH:
-            return None
-        return self._sorted[min(len(self._sorted) - 1, int(share * len(self._sorted)))]
+        held = len(self._sorted)
+        if held >= _ENOUGH:
+            self.covering = self._sorted[min(held - 1, int(_COVERED * held))]

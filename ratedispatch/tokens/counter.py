@@ -1,9 +1,9 @@
 """
 Counting requests, with what is remembered between them.
 
-Holds everything that counting keeps: overrides, the memory of texts, the names warned about.
-Decides the endpoint and the model's rules, then lets the module of the endpoint weigh.
-Knows nothing of limits, HTTP or time. May be shared between threads.
+Finds the rules of the endpoint and the model, and lets the module of the endpoint weigh. Keeps the
+names of the caller's own, the memory of texts, and the names that were warned about.
+May be shared between threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.providers.charge import OPENAI
+from ratedispatch.providers.openai import CHARGE as OPENAI
 from ratedispatch.request import (
     CHAT,
     COMPLETIONS,
@@ -32,21 +32,21 @@ from ratedispatch.tokens.fallback import estimate_text
 from ratedispatch.tokens.images import Tiles
 from ratedispatch.tokens.notices import MissingVocabularyWarning, UnknownModelWarning
 from ratedispatch.tokens.text import TextCounter, count_text
-from ratedispatch.tokens.token_count import TEXTS, Scale, Tally
+from ratedispatch.tokens.token_count import TEXTS, Scale, TokenCount
 from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.providers.charge import ChargePolicy
-    from ratedispatch.tokens.calibration import Experience
+    from ratedispatch.tokens.calibration import Calibration
 
 # a job has a handful of models; names beyond this are resolved again each time and not warned about
 _MOST_NAMES = 1_000
 _LONGEST_NAME = 1_000
 
 
-_WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], Tally]] = {
+_WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], TokenCount]] = {
     CHAT: chat.weigh,
     RESPONSES: responses.weigh,
     EMBEDDINGS: plain.weigh_embeddings,
@@ -137,7 +137,7 @@ class Counter:
         explain: bool = False,
         policy: ChargePolicy = OPENAI,
         encoding: str | None = None,
-        experience: Experience | None = None,
+        calibration: Calibration | None = None,
     ) -> Cost:
         """
         Return what to reserve for *body*: its prompt by *policy*, and its output.
@@ -149,7 +149,7 @@ class Counter:
             explain: Also give the reasons, which add up to the whole.
             policy: How the provider charges.
             encoding: Count with this encoding instead of the model's.
-            experience: What a job has learned; corrects the count, and takes the place of
+            calibration: What was learned from answers; corrects the count, and takes the place of
                 *default_output_tokens*.
 
         Raises:
@@ -157,42 +157,48 @@ class Counter:
             ValueError: There is no *encoding* of that name, or *default_output_tokens* is no
                 integer from 0 to 2**31 - 1.
         """
-        _check_default(default_output_tokens)
-        tally = self._weigh(body, endpoint, encoding)
-        parts = tally.parts
-        counted = expected = sum(parts.values())
-        if experience is not None:
+        if type(default_output_tokens) is not int or not (
+            0 <= default_output_tokens <= fields.LARGEST
+        ):
+            _check_default(default_output_tokens)
+        total = self._weigh(body, endpoint, encoding)
+        counted = expected = sum(total.parts.values())
+        if calibration is not None:
             model = body.get("model") or ""
-            expected = experience.correct(model, counted)
-            default_output_tokens = experience.output_tokens(model)
-        by_characters = policy.by_characters(tally.characters, tally.messages)
-        texts = sum(tokens for part, tokens in parts.items() if part in TEXTS)
+            expected, default_output_tokens = calibration.apply(model, counted)
+        texts = 0
+        for part, tokens in total.parts.items():
+            if part in TEXTS:
+                texts += tokens
+        by_characters = 0
+        if policy.characters_per_token is not None:
+            by_characters = policy.by_characters(total.characters, total.messages)
         surplus = max(0, by_characters - texts - (expected - counted))
-        output = 0
-        if policy.output_up_front:
-            cap = default_output_tokens if tally.cap is None else tally.cap
-            output = cap * tally.choices
+        expected_output = default_output_tokens if total.cap is None else total.cap
+        expected_output *= total.choices
+        output = expected_output if policy.output_up_front else 0
         reasons: tuple[Part, ...] = ()
         if explain:
-            reasons = tuple(_reasons(tally, expected - counted, surplus, output, policy))
+            reasons = tuple(_reasons(total, expected - counted, surplus, output, policy))
         return Cost(
             expected + surplus,
             output,
             parts=reasons,
             counted_tokens=counted,
             expected_tokens=expected,
-            choices=tally.choices,
-            is_capped=tally.cap is not None,
+            choices=total.choices,
+            is_capped=total.cap is not None,
+            expected_output_tokens=expected_output,
         )
 
-    def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> Tally:
+    def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> TokenCount:
         weigh = _WEIGH.get(endpoint) if isinstance(endpoint, str) else None
         if weigh is None:
             endpoint = _resolve_endpoint(endpoint)
             weigh = _WEIGH.get(endpoint)
         if encoding is not None and not isinstance(encoding, str):
             fields.refuse("encoding", "a string", encoding)
-        if not isinstance(body, Mapping):
+        if type(body) is not dict and not isinstance(body, Mapping):
             fields.refuse("body", "an object", body)
         model = body.get("model")
         if model is None:
@@ -200,7 +206,7 @@ class Counter:
         elif not isinstance(model, str):
             fields.refuse("model", "a string", model)
         if weigh is None:  # nothing to count, and so no vocabulary to load
-            return Tally(choices=0, cap=0)
+            return TokenCount(choices=0, cap=0)
         scale = self._scales.get((model, encoding)) or self._scale(model, encoding)
         if "input_fidelity" in body:
             scale = _with_fidelity(scale, body["input_fidelity"])
@@ -212,7 +218,7 @@ class Counter:
     def _scale(self, model: str, encoding: str | None) -> Scale:
         if encoding is None:
             family = self._family(model)
-        else:  # whoever says the encoding knows that the model is not in our tables
+        else:  # one is given for models that are not in our tables
             family = replace(models.lookup(model) or models.DEFAULT, encoding=encoding)
         with self._lock:
             texts = self._text_counter(family.encoding)
@@ -263,10 +269,15 @@ class Counter:
         warnings.warn(message, category, stacklevel=2)
 
 
+#: Shared by the process, so that a caller that counts one request at a time need not hold a
+#: Counter to have repeated texts counted once. It loads nothing before it is used.
+DEFAULT = Counter()
+
+
 def _reasons(
-    tally: Tally, correction: int, surplus: int, output: int, policy: ChargePolicy
+    total: TokenCount, correction: int, surplus: int, output: int, policy: ChargePolicy
 ) -> list[Part]:
-    reasons = [Part(part, tokens) for part, tokens in tally.parts.items() if tokens]
+    reasons = [Part(part, tokens) for part, tokens in total.parts.items() if tokens]
     if correction:
         reasons.append(Part("calibration", correction, "as this job's answers were billed"))
     if surplus:
@@ -274,6 +285,6 @@ def _reasons(
             Part("characters", surplus, f"{policy.name} estimates by characters, which is more")
         )
     if output:
-        cap = "no cap given" if tally.cap is None else tally.caps
-        reasons.append(Part("output", output, f"{cap}, × {tally.choices}"))
+        cap = "no cap given" if total.cap is None else total.caps
+        reasons.append(Part("output", output, f"{cap}, × {total.choices}"))
     return reasons

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.request import is_longer
 from ratedispatch.tokens import blobs
+from ratedispatch.tokens.size import is_longer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,7 +2,7 @@
 Typed access to the fields of a request, with errors that name the field.
 
 Every wrong type found while counting becomes an InvalidRequest from here, so that no JSON
-document can make counting raise anything else. Knows nothing of models or tokens.
+document can make counting raise anything else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from ratedispatch.errors import InvalidRequest
 
 # 2**31 - 1: no model has an output or a number of choices near it, and sums stay exact as floats
 LARGEST = 2**31 - 1
+
+#: Reserved for the output of a request that sets no cap.
+DEFAULT_OUTPUT_TOKENS = 16
 
 
 def refuse(path: str, expected: str, value: object) -> NoReturn:

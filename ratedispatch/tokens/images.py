@@ -1,7 +1,7 @@
 """
 What an image costs, by its size and the model's rule.
 
-Decides tokens from width, height and detail. Knows nothing of requests or of reading files.
+Takes width, height and detail; `pixels` reads them from files.
 Source: developers.openai.com/api/docs/guides/images-vision, "Calculating costs".
 """
 

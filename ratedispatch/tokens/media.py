@@ -15,7 +15,7 @@ from ratedispatch.tokens.pixels import Size, measure, read
 from ratedispatch.tokens.token_count import AUDIO, FILES, IMAGES
 
 if TYPE_CHECKING:
-    from ratedispatch.tokens.token_count import Scale, Tally
+    from ratedispatch.tokens.token_count import Scale, TokenCount
 
 # bytes per token of plain text sent as a file; prose has more, so this errs high
 _TEXT_BYTES = 3
@@ -24,16 +24,16 @@ _TYPE_END = 16  # longer than data:image/
 _LOW_SIDE = 512
 
 
-def weigh_image(data: str, start: int, detail: str, scale: Scale, tally: Tally) -> None:
+def weigh_image(data: str, start: int, detail: str, scale: Scale, total: TokenCount) -> None:
     """
     Add the image whose base64 begins at *start* of *data*; below 0 it is elsewhere.
 
     One that cannot be measured has the assumed size.
     """
-    _add_image(measure(data, start) if start >= 0 else None, detail, scale, tally)
+    _add_image(measure(data, start) if start >= 0 else None, detail, scale, total)
 
 
-def weigh_audio(encoded: str, scale: Scale, tally: Tally, *, per_second: int) -> None:
+def weigh_audio(encoded: str, scale: Scale, total: TokenCount, *, per_second: int) -> None:
     """Add base64 audio, alone or in a data URL, at *per_second* tokens."""
     tokens = audio_tokens(
         encoded,
@@ -41,10 +41,10 @@ def weigh_audio(encoded: str, scale: Scale, tally: Tally, *, per_second: int) ->
         per_second=per_second,
         bytes_per_second=scale.assumptions.audio_bytes_per_second,
     )
-    tally.add(AUDIO, tokens)
+    total.add(AUDIO, tokens)
 
 
-def weigh_blob(data: str, scale: Scale, tally: Tally, *, per_second: int) -> None:
+def weigh_blob(data: str, scale: Scale, total: TokenCount, *, per_second: int) -> None:
     """
     Add base64 of any kind, alone or in a data URL; an empty one stands for a file elsewhere.
 
@@ -55,27 +55,27 @@ def weigh_blob(data: str, scale: Scale, tally: Tally, *, per_second: int) -> Non
     stated = data[5:_TYPE_END].lower() if data[:5].lower() == "data:" else ""
     size = measure(data, start)
     if size is not None or stated.startswith("image/"):
-        _add_image(size, "", scale, tally)
+        _add_image(size, "", scale, total)
     elif stated.startswith("audio/") or is_audio(read(data, start, 0, HEAD)):
-        weigh_audio(data, scale, tally, per_second=per_second)
+        weigh_audio(data, scale, total, per_second=per_second)
     elif stated.startswith("text/"):
-        tally.add(FILES, -(-_size(data, start) // _TEXT_BYTES))
+        total.add(FILES, -(-_size(data, start) // _TEXT_BYTES))
     else:
         assumed = scale.assumptions
         pages = assumed.pages_elsewhere
         if data:
             pages = -(-_size(data, start) // assumed.file_bytes_per_page)
-        tally.add(FILES, pages * _page_tokens(scale))
+        total.add(FILES, pages * _page_tokens(scale))
 
 
 def _size(data: str, start: int) -> int:
     return (len(data) - start) * 3 // 4
 
 
-def _add_image(size: Size | None, detail: str, scale: Scale, tally: Tally) -> None:
+def _add_image(size: Size | None, detail: str, scale: Scale, total: TokenCount) -> None:
     if size is None:
         size = Size(scale.assumptions.image_width, scale.assumptions.image_height)
-    tally.add(IMAGES, scale.family.images.tokens(size.width, size.height, detail))
+    total.add(IMAGES, scale.family.images.tokens(size.width, size.height, detail))
 
 
 def _page_tokens(scale: Scale) -> int:

@@ -1,7 +1,7 @@
 """
 A memory of counts, bounded in bytes.
 
-Decides what is remembered and what is forgotten. Knows texts and numbers, nothing of tokens.
+Maps texts to numbers.
 A long text is known by its digest: to compare it costs as much, to keep it a thousand times more.
 Two generations instead of a linked list: what is asked for is carried into the young one; when
 that is full it becomes the old one, and the old one is dropped. Safe to share between threads.
@@ -41,9 +41,10 @@ class Memory:
     Attributes:
         young: What was asked for last, by text, or digest of a long one. Read it without a lock;
             only `put` writes.
+        old: What was asked for before that; read likewise.
     """
 
-    __slots__ = ("_half", "_held", "_largest", "_lock", "_old", "young")
+    __slots__ = ("_half", "_held", "_largest", "_lock", "old", "young")
 
     def __init__(self, size: int) -> None:
         self._half = size // 2
@@ -51,14 +52,14 @@ class Memory:
         self._largest = size // 8
         self._lock = threading.Lock()
         self.young: dict[str | bytes, int] = {}
-        self._old: dict[str | bytes, int] = {}
+        self.old: dict[str | bytes, int] = {}
         self._held = 0
 
     def get(self, key: str | bytes) -> int | None:
         """Return the count remembered for *key*, or None."""
         found = self.young.get(key)
         if found is None:
-            found = self._old.get(key)
+            found = self.old.get(key)
             if found is not None:
                 self.put(key, found)
         return found
@@ -72,11 +73,11 @@ class Memory:
             if key in self.young:
                 return
             if self._held + size > self._half:
-                self._old, self.young, self._held = self.young, {}, 0
+                self.old, self.young, self._held = self.young, {}, 0
             self.young[key] = count
             self._held += size
 
     @property
     def held(self) -> int:
         """The bytes it holds at most: those of the young and a full old generation."""
-        return self._held + (self._half if self._old else 0)
+        return self._held + (self._half if self.old else 0)

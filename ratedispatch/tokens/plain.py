@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.tokens import fields
-from ratedispatch.tokens.token_count import MESSAGES, Tally
+from ratedispatch.tokens.token_count import MESSAGES, TokenCount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,41 +24,41 @@ COMPLETION_TOKENS = 16
 _STEP = 65_536  # ids looked at in one call: 1 ms
 
 
-def weigh_embeddings(body: Mapping[str, Any], scale: Scale) -> Tally:
+def weigh_embeddings(body: Mapping[str, Any], scale: Scale) -> TokenCount:
     """
     Return the weight of an embeddings request; it has no output.
 
     Raises:
         InvalidRequest: ``input`` has none of the four shapes.
     """
-    tally = Tally(choices=0, cap=0)
-    _weigh_input(body.get("input"), "input", scale, tally)
-    return tally
+    total = TokenCount(choices=0, cap=0)
+    _weigh_input(body.get("input"), "input", scale, total)
+    return total
 
 
-def weigh_completions(body: Mapping[str, Any], scale: Scale) -> Tally:
+def weigh_completions(body: Mapping[str, Any], scale: Scale) -> TokenCount:
     """
     Return the weight of a completions request: every prompt gives max(n, best_of) outputs.
 
     Raises:
         InvalidRequest: ``prompt`` has none of the four shapes, or a number is none.
     """
-    tally = Tally()
-    prompts = _weigh_input(body.get("prompt"), "prompt", scale, tally)
-    tally.messages = prompts
+    total = TokenCount()
+    prompts = _weigh_input(body.get("prompt"), "prompt", scale, total)
+    total.messages = prompts
     suffix = fields.optional_text(body.get("suffix"), "suffix")
     if suffix:
-        tally.add(MESSAGES, scale.count(suffix))
-        tally.characters += len(suffix)
+        total.add(MESSAGES, scale.count(suffix))
+        total.characters += len(suffix)
     choices = fields.integer(body, "n", least=1) or 1
     best_of = fields.integer(body, "best_of", least=1) or 1
-    tally.choices = max(choices, best_of) * prompts
+    total.choices = max(choices, best_of) * prompts
     cap = fields.integer(body, "max_tokens", least=0)
-    tally.cap, tally.caps = (COMPLETION_TOKENS, "default") if cap is None else (cap, "max_tokens")
-    return tally
+    total.cap, total.caps = (COMPLETION_TOKENS, "default") if cap is None else (cap, "max_tokens")
+    return total
 
 
-def _weigh_input(given: object, key: str, scale: Scale, tally: Tally) -> int:
+def _weigh_input(given: object, key: str, scale: Scale, total: TokenCount) -> int:
     """Add the tokens of *given*; return how many inputs it has."""
     if given is None:
         raise InvalidRequest(f"{key}: expected {_SHAPES}, got nothing")
@@ -67,18 +67,18 @@ def _weigh_input(given: object, key: str, scale: Scale, tally: Tally) -> int:
     if not isinstance(given, list | tuple):
         fields.refuse(key, _SHAPES, given)
     if given and _is_id(given[0]):
-        tally.add(MESSAGES, _count_ids(given, key))
+        total.add(MESSAGES, _count_ids(given, key))
         return 1
     tokens = 0
     for index, one in enumerate(given):
         if isinstance(one, str):
             tokens += scale.count(one)
-            tally.characters += len(one)
+            total.characters += len(one)
         elif isinstance(one, list | tuple):
             tokens += _count_ids(one, f"{key}[{index}]")
         else:
             fields.refuse(f"{key}[{index}]", "a string or a list of token ids", one)
-    tally.add(MESSAGES, tokens)
+    total.add(MESSAGES, tokens)
     return len(given)
 
 

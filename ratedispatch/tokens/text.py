@@ -3,7 +3,7 @@ How many tokens a text has, for any text whatever.
 
 Decides how long texts are sliced and what happens when the tokenizer gives up. Special tokens
 in a text are ordinary characters here: it is the user's text, not a control sequence.
-Knows one encoding at a time, nothing of models or requests.
+Works on one encoding at a time.
 """
 
 from __future__ import annotations
@@ -63,13 +63,16 @@ class TextCounter:
         """
         if len(text) > LONG:
             return self._count_long(text)
-        found = self._texts.young.get(text)
+        texts = self._texts
+        found = texts.young.get(text)
+        if found is not None:
+            return found
+        found = texts.old.get(text)
         if found is None:
-            found = self._texts.get(text)
-            if found is None:
-                found = self.count_once(text)
-                if len(text) <= _WORD or self._is_known(text):
-                    self._texts.put(text, found)
+            found = self.count_once(text)
+            if len(text) > _WORD and self._is_new(text):
+                return found
+        texts.put(text, found)
         return found
 
     def _count_long(self, text: str) -> int:
@@ -80,15 +83,15 @@ class TextCounter:
             self._texts.put(key, found)
         return found
 
-    def _is_known(self, text: str) -> bool:
-        """Whether *text* was met before, by its hash; a chance likeness only remembers it early."""
+    def _is_new(self, text: str) -> bool:
+        """Whether *text* is met first, by its hash; a chance likeness only remembers it early."""
         key = hash(text)
         if key in self._once:
-            return True
+            return False
         if len(self._once) >= _MOST_ONCE:
             self._once = set()
         self._once.add(key)
-        return False
+        return True
 
 
 def count_text(encode: Callable[[str], list[int]], text: str) -> int:
@@ -97,12 +100,17 @@ def count_text(encode: Callable[[str], list[int]], text: str) -> int:
 
     A slice that the tokenizer cannot take counts its UTF-8 bytes, the most that it can have.
     """
+    if len(text) <= SLICE:  # most texts are short, and this makes one call less
+        try:
+            return len(encode(text))
+        except BaseException as error:
+            return _without(error, text)
     tokens = start = 0
     while len(text) - start > SLICE:
         cut, margin = _cut(text, start + SLICE)
         tokens += _count_piece(encode, text[start:cut]) + margin
         start = cut
-    return tokens + _count_piece(encode, text[start:] if start else text)
+    return tokens + _count_piece(encode, text[start:])
 
 
 def _cut(text: str, end: int) -> tuple[int, int]:
@@ -114,15 +122,14 @@ def _cut(text: str, end: int) -> tuple[int, int]:
 def _count_piece(encode: Callable[[str], list[int]], text: str) -> int:
     try:
         return len(encode(text))
-    except Exception:
-        return _most(text)
     except BaseException as error:
-        # the PanicException of tiktoken's Rust side is no Exception; KeyboardInterrupt must pass
-        if type(error).__name__ != "PanicException":
-            raise
-        return _most(text)
+        return _without(error, text)
 
 
-def _most(text: str) -> int:
+def _without(error: BaseException, text: str) -> int:
+    """Return the most tokens that *text* can have, if *error* is one of the tokenizer."""
+    # the PanicException of tiktoken's Rust side is no Exception; KeyboardInterrupt must pass
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
     # a lone surrogate is encoded as U+FFFD: three bytes
     return len(text.encode("utf-8", "surrogatepass"))

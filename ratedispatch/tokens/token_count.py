@@ -1,7 +1,7 @@
 """
 What one request weighs, reason by reason, and what it is weighed with.
 
-Values that the modules of the endpoints pass around; knows no endpoint itself.
+Values that the modules of the endpoints pass around.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Scale:
         count_once: Tokens of a text that need not be remembered.
         documents: Remembers the tokens of tools and schemas by their JSON text.
         assumptions: What stands in for what a request does not tell.
+        roles: Tokens of the roles of messages that were met.
     """
 
     family: Family
@@ -48,10 +49,11 @@ class Scale:
     count_once: Callable[[str], int]
     documents: Memory
     assumptions: Assumptions
+    roles: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Tally:
+class TokenCount:
     """
     The weight of one request so far.
 

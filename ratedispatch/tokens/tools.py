@@ -21,7 +21,7 @@ from ratedispatch.tokens.typescript import render
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.tokens.token_count import Scale, Tally
+    from ratedispatch.tokens.token_count import Scale, TokenCount
 
 # OpenAI cookbook: prop_init, prop_key, enum_init, enum_item, func_end; the same for all models
 _PROPERTIES = 3
@@ -45,7 +45,9 @@ _COUNTED = (
 _DEEPEST = 64
 
 
-def weigh_tools(tools: object, key: str, scale: Scale, tally: Tally, *, flat: bool = False) -> None:
+def weigh_tools(
+    tools: object, key: str, scale: Scale, total: TokenCount, *, flat: bool = False
+) -> None:
     """
     Add what ``tools`` weigh; *flat* for the shape of Responses, where no ``function`` nests.
 
@@ -74,10 +76,12 @@ def weigh_tools(tools: object, key: str, scale: Scale, tally: Tally, *, flat: bo
                 function = fields.mapping(entry.get("function"), path)
             tokens += rule.per_function + _by_constants(function, path, scale.count_once)
         scale.documents.put(document, tokens)
-    tally.add(TOOLS, tokens)
+    total.add(TOOLS, tokens)
 
 
-def weigh_functions(functions: object, scale: Scale, tally: Tally, *, has_system: bool) -> bool:
+def weigh_functions(
+    functions: object, scale: Scale, total: TokenCount, *, has_system: bool
+) -> bool:
     """
     Add what the older ``functions`` weigh; return whether they were rendered as TypeScript.
 
@@ -87,7 +91,7 @@ def weigh_functions(functions: object, scale: Scale, tally: Tally, *, has_system
     if functions is None or functions in ([], ()):
         return False
     if not scale.family.tools.typescript:
-        weigh_tools(functions, "functions", scale, tally)
+        weigh_tools(functions, "functions", scale, total)
         return False
     functions = fields.items(functions, "functions")
     document = key_of(f"typescript{compact(functions, 'functions')}")
@@ -98,28 +102,28 @@ def weigh_functions(functions: object, scale: Scale, tally: Tally, *, has_system
             _checked(fields.mapping(function, path), path)
         tokens = scale.count_once(render(functions)) + _TYPESCRIPT_FRAME
         scale.documents.put(document, tokens)
-    tally.add(TOOLS, tokens + (_TYPESCRIPT_SYSTEM if has_system else 0))
+    total.add(TOOLS, tokens + (_TYPESCRIPT_SYSTEM if has_system else 0))
     return True
 
 
-def weigh_choice(choice: object, key: str, scale: Scale, tally: Tally) -> None:
+def weigh_choice(choice: object, key: str, scale: Scale, total: TokenCount) -> None:
     """Add what ``tool_choice`` or the older ``function_call`` weighs."""
     if choice is None:
         return
     if isinstance(choice, str):
-        tally.add(TOOL_CHOICE, 0 if choice in ("auto", "required") else _CALL_NONE)
+        total.add(TOOL_CHOICE, 0 if choice in ("auto", "required") else _CALL_NONE)
         return
     choice = fields.mapping(choice, key)
     named = choice if key == "function_call" else choice.get("function", choice)
     name = named.get("name") if isinstance(named, Mapping) else None
     if isinstance(name, str):
         frame = _CALL_NAMED if key == "function_call" else _CHOICE_NAMED
-        tally.add(TOOL_CHOICE, frame + scale.count(name))
+        total.add(TOOL_CHOICE, frame + scale.count(name))
     else:
-        tally.add(TOOL_CHOICE, scale.count(compact(choice, key)))
+        total.add(TOOL_CHOICE, scale.count(compact(choice, key)))
 
 
-def weigh_format(response_format: object, key: str, scale: Scale, tally: Tally) -> None:
+def weigh_format(response_format: object, key: str, scale: Scale, total: TokenCount) -> None:
     """Add a JSON schema for the answer, as its compact text: an upper bound, no rule is known."""
     if response_format is None:
         return
@@ -132,7 +136,7 @@ def weigh_format(response_format: object, key: str, scale: Scale, tally: Tally) 
     if tokens is None:
         tokens = scale.count_once(text)
         scale.documents.put(document, tokens)
-    tally.add(RESPONSE_FORMAT, tokens)
+    total.add(RESPONSE_FORMAT, tokens)
 
 
 def _checked(function: Mapping[str, Any], path: str) -> tuple[str, str, Mapping[str, Any]]:

@@ -4,7 +4,7 @@ Rank files and the encodings made of them, without a network.
 Decides where the ranks of an encoding come from: the package itself for cl100k_base and
 o200k_base, files that tiktoken has already cached for the rest. Builds tiktoken.Encoding itself
 and never calls tiktoken's loader, which deletes a cached file that is damaged and downloads
-another without a timeout. Knows nothing of models or requests.
+another without a timeout.
 Patterns, special tokens, URLs and digests: openai/tiktoken, tiktoken_ext/openai_public.py 0.14.0.
 """
 

@@ -8,29 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.live import adaptation
-from benchmarks.live.bound import Account, Wait, tpm_for
-from benchmarks.live.conditions import SHALLOW, TRIALS
-from benchmarks.live.figures import Ended, Targets, figures, summarise
-from benchmarks.live.main_job import table
-from benchmarks.live.rowcheck import check_files, check_rows
-from benchmarks.live.scenario import BASELINES, SCENARIOS, waits
-from benchmarks.live.workload import Row, Workload, mixed, short, with_large
-from benchmarks.live.yardsticks import (
+from benchmarks.frame.bounds import (
+    Account,
     Allowance,
     Step,
     Target,
+    Wait,
     end_of,
     quiet_seconds,
     share_of_rate,
     spent_at,
+    tpm_for,
 )
+from benchmarks.frame.workload import Row, Workload, mixed, short, with_large
+from benchmarks.live import adaptation
+from benchmarks.live.main_job import table
+from benchmarks.live.parts.conditions import SHALLOW, TRIALS
+from benchmarks.live.parts.figures import Ended, Targets, figures, summarise
+from benchmarks.live.parts.rowcheck import check_files, check_rows
+from benchmarks.live.parts.scenario import BASELINES, SCENARIOS, waits
 from ratedispatch.tokens import count_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.live.figures import Figures
+    from benchmarks.live.parts.figures import Figures
 
 
 def answer(custom_id: str, text: str | None = None) -> str:

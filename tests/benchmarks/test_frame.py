@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from benchmarks import __main__ as runner
 from benchmarks.catalogue import Benchmark, find_benchmarks, select
 from benchmarks.frame import command
+from benchmarks.frame.bounds import Step, amount_by, least_instant
 from benchmarks.frame.environment import describe, environment
 from benchmarks.frame.rounds import costs, interleave
 from benchmarks.frame.spread import Spread, ratios
 from benchmarks.frame.tables import compared, outline, table
-from benchmarks.live.yardsticks import Step, amount_by, least_instant
 from benchmarks.micro import bucket, headers, journal
 from ratedispatch.jobs.batchfile import outcome_line, row_of
-from ratedispatch.providers.dialects import DIALECTS
+from ratedispatch.providers.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -343,12 +343,12 @@ def test_the_bucket_of_the_benchmark_never_runs_dry() -> None:
     asyncio.run(main())
 
 
-def test_each_dialect_is_measured_on_headers_that_it_understands() -> None:
-    """A dialect that is added needs a sample; only Gemini has no headers."""
-    assert set(headers.SAMPLES) == set(DIALECTS) - {"gemini"}
+def test_each_provider_is_measured_on_headers_that_it_understands() -> None:
+    """A provider that is added needs a sample; only Gemini has no headers."""
+    assert set(headers.SAMPLES) == set(PROVIDERS) - {"gemini"}
     readings = {
-        name: len(dialect.read_limits(answer))
-        for name, (dialect, answer) in headers.answers().items()
+        name: len(provider.interpret(answer).readings)
+        for name, (provider, answer) in headers.answers().items()
     }
     assert readings.pop("gemini") == 0
     assert min(readings.values()) >= 1

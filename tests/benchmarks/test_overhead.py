@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.live import paced, where
-from benchmarks.live.apart import apart
+from benchmarks.live import paced, profile
 from benchmarks.live.overhead import misses, table, ways_of
-from benchmarks.live.where import Profile
-from benchmarks.micro import line
-from benchmarks.micro.line import Times
+from benchmarks.live.parts.subprocess_call import call_in_subprocess
+from benchmarks.live.profile import Profile
+from benchmarks.micro import queue
+from benchmarks.micro.queue import Times
 
 
 def spread(value: float) -> dict[str, float]:
@@ -103,7 +103,7 @@ def test_the_samples_of_all_runs_count_together() -> None:
         Profile(0.2, 1_000, Counter({"files": 10})),
         Profile(0.4, 1_000, Counter({"files": 10, "budget": 10})),
     ]
-    found = where.figures(jobs)
+    found = profile.figures(jobs)
     assert (found["samples"], found["cpu_us_per_request"]) == (30, 300.0)
     assert found["cpu_us_spread"] == {"median": 300.0, "least": 200.0, "most": 400.0}
     assert list(found["rooms"]) == ["files", "budget"]
@@ -116,7 +116,7 @@ def test_a_line_grows_round_by_round() -> None:
     """The longest beside the shortest of the same round, in whatever order they are asked for."""
     long = [Times(1.0, 14.0, 2.0), Times(1.0, 3.0, 2.0), Times(1.0, 3.0, 2.0)]
     short = [Times(1.0, 7.0, 2.0), Times(1.0, 1.0, 2.0), Times(1.0, 2.0, 2.0)]
-    found = line.summarise({"10000": long, "9000": short})
+    found = queue.summarise({"10000": long, "9000": short})
     assert found["growth"] == {"median": 2.0, "least": 1.5, "most": 3.0}
     assert found["cpu_us_per_request"]["10000"]["admission"]["median"] == 3.0
     assert found["is_on_target"]
@@ -126,12 +126,12 @@ def test_a_line_grows_round_by_round() -> None:
 def test_a_line_that_is_dear_or_grows_misses_its_target(admissions: tuple[float, float]) -> None:
     """Either is enough."""
     few, many = ([Times(1.0, admission, 1.0)] for admission in admissions)
-    assert not line.summarise({"9000": few, "10000": many})["is_on_target"]
+    assert not queue.summarise({"9000": few, "10000": many})["is_on_target"]
 
 
 def test_one_length_of_the_line_does_not_grow() -> None:
     """Then its cost alone is held to a target."""
-    found = line.summarise({"1000": [Times(1.0, 5.0, 1.0)]})
+    found = queue.summarise({"1000": [Times(1.0, 5.0, 1.0)]})
     assert found["growth"]["median"] == 1.0
     assert found["is_on_target"]
 
@@ -139,4 +139,4 @@ def test_one_length_of_the_line_does_not_grow() -> None:
 @pytest.mark.slow  # a Python is started
 def test_a_call_apart_is_in_a_process_of_its_own() -> None:
     """And what it returns comes back."""
-    assert apart(os.getpid) != os.getpid()
+    assert call_in_subprocess(os.getpid) != os.getpid()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.live.scenario import Files
+from benchmarks.frame.workload import Row, Workload
+from benchmarks.live.parts.scenario import Files
 from benchmarks.live.sweep import KNOBS, text_of
-from benchmarks.live.workload import Row, Workload
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers.measure import check, run_child
 from benchmarks.peers.places import DRIVER, variables
@@ -129,7 +129,8 @@ def test_what_a_child_used_is_its_own(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc is of Linux")
 def test_the_memory_of_a_child_is_not_that_of_its_parent(tmp_path: Path) -> None:
     """A small child of a large process is small."""
-    command = [sys.executable, "-S", "-c", "pass"]
+    # long enough to be looked at while it runs
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(0.1)"]
     child = run_child(command, dict(os.environ), Files(tmp_path), 30.0)
     own = Path("/proc/self/status").read_text("utf-8").partition("VmRSS:")[2].split()[0]
     assert 0 < child.peak_rss < int(own) * 1024 / 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.live.yardsticks import Step
+from benchmarks.frame.bounds import Step
 from benchmarks.sim.__main__ import main
 from benchmarks.sim.expected import differences, read_expected, write_expected
 from benchmarks.sim.play import Need, Setup, play

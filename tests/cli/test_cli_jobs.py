@@ -110,9 +110,9 @@ def test_a_changed_input_is_refused_with_the_difference_and_goes_on_by_force(
     refused = run("in.jsonl", "-o", "out.jsonl")
     assert refused.exit_code == 2
     assert "of 6 rows done, 5 are the same" in refused.stderr
-    assert "--force" in refused.stderr
+    assert "--allow-changed-input" in refused.stderr
     assert Path("out.jsonl").read_bytes() == before
-    forced = run("in.jsonl", "-o", "out.jsonl", "--force")
+    forced = run("in.jsonl", "-o", "out.jsonl", "--allow-changed-input")
     assert forced.exit_code == 0, forced.output
     assert server.stats()["arrived"] - sent == 2
     assert answers("out.jsonl") == ["0", "1", "2", "3", "4", "5", "new"]
@@ -130,7 +130,7 @@ def test_a_changed_model_is_named(run: Callable[..., Any]) -> None:
     refused = run(*command, "gpt-4.1-mini")
     assert refused.exit_code == 2
     assert '--model was "gpt-4o" and is "gpt-4.1-mini"' in refused.stderr
-    assert run(*command, "gpt-4.1-mini", "--force").exit_code == 0
+    assert run(*command, "gpt-4.1-mini", "--allow-changed-input").exit_code == 0
     models = {line["custom_id"]: line["response"]["body"]["model"] for line in lines("out.jsonl")}
     assert models == {"row-1": "gpt-4o", "row-2": "gpt-4.1-mini"}
 

@@ -152,7 +152,7 @@ def test_an_input_that_is_wrong_is_one_sentence(path: Path, prepare: Any, messag
         (["--rpd", "auto"], "--rpd"),
         (["--burst-seconds", "61"], "--burst-seconds"),
         (["--default-output-tokens", "-1"], "--default-output-tokens"),
-        (["--policy", "nobody"], "--policy nobody is not one of openai, "),
+        (["--charge-policy", "nobody"], "--charge-policy nobody is not one of openai, "),
         (["--price-in", "1"], "--price-in and --price-out are needed together"),
         (["--price-out", "1"], "--price-in and --price-out are needed together"),
         (["--price-in", "-1", "--price-out", "1"], "--price-in"),
@@ -211,7 +211,7 @@ def test_groups_of_limits_come_from_a_file(path: Path) -> None:
     assert result.exit_code == 1
     made = json.loads(result.stdout)
     assert made["unsendable"]["counts"] == {"no_limits": 1}
-    assert [(lane["name"], lane["rows"]) for lane in made["time"]["groups"]] == [
+    assert [(part["name"], part["rows"]) for part in made["time"]["groups"]] == [
         ("small", 2),
         ("large", 1),
     ]
@@ -241,7 +241,7 @@ def test_a_limits_file_excludes_the_other_limits(path: Path) -> None:
         ([], {"OPENAI_BASE_URL": "https://api.anthropic.com/v1"}, "anthropic"),
         (["--base-url", "https://x.openai.azure.com"], {}, "azure"),
         (["--base-url", "http://localhost:8000/v1"], {}, "cautious"),
-        (["--base-url", "http://localhost:8000/v1", "--policy", "tokens"], {}, "tokens"),
+        (["--base-url", "http://localhost:8000/v1", "--charge-policy", "tokens"], {}, "tokens"),
     ],
 )
 def test_the_policy_follows_the_base_url(
@@ -347,12 +347,21 @@ def test_a_deployments_name_is_counted_like_its_model(tmp_path: Path) -> None:
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")
 
     def prompt_tokens(*flags: str) -> int:
-        arguments = ["plan", str(path), "--rpm", "60", "--policy", "tokens", "--json", *flags]
+        arguments = [
+            "plan",
+            str(path),
+            "--rpm",
+            "60",
+            "--charge-policy",
+            "tokens",
+            "--json",
+            *flags,
+        ]
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0
         return int(json.loads(result.stdout)["tokens"]["prompt"])
 
-    assert prompt_tokens("--model-like", "prod=gpt-4") > prompt_tokens()
-    result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-like", "prod"])
+    assert prompt_tokens("--model-alias", "prod=gpt-4") > prompt_tokens()
+    result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-alias", "prod"])
     assert result.exit_code == 2
     assert "NAME=MODEL" in result.stderr

@@ -156,7 +156,9 @@ def test_the_same_command_again_sends_nothing(job: Path, server: FakeServerProce
 
 def test_the_report_as_json(job: Path, server: FakeServerProcess) -> None:
     """One object on standard output, and nothing else."""
-    result = run(job, "--base-url", server.base_url, "--json", "--errors", str(job / "bad.jsonl"))
+    result = run(
+        job, "--base-url", server.base_url, "--json", "--errors-file", str(job / "bad.jsonl")
+    )
     report = json.loads(result.stdout)
     assert (report["answered"], report["failed"], report["stop_code"]) == (1, 0, None)
     assert (job / "bad.jsonl").exists()
@@ -308,12 +310,12 @@ def test_an_unreachable_host_stops_within_seconds(job: Path) -> None:
     [
         (("--timeout", "nan"), "--timeout"),
         (("--burst-seconds", "nan"), "--burst-seconds"),
-        (("--base-url", "http://[::1/v1"), "is no URL"),
-        (("--base-url", "localhost:8000/v1"), "is no URL"),
-        (("--base-url", "http://127.0.0.1:99999/v1"), "is no URL"),
-        (("--errors", "{folder}/out.jsonl.job"), "same file"),
+        (("--base-url", "http://[::1/v1"), "is not a URL"),
+        (("--base-url", "localhost:8000/v1"), "is not a URL"),
+        (("--base-url", "http://127.0.0.1:99999/v1"), "is not a URL"),
+        (("--errors-file", "{folder}/out.jsonl.job"), "same file"),
         (("-o", "/dev/null"), "no regular file"),
-        (("--policy", "mine"), "openai, azure"),
+        (("--charge-policy", "mine"), "openai, azure"),
         (("--max-in-flight", "0"), "--max-in-flight"),
     ],
 )
@@ -441,7 +443,7 @@ def test_the_sentence_on_an_interruption_stays_on_the_terminal(job: Path) -> Non
         guard.cancel()
     os.close(keyboard)
     before, _, after = shown.partition(b"stopping: waiting for")
-    assert b"interrupt again to cancel them" in after
+    assert b"interrupt again to cancel" in after
     assert before.endswith(b"\x1b[2K"), before[-200:]
     assert b"stopping" in after, "the display says so too"
 

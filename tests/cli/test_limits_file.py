@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratedispatch.cli.fake_account import fake_flags
 from ratedispatch.cli.limit_options import LimitFlags
 from ratedispatch.cli.limits_file import read_limits
-from ratedispatch.cli.run import _fake_flags
 from ratedispatch.errors import JobError
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "limits.toml"
 
 
-def test_groups_and_others(path: Path) -> None:
+def test_groups_and_a_default(path: Path) -> None:
     """Numbers as in the flags; what a group does not say of RPM and TPM is learned."""
     path.write_text(
         """
@@ -47,13 +47,13 @@ def test_groups_and_others(path: Path) -> None:
         models = ["gpt-4o"]
         tpm = "Auto"
 
-        [others]
+        [default]
         rpm = 500
         """
     )
     made = read_limits(path)
     assert made.groups == (
-        Group(
+        LimitGroup(
             "small",
             ("gpt-4o-mini", "gpt-4.1-mini*"),
             Limits(
@@ -67,16 +67,16 @@ def test_groups_and_others(path: Path) -> None:
             ),
             64,
         ),
-        Group("gpt 4", ("gpt-4o",), Limits("auto", "auto")),
+        LimitGroup("gpt 4", ("gpt-4o",), Limits("auto", "auto")),
     )
-    assert made.others == Limits(500, "auto")
+    assert made.default == Limits(500, "auto")
 
 
 def test_without_others_other_models_have_no_limits(path: Path) -> None:
     """A byte order mark and Windows line ends are as good as none."""
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
     made = read_limits(path)
-    assert (made.groups[0].name, made.others) == ("small", None)
+    assert (made.groups[0].name, made.default) == ("small", None)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_without_others_other_models_have_no_limits(path: Path) -> None:
         ("[groups]\nsmall = 3", "[groups.small] must be a table, not 3"),
         ("[group.small]", "the file has an unknown key 'group'; did you mean groups?"),
         ("[[groups]]", "[groups] must be a table, not [{}]"),
-        ("[limits]", "the file has an unknown key 'limits'; there are groups, others"),
+        ("[limits]", "the file has an unknown key 'limits'; there are groups, default"),
         ("[groups.small]\nrpm = 5", "[groups.small] has no models; give it some, such as"),
         ('[groups."a b"]', '[groups."a b"] has no models'),
         ('[groups.""]\nmodels = ["a"]', "has an empty name"),
@@ -117,13 +117,13 @@ def test_without_others_other_models_have_no_limits(path: Path) -> None:
         (SMALL + "max_in_flight = 0", "[groups.small] max_in_flight must be a whole number from 1"),
         (SMALL + "max_in_flight = 1.5", "max_in_flight must be a whole number from 1 on, not 1.5"),
         (SMALL + "max_in_flight = true", "max_in_flight must be a whole number"),
-        (SMALL + "[others]\nmodels = ['a']", "[others] takes no models: it is for those that no"),
-        (SMALL + "[others]\nmax_in_flight = 5", "[others] has an unknown key 'max_in_flight'"),
-        (SMALL + "[others]\nrpm = 0", "[others] rpm must be a finite number above zero, not 0"),
-        ("others = 3\n" + SMALL, "[others] must be a table, not 3"),
-        (SMALL + "rpm = ", "is no TOML: Invalid value (at "),
-        (SMALL + "rpm = 1\nrpm = 2", "is no TOML: Cannot overwrite a value (at "),
-        (SMALL + f"rpm = 1{'0' * 5000}", "is no TOML: "),
+        (SMALL + "[default]\nmodels = ['a']", "[default] takes no models: it is for those that no"),
+        (SMALL + "[default]\nmax_in_flight = 5", "[default] has an unknown key 'max_in_flight'"),
+        (SMALL + "[default]\nrpm = 0", "[default] rpm must be a finite number above zero, not 0"),
+        ("default = 3\n" + SMALL, "[default] must be a table, not 3"),
+        (SMALL + "rpm = ", "is not valid TOML: Invalid value (at "),
+        (SMALL + "rpm = 1\nrpm = 2", "is not valid TOML: Cannot overwrite a value (at "),
+        (SMALL + f"rpm = 1{'0' * 5000}", "is not valid TOML: "),
         ("a = " + "[" * 100_000, "is nested too deeply"),
     ],
 )
@@ -147,9 +147,9 @@ def test_a_mistake_is_one_sentence_with_file_table_and_key(
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a directory; give a TOML file"),
         (lambda path: (path.touch(), path.chmod(0)), "cannot be read: nobody has permission to"),
-        (os.mkfifo, "is no regular file"),
+        (os.mkfifo, "is not a regular file"),
         (lambda path: path.write_bytes(b"a = '\xff'"), "is not UTF-8: see byte 5"),
-        (lambda path: path.write_text("a = 1\x00"), "is no TOML"),
+        (lambda path: path.write_text("a = 1\x00"), "is not valid TOML"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(
@@ -205,17 +205,27 @@ def test_flags_that_are_missing_are_learned_by_run_and_not_known_to_plan() -> No
 def test_the_fake_server_has_the_same_limits() -> None:
     """And 3,000 RPM and 2M TPM where a limit is to be learned."""
     learned = ["--rpm", "3000.000000", "--tpm", "2000000.000000"]
-    assert _fake_flags(Limits("auto", "auto")) == learned
-    assert _fake_flags(Limits(60, 6_000, requests_per_day=7, tokens_per_day=80)) == [
+    assert fake_flags(Limits("auto", "auto")) == learned
+    assert fake_flags(Limits(60, 6_000, requests_per_day=7, tokens_per_day=80)) == [
         *("--rpm", "60.000000"),
         *("--tpm", "6000.000000"),
         *("--rpd", "7.000000"),
         *("--tpd", "80.000000"),
     ]
-    group = Group("a", ("b", "c*"), Limits(60, "auto"))
+    group = LimitGroup("a", ("b", "c*"), Limits(60, "auto"))
     models = [
         *("--model", "b=60.000000:2000000.000000"),
         *("--model", "c*=60.000000:2000000.000000"),
     ]
-    assert _fake_flags(LimitGroups((group,))) == models
-    assert _fake_flags(LimitGroups((group,), Limits("auto", "auto"))) == learned + models
+    assert fake_flags(LimitGroups((group,))) == models
+    assert fake_flags(LimitGroups((group,), Limits("auto", "auto"))) == learned + models
+
+
+def test_a_file_without_groups_is_a_sentence_without_a_colon(path: Path) -> None:
+    """The file is its subject."""
+    path.write_text("")
+    with pytest.raises(JobError) as caught:
+        read_limits(path)
+    assert str(caught.value) == (
+        f"the limits file {path} has no group; begin one with [groups.NAME]"
+    )

@@ -1,112 +1,120 @@
-"""Whether and when again."""
+"""Whether a request is attempted again, and when."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import random
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.dispatch.retry import RetryPolicy, jittered, retrying
-from ratedispatch.outcome import Decision, Ruling
-from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
+from ratedispatch.outcome import Decision, Interpretation
 
 POLICY = RetryPolicy(max_attempts=4, max_refusals=5, first_delay=1, max_delay=8)
 
-
-@dataclass(frozen=True)
-class Result:
-    ruling: Ruling
+BROKEN = Interpretation(Decision.TRANSIENT)
+REFUSED = Interpretation(Decision.RATE_LIMIT)
 
 
-def attempts(
-    rulings: list[Ruling], policy: RetryPolicy = POLICY, seed: int = 1
-) -> tuple[list[float], Decision]:
-    """Times of the attempts that end in *rulings* (the last repeats), and the last decision."""
+class Chance(random.Random):
+    """Chance that always falls at the same share of its range."""
 
-    async def main() -> tuple[list[float], Decision]:
-        times: list[float] = []
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
 
-        async def attempt() -> Result:
-            times.append(asyncio.get_running_loop().time())
-            return Result(rulings[min(len(times), len(rulings)) - 1])
-
-        result = await retrying(attempt, policy, random.Random(seed))()
-        return times, result.ruling.decision
-
-    return run_virtual(main())
+    def uniform(self, a: float, b: float) -> float:
+        return a + self.share * (b - a)
 
 
-BROKEN = Ruling(Decision.TRANSIENT)
-REFUSED = Ruling(Decision.RATE_LIMIT)
-OK = Ruling(Decision.ANSWERED)
+def waits(
+    results: list[Interpretation], policy: RetryPolicy = POLICY, rng: random.Random | None = None
+) -> list[float | None]:
+    """Return the wait after each of *results*."""
+    retry = RetryWaits(policy, rng or random.Random(1))
+    return [retry.next(result) for result in results]
 
 
-@pytest.mark.parametrize(
-    "decision", [Decision.ANSWERED, Decision.FAIL, Decision.MISSING, Decision.STOP]
-)
-def test_what_is_final_is_not_tried_again(decision: Decision) -> None:
-    """Neither an answer nor a request that can never succeed."""
-    assert attempts([Ruling(decision)]) == ([0], decision)
+def test_what_is_final_is_not_attempted_again() -> None:
+    """Neither an answer nor a request that can never succeed; a day only if it is waited for."""
+    final = {Decision.ANSWERED, Decision.FAIL, Decision.MISSING, Decision.STOP}
+    assert set(Decision) - RETRYABLE_WITH_DAYS == final
+    assert {Decision.DAY_LIMIT} == RETRYABLE_WITH_DAYS - RETRYABLE
 
 
-def test_waits_double_within_their_jitter() -> None:
+@pytest.mark.parametrize(("share", "expected"), [(0, [0.5, 1, 2]), (1, [1, 2, 4])])
+def test_waits_double_within_their_jitter(share: float, expected: list[float]) -> None:
     """Between half and the whole of 1, 2, 4 seconds."""
-    times, decision = attempts([BROKEN, BROKEN, BROKEN, OK])
-    waits = [after - before for before, after in itertools.pairwise(times)]
-    assert decision is Decision.ANSWERED
-    for wait, longest in zip(waits, (1, 2, 4), strict=True):
-        assert longest / 2 <= wait <= longest
+    assert waits([BROKEN] * 3, rng=Chance(share)) == expected
+
+
+def test_no_wait_is_longer_than_the_longest() -> None:
+    """At most 8 s, also after a thousand failures and more."""
+    policy = RetryPolicy(max_attempts=2_000, first_delay=1, max_delay=8)
+    assert waits([BROKEN] * 1_500, policy, Chance(1))[3:] == [8] * 1_497
 
 
 def test_attempts_are_used_up() -> None:
-    """The fourth failure is the last, and is what is returned."""
-    times, decision = attempts([BROKEN])
-    assert len(times) == 4
-    assert decision is Decision.TRANSIENT
+    """The fourth failure is the last."""
+    assert waits([BROKEN] * 4, rng=Chance(1)) == [1, 2, 4, None]
 
 
-def test_refusals_for_the_rate_use_up_no_attempts_and_wait_in_the_line() -> None:
+def test_refusals_for_the_rate_use_up_no_attempts_and_wait_in_the_queue() -> None:
     """Five refusals and three failures are within both bounds; a refused one does not sleep."""
-    times, decision = attempts([REFUSED] * 5 + [BROKEN] * 3 + [OK])
-    assert decision is Decision.ANSWERED
-    assert times[:6] == [0] * 6
+    results = [*[REFUSED] * 5, *[BROKEN] * 3]
+    assert waits(results, rng=Chance(1)) == [0, 0, 0, 0, 0, 1, 2, 4]
 
 
-def test_a_request_that_is_always_refused_ends() -> None:
-    """After max_refusals."""
-    times, decision = attempts([REFUSED])
-    assert len(times) == 6
-    assert decision is Decision.RATE_LIMIT
+@pytest.mark.parametrize(
+    "decision", [Decision.RATE_LIMIT, Decision.OVERLOADED, Decision.QUEUE_FULL]
+)
+def test_a_request_that_is_always_refused_ends(decision: Decision) -> None:
+    """After max_refusals, whatever it is refused for."""
+    assert waits([Interpretation(decision)] * 6) == [0, 0, 0, 0, 0, None]
 
 
-def test_a_server_that_cannot_be_reached_uses_up_nothing() -> None:
-    """The line holds and probes; the row only waits."""
-    times, decision = attempts([Ruling(Decision.UNREACHABLE)] * 50 + [OK])
-    assert len(times) == 51
-    assert decision is Decision.ANSWERED
+@pytest.mark.parametrize("decision", [Decision.UNREACHABLE, Decision.DAY_LIMIT])
+def test_a_server_that_cannot_be_reached_and_a_day_use_up_nothing(decision: Decision) -> None:
+    """The queue holds and probes, or pauses; the request only waits."""
+    assert waits([Interpretation(decision)] * 50) == [0] * 50
 
 
-def test_retry_after_is_a_floor() -> None:
+@pytest.mark.parametrize(("share", "expected"), [(0, 30), (1, 33.05)])
+def test_retry_after_is_a_floor(share: float, expected: float) -> None:
     """A 503 that asks for 30 s is not asked again sooner, though backoff alone would wait 1."""
-    times, _ = attempts([Ruling(Decision.TRANSIENT, delay=30), OK])
-    assert 30 <= times[1] <= 33.1
+    asked = Interpretation(Decision.TRANSIENT, delay=30)
+    assert waits([asked], rng=Chance(share)) == [pytest.approx(expected)]
+
+
+def test_a_retry_after_below_the_own_wait_does_not_shorten_it() -> None:
+    """A server that asks for nothing is not asked again at once."""
+    asked = Interpretation(Decision.TRANSIENT, delay=0.1)
+    assert waits([asked], rng=Chance(1)) == [1]
+
+
+def test_no_request_waits_longer_than_ten_minutes_for_its_server() -> None:
+    """A Retry-After of a day is a mistake, or a day's limit that was not said."""
+    asked = Interpretation(Decision.TRANSIENT, delay=86_400)
+    assert waits([asked], rng=Chance(0)) == [600]
 
 
 def test_the_same_seed_waits_the_same() -> None:
     """Chance is an argument."""
-    assert attempts([BROKEN], seed=7) == attempts([BROKEN], seed=7)
-    assert attempts([BROKEN], seed=7) != attempts([BROKEN], seed=8)
+    seven = waits([BROKEN] * 3, rng=random.Random(7))
+    assert seven == pytest.approx([0.6619163824, 1.650934473, 3.0717640086])
+    assert seven == waits([BROKEN] * 3, rng=random.Random(7))
+    assert seven != waits([BROKEN] * 3, rng=random.Random(8))
 
 
-@given(delay=st.floats(0, 1e4), seed=st.integers(0, 99))
-def test_jitter_is_only_ever_added(delay: float, seed: int) -> None:
-    """Below Retry-After a request is refused again."""
-    assert delay <= jittered(delay, random.Random(seed)) <= 1.1 * delay + 0.05
+@given(
+    results=st.lists(st.builds(Interpretation, st.sampled_from(sorted(RETRYABLE, key=str)))),
+    seed=st.integers(0, 99),
+)
+def test_every_request_comes_to_an_end_or_goes_on(results: list[Interpretation], seed: int) -> None:
+    """A law for every seed, so it has bounds: no wait is negative or above the longest."""
+    for wait in waits(results, rng=random.Random(seed)):
+        assert wait is None or 0 <= wait <= POLICY.max_delay
 
 
 @pytest.mark.parametrize(

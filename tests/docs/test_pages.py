@@ -156,11 +156,10 @@ def test_the_codes_of_failures_are_documented() -> None:
         "jobs/batchfile.py",
         "jobs/source.py",
     ]
-    source = "".join(
-        (package / name).read_text("utf-8") for name in [*files, "providers/openai.py"]
-    )
+    files += [str(path.relative_to(package)) for path in (package / "providers").rglob("*.py")]
+    source = "".join((package / name).read_text("utf-8") for name in files)
     given = re.findall(
-        r"(?:Ruling\(Decision\.\w+|Failed\(request|stop\(|BadRow\(\w+, \w+),\s*\"(\w+)\"", source
+        r"(?:Decision\.\w+|Failed\(request|stop\(|BadRow\(\w+, \w+),\s*\"(\w+)\"", source
     )
     given += re.findall(r"(?:self\._stop|\.stop)\(\"(\w+)\"", source)
     assert len(set(given)) > 10

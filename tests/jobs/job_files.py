@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ratedispatch.jobs.batchfile import parse_line
 from ratedispatch.jobs.inputs.lines import LongLine, numbered_lines
 from ratedispatch.jobs.rowformat import BatchRows
-from ratedispatch.jobs.state.scan import survey
+from ratedispatch.jobs.state.scan import scan
 
 if TYPE_CHECKING:
-    from ratedispatch.jobs.state.scan import Survey
+    from ratedispatch.jobs.state.scan import Scan
 
 BOM = b"\xef\xbb\xbf"
 
@@ -41,9 +41,9 @@ def result(number: int, digest: str = "") -> bytes:
     return b'{"id":"batch_req_%012d%s","n":%d}\n' % (number, suffix.encode(), number)
 
 
-def survey_of(data: bytes) -> Survey:
-    """Survey *data* as requests in Batch format."""
-    return survey(io.BytesIO(data), BatchRows())
+def scan_of(data: bytes) -> Scan:
+    """Scan *data* as requests in Batch format."""
+    return scan(io.BytesIO(data), BatchRows())
 
 
 def lines_of(data: bytes, longest: int) -> dict[int, bytes | LongLine]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.errors import JobError, TransportError
-from ratedispatch.events import AttemptSent, RequestEnded
+from ratedispatch.events import AttemptSent, JobStopped, RequestEnded
 from ratedispatch.jobs import writer as writer_module
 from ratedispatch.jobs.inputs.template import Template
 from ratedispatch.jobs.job import Job, run_file
-from ratedispatch.jobs.options import JobOptions
+from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.plan.spending import Caps
 from ratedispatch.jobs.sink import Fsync, LineSink
@@ -59,11 +60,13 @@ def play(
     provider: ProviderSettings = SLOW,
     listen: Callable[[Job, Event], None] | None = None,
     send: Callable[[Request], Response | None] | None = None,
+    caps: Caps | None = None,
     **options: Any,
 ) -> Report:
     """Run the job in *folder*; *send* answers in place of the provider if it returns anything."""
     if rows is not None:
         (folder / "in.jsonl").write_bytes(text_of(*rows))
+    job_options = dataclasses.replace(job_options or JobOptions(), caps=caps)
     job = Job(files_in(folder), limits, job_options)
 
     class Edited(ProviderTransport):
@@ -74,9 +77,9 @@ def play(
     async def main() -> Report:
         heard = [] if listen is None else [lambda event: listen(job, event)]
         transport = Edited(provider, random.Random(1))
-        values = {"max_in_flight": 2, **options}
+        values = {"max_in_flight": 2, "rng": random.Random(1), "cpu_clock": float, **options}
         return await job.run(
-            transport, listeners=heard, rng=random.Random(1), cpu_clock=float, **values
+            transport, listeners=heard, dispatcher_options=DispatcherOptions(**values)
         )
 
     return run_virtual(main())
@@ -121,7 +124,7 @@ def test_a_finished_job_sends_nothing_when_it_is_run_again(tmp_path: Path) -> No
     second = run_virtual(main())
     assert (first.answered, first.failed, first.attempts) == (10, 1, 10)
     assert (second.answered, second.failed, second.attempts, second.resumed) == (10, 1, 0, 11)
-    assert second.is_complete
+    assert second.stop_code is None
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert sorted(path.name for path in before) == [
         "in.jsonl",
@@ -441,7 +444,7 @@ def test_a_file_that_grows_is_done_as_far_as_it_went(tmp_path: Path) -> None:
     assert "only the rows that it had were done" in first.notes[0]
     with pytest.raises(JobError, match="10 are the same"):
         play(tmp_path)
-    last = play(tmp_path, job_options=JobOptions(force=True))
+    last = play(tmp_path, job_options=JobOptions(allow_changed_input=True))
     assert (last.answered, last.attempts) == (11, 1)
 
 
@@ -466,7 +469,8 @@ def test_files_end_whole_when_the_run_is_cancelled(tmp_path: Path) -> None:
     async def main() -> None:
         job = Job(files_in(tmp_path), FAST)
         transport = ProviderTransport(SLOW, random.Random(1))
-        task = asyncio.create_task(job.run(transport, max_in_flight=2, rng=random.Random(1)))
+        sending = DispatcherOptions(max_in_flight=2, rng=random.Random(1))
+        task = asyncio.create_task(job.run(transport, dispatcher_options=sending))
         await asyncio.sleep(1.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -589,3 +593,65 @@ def test_a_drain_when_the_last_rows_are_in_flight_stops_nothing(tmp_path: Path) 
     """All rows have their lines: there is nothing to go on with."""
     report = play(tmp_path, rows=ROWS[:2], listen=at_end(1, lambda job: job.drain(10)))
     assert (report.answered, report.stop_code) == (2, None)
+
+
+@pytest.mark.parametrize("timeout", [5.0, float("inf")])
+def test_a_drain_before_the_run_sends_nothing(tmp_path: Path, timeout: float) -> None:
+    """It is not forgotten while the dispatcher is still being made; the next run does the rows."""
+    (tmp_path / "in.jsonl").write_bytes(text_of(*ROWS))
+    job = Job(files_in(tmp_path), FAST)
+    job.drain(timeout)
+    assert job.is_stopping
+
+    async def main() -> Report:
+        return await job.run(ProviderTransport(SLOW, random.Random(1)))
+
+    report = run_virtual(main())
+    assert (report.stop_code, report.attempts, report.unanswered) == ("drained", 0, 10)
+    assert play(tmp_path).answered == 10
+
+
+class Faulty:
+    """A listener that raises on every event and at every flush."""
+
+    def __init__(self) -> None:
+        self.events = self.flushes = 0
+
+    def __call__(self, event: Event) -> None:
+        self.events += 1
+        raise RuntimeError("on an event")
+
+    def flush(self) -> None:
+        self.flushes += 1
+        raise RuntimeError("at a flush")
+
+
+def test_a_listener_that_raises_is_logged_once_and_breaks_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for its events, the stop of the job included, and once for its flushes."""
+    (tmp_path / "in.jsonl").write_bytes(text_of(*ROWS))
+    job = Job(files_in(tmp_path), FAST)
+    faulty = Faulty()
+    heard: list[Event] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, RequestEnded):
+            job.drain()
+
+    async def main() -> Report:
+        return await job.run(
+            ProviderTransport(SLOW, random.Random(1)),
+            listeners=(faulty, listen),
+            dispatcher_options=DispatcherOptions(max_in_flight=2, cpu_clock=float),
+        )
+
+    report = run_virtual(main())
+    assert report.stop_code == "drained"
+    assert isinstance(heard[-1], JobStopped)
+    assert faulty.events == len(heard)
+    assert faulty.flushes >= 2  # at the end of the run, and after the stop is told
+    assert [record.name for record in caplog.records] == ["ratedispatch"] * 2
+    assert ["flushed" in record.getMessage() for record in caplog.records] == [False, True]
+    assert play(tmp_path).answered == 10

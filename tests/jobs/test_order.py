@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.jobs.order import PARTS, is_sorted, spread
+from ratedispatch.jobs.order import PARTS, interleaved, is_sorted
 
 #: Requests and tokens per second.
 RATES = (50.0, 50_000.0)
@@ -17,13 +17,13 @@ RATES = (50.0, 50_000.0)
 @given(st.integers(0, 600))
 def test_every_place_is_visited_once(count: int) -> None:
     """Also where their number is no power of two."""
-    assert sorted(spread(count)) == list(range(count))
+    assert sorted(interleaved(count)) == list(range(count))
 
 
 @given(st.integers(1, 600), st.data())
 def test_each_stretch_of_the_order_is_evenly_spread(count: int, data: st.DataObject) -> None:
     """Each half and quarter of the range has its share of it, within three places."""
-    order = spread(count)
+    order = interleaved(count)
     begin = data.draw(st.integers(0, count - 1))
     end = data.draw(st.integers(begin + 1, count))
     for parts in (2, 4):

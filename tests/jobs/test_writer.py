@@ -44,7 +44,6 @@ class Desk:
             key=KEY,
             fsync=fsync,
             interval=1.0,
-            log=None,
             on_error=self.errors.append,
         )
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.events import (
     AttemptEnded,
     AttemptSent,
+    JobStopped,
     LimitChanged,
-    LinePaused,
+    QueuePaused,
     RequestEnded,
 )
 from ratedispatch.jobs.job import Job
+from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan.spending import Caps
 from ratedispatch.jobs.state.paths import JobFiles
 from ratedispatch.limits import Limits, Rate
@@ -73,11 +76,11 @@ def test_each_kind_of_line(path: Path, warned: list[str]) -> None:
     with open_log(path, warned) as log:
         log(sent)
         log(ended)
-        log(LinePaused(2.5, "slow", 10.5, "fast models"))
+        log(QueuePaused(2.5, "slow", 10.5, "fast models"))
         log(LimitChanged(Rate("tokens_per_day", 100.0, 1.0, window=86_400.0), "", 11.0))
         log(LimitChanged(Rate("requests", float("inf"), float("inf")), "", 11.0))
         log(RequestEnded(Failed(ended.request, "x", "y"), 12.0))
-        log.note_stop("quota", "no credit")
+        log(JobStopped("quota", "no credit", 12.0))
     assert lines(path) == [
         {
             "event": "attempt",
@@ -121,7 +124,7 @@ def test_the_file_is_for_its_owner_and_is_written_when_flushed(
     """Mode 0600 from the first moment; until then lines wait."""
     with open_log(path, warned) as log:
         assert path.stat().st_mode & 0o777 == 0o600
-        log.note_stop("a", "b")
+        log(JobStopped("a", "b", 12.0))
         assert path.read_bytes() == b""
         log.flush()
         assert len(lines(path)) == 1
@@ -130,7 +133,7 @@ def test_the_file_is_for_its_owner_and_is_written_when_flushed(
 def test_a_large_backlog_does_not_wait(path: Path, warned: list[str]) -> None:
     """Memory does not grow with the speed of a job."""
     with open_log(path, warned) as log:
-        log.note_stop("a", "b" * 300_000)
+        log(JobStopped("a", "b" * 300_000, 12.0))
         assert path.stat().st_size > 300_000
 
 
@@ -144,7 +147,7 @@ def test_a_log_goes_on_where_another_ended(
     """It keeps what is there, the line that a crash has cut off included, and begins a new one."""
     path.write_text(before)
     with open_log(path, warned) as log:
-        log.note_stop("a", "b")
+        log(JobStopped("a", "b", 12.0))
     kept, _, added = path.read_text().rpartition('{"event": "stop"')
     assert kept == after
     assert added
@@ -155,7 +158,7 @@ def test_the_key_never_gets_in(path: Path, warned: list[str]) -> None:
     with open_log(path, warned) as log:
         for event in attempt(f"row {KEY}"):
             log(event)
-        log.note_stop("authentication", f"incorrect key {KEY}")
+        log(JobStopped("authentication", f"incorrect key {KEY}", 12.0))
     assert KEY not in path.read_text()
     assert [line.get("custom_id") for line in lines(path)] == ["row [key removed]", None]
 
@@ -172,11 +175,11 @@ def test_a_full_disk_ends_the_log_with_one_warning(
     with open_log(path, warned) as log:
         with monkeypatch.context() as patch:
             patch.setattr(log, "_file", Full())
-            log.note_stop("a", "b")
+            log(JobStopped("a", "b", 12.0))
             log.flush()
-            log.note_stop("a", "b")
+            log(JobStopped("a", "b", 12.0))
             log.flush()
-        log.note_stop("a", "b")
+        log(JobStopped("a", "b", 12.0))
     assert path.read_bytes() == b""
     assert warned == [
         f"the log {path} cannot be written (No space left on device) and ends here; the job goes on"
@@ -207,17 +210,15 @@ def test_a_job_logs_while_it_runs_and_ends_with_its_stop(
     seen: list[int] = []
     # a request each second
     limits = Limits(requests_per_minute=60, tokens_per_minute=100_000, burst_seconds=1)
-    job = Job(JobFiles(tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "bad"), limits)
+    files = JobFiles(tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "bad")
+    job = Job(files, limits, JobOptions(caps=Caps(max_rows=4)))
 
     async def main(log: EventLog) -> None:
         transport = ProviderTransport(ProviderSettings(), random.Random(1))
         await job.run(
             transport,
-            listeners=[lambda _: seen.append(len(lines(path)))],
-            log=log,
-            caps=Caps(max_rows=4),
-            rng=random.Random(1),
-            cpu_clock=float,
+            listeners=[lambda _: seen.append(len(lines(path))), log],
+            dispatcher_options=DispatcherOptions(rng=random.Random(1), cpu_clock=float),
         )
 
     with open_log(path, warned) as log:

@@ -10,7 +10,7 @@ import pytest
 
 from ratedispatch.observe.progress import Meter, Status, plain_line
 from ratedispatch.observe.report import Tally
-from ratedispatch.pacing.bottleneck import Verdict
+from ratedispatch.pacing.bottleneck import Bottleneck
 from ratedispatch.simulate.clock import run_virtual
 
 
@@ -30,8 +30,8 @@ class _Job:
     def snapshot(self) -> None:
         return None
 
-    def verdict(self) -> Verdict:
-        return Verdict(self.binding, None, 0.0)
+    def bottleneck(self) -> Bottleneck:
+        return Bottleneck(self.binding, None, 0.0)
 
 
 def status(**state: Any) -> Status:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ratedispatch.observe.redact import hide_key, hide_key_in, holds_key, is_secret
+from ratedispatch.observe.redact import contains_key, is_secret, redact_text, redact_value
 
 KEY = 'sk-"quoted"-1'
 
@@ -15,17 +15,17 @@ KEY = 'sk-"quoted"-1'
 def test_a_word_or_a_short_key_is_left_alone(key: str) -> None:
     """Servers without keys are given anything, and it may stand in an answer."""
     assert not is_secret(key)
-    assert hide_key(f"the {key} of it", key) == f"the {key} of it"
-    assert not holds_key(f'{{"{key}": 1}}'.encode(), key)
+    assert redact_text(f"the {key} of it", key) == f"the {key} of it"
+    assert not contains_key(f'{{"{key}": 1}}'.encode(), key)
 
 
 def test_a_key_is_hidden_in_texts_and_names_but_not_in_numbers() -> None:
     """Whatever is around it stays JSON."""
     value = {KEY: [f"a {KEY} b", 1, None, {"x": KEY}]}
-    assert hide_key_in(value, KEY) == {
+    assert redact_value(value, KEY) == {
         "[key removed]": ["a [key removed] b", 1, None, {"x": "[key removed]"}]
     }
-    assert hide_key_in({"n": 12345678, "t": "12345678"}, "12345678") == {
+    assert redact_value({"n": 12345678, "t": "12345678"}, "12345678") == {
         "n": 12345678,
         "t": "[key removed]",
     }
@@ -33,8 +33,8 @@ def test_a_key_is_hidden_in_texts_and_names_but_not_in_numbers() -> None:
 
 def test_an_escaped_key_is_found_too() -> None:
     """Quotes and backslashes look different in JSON."""
-    assert holds_key(json.dumps({"x": KEY}).encode(), KEY)
-    assert not holds_key(b'{"x": 1}', KEY)
+    assert contains_key(json.dumps({"x": KEY}).encode(), KEY)
+    assert not contains_key(b'{"x": 1}', KEY)
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_an_escaped_key_is_found_too() -> None:
 )
 def test_a_key_is_found_however_it_is_escaped(echo: bytes) -> None:
     """Other programs escape what need not be."""
-    assert holds_key(b'{"said":"Bearer ' + echo + b'"}', "k3y+cd/EF0123")
-    assert not holds_key(b'{"said":"\\u002b and \\/"}', "k3y+cd/EF0123")
+    assert contains_key(b'{"said":"Bearer ' + echo + b'"}', "k3y+cd/EF0123")
+    assert not contains_key(b'{"said":"\\u002b and \\/"}', "k3y+cd/EF0123")

@@ -1,6 +1,9 @@
-"""What buckets.py relies on in aiolimiter's private parts, so that an upgrade shows here first."""
+"""What bucket.py relies on in aiolimiter's private parts, so that an upgrade shows here first."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import cast
 
 from aiolimiter import AsyncLimiter
 
@@ -11,8 +14,6 @@ def test_the_level_is_a_meter_that_leaks_at_the_rate() -> None:
     """_level rises by hand, _leak lowers it by elapsed × _rate_per_sec, never below zero."""
 
     async def main() -> None:
-        import asyncio
-
         limiter = AsyncLimiter(10, 5)
         assert limiter._rate_per_sec == 2
         limiter._leak()
@@ -34,8 +35,6 @@ def test_the_rate_can_be_changed_between_leaks() -> None:
     """_rate_per_sec and max_rate are read anew by every _leak and has_capacity."""
 
     async def main() -> None:
-        import asyncio
-
         limiter = AsyncLimiter(10, 5)
         limiter._leak()
         limiter._level = 10
@@ -46,3 +45,26 @@ def test_the_rate_can_be_changed_between_leaks() -> None:
         assert not limiter.has_capacity(7.1)
 
     run_virtual(main())
+
+
+def test_the_clock_can_be_handed_in() -> None:
+    """_leak asks its event loop only whether it is closed and what time it is; no loop runs."""
+    asked = []
+
+    class Clock:
+        def is_closed(self) -> bool:
+            asked.append("is_closed")
+            return False
+
+        def time(self) -> float:
+            asked.append("time")
+            return 103.0
+
+    limiter = AsyncLimiter(10, 5)
+    assert limiter._last_check == 0
+    limiter._event_loop = cast("asyncio.AbstractEventLoop", Clock())
+    limiter._level, limiter._last_check = 10, 100.0
+    limiter._leak()
+    assert limiter._level == 4
+    assert limiter._last_check == 103.0
+    assert asked == ["is_closed", "time"]

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from ratedispatch.outcome import Response
-from ratedispatch.providers.read.retry_after import read_delay
+from ratedispatch.providers.registry import PROVIDERS
+
+interpret = PROVIDERS["openai"].interpret
 
 DATE = "Sun, 31 May 2026 10:04:00 GMT"
 RESET = "2026-05-31 10:04:41 UTC"
@@ -44,7 +46,7 @@ def refused(message: str = "", fields: Any = None, **headers: str) -> Response:
 )
 def test_in_words(text: str, delay: float | None) -> None:
     """The phrases of OpenAI, Azure and Gemini, with units or without."""
-    assert read_delay(refused(text)) == (None if delay is None else pytest.approx(delay))
+    assert interpret(refused(text)).delay == (None if delay is None else pytest.approx(delay))
 
 
 @pytest.mark.parametrize(
@@ -88,4 +90,4 @@ def test_in_words(text: str, delay: float | None) -> None:
 )
 def test_in_headers_and_fields(response: Response, delay: float | None) -> None:
     """Headers first, then fields of the body; dates against the server's own."""
-    assert read_delay(response) == (None if delay is None else pytest.approx(delay))
+    assert interpret(response).delay == (None if delay is None else pytest.approx(delay))

@@ -6,8 +6,8 @@ import pytest
 
 from ratedispatch.limits import DAY, MINUTE, Reading
 from ratedispatch.outcome import Response
-from ratedispatch.providers.dialects import DIALECTS
 from ratedispatch.providers.read.headers import strictest
+from ratedispatch.providers.registry import PROVIDERS
 
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
 #: The same instant in seconds since 1970.
@@ -19,8 +19,8 @@ def limits(name: str, **amounts: str) -> dict[str, str]:
     return {f"x-ratelimit-{what}-{name}": text for what, text in amounts.items()}
 
 
-def read(dialect: str, headers: dict[str, str], status: int = 200) -> tuple[Reading, ...]:
-    return DIALECTS[dialect].read_limits(Response(status, headers, {}))
+def read(provider: str, headers: dict[str, str]) -> tuple[Reading, ...]:
+    return PROVIDERS[provider].interpret(Response(200, headers, {})).readings
 
 
 def anthropic(name: str, reset: str = "") -> dict[str, str]:
@@ -87,7 +87,7 @@ LITELLM_V3 = {
 
 
 @pytest.mark.parametrize(
-    ("dialect", "headers", "expected"),
+    ("provider", "headers", "expected"),
     [
         (
             "groq",
@@ -167,7 +167,7 @@ LITELLM_V3 = {
             ),
         ),
         ("anthropic", anthropic("tokens"), (Reading("tokens", 20000, 80000, MINUTE),)),
-        (  # the endpoint that speaks OpenAI's dialect
+        (  # the endpoint in OpenAI's format
             "anthropic",
             limits("requests", limit="50", remaining="49", reset="2026-11-23T10:00:01Z"),
             (Reading("requests", 49, 50, MINUTE),),
@@ -218,10 +218,10 @@ LITELLM_V3 = {
     ],
 )
 def test_what_each_provider_says(
-    dialect: str, headers: dict[str, str], expected: tuple[Reading, ...]
+    provider: str, headers: dict[str, str], expected: tuple[Reading, ...]
 ) -> None:
     """Names, dimensions and documented windows of every table."""
-    readings = read(dialect, headers)
+    readings = read(provider, headers)
     assert [(r.dimension, r.remaining, r.limit, r.period) for r in readings] == [
         (r.dimension, r.remaining, r.limit, r.period) for r in expected
     ]
@@ -249,9 +249,9 @@ def test_an_unknown_host_is_understood_by_the_names_it_sends(headers: dict[str, 
     """Gateways pass on the headers of whatever stands behind them."""
     assert {reading.dimension for reading in read("generic", headers)} >= {
         reading.dimension
-        for dialect in DIALECTS
-        if dialect != "openrouter"
-        for reading in read(dialect, headers)
+        for provider in PROVIDERS
+        if provider != "openrouter"
+        for reading in read(provider, headers)
     }
 
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from ratedispatch.limits import Reading
 from ratedispatch.outcome import Decision, Response, Usage
-from ratedispatch.providers.openai import read_delay, read_limits, read_usage, rule
 from ratedispatch.providers.read.durations import parse_duration
+from ratedispatch.providers.registry import PROVIDERS
+
+interpret = PROVIDERS["openai"].interpret
 
 
 def error(
@@ -76,7 +78,7 @@ DAY_MESSAGE = (
         (error(429, RPM_MESSAGE, "rate_limit_exceeded"), Decision.RATE_LIMIT, None),
         (error(429, TPM_MESSAGE, "rate_limit_exceeded"), Decision.RATE_LIMIT, None),
         (error(429, LARGE_MESSAGE, "rate_limit_exceeded"), Decision.FAIL, "request_too_large"),
-        (error(429, DAY_MESSAGE, "rate_limit_exceeded"), Decision.STOP, "day_limit"),
+        (error(429, DAY_MESSAGE, "rate_limit_exceeded"), Decision.DAY_LIMIT, "day_limit"),
         (error(429, "quota", "insufficient_quota"), Decision.STOP, "quota"),
         (error(429, "quota", None, "insufficient_quota"), Decision.STOP, "quota"),
         (error(429, "x", "credit_balance_exhausted"), Decision.STOP, "quota"),
@@ -98,7 +100,7 @@ DAY_MESSAGE = (
         (error(500, "oops", None, "server_error"), Decision.TRANSIENT, "server_error"),
         (Response(502, {}, "<html>bad gateway", is_json=False), Decision.TRANSIENT, "502"),
         (error(503, "The engine is currently overloaded"), Decision.TRANSIENT, None),
-        (error(503, "Slow Down"), Decision.RATE_LIMIT, "slow_down"),
+        (error(503, "Slow Down"), Decision.OVERLOADED, "slow_down"),
         (error(529, "overloaded"), Decision.TRANSIENT, None),
         (Response(200, {}, {"error": {"code": 502, "message": "up"}}), Decision.TRANSIENT, "502"),
         (
@@ -112,10 +114,10 @@ DAY_MESSAGE = (
 )
 def test_each_class_of_answer(response: Response, decision: Decision, code: str | None) -> None:
     """Branches on status and code; texts are read for numbers."""
-    ruling = rule(response)
-    assert ruling.decision is decision
+    found = interpret(response)
+    assert found.decision is decision
     if code is not None:
-        assert ruling.code == code
+        assert found.code == code
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_each_class_of_answer(response: Response, decision: Decision, code: str 
 )
 def test_the_wait_that_is_asked_for(response: Response, delay: float | None) -> None:
     """Milliseconds, seconds, a date against the server's own, or the text."""
-    assert read_delay(response) == (None if delay is None else pytest.approx(delay))
+    assert interpret(response).delay == (None if delay is None else pytest.approx(delay))
 
 
 @pytest.mark.parametrize(
@@ -163,13 +165,12 @@ def test_the_window_tells_a_day_from_a_minute(
     limit: str, remaining: str, reset: str, window: float
 ) -> None:
     """reset × limit / (limit - remaining)."""
-    (reading,) = read_limits(
-        {
-            "x-ratelimit-limit-tokens": limit,
-            "x-ratelimit-remaining-tokens": remaining,
-            "x-ratelimit-reset-tokens": reset,
-        }
-    )
+    headers = {
+        "x-ratelimit-limit-tokens": limit,
+        "x-ratelimit-remaining-tokens": remaining,
+        "x-ratelimit-reset-tokens": reset,
+    }
+    (reading,) = interpret(Response(200, headers, {})).readings
     assert reading.window == pytest.approx(window, rel=0.03)
     assert reading.is_daily == (window > 3600)
     assert reading.proves_surplus == (window == 60)
@@ -200,7 +201,7 @@ def test_what_is_missing_or_garbage_is_unknown(
     headers: dict[str, str], expected: tuple[Reading, ...]
 ) -> None:
     """Nothing is concluded from a value that cannot be."""
-    assert read_limits(headers) == expected
+    assert interpret(Response(200, headers, {})).readings == expected
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_what_is_missing_or_garbage_is_unknown(
 )
 def test_usage(body: Any, usage: Usage | None) -> None:
     """In the names of both APIs."""
-    assert read_usage(body) == usage
+    assert interpret(Response(200, {}, body)).usage == usage
 
 
 JSON = st.recursive(
@@ -239,9 +240,9 @@ JSON = st.recursive(
     ),
 )
 def test_no_answer_makes_it_raise(status: int, body: Any, headers: dict[str, str]) -> None:
-    """Whatever a server says, there is a ruling."""
-    ruling = rule(Response(status, headers, body))
-    assert isinstance(ruling.message, str)
-    assert isinstance(ruling.code, str)
-    assert ruling.delay is None or ruling.delay >= 0
-    assert isinstance(read_limits(headers), tuple)
+    """Whatever a server says, there is a found."""
+    found = interpret(Response(status, headers, body))
+    assert isinstance(found.message, str)
+    assert isinstance(found.code, str)
+    assert found.delay is None or found.delay >= 0
+    assert isinstance(found.readings, tuple)

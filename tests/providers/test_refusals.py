@@ -8,8 +8,9 @@ import pytest
 
 from ratedispatch.limits import DAY, MINUTE, Reading
 from ratedispatch.outcome import Decision, Response
-from ratedispatch.providers.classify import rule
-from ratedispatch.providers.dialects import DIALECTS
+from ratedispatch.providers.registry import PROVIDERS
+
+interpret = PROVIDERS["openai"].interpret
 
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
 RESET = "1795428030000"  # half a minute later
@@ -17,7 +18,7 @@ RESET = "1795428030000"  # half a minute later
 
 def read(message: str = "", status: int = 429, date: str = "", **fields: Any) -> tuple[Any, ...]:
     body = {"error": {"message": message, **fields}}
-    return DIALECTS["openai"].read_limits(Response(status, {"date": date}, body))
+    return interpret(Response(status, {"date": date}, body)).readings
 
 
 @pytest.mark.parametrize(
@@ -83,14 +84,14 @@ def test_headers_go_before_the_text() -> None:
     message = "on tokens per min (TPM): Limit 30000, Used 22999, Requested 12528."
     headers = {"x-ratelimit-remaining-tokens": "7", "x-ratelimit-remaining-requests": "9"}
     response = Response(429, headers, {"error": {"message": message}})
-    assert DIALECTS["openai"].read_limits(response) == (
+    assert interpret(response).readings == (
         Reading("requests", 9),
         Reading("tokens", 7),
     )
     # what is told of requests is the minute, what refused was the day
     message = message.replace("tokens per min (TPM)", "requests per day (RPD)")
     response = Response(429, headers, {"error": {"message": message}})
-    assert DIALECTS["openai"].read_limits(response)[2] == Reading("requests", 7001, 30000, DAY, DAY)
+    assert interpret(response).readings[2] == Reading("requests", 7001, 30000, DAY, DAY)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +137,5 @@ def test_a_limit_of_zero_makes_no_request_too_large() -> None:
     """A server in an outage that knows no limits said "Limit 0, Used 0, Requested 1"."""
     message = "Rate limit reached for m on requests per min (RPM): Limit 0, Used 0, Requested 1."
     body = {"error": {"message": message, "type": "requests", "code": "rate_limit_exceeded"}}
-    assert rule(Response(429, {"retry-after": "60"}, body)).decision is Decision.RATE_LIMIT
+    found = interpret(Response(429, {"retry-after": "60"}, body))
+    assert found.decision is Decision.RATE_LIMIT

@@ -6,11 +6,10 @@ import pytest
 
 from ratedispatch.limits import DAY, MINUTE, Reading
 from ratedispatch.outcome import Decision, Response
-from ratedispatch.providers.dialects import DIALECTS
-from ratedispatch.providers.openai import read_delay, rule
 from ratedispatch.providers.read.durations import parse_duration
+from ratedispatch.providers.registry import PROVIDERS
 
-OPENAI = DIALECTS["openai"]
+interpret = PROVIDERS["openai"].interpret
 
 
 def refusal(message: str, kind: str | None = "tokens") -> Response:
@@ -36,12 +35,12 @@ def test_a_wait(
         f"Used {used}, Requested {requested}. Please try again in {text}. Visit x",
         kind,
     )
-    ruling = rule(response)
-    assert ruling.decision is Decision.RATE_LIMIT
-    assert ruling.code == "rate_limit_exceeded"
-    assert ruling.dimension == kind
-    assert ruling.delay == pytest.approx(delay)
-    assert OPENAI.read_limits(response) == (Reading(kind, limit - used, limit, MINUTE),)
+    found = interpret(response)
+    assert found.decision is Decision.RATE_LIMIT
+    assert found.code == "rate_limit_exceeded"
+    assert found.dimension == kind
+    assert found.delay == pytest.approx(delay)
+    assert found.readings == (Reading(kind, limit - used, limit, MINUTE),)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +51,10 @@ def test_never(limit: int, requested: int) -> None:
     numbers = f"on tokens per min (TPM): Limit {limit}, Requested {requested}."
     for start in ("Request too large for gpt-4o", "Refused"):
         response = refusal(f"{start} {numbers}")
-        assert (rule(response).decision, rule(response).code) == (
-            Decision.FAIL,
-            "request_too_large",
-        )
-        assert read_delay(response) is None
-        assert OPENAI.read_limits(response) == (Reading("tokens", None, limit, MINUTE),)
+        found = interpret(response)
+        assert (found.decision, found.code) == (Decision.FAIL, "request_too_large")
+        assert found.delay is None
+        assert found.readings == (Reading("tokens", None, limit, MINUTE),)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +86,7 @@ def test_a_reset(limit: int, remaining: int, reset: str, window: float) -> None:
         "x-ratelimit-remaining-tokens": str(remaining),
         "x-ratelimit-reset-tokens": reset,
     }
-    (reading,) = OPENAI.read_limits(Response(200, headers, {}))
+    (reading,) = interpret(Response(200, headers, {})).readings
     assert reading.window is not None
     assert window / 2 < reading.window <= window * 1.01
     assert reading.is_daily == (window == DAY)

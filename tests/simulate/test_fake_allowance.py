@@ -55,7 +55,7 @@ def test_a_model_without_a_limit_is_free_of_the_general_one() -> None:
 def test_what_a_model_gives_back_goes_to_its_own_windows() -> None:
     """Settling knows whose tokens they were."""
     provider = make_provider(
-        tokens_per_minute=1000, settle=True, output_tokens=10, models={"m": (None, 500)}
+        tokens_per_minute=1000, refund=True, output_tokens=10, models={"m": (None, 500)}
     )
     reply = ask(provider, of("m", max_tokens=97))
     provider.finish(reply, 0.0)

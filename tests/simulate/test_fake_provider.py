@@ -188,12 +188,12 @@ def test_an_unlimited_provider_admits_everything_and_states_no_limits() -> None:
 def test_what_an_answer_did_not_use_is_given_back_when_settling() -> None:
     """Only by a real answer, and only if the settings say so."""
     body = chat(4, max_tokens=97)
-    settling = make_provider(tokens_per_minute=1000, settle=True, output_tokens=10)
+    settling = make_provider(tokens_per_minute=1000, refund=True, output_tokens=10)
     reply = ask(settling, body)
     assert settling.finish(reply, 0.0) == 87
     assert ask(settling, body).headers["x-ratelimit-remaining-tokens"] == "887"
     assert make_provider(tokens_per_minute=1000).finish(reply, 0.0) == 0
-    faulty = make_provider(tokens_per_minute=1000, settle=True, faults={"500": 1.0})
+    faulty = make_provider(tokens_per_minute=1000, refund=True, faults={"500": 1.0})
     assert faulty.finish(ask(faulty, body), 0.0) == 0
 
 
@@ -435,7 +435,7 @@ def test_a_refused_request_draws_nothing() -> None:
 
 def test_a_body_is_read_once_however_often_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries are not counted again, and the memory for them is bounded."""
-    monkeypatch.setattr("ratedispatch.simulate.provider.provider._REMEMBERED", 10)
+    monkeypatch.setattr("ratedispatch.simulate.provider.call_reader._REMEMBERED", 10)
     counted = []
 
     def count(body: Any, endpoint: str) -> int:
@@ -470,16 +470,16 @@ MEANINGLESS: list[tuple[dict[str, Any], str]] = [
     ({"changes": ((10, 0, None),)}, r"changes\[0\] on requests is 0"),
     ({"changes": ((10, None, -1),)}, r"changes\[0\] on tokens is -1"),
     ({"changes": ((10, 1, 1), (5, 1, 1))}, r"changes\[1\] begins at 5 s, not at 10 s"),
-    ({"others": ((-1, 60),)}, r"others\[0\] begins at -1 s"),
-    ({"others": ((1, -60),)}, r"others\[0\] sends -60 per minute"),
-    ({"others_tokens": 0}, "others_tokens is 0"),
+    ({"competitor": ((-1, 60),)}, r"competitor\[0\] begins at -1 s"),
+    ({"competitor": ((1, -60),)}, r"competitor\[0\] sends -60 per minute"),
+    ({"competitor_tokens": 0}, "competitor_tokens is 0"),
     ({"header_factor": -1}, "header_factor is -1"),
-    ({"queue": 5}, "queue is 5, but slots is not set"),
-    ({"queue": 0}, "queue is 0, but slots is not set"),
-    ({"batching": 0.5}, "batching is 0.5, but slots is not set"),
-    ({"slots": 0}, "slots is 0"),
-    ({"slots": 1, "queue": -1}, "queue is -1"),
-    ({"slots": 1, "batching": float("inf")}, "batching is inf"),
+    ({"queue": 5}, "queue is 5, but engine_slots is not set"),
+    ({"queue": 0}, "queue is 0, but engine_slots is not set"),
+    ({"engine_batching": 0.5}, "engine_batching is 0.5, but engine_slots is not set"),
+    ({"engine_slots": 0}, "engine_slots is 0"),
+    ({"engine_slots": 1, "queue": -1}, "queue is -1"),
+    ({"engine_slots": 1, "engine_batching": float("inf")}, "engine_batching is inf"),
     ({"models": {"": (1, 1)}}, "models names a model ''"),
     ({"models": {"m*": (0, 1)}}, r"models\['m\*'\] on requests is 0"),
     ({"models": {"m": (1, 0)}}, r"models\['m'\] on tokens is 0"),

@@ -16,7 +16,7 @@ def test_events_come_in_order_of_time_and_changes_first() -> None:
     """Evenly spaced from the first instant on, until the next rate; none at rate zero."""
     settings = ProviderSettings(
         changes=((2.0, 5, None), (100.0, None, 7)),
-        others=((1.0, 60), (4.0, 0), (10.0, 30), (13.0, 0)),
+        competitor=((1.0, 60), (4.0, 0), (10.0, 30), (13.0, 0)),
     )
     assert [(event.at, event.limits) for event in make_events(settings, 1000.0)] == [
         (1001.0, None),
@@ -69,7 +69,7 @@ def test_who_changes_limits_by_hand_does_so_after_what_was_due() -> None:
 def test_what_is_given_back_comes_after_a_change_that_was_due() -> None:
     """A tenth of the limit leaves no room for what the old one had taken."""
     provider = make_provider(
-        tokens_per_minute=1000, settle=True, output_tokens=10, changes=((1.0, None, 100),)
+        tokens_per_minute=1000, refund=True, output_tokens=10, changes=((1.0, None, 100),)
     )
     reply = ask(provider, chat(4, max_tokens=97))
     assert provider.finish(reply, 2.0) == 87
@@ -79,29 +79,32 @@ def test_what_is_given_back_comes_after_a_change_that_was_due() -> None:
 def test_another_client_draws_from_the_same_windows() -> None:
     """It takes what is there when its turn comes, and what it does not get is gone."""
     provider = make_provider(
-        requests_per_minute=60, tokens_per_minute=6000, others=((10.0, 120),), others_tokens=100
+        requests_per_minute=60,
+        tokens_per_minute=6000,
+        competitor=((10.0, 120),),
+        competitor_tokens=100,
     )
     for _ in range(60):
         ask(provider, chat(4, max_tokens=1))
     assert ask(provider, chat(4, max_tokens=1), 9.9).status == 200
     # at 10.0 there are 9 left: 9 + 1 a second, and two tries a second
     assert ask(provider, chat(4, max_tokens=1), 28.9).status == 429
-    assert provider.others.admitted == 27
-    assert provider.others.refused == 38 - 27
-    assert provider.others.tokens == 2700
+    assert provider.competitor.admitted == 27
+    assert provider.competitor.refused == 38 - 27
+    assert provider.competitor.tokens == 2700
 
 
 def test_another_client_is_the_same_however_often_one_looks() -> None:
     """Looking a hundred times or once makes no difference to its books."""
     books = []
     for step in (0.05, 7.0):
-        provider = make_provider(requests_per_minute=12, others=((1.0, 50), (20.0, 20)))
+        provider = make_provider(requests_per_minute=12, competitor=((1.0, 50), (20.0, 20)))
         now = 0.0
         while now < 42.0:
             now += step
             provider.catch_up(now)
         provider.catch_up(42.0)
-        books.append(astuple(provider.others))
+        books.append(astuple(provider.competitor))
     assert books[0] == books[1]
     # of 16 until 19 s the last finds 0.6 left; of 8 from 20 s on those at 20, 29 and 35 s fail
     assert books[0] == (20, 4, 1000)
@@ -109,25 +112,25 @@ def test_another_client_is_the_same_however_often_one_looks() -> None:
 
 def test_another_client_is_refused_what_its_own_are() -> None:
     """Too large, in an outage of all models, and counted when refusals count."""
-    large = make_provider(tokens_per_minute=40, others=((0.0, 60),))
+    large = make_provider(tokens_per_minute=40, competitor=((0.0, 60),))
     large.catch_up(2.0)
-    assert astuple(large.others) == (0, 3, 0)
-    out = make_provider(outage=(1.0, 2.0), others=((0.0, 60),))
+    assert astuple(large.competitor) == (0, 3, 0)
+    out = make_provider(outage=(1.0, 2.0), competitor=((0.0, 60),))
     out.catch_up(4.0)
-    assert astuple(out.others) == (3, 2, 150)
-    other_model = make_provider(outage=(1.0, 2.0), outage_model="m", others=((0.0, 60),))
+    assert astuple(out.competitor) == (3, 2, 150)
+    other_model = make_provider(outage=(1.0, 2.0), outage_model="m", competitor=((0.0, 60),))
     other_model.catch_up(4.0)
-    assert other_model.others.admitted == 5
-    counted = make_provider(requests_per_minute=1, others=((0.0, 600),), refusals_count=True)
+    assert other_model.competitor.admitted == 5
+    counted = make_provider(requests_per_minute=1, competitor=((0.0, 600),), refusals_count=True)
     assert ask(counted, chat(), 90.0).status == 429
-    assert counted.others.admitted == 1
+    assert counted.competitor.admitted == 1
 
 
 def test_another_client_shifts_no_chance() -> None:
     """Latencies of admitted requests are the same with it."""
     delays = []
     for others in ((), ((0.0, 600.0),)):
-        provider = make_provider(3, latency_sigma=0.3, others=others)
+        provider = make_provider(3, latency_sigma=0.3, competitor=others)
         delays.append([ask(provider, chat(), now).delay for now in range(20)])
     assert delays[0] == delays[1]
 
@@ -136,9 +139,9 @@ def test_another_client_shifts_no_chance() -> None:
 def test_no_window_runs_backwards(window: str) -> None:
     """With arrivals and events mixed at random, together they never exceed bucket and refill."""
     rng = random.Random(5)
-    provider = make_provider(requests_per_minute=60, window=window, others=((3.0, 45),))
+    provider = make_provider(requests_per_minute=60, window=window, competitor=((3.0, 45),))
     now, admitted = 0.0, 0
     while now < 60.0:
         now += rng.expovariate(2.0)
         admitted += ask(provider, chat(), now).status == 200
-    assert admitted + provider.others.admitted <= 60 + now
+    assert admitted + provider.competitor.admitted <= 60 + now

@@ -124,7 +124,7 @@ def test_models_are_listed(server: FakeServerProcess, client: openai.OpenAI) -> 
 def test_a_refusal_is_the_sdks_rate_limit_error(
     server: FakeServerProcess, client: openai.OpenAI
 ) -> None:
-    """With code, type, message, waits and headers; and the judge knows."""
+    """With code, type, message, waits and headers; and the referee knows."""
     server.set_limits(rpm=2)
     server.reset()
     server.set_limits(rpm=2)
@@ -233,12 +233,12 @@ def test_a_child_that_does_not_start_is_an_error() -> None:
         (["--change", "10"], "AT:RPM:TPM"),
         (["--change", "10:many:-"], "many"),
         (["--change=-1:1:1"], "changes"),
-        (["--other", "10"], "START:RPM"),
-        (["--other", "10:many"], "many"),
+        (["--competitor", "10"], "START:RPM"),
+        (["--competitor", "10:many"], "many"),
         (["--model", "gpt-4o"], "NAME=RPM:TPM"),
         (["--model", "gpt-4o=1"], "NAME=RPM:TPM"),
         (["--model", "gpt-4o=many:1"], "many"),
-        (["--queue", "3"], "slots is not set"),
+        (["--queue", "3"], "engine_slots is not set"),
         (["--retry-after", "never"], "never"),
         (["--day-used", "2"], "day_used"),
         (["--burst-seconds", "0"], "burst_seconds"),
@@ -264,14 +264,14 @@ FLAGS: list[tuple[list[str], dict[str, Any]]] = [
         },
     ),
     (
-        ["--other", "60:0", "--other", "30:1.5k", "--other-tokens", "200"],
-        {"others": ((30, 1500), (60, 0)), "others_tokens": 200},
+        ["--competitor", "60:0", "--competitor", "30:1.5k", "--competitor-tokens", "200"],
+        {"competitor": ((30, 1500), (60, 0)), "competitor_tokens": 200},
     ),
     (["--header-factor", "1.5"], {"header_factor": 1.5}),
     (["--no-numbers", "--retry-after", "seconds"], {"numbers": False, "retry_after": "seconds"}),
     (
-        ["--slots", "64", "--queue", "256", "--batching", "0.5"],
-        {"slots": 64, "queue": 256, "batching": 0.5},
+        ["--engine-slots", "64", "--queue", "256", "--engine-batching", "0.5"],
+        {"engine_slots": 64, "queue": 256, "engine_batching": 0.5},
     ),
     (
         ["--model", "gpt-4o*=1.5k:none", "--model", "ft:a=b=none:2M"],
@@ -403,7 +403,7 @@ def test_only_the_right_key_gets_in() -> None:
 
 
 def test_limits_are_halved_while_it_runs() -> None:
-    """Headers and judge follow at once."""
+    """Headers and referee follow at once."""
 
     async def main() -> None:
         async with (
@@ -466,7 +466,7 @@ def test_a_full_queue_is_an_error_of_the_sdk() -> None:
 
     async def main() -> None:
         async with (
-            serving(latency=30.0, latency_sigma=0.0, slots=1, queue=1) as url,
+            serving(latency=30.0, latency_sigma=0.0, engine_slots=1, queue=1) as url,
             openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
             aiohttp.ClientSession() as session,
         ):
@@ -504,14 +504,14 @@ def test_what_was_due_has_happened_when_one_asks() -> None:
     async def main() -> None:
         async with (
             serving(
-                requests_per_minute=60, changes=((0.0, 30, None),), others=((0.0, 1.0),)
+                requests_per_minute=60, changes=((0.0, 30, None),), competitor=((0.0, 1.0),)
             ) as url,
             aiohttp.ClientSession() as session,
         ):
             for _ in range(2):
                 _, _, stats = await post(session, url, path="/_stats")
                 assert stats["limits"] == {"requests": 30, "tokens": None}
-                assert stats["others"] == {"admitted": 1, "refused": 0, "tokens": 50}
+                assert stats["competitor"] == {"admitted": 1, "refused": 0, "tokens": 50}
                 _, _, limits = await post(session, url, {"tpm": 600}, "/_limits")
                 assert limits == {"requests": 30, "tokens": 600}
                 _, _, stats = await post(session, url, path="/_stats")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratedispatch.simulate.provider.engine_slots import Slots
+from ratedispatch.simulate.provider.engine_slots import EngineSlots
 from tests.simulate.providers import ask, chat, make_provider
 
 # (slots, batching, [(arrival, seconds alone, seconds until the answer)])
@@ -31,7 +31,7 @@ def test_delays_of_hand_made_sequences(
     slots: int, batching: float, rows: list[tuple[float, float, float]]
 ) -> None:
     """Wait and service, in order of arrival."""
-    places = Slots(slots, None, batching)
+    places = EngineSlots(slots, None, batching)
     for now, duration, expected in rows:
         assert places.has_room(now)
         assert places.serve(duration, now) == pytest.approx(expected)
@@ -66,7 +66,7 @@ def simulate(slots: int, rows: list[tuple[float, float]]) -> list[float]:
 )
 def test_delays_are_those_of_a_queue(steps: list[tuple[float, float]], slots: int) -> None:
     """The same as a server that goes from event to event."""
-    places, now, rows = Slots(slots, None, 0.0), 0.0, []
+    places, now, rows = EngineSlots(slots, None, 0.0), 0.0, []
     found = []
     for pause, duration in steps:
         now += pause
@@ -80,14 +80,14 @@ def test_delays_are_those_of_a_queue(steps: list[tuple[float, float]], slots: in
 
 def test_a_queue_holds_so_many_and_no_more() -> None:
     """Who is being served does not count, and each that begins makes room."""
-    places = Slots(2, 1, 0.0)
+    places = EngineSlots(2, 1, 0.0)
     for expected in (1.0, 1.0, 2.0):
         assert places.has_room(0.0)
         assert places.serve(1.0, 0.0) == expected
     assert not places.has_room(0.9)
     assert places.has_room(1.0)
     assert places.queue_peak == 1
-    none = Slots(1, 0, 0.0)
+    none = EngineSlots(1, 0, 0.0)
     assert none.has_room(0.0)
     none.serve(1.0, 0.0)
     assert not none.has_room(0.5)
@@ -96,7 +96,7 @@ def test_a_queue_holds_so_many_and_no_more() -> None:
 
 def test_busy_seconds_end_where_one_asks() -> None:
     """What is promised for later does not count yet, in the queue or out of it."""
-    places = Slots(1, None, 0.0)
+    places = EngineSlots(1, None, 0.0)
     for _ in range(3):
         places.has_room(0.0)
         places.serve(1.0, 0.0)
@@ -105,7 +105,7 @@ def test_busy_seconds_end_where_one_asks() -> None:
 
 def test_a_request_beyond_the_queue_gets_a_503() -> None:
     """It is charged nothing and draws nothing; the next one that fits is served."""
-    provider = make_provider(requests_per_minute=10, latency=1.0, slots=1, queue=1)
+    provider = make_provider(requests_per_minute=10, latency=1.0, engine_slots=1, queue=1)
     assert [ask(provider, chat()).delay for _ in range(2)] == [1.0, 2.0]
     reply = ask(provider, chat())
     assert (reply.status, reply.kind, reply.is_admitted, reply.delay) == (
@@ -124,6 +124,8 @@ def test_a_request_beyond_the_queue_gets_a_503() -> None:
 
 def test_latencies_grow_with_the_batch() -> None:
     """Half as long again when the place next door is taken, tokens of output included."""
-    provider = make_provider(latency=0.5, token_time=0.05, output_tokens=10, slots=2, batching=1.0)
+    provider = make_provider(
+        latency=0.5, token_time=0.05, output_tokens=10, engine_slots=2, engine_batching=1.0
+    )
     body = chat(max_tokens=20)
     assert [ask(provider, body).delay for _ in range(2)] == [1.0, 1.5]

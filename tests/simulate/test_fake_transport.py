@@ -27,14 +27,14 @@ def play(arrivals: list[float], **settings: Any) -> tuple[list[tuple[int, float]
             return response.status, loop.time()
 
         found = await asyncio.gather(*(send(at) for at in arrivals))
-        return found, transport.judge.report()
+        return found, transport.referee.report()
 
     return run_virtual(main())
 
 
 def test_a_queue_passes_in_virtual_time() -> None:
     """Three are served one after the other, the fourth finds no room, a late one waits for none."""
-    answers, report = play([0.0, 0.0, 0.5, 0.6, 7.0], slots=1, queue=2)
+    answers, report = play([0.0, 0.0, 0.5, 0.6, 7.0], engine_slots=1, queue=2)
     assert answers == [(200, 1.0), (200, 2.0), (200, 3.0), (503, 0.6), (200, 8.0)]
     assert report["refused"] == {"queue_full": 1}
     assert report["queue_peak"] == 2
@@ -42,14 +42,14 @@ def test_a_queue_passes_in_virtual_time() -> None:
 
 
 def test_limits_change_and_others_come_in_virtual_time() -> None:
-    """The judge in the same process hears of both."""
+    """The referee in the same process hears of both."""
     answers, report = play(
         [1.0, 2.0, 3.0, 65.0],
         requests_per_minute=2,
         changes=((60.0, 120.0, None),),
-        others=((1.5, 60.0), (2.1, 0.0)),
+        competitor=((1.5, 60.0), (2.1, 0.0)),
         latency=0.0,
     )
     assert [status for status, _ in answers] == [200, 429, 429, 200]
     assert report["limits"] == {"requests": 120.0, "tokens": None}
-    assert report["others"] == {"admitted": 1, "refused": 0, "tokens": 50}
+    assert report["competitor"] == {"admitted": 1, "refused": 0, "tokens": 50}

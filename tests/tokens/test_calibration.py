@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.tokens import TOKENS, Experience, estimate
+from ratedispatch.tokens import TOKENS, Calibration, estimate
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -17,38 +17,38 @@ def body(**fields: Any) -> dict[str, Any]:
 
 def taught(
     pairs: list[tuple[int, int]], outputs: int = 100, *, choices: int = 1, cut: bool = False
-) -> Experience:
-    experience = Experience(first_guess=16)
+) -> Calibration:
+    calibration = Calibration(first_guess=16)
     for counted, billed in pairs:
-        experience.learn(
+        calibration.learn(
             "gpt-4o", counted=counted, billed=billed, output=outputs, choices=choices, cut=cut
         )
-    return experience
+    return calibration
 
 
 def test_before_there_are_enough_answers_the_setting_holds() -> None:
     """Thirty-one prove nothing."""
-    assert Experience(77).output_tokens("gpt-4o") == 77
+    assert Calibration(77).output_tokens("gpt-4o") == 77
     assert taught([(10, 12)] * 31).output_tokens("gpt-4o") == 16
     assert taught([(10, 12)] * 31).correct("gpt-4o", 10) == 10
 
 
 def test_the_reservation_covers_nineteen_in_twenty() -> None:
     """Outputs 1 to 200: 190 stay within it; another model is another matter."""
-    experience = Experience(16)
+    calibration = Calibration(16)
     for length in range(1, 201):
-        experience.learn("gpt-4o", counted=9, billed=9, output=length, choices=1, cut=False)
-    assert experience.output_tokens("gpt-4o") == 191
-    assert experience.output_tokens("gpt-4.1") == 16
+        calibration.learn("gpt-4o", counted=9, billed=9, output=length, choices=1, cut=False)
+    assert calibration.output_tokens("gpt-4o") == 191
+    assert calibration.output_tokens("gpt-4.1") == 16
 
 
 def test_only_the_last_answers_count() -> None:
     """A job that moves on to longer answers is followed."""
-    experience = taught([(9, 9)] * 300, outputs=50)
-    assert experience.output_tokens("gpt-4o") == 50
+    calibration = taught([(9, 9)] * 300, outputs=50)
+    assert calibration.output_tokens("gpt-4o") == 50
     for _ in range(256):
-        experience.learn("gpt-4o", counted=9, billed=9, output=700, choices=1, cut=False)
-    assert experience.output_tokens("gpt-4o") == 700
+        calibration.learn("gpt-4o", counted=9, billed=9, output=700, choices=1, cut=False)
+    assert calibration.output_tokens("gpt-4o") == 700
 
 
 def test_an_output_that_was_cut_says_nothing_and_several_are_shared_out() -> None:
@@ -77,14 +77,14 @@ def test_a_systematic_offset_is_learned(
 
 def test_an_estimate_uses_what_was_learned() -> None:
     """The count is corrected, the answer reserved for, and the reasons still add up."""
-    experience = taught([(9, 27)] * 40, outputs=120)
+    calibration = taught([(9, 27)] * 40, outputs=120)
     plain = estimate(body(), policy=TOKENS)
-    cost = estimate(body(), policy=TOKENS, experience=experience, explain=True)
+    cost = estimate(body(), policy=TOKENS, calibration=calibration, explain=True)
     assert (plain.prompt_tokens, plain.output_tokens) == (9, 16)
     assert (cost.counted_tokens, cost.expected_tokens) == (9, 27)
     assert (cost.prompt_tokens, cost.output_tokens, cost.is_capped) == (27, 120, False)
     assert sum(part.tokens for part in cost.parts) == cost.tokens
-    capped = estimate(body(max_completion_tokens=50, n=2), policy=TOKENS, experience=experience)
+    capped = estimate(body(max_completion_tokens=50, n=2), policy=TOKENS, calibration=calibration)
     assert (capped.output_tokens, capped.is_capped, capped.choices) == (100, True, 2)
 
 

@@ -1,11 +1,11 @@
-"""How bytes travel: the seam, and the openai SDK behind it."""
+"""Transports: the protocol, and those that send through the openai SDK or aiohttp."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from ratedispatch.dispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.protocol import Transport
 
 
 def as_transport(client: Any) -> Transport:

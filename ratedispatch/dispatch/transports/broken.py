@@ -1,8 +1,8 @@
 """
-What aiohttp says went wrong, as errors of ours.
+Turns errors of aiohttp into transport errors.
 
-Decides whether the server was reached. Keeps no text that can hold a URL, whose query can hold
-a key, and leads to no error of aiohttp's: those hold the headers of the request.
+Decides whether the server was reached. The new error holds no URL, whose query may hold a key,
+and no reference to aiohttp's error, which holds the headers of the request.
 """
 
 from __future__ import annotations
@@ -26,24 +26,33 @@ def fault_of(error: aiohttp.ClientError | TimeoutError, timeout: float) -> Trans
         error: As aiohttp raised it.
         timeout: Seconds that the attempt was allowed.
     """
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return AttemptTimeout(f"no answer within {timeout:g} s")
+    unreached = _text_if_unreached(error, timeout)
+    if unreached is not None:
+        return TransportError(unreached, reached=False)
     match error:
-        case aiohttp.ConnectionTimeoutError():
-            text = f"no connection within {min(timeout, CONNECT_TIMEOUT):g} s"
-            return TransportError(text, reached=False)
-        case TimeoutError():
-            return AttemptTimeout(f"no answer within {timeout:g} s")
         case aiohttp.RedirectClientError():
             return TransportError("redirected to what is no HTTP URL")
-        case aiohttp.InvalidURL():
-            return TransportError("the base URL is no HTTP URL", reached=False)
-        case aiohttp.ClientHttpProxyError():
-            text = f"the proxy refused with {error.status} {error.message}"
-            return TransportError(text, reached=False)
         case aiohttp.TooManyRedirects():
             return TransportError("redirected too many times")
         case aiohttp.ClientResponseError():
             text = " ".join(f"an answer that is no HTTP: {error.message}".split())
             return TransportError(text[:300])
-        case aiohttp.ClientConnectorError():
-            return TransportError(_SSL_OBJECT.sub("", sentence(error)), reached=False)
     return TransportError(sentence(error))
+
+
+def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float) -> str | None:
+    """Return what went wrong before the server was reached; ``None`` if it was reached."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return f"no connection within {min(timeout, CONNECT_TIMEOUT):g} s"
+        case aiohttp.RedirectClientError():  # an InvalidURL too, but one that a server gave
+            return None
+        case aiohttp.InvalidURL():
+            return "the base URL is no HTTP URL"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refused with {error.status} {error.message}"
+        case aiohttp.ClientConnectorError():
+            return _SSL_OBJECT.sub("", sentence(error))
+    return None

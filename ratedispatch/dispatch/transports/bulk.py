@@ -1,10 +1,9 @@
 """
-An aiohttp session as a transport, for as many requests as one processor can send.
+Sends through an aiohttp session, at a quarter of the processor time of the SDK.
 
-Sends the same requests to the same place as the SDK client it is made from, and gives the same
-responses, at a quarter of the processor time. Knows nothing of limits. What the SDK lets a client
-do to its requests on the way (sign them, rewrite them, hook into them) is not done here: for a
-client with any of that there is no such transport, and `bulk_for` says so with ``None``.
+Sends the same requests to the same URL as the SDK client it is made from, and returns the same
+responses. Does not sign or rewrite requests and calls no hooks, as the SDK can: for a client that
+needs any of that `bulk_for` returns ``None``.
 Follows: openai-python, ``_base_client.py`` (headers, URL, body), and aiohttp's client.
 """
 
@@ -19,7 +18,7 @@ import httpx2
 from yarl import URL
 
 from ratedispatch.dispatch.transports.broken import fault_of
-from ratedispatch.dispatch.transports.client_settings import Wire, plain_wire
+from ratedispatch.dispatch.transports.client_settings import ClientSettings, plain_settings
 from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, is_known
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
@@ -54,9 +53,13 @@ _URLS_KEPT = 64
 
 def bulk_for(client: openai.AsyncOpenAI, connections: int) -> BulkTransport | None:
     """Return a transport with the settings of *client*, or ``None`` if there can be none."""
-    from ratedispatch.dispatch.transports.read_client import hindrance
+    from ratedispatch.dispatch.transports.read_client import unsupported_reason
 
-    return BulkTransport(client, connections=connections) if hindrance(client) is None else None
+    return (
+        BulkTransport(client, connections=connections)
+        if unsupported_reason(client) is None
+        else None
+    )
 
 
 def plain_bulk(
@@ -76,8 +79,8 @@ def plain_bulk(
     Returns:
         ``None`` if the environment sets anything that only a client can read.
     """
-    wire = plain_wire(base_url, api_key, environment)
-    return None if wire is None else BulkTransport(wire, connections=connections)
+    settings = plain_settings(base_url, api_key, environment)
+    return None if settings is None else BulkTransport(settings, connections=connections)
 
 
 class BulkTransport:
@@ -99,23 +102,25 @@ class BulkTransport:
         TypeError: *client* does something with its requests that only the SDK can do.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI | Wire, *, connections: int) -> None:
+    def __init__(self, client: openai.AsyncOpenAI | ClientSettings, *, connections: int) -> None:
         if connections < 1:
             raise ValueError(f"connections must be at least 1, not {connections}")
-        self._client = None if isinstance(client, Wire) else client
-        self._wire = wire = client if isinstance(client, Wire) else _wire_of(client)
-        self.base_url = str(wire.root)
+        self._client = None if isinstance(client, ClientSettings) else client
+        self._settings = settings = (
+            client if isinstance(client, ClientSettings) else _settings_of(client)
+        )
+        self.base_url = str(settings.root)
         self._connections = connections
         self._urls: dict[str, URL] = {}
         self._direct: dict[str, DirectExchange] = {}
-        self._can_be_direct = wire.proxy is None and is_known()
+        self._can_be_direct = settings.proxy is None and is_known()
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def api_key(self) -> str:
-        """The client's key, so that who writes files can keep it out of them."""
+        """The client's key, so that it can be kept out of files."""
         # a key that is a function leaves what it gave last in the client
-        return self._wire.api_key if self._client is None else self._client.api_key
+        return self._settings.api_key if self._client is None else self._client.api_key
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +139,7 @@ class BulkTransport:
             await self._session.close()
 
     async def send(self, request: Request, timeout: float) -> Response:
-        """Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`."""
+        """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         body = write_body(request.body)
         headers = naming_headers(request)
         try:
@@ -148,9 +153,9 @@ class BulkTransport:
         raise broken
 
     async def _exchange(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send directly where that is known to do, else through the session."""
-        if self._wire.ask is not None:
-            headers["Authorization"] = f"Bearer {await self._wire.ask()}"
+        """Send directly where that is known to work, else through the session."""
+        if self._settings.ask is not None:
+            headers["Authorization"] = f"Bearer {await self._settings.ask()}"
         direct = self._direct.get(endpoint)
         if direct is not None and len(body) <= _LARGE_BODY:
             answer = await direct.post(body, headers)
@@ -175,17 +180,19 @@ class BulkTransport:
 
     def _make_direct(self, endpoint: str, url: URL) -> None:
         session = self._session or self._open()
-        self._direct[endpoint] = DirectExchange(session, url, self._wire.headers, _LONGEST_HEADER)
+        self._direct[endpoint] = DirectExchange(
+            session, url, self._settings.headers, _LONGEST_HEADER
+        )
 
     def _url(self, endpoint: str) -> URL:
         """Return the URL of *endpoint*: below the base URL, with the query of the client."""
         path = httpx2.URL(endpoint.removeprefix("/v1"))  # the base URL has the version
         url = path
         if path.is_relative_url:
-            root = self._wire.root
+            root = self._settings.root
             url = root.copy_with(raw_path=root.raw_path + path.raw_path.lstrip(b"/"))
-        if self._wire.query:
-            url = url.copy_merge_params(httpx2.QueryParams(self._wire.query))
+        if self._settings.query:
+            url = url.copy_merge_params(httpx2.QueryParams(self._settings.query))
         made = URL(str(url), encoded=True)
         if len(self._urls) < _URLS_KEPT:
             self._urls[endpoint] = made
@@ -193,31 +200,31 @@ class BulkTransport:
 
     def _open(self) -> aiohttp.ClientSession:
         trust: ssl.SSLContext | bool = True
-        if self._wire.root.scheme != "http":  # it takes as long as a hundred requests
+        if self._settings.root.scheme != "http":  # it takes as long as a hundred requests
             trust = httpx2.create_ssl_context()  # the SDK's: the system's, or SSL_CERT_FILE
             trust.set_alpn_protocols(["http/1.1"])
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust
             ),
-            headers=self._wire.headers,
+            headers=self._settings.headers,
             # nothing bounds the wait for a free connection but the attempt's own timeout
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
-            proxy=self._wire.proxy,  # no trust_env: it asks the file system before each request
+            proxy=self._settings.proxy,  # no trust_env: it asks the file system before each request
         )
         return self._session
 
 
-def _wire_of(client: openai.AsyncOpenAI) -> Wire:
-    from ratedispatch.dispatch.transports.read_client import hindrance, wire_of
+def _settings_of(client: openai.AsyncOpenAI) -> ClientSettings:
+    from ratedispatch.dispatch.transports.read_client import settings_of, unsupported_reason
 
-    reason = hindrance(client)
+    reason = unsupported_reason(client)
     if reason is not None:
         raise TypeError(f"{reason}, so it can only send through SdkTransport")
-    return wire_of(client)
+    return settings_of(client)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

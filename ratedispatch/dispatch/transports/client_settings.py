@@ -1,9 +1,9 @@
 """
-Where requests are sent and as whom.
+The settings that sending needs: base URL, headers, key and proxy.
 
-A value, and the one case in which it is known without the SDK: nothing is set but a base URL and
-a key. Importing the SDK takes longer than a small job, so a command that needs nothing of it does
-without. Whatever else the environment may set is the SDK's to read: then there is no plain wire.
+`plain_settings` makes them without the SDK where only a base URL and a key are set: importing the
+SDK takes longer than a small job. Anything else in the environment is the SDK's to read; then
+`plain_settings` returns ``None``.
 Follows: openai-python, ``_client.py`` and ``lib/_client_auth.py``.
 """
 
@@ -28,14 +28,14 @@ _PREFIX = "OPENAI_"
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ClientSettings:
     """
-    The settings of a client, as far as sending needs them.
+    The settings of a client that sending needs.
 
     Args:
         root: The base URL; its path ends in a slash.
         headers: Of every request, the key's too unless it has to be asked for.
-        api_key: As the client has it, so that who writes files can keep it out of them.
+        api_key: As the client has it, so that it can be kept out of files.
         query: Of every request, without the question mark.
         proxy: Its URL, if requests go over one.
         ask: Gives the key of the next request, where it is a function.
@@ -49,7 +49,9 @@ class Wire:
     ask: Callable[[], Awaitable[str]] | None = None
 
 
-def plain_wire(base_url: str | None, api_key: str, environment: Mapping[str, str]) -> Wire | None:
+def plain_settings(
+    base_url: str | None, api_key: str, environment: Mapping[str, str]
+) -> ClientSettings | None:
     """
     Return what ``AsyncOpenAI(base_url=base_url, api_key=api_key)`` is set to.
 
@@ -80,7 +82,7 @@ def plain_wire(base_url: str | None, api_key: str, environment: Mapping[str, str
         "Content-Type": "application/json",
         "User-Agent": own_name(),
     }
-    return Wire(url, headers, api_key)
+    return ClientSettings(url, headers, api_key)
 
 
 def own_name() -> str:

@@ -1,14 +1,13 @@
 """
-One exchange on a pooled connection of aiohttp, without its request and response objects.
+Sends one request on a pooled connection of aiohttp, without its request and response objects.
 
-Decides what is written onto a connection and when it goes back into the pool. aiohttp still opens,
-pools and closes connections, speaks TLS and parses answers; what is left out is what its session
-does for each request: merging headers, building a request, a task that writes the body, looking
-for cookies and redirects. That is more than half of what the session costs.
+aiohttp still opens, pools and closes connections, speaks TLS and parses answers. Left out is the
+work of its session for each request: merging headers, building a request, a task that writes the
+body, cookies and redirects. That is more than half of the session's cost.
 
-For POSTs of bytes to one URL only, without a proxy. An answer that leads elsewhere is given back
-as ``None``: the session knows how to follow it. Uses what aiohttp keeps to itself, so `is_known`
-says whether this version is one that it was written for; with any other the session does it all.
+For POSTs of bytes to one URL only, without a proxy. An answer that redirects is returned as
+``None``, and the session follows it. Uses private parts of aiohttp, so `is_known` says whether
+this module was written for the installed version; with any other the session does all the work.
 Follows: aiohttp 3.12 to 3.14, ``client.py``, `ClientSession._request`, and ``client_reqrep.py``,
 `ClientRequest.send` and `ClientResponse.start`.
 """

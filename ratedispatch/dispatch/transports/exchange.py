@@ -1,9 +1,4 @@
-"""
-What every transport does alike.
-
-Decides the header that names a request, how a body is written, what an answer's bytes mean, how
-long to wait for a connection and how long to keep one. Knows no client.
-"""
+"""What all transports share: request header and body, reading an answer, connection timeouts."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.request import Request
 
-#: Seconds to open a connection, as in the SDK. One that takes longer uses up no attempt: the line
+#: Seconds to open a connection, as in the SDK. One that takes longer uses up no attempt: the queue
 #: holds and probes.
 CONNECT_TIMEOUT = 5.0
 

@@ -1,8 +1,8 @@
 """
-What an SDK client is set to, as far as another client can do the same.
+Reads the settings of an SDK client, where another transport can send with the same ones.
 
-Decides whether it can, and reads headers, key and proxy. Sends nothing. A client may be given
-anything in Python, so what is not known to be plain counts as a hindrance.
+Reads headers, key and proxy, and says why a client is not supported. Sends nothing. Anything may
+be put into a client in Python, so a client that is not known to be plain is not supported.
 Follows: openai-python, ``_base_client.py`` and ``lib/_client_auth.py``.
 """
 
@@ -13,15 +13,24 @@ from typing import Any, cast
 
 import openai
 
-from ratedispatch.dispatch.transports.client_settings import Wire, own_name
+from ratedispatch.dispatch.transports.client_settings import ClientSettings, own_name
 from ratedispatch.dispatch.transports.sdk import OwnHttpClient
 
 #: What is used of the SDK beyond its public names; without it, only the SDK itself can send.
 _PRIVATE = ("_api_key_provider", "_client", "_refresh_api_key")
 
 
-def hindrance(client: openai.AsyncOpenAI) -> str | None:
-    """Return what *client* does with its requests that only the SDK can do, as a sentence."""
+def unsupported_reason(client: openai.AsyncOpenAI) -> str | None:
+    """
+    Return why only the SDK can send the requests of *client*, as a sentence.
+
+    Returns:
+        ``None`` if another transport can send them as well.
+    """
+    return _reason_of_kind(client) or _reason_of_route(client) or _reason_of_headers(client)
+
+
+def _reason_of_kind(client: openai.AsyncOpenAI) -> str | None:
     kind = type(client)
     if kind is not openai.AsyncOpenAI:
         return f"{kind.__name__} builds requests in a way of its own"
@@ -29,16 +38,23 @@ def hindrance(client: openai.AsyncOpenAI) -> str | None:
         return "this version of the openai package is not known well enough"
     if client.custom_auth is not None or client.workload_identity is not None:
         return "the client signs requests or gets tokens for them"
-    http = client._client
-    if type(http) not in _plain_http_clients():
+    if type(client._client) not in _plain_http_clients():
         return "the client was given an http_client"
+    return None
+
+
+def _reason_of_route(client: openai.AsyncOpenAI) -> str | None:
+    http, url = client._client, client.base_url
     if any(http.event_hooks.values()):
         return "the client's http_client has event hooks"
-    url = client.base_url
     if url.userinfo or url.query:
         return "the base URL holds a password or a query"
     if http._transport_for_url(url) is not http._transport and proxy_of(client) is None:
         return "the way to the base URL leads over a proxy that only the SDK can use"
+    return None
+
+
+def _reason_of_headers(client: openai.AsyncOpenAI) -> str | None:
     headers = headers_of(client)
     if not asks_for_key(client) and "Authorization" not in headers:
         return "the client has no API key"
@@ -47,11 +63,11 @@ def hindrance(client: openai.AsyncOpenAI) -> str | None:
     return None
 
 
-def wire_of(client: openai.AsyncOpenAI) -> Wire:
-    """Return the settings of *client*, which has no hindrance, as they are now."""
+def settings_of(client: openai.AsyncOpenAI) -> ClientSettings:
+    """Return the settings of *client*, as they are now. It must be supported."""
     headers = headers_of(client)
     asks = asks_for_key(client) and "Authorization" not in headers
-    return Wire(
+    return ClientSettings(
         client.base_url,
         headers,
         client.api_key,
@@ -62,7 +78,7 @@ def wire_of(client: openai.AsyncOpenAI) -> Wire:
 
 
 def _plain_http_clients() -> tuple[type, ...]:
-    """The types of HTTP clients that nobody but the SDK and `make_client` has set up."""
+    """The types of HTTP clients that only the SDK and `make_client` set up."""
     return OwnHttpClient, getattr(openai._base_client, "AsyncHttpxClientWrapper", OwnHttpClient)
 
 

@@ -1,9 +1,8 @@
 """
-The openai SDK as a transport.
+Sends through the openai SDK: any ``AsyncOpenAI``, Azure's included.
 
-Sends bytes out and brings status, headers and body in, through any ``AsyncOpenAI`` (Azure's
-included). Knows nothing of limits. The SDK's own retries are off, because a retry that the
-budget does not see overdraws it; its exceptions for status codes become plain responses again.
+The SDK's own retries are off, because a retry that the budget does not see overdraws it; its
+exceptions for status codes become plain responses again.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class SdkTransport:
         self.base_url = str(client.base_url)
 
     async def send(self, request: Request, timeout: float) -> Response:
-        """Send *request*; see :class:`~ratedispatch.dispatch.transports.base.Transport`."""
+        """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         options: Any = {
             "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
             "max_retries": 0,

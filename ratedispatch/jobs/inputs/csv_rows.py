@@ -1,8 +1,7 @@
 """
-The rows of a CSV file.
+Reads the rows of a CSV file.
 
-Text stays as it stands in the file: nothing is taken for a number, a date or a missing value.
-Knows nothing of how the bytes were packed.
+Text stays as it is in the file: nothing is read as a number, a date or a missing value.
 
 Source: RFC 4180, for quotes and line ends.
 """
@@ -129,7 +128,7 @@ class _Feed:
         return ""
 
     def begin_row(self) -> int:
-        """Start to count anew; return the number of the line that comes next."""
+        """Reset the count; return the number of the next line."""
         self._first_of_row = self._number + (self._peeked is None)
         self._held = 0
         return self._first_of_row

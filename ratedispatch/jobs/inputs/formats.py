@@ -1,8 +1,4 @@
-"""
-Which format an input has.
-
-Decides by the name, or by what the user says. Reads nothing.
-"""
+"""Decides which format an input has, by its name or by what the user says. Reads nothing."""
 
 from __future__ import annotations
 

@@ -1,15 +1,12 @@
-"""
-The rows of a JSONL file whose lines are objects of any kind.
-
-Knows nothing of how the bytes were packed.
-"""
+"""Reads the rows of a JSONL file whose lines are objects of any kind."""
 
 from __future__ import annotations
 
 import json
 from itertools import chain
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from ratedispatch import _json
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.lines import LONGEST_LINE, LongLine, numbered_lines
 from ratedispatch.jobs.inputs.row import BrokenRow, Table
@@ -50,7 +47,7 @@ def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
         return BrokenRow(line.message)
     try:
         # decoded here, because json guesses at UTF-16 and UTF-32
-        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+        value = json.loads(line.decode(), parse_constant=_json.refuse_constant)
     except UnicodeDecodeError as error:
         return BrokenRow(f"line {number}: not UTF-8: {error.reason} at byte {error.start + 1}")
     except json.JSONDecodeError as error:
@@ -62,7 +59,3 @@ def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
     if not isinstance(value, dict):
         return BrokenRow(f"line {number}: not a JSON object")
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

@@ -1,14 +1,15 @@
 """
-The lines of an input, numbered and of bounded length.
+Reads the lines of an input, numbered and of bounded length.
 
-Decides what a line is. Knows nothing of what stands in it: NUL bytes and bytes that are no UTF-8
-are left to whoever parses it.
+NUL bytes and bytes that are not UTF-8 are left to the parser of the line.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ratedispatch.jobs.state.files import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,6 @@ LONGEST_LINE = 64 * 1024 * 1024
 
 #: What some programs put before the first line of a text in UTF-8.
 BOM = b"\xef\xbb\xbf"
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def numbered_lines(
 def _skip_line(file: BinaryIO) -> int:
     """Read on to the end of the line; return how many bytes it still had."""
     length = 0
-    while rest := file.readline(_CHUNK):
+    while rest := file.readline(CHUNK):
         length += len(rest.removesuffix(b"\n"))
         if rest.endswith(b"\n"):
             break

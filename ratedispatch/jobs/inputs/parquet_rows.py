@@ -1,7 +1,7 @@
 """
-The rows of a Parquet file.
+Reads the rows of a Parquet file.
 
-Values come as Python has them, but for dates, times and short floats, which come as text: Python
+Values come as Python has them, except dates, times and short floats, which come as text: Python
 has no nanoseconds, and would show the 0.1 of a 32-bit float as 0.10000000149011612.
 """
 

@@ -1,8 +1,4 @@
-"""
-Rows of data, and the columns they have.
-
-Values only. Knows no file format.
-"""
+"""Values: a row of data, a row that cannot be read, and a table."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """
-An input as lines of JSON that can be read from any place, and more than once.
+Opens an input as lines of JSON that can be read from any place, more than once.
 
-Decides which inputs are read where they are, and which are copied first. A plain JSONL file is
-read where it is. What can be read only once or only from its beginning (a pipe, a packed file) is
-copied as it is, and the rows of another format as one JSON object on each line, so that a row's
-number is the number of its line. The copy has no name, and is gone when this process ends,
-however it ends.
+A plain JSONL file is read where it is. An input that can be read only once or only from its
+beginning (a pipe, a packed file) is copied first; rows of another format are copied as one JSON
+object per line, so that the number of a row is the number of its line. The copy has no name and
+disappears when this process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -23,15 +22,13 @@ from ratedispatch.jobs.inputs.json_rows import json_table
 from ratedispatch.jobs.inputs.row import BrokenRow
 from ratedispatch.jobs.inputs.streams import name_of, open_bytes
 from ratedispatch.jobs.inputs.table_files import open_table
-from ratedispatch.jobs.state.files import copy_all, write_all
+from ratedispatch.jobs.state.files import CHUNK, copy_all, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ratedispatch.jobs.inputs.row import Row
     from ratedispatch.jobs.inputs.streams import Source
-
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def _is_packed(path: Source) -> bool:
 
 @contextmanager
 def _scratch(folder: Path | None) -> Iterator[BinaryIO]:
-    """A file without a name, readable by nobody else."""
+    """A file without a name, which no other user can read."""
     try:
         file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (closed below)
     except OSError as error:
@@ -141,7 +138,7 @@ def _convert(path: Source, format: Format, copy: BinaryIO) -> tuple[str, ...]:  
     with open_table(path, format) as table, _room(path):
         for _, row in table.rows:
             waiting += _line(row)
-            if len(waiting) >= _CHUNK:
+            if len(waiting) >= CHUNK:
                 write_all(copy, waiting)
                 waiting = bytearray()
         write_all(copy, waiting)

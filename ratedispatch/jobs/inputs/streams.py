@@ -1,8 +1,7 @@
 """
-The bytes of an input: from a file or from standard input, unpacked by the suffix of its name.
+Reads the bytes of an input, from a file or standard input, unpacked by the suffix of its name.
 
-Decides how bytes are unpacked and what is said of an archive that is damaged. Knows nothing of
-what the bytes mean.
+Reports archives that are damaged or cut off.
 
 Source: RFC 1952 (gzip) and RFC 8878 (Zstandard), for the magic numbers and for members and
 frames that follow each other.
@@ -145,7 +144,7 @@ class _Unpacked(io.RawIOBase):
         except _Damaged as error:
             raise JobError(
                 f"the input {self._packed.name} {error}; it was read for {self._packed.count:,} "
-                f"bytes, of which {self._given:,} came out unpacked; make or fetch it anew"
+                f"bytes, of which {self._given:,} came out unpacked; make or fetch it again"
             ) from error
         except OSError as error:
             raise JobError(

@@ -1,8 +1,4 @@
-"""
-Tables in files: rows with named columns, whatever the format.
-
-Decides who reads a format. Knows nothing of what is made of the rows.
-"""
+"""Opens tables in files: rows with named columns, whatever the format."""
 
 from __future__ import annotations
 
@@ -20,28 +16,22 @@ from ratedispatch.jobs.inputs.streams import name_of, open_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ratedispatch.jobs.inputs.row import BrokenRow, Row, Table
+    from ratedispatch.jobs.inputs.row import Table
     from ratedispatch.jobs.inputs.streams import Source
 
 
 @contextmanager
-def open_table(
-    path: Source,
-    format: Format,  # noqa: A002
-    *,
-    delimiter: str | None = None,
-) -> Iterator[Table]:
+def open_table(path: Source, format: Format) -> Iterator[Table]:  # noqa: A002
     """
     Open the table in *path* and read the names of its columns; its rows can be read within.
 
     Args:
         path: The file, or ``-``.
         format: How it is written.
-        delimiter: What separates the cells of a CSV file; found out if not given.
 
     Raises:
         JobError: The file cannot be read, or is not what *format* says; here, or when a row is
-            asked for. One row that cannot be read is a :class:`BrokenRow` instead.
+            asked for. One row that cannot be read is a ``BrokenRow`` instead.
     """
     if format is Format.PARQUET:
         with open_parquet(_seekable(path)) as table:
@@ -51,25 +41,8 @@ def open_table(
         if format is Format.JSONL:
             table = json_table(file, name_of(path))
         else:
-            known = "\t" if format is Format.TSV else None
-            table = csv_table(file, name_of(path), delimiter or known)
+            table = csv_table(file, name_of(path), "\t" if format is Format.TSV else None)
         yield table
-
-
-def read_rows(
-    path: Source,
-    format: Format,  # noqa: A002
-    *,
-    delimiter: str | None = None,
-) -> Iterator[tuple[int, Row | BrokenRow]]:
-    """
-    Yield the rows of the table in *path*, with their numbers; nothing is opened before the first.
-
-    Raises:
-        JobError: As for :func:`open_table`.
-    """
-    with open_table(path, format, delimiter=delimiter) as table:
-        yield from table.rows
 
 
 def _seekable(path: Source) -> Path:

@@ -1,7 +1,7 @@
 """
-Requests made of rows by a template.
+Makes requests of the rows of a table by a template.
 
-Pure: columns and rows in, requests in Batch format out. Knows nothing of files or of sending.
+Pure: columns and rows in, requests in Batch format out.
 
 Source: :class:`string.Formatter`, for fields in braces; of what these may hold, names alone.
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from string import Formatter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ratedispatch import _json
 from ratedispatch.errors import InvalidRequest, JobError
 from ratedispatch.request import CHAT
 
@@ -155,13 +156,9 @@ def _check_parameter(name: str) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_json.refuse_constant)
     except (ValueError, RecursionError):
         return text
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def _pieces(text: str, where: str) -> _Pieces:

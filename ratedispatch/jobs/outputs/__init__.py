@@ -1,5 +1,5 @@
 """
-The outputs that people want: the answers of a job as a table, next to the columns of its input.
+Tables of answers: the answers of a job next to the columns of its input.
 
-Lines of results and rows of an input in, a file out. Knows nothing of jobs or of sending.
+Result lines and rows of an input in, a file out.
 """

@@ -1,8 +1,5 @@
 """
-The answer on one line of results.
-
-Pure. Decides what the text of an answer is, for every endpoint, and what is said of a failure.
-Knows nothing of files or of tables.
+Reads the text of an answer, or the reason of a failure, from a result line. Pure.
 
 Source: OpenAI's API reference, for the shapes of bodies; ``BatchRequestOutput``, for the line.
 """

@@ -1,8 +1,4 @@
-"""
-Values as text, for the cells of a table.
-
-Pure. Decides how a value is written where only text can stand. Knows no file format.
-"""
+"""Writes values as text, for cells that can hold only text. Pure."""
 
 from __future__ import annotations
 

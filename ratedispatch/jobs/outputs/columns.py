@@ -1,8 +1,4 @@
-"""
-The columns of a table of answers.
-
-Pure. Decides their names and their order. Knows no file format.
-"""
+"""Decides the names and the order of the columns of a table of answers. Pure."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """
-A table of answers as CSV.
+Writes a table of answers as CSV.
 
-Decides how cells are written. A cell that is text stays the text it is, whatever a spreadsheet
-would make of it, so that a table can be read again as the data it was made of. Knows nothing of
-where answers come from.
+A text stays the same text, whatever a spreadsheet would make of it, so that the table can be read
+again as the data that it was made of.
 
 Source: RFC 4180, for quotes, but with ``\\n`` as the end of a line.
 """

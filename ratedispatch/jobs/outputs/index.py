@@ -1,9 +1,8 @@
 """
-Where the line of each row stands in the files of results.
+Finds the result line of each row in the result files, and decides which line counts.
 
-Decides which line counts for a row. Knows nothing of what the lines say, but for the number of
-their row, which a function tells that is handed in. Memory does not depend on the number of rows:
-what is known of a row is 8 bytes in a file without a name, at 8 times its number.
+The memory does not depend on the number of rows: the place of a row's line is 8 bytes in a
+temporary file, at 8 times the number of the row.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.state.files import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +28,6 @@ RowOf: TypeAlias = "Callable[[bytes], int | None]"
 
 #: Bytes of a line that are enough to tell its row: the ``id``, with its longest suffix, twice.
 _HEAD = 128
-#: Bytes of a file that are looked through at a time.
-_CHUNK = 1024 * 1024
 #: Bytes of a place in the index, and places that are read from it at a time.
 _PLACE = 8
 _BLOCK = 4096
@@ -137,7 +135,7 @@ def line_starts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """
     start = position = 0
     head = b""
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read(CHUNK):
         at = 0
         while (end := chunk.find(b"\n", at)) >= 0:
             head += chunk[at : min(end, at + _HEAD - len(head))]

@@ -1,8 +1,4 @@
-"""
-Which type a column of JSON values has.
-
-Pure. Decides by the values alone; knows no file format and no text that looks like a number.
-"""
+"""Decides the type of a column of JSON values, by the values alone. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-What a table is made of: rows of an input, and what became of them.
-
-Types only. Knows no file format.
-"""
+"""Values: a row of an input together with its answer or its failure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-The row groups of a Parquet file.
-
-Decides how much waits in memory to be written. Knows nothing of rows or of answers.
-"""
+"""Writes the row groups of a Parquet file, and bounds the rows that wait in memory."""
 
 from __future__ import annotations
 

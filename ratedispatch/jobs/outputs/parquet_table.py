@@ -1,9 +1,8 @@
 """
-A table of answers as Parquet.
+Writes a table of answers as Parquet.
 
-Decides the types of columns. Those of an input that is Parquet itself are passed on as they are,
-types and values; those of any other are found in its values. Knows nothing of where answers come
-from.
+Columns of an input that is Parquet itself keep their types and values; the types of other columns
+are found in their values.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """
-Tables of answers in files, whatever the format.
+Writes tables of answers to files, whatever the format.
 
-Decides who writes a format, and that a file is either the whole table or what it was before.
-Knows nothing of jobs.
+A file is replaced as a whole, or stays as it was.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _SUFFIXES = {
     ".pq": OutputFormat.PARQUET,
 }
 
-#: Tables that are not written, and that nobody means JSONL by.
+#: Tables that are not written, and whose names do not mean JSONL.
 _OTHER_TABLES = frozenset({".tsv", ".tab", ".xlsx", ".xls", ".ods"})
 
 

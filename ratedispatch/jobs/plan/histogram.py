@@ -1,7 +1,6 @@
 """
 Quantiles and bars of any number of amounts, in constant memory.
 
-Pure counting. Knows nothing of what the amounts are made of.
 Follows: the bucketing of HdrHistogram (Gil Tene), a fixed number of leading bits of each amount.
 """
 

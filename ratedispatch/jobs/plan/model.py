@@ -1,7 +1,7 @@
 """
 What a job will take: rows, tokens, time and money.
 
-Values, and the arithmetic between them. Knows nothing of files or of how anything is shown.
+Holds the values and the arithmetic between them; `planner` fills them in.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.jobs.plan.histogram import RELATIVE_ERROR
-from ratedispatch.limits import MINUTE
 
 if TYPE_CHECKING:
     from ratedispatch.jobs.plan.histogram import Bar
     from ratedispatch.jobs.plan.prices import Price
+    from ratedispatch.limits import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,12 @@ class Need:
     What rows ask of one limit.
 
     Args:
-        dimension: What is limited, as `Rate` names it.
-        per_minute: The limit.
-        burst: What may be spent at once, in the same unit.
-        work: What all rows spend together.
-        window: Seconds that the limit is given for: 60, or 86,400 for a limit per day.
+        rate: The limit.
+        work: What all rows spend together, in the same unit.
     """
 
-    dimension: str
-    per_minute: float
-    burst: float
+    rate: Rate
     work: float
-    window: float = MINUTE
 
     @property
     def seconds(self) -> float:
@@ -98,21 +92,27 @@ class Need:
         The burst of a limit per day is the budget of a whole day: it goes at once, and the rest
         at the daily rate, so this is (work − budget) / budget days.
         """
-        return max(0.0, self.work - self.burst) / (self.per_minute / 60)
+        return max(0.0, self.work - self.rate.burst) / self.rate.per_second
 
     @property
-    def limit(self) -> float:
-        """The limit as it is given, per *window*."""
-        return self.per_minute / 60 * self.window
+    def dimension(self) -> str:
+        """What is limited, as `Rate` names it."""
+        return self.rate.dimension
 
-    @property
-    def is_daily(self) -> bool:
-        """Whether the limit is one per day."""
-        return self.window > MINUTE
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name, for JSON."""
+        return {
+            "dimension": self.rate.dimension,
+            "per_minute": self.rate.per_minute,
+            "burst": self.rate.burst,
+            "work": self.work,
+            "window": self.rate.window,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class GroupPlan:
     """
     The rows that share limits.
 
@@ -184,7 +184,7 @@ class Plan:
         groups: Those that can be sent, by endpoint and model, most rows first.
         findings: Those that cannot, in the order of the file, at most `plan.MOST_FINDINGS`.
         counts: How many those are, by code.
-        lanes: The rows by the limits that they share: one for each group of limits, in its
+        limit_groups: The rows by the limits that they share: one for each group of limits, in its
             order, and the last one for the models that no group names.
         tokens: Percentiles of what a row is charged.
         bars: The rows by what they are charged, on a logarithmic scale.
@@ -196,7 +196,7 @@ class Plan:
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
     counts: dict[str, int]
-    lanes: tuple[Lane, ...]
+    limit_groups: tuple[GroupPlan, ...]
     tokens: Quantiles
     bars: tuple[Bar, ...]
     policy: str
@@ -229,13 +229,13 @@ class Plan:
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """What is asked of each limit, lane by lane."""
-        return tuple(need for lane in self.lanes for need in lane.needs)
+        """What is asked of each limit, group by group."""
+        return tuple(need for part in self.limit_groups for need in part.needs)
 
     @property
-    def slowest(self) -> Lane:
-        """The lane that takes longest: the time of the job is its."""
-        return max(self.lanes, key=lambda lane: lane.seconds)
+    def slowest(self) -> GroupPlan:
+        """The group of limits whose rows take longest: their time is that of the job."""
+        return max(self.limit_groups, key=lambda part: part.seconds)
 
     @property
     def binding(self) -> Need | None:
@@ -249,13 +249,13 @@ class Plan:
 
     @property
     def ratio(self) -> float | None:
-        """How many times the time of the next slower limit of its lane the binding one takes."""
+        """How many times the time of the next slower limit of its group the binding one takes."""
         return self.slowest.ratio
 
     @property
     def burst_seconds(self) -> float | None:
-        """Seconds of rate that may go at once; None if they are not the same in every lane."""
-        bursts = {lane.burst_seconds for lane in self.lanes}
+        """Seconds of rate that may go at once; None if they are not the same in every group."""
+        bursts = {part.burst_seconds for part in self.limit_groups}
         return bursts.pop() if len(bursts) == 1 else None
 
     @property
@@ -292,11 +292,11 @@ class Plan:
                 "ratio": self.ratio,
                 "burst_seconds": self.burst_seconds,
                 "needs": [
-                    {**asdict(need), "seconds": need.seconds, "group": lane.name}
-                    for lane in self.lanes
-                    for need in lane.needs
+                    {**need.as_dict(), "group": part.name}
+                    for part in self.limit_groups
+                    for need in part.needs
                 ],
-                "groups": [lane.as_dict() for lane in self.lanes],
+                "groups": [part.as_dict() for part in self.limit_groups],
             },
             "cost": {
                 "usd": self.usd,

@@ -2,15 +2,14 @@
 Adds up what a job will take, before anything is sent.
 
 `Planner` takes requests and gives a `Plan`; `plan_file` feeds it from a file. Memory does not
-depend on the number of rows. Knows nothing of how anything is shown, and opens no connection.
+depend on the number of rows. Opens no connection.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import CostExceedsLimit, InvalidRequest, JobError
 from ratedispatch.groups import LimitGroups
@@ -18,25 +17,24 @@ from ratedispatch.jobs.inputs.formats import Format, format_of
 from ratedispatch.jobs.inputs.row_text import open_text
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.plan.histogram import Histogram
-from ratedispatch.jobs.plan.model import Finding, Group, Lane, Need, Plan, Quantiles
+from ratedispatch.jobs.plan.model import Finding, Group, Plan, Quantiles
 from ratedispatch.jobs.plan.prices import Price, price_of
+from ratedispatch.jobs.plan.sums import Sum, group_plan_of, rooms_of
 from ratedispatch.jobs.rowformat import format_for
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.state.paths import check_input
 from ratedispatch.jobs.state.rowset import RowSet
-from ratedispatch.jobs.state.scan import survey
-from ratedispatch.limits import Limits
-from ratedispatch.request import CHAT, RESPONSES, Cost
+from ratedispatch.jobs.state.scan import scan
 from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.inputs.template import Template
-    from ratedispatch.limits import Rate
+    from ratedispatch.limits import Limits
     from ratedispatch.request import Request
     from ratedispatch.tokens import ChargePolicy
 
@@ -63,53 +61,6 @@ TOO_LARGE = "cost_exceeds_limit"
 UNLIMITED = "no_limits"
 
 
-class _Room:
-    """What a row may cost at most under some limits, and what they are."""
-
-    __slots__ = ("limits", "name", "output", "prompt", "rates", "requests", "tokens", "unknown")
-
-    def __init__(self, name: str, limits: Limits) -> None:
-        self.name = name
-        self.limits = limits
-        rates = limits.rates()
-        self.rates = tuple(rate for rate in rates if not rate.is_auto)
-        self.unknown = tuple(rate.dimension for rate in rates if rate.is_auto)
-        self.requests = self._most("requests", "requests_per_day")
-        self.tokens = self._most("tokens", "tokens_per_day")
-        self.prompt = self._most("input_tokens")
-        self.output = self._most("output_tokens")
-
-    def _most(self, *dimensions: str) -> float:
-        fits = [_fitting(rate) for rate in self.rates if rate.dimension in dimensions]
-        return min(fits, default=math.inf)
-
-    def exceeded_by(self, cost: Cost) -> Rate | None:
-        """Return the first limit of which a whole minute, or day, is not enough for *cost*."""
-        for rate in self.rates:
-            if cost.amount(rate.dimension) > _fitting(rate):
-                return rate
-        return None
-
-
-def _fitting(rate: Rate) -> float:
-    """Return the most that may ever be granted: a minute of *rate*, a day's budget, one request."""
-    return max(rate.per_minute, rate.burst)
-
-
-@dataclass(slots=True)
-class _Sum:
-    endpoint: str
-    model: str
-    room: _Room
-    rows: int = 0
-    prompt: int = 0
-    output: int = 0
-    billed: int = 0
-    cap: int = 0
-    uncapped: int = 0
-    more: dict[str, float] = field(default_factory=dict)
-
-
 class Planner:
     """
     Adds up requests; `plan` tells what they come to.
@@ -119,7 +70,8 @@ class Planner:
         policy: How the provider charges a request.
         default_output_tokens: Reserved for a request without an output cap.
         price: What tokens of every model cost, instead of the table.
-        counter: Counts the requests; by default one that remembers little.
+        models: The caller's own names; see `Counter`.
+        counter: Counts the requests; by default one that remembers little and knows *models*.
 
     Raises:
         ValueError: *default_output_tokens* is negative.
@@ -132,6 +84,7 @@ class Planner:
         policy: ChargePolicy = OPENAI,
         default_output_tokens: int = 16,
         price: Price | None = None,
+        models: Mapping[str, str] | None = None,
         counter: Counter | None = None,
     ) -> None:
         if default_output_tokens < 0:
@@ -139,16 +92,13 @@ class Planner:
                 f"default_output_tokens must not be negative, got {default_output_tokens}"
             )
         self._groups = limits if isinstance(limits, LimitGroups) else None
-        self._rooms = _rooms(limits)
+        self._rooms = rooms_of(limits)
         self._policy = policy
-        self._up_front = policy.output_up_front
-        # the caps are billed even where the limit is not charged for them
-        self._asked = replace(policy, output_up_front=True)
         self._default = default_output_tokens
         self._price = price
-        self._estimate = (counter or Counter(memory=_MEMORY)).estimate
-        self._sums: dict[tuple[str, str], _Sum] = {}
-        self._overflow: dict[tuple[str, str], _Sum] = {}
+        self._estimate = (counter or Counter(models=models, memory=_MEMORY)).estimate
+        self._sums: dict[tuple[str, str], Sum] = {}
+        self._overflow: dict[tuple[str, str], Sum] = {}
         self._histogram = Histogram()
         self._findings: list[Finding] = []
         self._counts: dict[str, int] = {}
@@ -162,38 +112,26 @@ class Planner:
                 request.body,
                 request.endpoint,
                 default_output_tokens=self._default,
-                policy=self._asked,
+                policy=self._policy,
             )
-        except InvalidRequest as error:
-            self._note(request.row, request.custom_id, UNCOUNTABLE, str(error))
+        except InvalidRequest as invalid:
+            self._note(request.row, request.custom_id, UNCOUNTABLE, str(invalid))
             return
-        cap = cost.output_tokens
-        output = cap if self._up_front else 0
-        charged = prompt = cost.prompt_tokens
-        charged += output
         model = request.model
         total = self._sums.get((request.endpoint, model)) or self._sum(request.endpoint, model)
         if total is None:
             self._note(request.row, request.custom_id, UNLIMITED, _without_limits(model))
             return
-        room = total.room
-        if (
-            charged > room.tokens
-            or prompt > room.prompt
-            or output > room.output
-            or cost.requests > room.requests
-            or request.more
-        ) and not self._takes(total, request, Cost(prompt, output, cost.requests)):
+        if request.custom:
+            cost = replace(cost, custom=request.custom)
+        refusing = total.add(cost)
+        if refusing is None:
+            self._histogram.add(cost.tokens)
             return
-        total.rows += 1
-        total.prompt += prompt
-        total.output += output
-        # what a provider limits by characters it still bills by the tokenizer's count
-        total.billed += cost.counted_tokens
-        total.cap += cap
-        if request.endpoint in _UNBOUNDED and not cost.is_capped:
-            total.uncapped += 1
-        self._histogram.add(charged)
+        rate = total.room.rates[refusing]
+        amount = cost.amount(rate.dimension)
+        error = CostExceedsLimit(request.label, rate.dimension, amount, rate.limit)
+        self._note(request.row, request.custom_id, TOO_LARGE, str(error))
 
     def add_bad_row(self, bad: BadRow) -> None:
         """Take in a row that is no request."""
@@ -226,8 +164,8 @@ class Planner:
             groups=tuple(groups),
             findings=tuple(self._findings),
             counts=dict(self._counts),
-            lanes=tuple(
-                _lane(room, [total for total in sums if total.room is room])
+            limit_groups=tuple(
+                group_plan_of(room, [total for total in sums if total.room is room])
                 for room in self._rooms.values()
             ),
             tokens=Quantiles(
@@ -241,28 +179,15 @@ class Planner:
             default_output_tokens=self._default,
         )
 
-    def _sum(self, endpoint: str, model: str) -> _Sum | None:
+    def _sum(self, endpoint: str, model: str) -> Sum | None:
         """Begin to add up the rows of *model*; None if there are no limits for it."""
         name = self._groups.group_of(model) if self._groups is not None else ""
         room = self._rooms.get(name)
         if room is None:
             return None
         if len(self._sums) < MOST_GROUPS and len(model) <= _LONGEST_NAME:
-            return self._sums.setdefault((endpoint, model), _Sum(endpoint, model, room))
-        return self._overflow.setdefault((endpoint, name), _Sum(endpoint, OTHERS, room))
-
-    def _takes(self, total: _Sum, request: Request, cost: Cost) -> bool:
-        """Whether there is room for a row that may be too large, or has amounts of its own."""
-        cost = replace(cost, more=request.more)
-        rate = total.room.exceeded_by(cost)
-        if rate is not None:
-            amount = cost.amount(rate.dimension)
-            error = CostExceedsLimit(request.label, rate.dimension, amount, rate.limit)
-            self._note(request.row, request.custom_id, TOO_LARGE, str(error))
-            return False
-        for name, amount in (request.more or {}).items():
-            total.more[name] = total.more.get(name, 0) + amount
-        return True
+            return self._sums.setdefault((endpoint, model), Sum(endpoint, model, room))
+        return self._overflow.setdefault((endpoint, name), Sum(endpoint, OTHERS, room))
 
     def _note(self, row: int | None, custom_id: str | None, code: str, message: str) -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
@@ -274,32 +199,6 @@ class Planner:
             self._findings.append(Finding(line, name, code, message[:_LONGEST_REASON]))
 
 
-def _rooms(limits: Limits | LimitGroups) -> dict[str, _Room]:
-    """Return the room under each group of limits by its name; by "" that of all other models."""
-    if isinstance(limits, Limits):
-        return {"": _Room("", limits)}
-    rooms = {group.name: _Room(group.name, group.limits) for group in limits.groups}
-    if limits.others is not None:
-        rooms[""] = _Room("", limits.others)
-    return rooms
-
-
-def _lane(room: _Room, sums: Iterable[_Sum]) -> Lane:
-    rows, prompt, output, more = 0, 0, 0, dict[str, float]()
-    for total in sums:
-        rows += total.rows
-        prompt += total.prompt
-        output += total.output
-        for name, amount in total.more.items():
-            more[name] = more.get(name, 0) + amount
-    work = Cost(prompt, output, requests=rows, more=more)
-    needs = tuple(
-        Need(rate.dimension, rate.per_minute, rate.burst, work.amount(rate.dimension), rate.window)
-        for rate in room.rates
-    )
-    return Lane(room.name, rows, needs, room.unknown, room.limits.burst_seconds)
-
-
 def _without_limits(model: str) -> str:
     return (
         f"no group of limits names the model {model[:_LONGEST_NAME]!r}, and there are none for "
@@ -307,21 +206,14 @@ def _without_limits(model: str) -> str:
     )
 
 
-#: Endpoints whose output is as long as the model likes if the request does not bound it.
-_UNBOUNDED = frozenset({CHAT, RESPONSES})
-
-
 def plan_file(
     path: str | os.PathLike[str],
     limits: Limits | LimitGroups,
     *,
-    policy: ChargePolicy = OPENAI,
-    default_output_tokens: int = 16,
-    price: Price | None = None,
-    models: Mapping[str, str] | None = None,
     template: Template | None = None,
     input_format: Format | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Plan:
     """
     Read every row of a file and return what the job will take. Nothing is sent.
@@ -329,33 +221,24 @@ def plan_file(
     Args:
         path: A JSONL file in OpenAI's Batch format, or a table; ``-`` for standard input.
         limits: What the account may spend.
-        policy: How the provider charges a request; see `ratedispatch.tokens.policy_for`.
-        default_output_tokens: Reserved for a row without an output cap.
-        price: What tokens of every model cost, instead of the table.
-        models: The caller's own names; see `Counter`.
         template: Makes requests of the rows of a table.
         input_format: How the input is written; by default what its name says.
         on_progress: Called now and then with the bytes read so far, and those there are.
+        options: Further arguments of `Planner`.
 
     Raises:
         JobError: The file is missing, empty, or cannot be read.
         OSError: Reading broke off.
         ValueError: *default_output_tokens* is negative.
     """
-    planner = Planner(
-        limits,
-        policy=policy,
-        default_output_tokens=default_output_tokens,
-        price=price,
-        counter=Counter(models=models, memory=_MEMORY),
-    )
+    planner = Planner(limits, **options)
     source: Source = STDIN if path == STDIN else Path(path)
     check_input(source)
     with open_text(
         source, format=input_format or format_of(source), is_table=template is not None
     ) as text:
         format = format_for(text, template)  # noqa: A001
-        found = survey(text.file, format.names)
+        found = scan(text.file, format.names)
         if not found.rows:
             raise JobError(f"the input {text.name} is empty")
         rows = RowSource(

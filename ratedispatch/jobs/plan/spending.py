@@ -1,8 +1,8 @@
 """
 What one run of a job may send and spend.
 
-Decides of each row, before it is sent, whether the run's caps still allow it, and adds up what the
-answers cost. Knows nothing of files, buckets or HTTP; what earlier runs spent is not its business.
+Tells of each row, before it is sent, whether the run's caps still allow it, and adds up what the
+answers cost. What earlier runs spent is not counted.
 """
 
 from __future__ import annotations
@@ -13,27 +13,21 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ratedispatch import tokens
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.events import RequestEnded
+from ratedispatch.events import RequestEnded, RequestSkipped
 from ratedispatch.jobs.plan.prices import price_of
 from ratedispatch.outcome import Completed
-from ratedispatch.tokens import TOKENS, Experience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from ratedispatch.events import Event
     from ratedispatch.jobs.plan.prices import Price
-    from ratedispatch.outcome import Outcome
     from ratedispatch.request import Request
-    from ratedispatch.tokens import Counter
+    from ratedispatch.tokens.estimator import Estimator
 
 #: Models whose price is remembered; for each other one the table is asked again.
 _MODELS = 1_000
-
-#: Characters above which a row is counted in a thread, as the dispatcher does.
-_LONG_TEXT = 3_000
 
 #: USD. Sums of prices are not exact in binary: what is above a cap by less is not above it.
 _SLOP = 1e-9
@@ -83,9 +77,6 @@ class Spending:
     Args:
         caps: What it may send and spend.
         stop: Ends the sending, with a code and a message; only called by `admit`.
-        counter: Counts the rows; by default one shared by the process.
-        default_output_tokens: Expected of a row that sets no output cap, until enough answers of
-            its model are known; then what 95 % of them stay within.
 
     Attributes:
         rows: Rows let through, without those that failed before they were sent.
@@ -93,46 +84,43 @@ class Spending:
             Where an answer reports no usage, its row costs what was expected of it.
     """
 
-    def __init__(
-        self,
-        caps: Caps,
-        stop: Callable[[str, str], None],
-        *,
-        counter: Counter | None = None,
-        default_output_tokens: int = 16,
-    ) -> None:
+    def __init__(self, caps: Caps, stop: Callable[[str, str], None]) -> None:
         self._caps = caps
         self._stop = stop
-        self._count = counter.estimate if counter is not None else tokens.estimate
-        self._experience = Experience(default_output_tokens)
         self._listed = functools.lru_cache(_MODELS)(price_of)
-        self._met: set[str] = set()
         self._open: dict[int | None, float] = {}  # USD at most, by row
         self._in_flight = 0.0
         self._ended = asyncio.Event()
         self.rows = 0
         self.cost: float | None = None
 
+    listens_to = frozenset({RequestEnded, RequestSkipped})
+
     def __call__(self, event: Event) -> None:
         """Take in *event*."""
-        if not isinstance(event, RequestEnded):
-            return
-        outcome = event.outcome
-        if isinstance(outcome, Completed):
-            self._bill(outcome)
-        if outcome.request.row in self._open:
-            self._close(outcome)
+        if isinstance(event, RequestSkipped):
+            self._close(event.request, event.attempts)
+        elif isinstance(event, RequestEnded):
+            outcome = event.outcome
+            if isinstance(outcome, Completed):
+                self._bill(outcome)
+            self._close(outcome.request, outcome.attempts)
 
-    async def admit(self, source: Iterable[Request]) -> AsyncIterator[Request]:
+    async def admit(
+        self, source: Iterable[Request], estimator: Estimator
+    ) -> AsyncIterator[Request]:
         """
         Yield the requests of *source* as far as the caps allow, then stop the run.
+
+        *estimator* is the one of the dispatcher that sends them: what it was asked here it need
+        not count again there.
 
         A request that does not fit waits for those that are open: most cost less than they might.
         The run is stopped when nothing is open and the request still does not fit, or when its
         price is not known.
         """
         for request in source:
-            refusal = await self._try(request)
+            refusal = await self._try(request, estimator)
             if refusal is not None:
                 self._stop(refusal.code, refusal.message)
                 # the stop cancels whoever reads this, and is to find them waiting here
@@ -140,7 +128,7 @@ class Spending:
                 return
             yield request
 
-    async def _try(self, request: Request) -> _Refusal | None:
+    async def _try(self, request: Request, estimator: Estimator) -> _Refusal | None:
         """Wait until *request* may be sent and count it as open; tell why if it may not."""
         amount = 0.0
         if self._caps.max_cost is not None:
@@ -151,7 +139,7 @@ class Spending:
                     f"{request.label} is for the model {request.model!r:.100}, whose price is not "
                     f"known, so that the cap of {usd(self._caps.max_cost)} cannot be kept",
                 )
-            amount = await self._most(request, price)
+            amount = await self._most(request, price, estimator)
         while (refusal := self._weigh(request, amount)) is not None:
             if not self._open:
                 return refusal
@@ -178,55 +166,36 @@ class Spending:
             )
         return None
 
-    async def _most(self, request: Request, price: Price) -> float:
+    async def _most(self, request: Request, price: Price, estimator: Estimator) -> float:
         """Return what *request* may cost in USD; nothing if it cannot be counted nor sent."""
-
-        def estimate() -> float:
-            # what is billed, not what a rate limit is charged: tokens, with the output in full
-            cost = self._count(
-                request.body, request.endpoint, policy=TOKENS, experience=self._experience
-            )
-            return price.usd(cost.expected_tokens, cost.output_tokens)
-
-        model = request.model
         try:
-            if model in self._met and not request.is_longer_than(_LONG_TEXT):
-                return estimate()
-            amount = await asyncio.to_thread(estimate)
+            cost = await estimator.estimate_ahead(request)
         except InvalidRequest:
             return 0.0
-        if len(self._met) < _MODELS:
-            self._met.add(model)
-        return amount
+        # what is billed, not what a rate limit is charged: tokens, with the output in full
+        return price.usd(cost.expected_tokens, cost.expected_output_tokens)
 
     def _price_of(self, model: str) -> Price | None:
         return self._caps.price or self._listed(model)
 
     def _bill(self, outcome: Completed) -> None:
-        """Add what an answer costs, and learn from it what the next may cost."""
+        """Add what an answer costs."""
         usage, cost, model = outcome.usage, outcome.cost, outcome.request.model
         price = self._price_of(model)
         if price is not None:
-            ingoing, outgoing = cost.expected_tokens, cost.output_tokens
+            ingoing, outgoing = cost.expected_tokens, cost.expected_output_tokens
             if usage is not None:
                 ingoing, outgoing = usage.prompt_tokens, usage.output_tokens
             self.cost = (self.cost or 0.0) + price.usd(ingoing, outgoing)
-        if usage is not None and self._caps.max_cost is not None:
-            self._experience.learn(
-                model,
-                counted=cost.counted_tokens,
-                billed=usage.prompt_tokens,
-                output=usage.output_tokens,
-                choices=cost.choices,
-                cut=cost.is_capped and usage.output_tokens >= cost.output_tokens,
-            )
 
-    def _close(self, outcome: Outcome) -> None:
-        """Take a row out of those that are open."""
-        self._in_flight -= self._open.pop(outcome.request.row)
+    def _close(self, request: Request, attempts: int) -> None:
+        """Take the row of *request* out of those that are open."""
+        if request.row not in self._open:
+            return
+        self._in_flight -= self._open.pop(request.row)
         if not self._open:
             self._in_flight = 0.0  # without what rounding has left
-        if outcome.attempts == 0:
+        if attempts == 0:
             self.rows -= 1
         self._ended.set()
 

@@ -1,9 +1,8 @@
 """
-Files written whole.
+Writes, locks and replaces files so that they are whole.
 
-Decides how bytes get to the disk. A call of the system may write less than it was given, and a
-program that does not look loses the rest; so everything that writes without a buffer does it
-through here. Knows nothing of what is written.
+A system call may write fewer bytes than it was given; a program that ignores that loses the rest,
+so all unbuffered writes go through this module.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CHUNK = 1024 * 1024
+#: Bytes that are read from a file at a time.
+CHUNK = 1024 * 1024
 
 
 def write_all(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
@@ -53,7 +53,7 @@ def copy_all(source: BinaryIO, target: BinaryIO) -> None:
     Raises:
         OSError: Not all of it could be written.
     """
-    while block := source.read(_CHUNK):
+    while block := source.read(CHUNK):
         write_all(target, block)
 
 

@@ -1,15 +1,15 @@
 """
-The file beside the output that says what a job was made from, and what has left it unanswered.
+Keeps the journal of a job: what it was made from, and which attempts have left.
 
-``OUT.job``: a line of JSON, the manifest, then a short line for each attempt: ``s12`` before row
-12 is sent, ``t12`` before it is sent again although its former attempt may have been billed,
-``b12`` when it came back and was not, and ``d12`` when it failed, may have been billed, and is to
-be sent once more. Written before the attempt leaves, so that after the end of
-the process, however it came, the rows that may have been billed are those that left, did not come
-back, and stand in no result file. Whoever holds the file open keeps other processes out.
+``OUT.job`` holds one line of JSON, the manifest, then a short line for each attempt: ``s12``
+before row 12 is sent, ``t12`` before it is sent again although its former attempt may have been
+billed, ``b12`` when it came back unbilled, and ``d12`` when it failed, may have been billed, and
+will be sent once more. A line is written before its attempt leaves. So after the end of the
+process, however it came, the rows that may have been billed are those that left, did not come
+back, and have no result. The open file is locked, which keeps other processes out.
 
-Which rows are done it does not say: that stands in the result files alone, so that nothing can
-disagree with them.
+The journal does not say which rows are done: only the result files do, so nothing can disagree
+with them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.state.files import check_place, lock, sync_folder, write_all, write_record
+from ratedispatch.jobs.state.files import (
+    CHUNK,
+    check_place,
+    lock,
+    sync_folder,
+    write_all,
+    write_record,
+)
 from ratedispatch.jobs.state.manifest import Manifest
 from ratedispatch.jobs.state.rowset import RowSet
 
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 
 _RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
 _SENT = re.compile(rb"s(\d{1,12})\n")
-_CHUNK = 1024 * 1024
 
 # custom_ids are not in here, but prompts of a template are
 _MODE = 0o600
@@ -132,17 +138,17 @@ class Journal:
                 self._doubt(row)
 
     def end(self, row: int) -> None:
-        """Take in that *row* has its line in a result file, which says so itself."""
+        """End *row*: it has its line in a result file, which says so itself."""
         self.open_rows.discard(row)
         self._repeated.discard(row)
 
     def end_all(self, rows: RowSet) -> None:
-        """Take in that all *rows* have theirs."""
+        """End all *rows*: they have their lines."""
         self.open_rows.remove(rows)
         self._repeated.remove(rows)
 
     def count_open_rows_as_billed_twice(self) -> None:
-        """Take in that rows have other numbers now: those that were sent are found no more."""
+        """Count the open rows as billed twice: rows have other numbers now and cannot be found."""
         self.billed_twice += len(self.open_rows)
         self.open_rows, self._repeated, self.doubtful = RowSet(), RowSet(), RowSet()
 
@@ -187,7 +193,7 @@ class Journal:
         except ValueError as error:
             raise JobError(
                 f"{self._path} cannot be read as a job file; remove it together with the output "
-                f"to start anew"
+                f"to start over"
             ) from error
         self.billed_twice = self.manifest.billed_twice
         actions: dict[bytes, Callable[[int], object]] = {
@@ -197,7 +203,7 @@ class Journal:
             b"d": self._doubt,
         }
         while True:
-            block = self._file.read(_CHUNK)
+            block = self._file.read(CHUNK)
             text = rest + block
             end = text.rfind(b"\n") + 1
             if any(kind in text for kind in (b"t", b"b", b"d")):
@@ -246,7 +252,7 @@ def open_journal(path: Path) -> Journal:
             lock(file, path.with_suffix(""))
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return Journal(path, file)
-        except FileNotFoundError:  # replaced or removed by whoever had it
+        except FileNotFoundError:  # replaced or removed by another process
             pass
         except BaseException:
             file.close()
@@ -263,7 +269,7 @@ def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:
     """Return the first line, and what was read beyond it."""
     text = b""
     while b"\n" not in text:
-        block = file.read(_CHUNK)
+        block = file.read(CHUNK)
         if not block:
             return text, b""
         text += block

@@ -1,8 +1,8 @@
 """
-What a job was made from, and in what another one differs from it.
+Says what a job was made from, and how another job differs from it. Values only.
 
-Values only. What may change between two runs of a job, such as its limits or the address of the
-server, is not in here.
+What may change between two runs of a job, such as its limits or the address of the server, is
+not in the manifest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.jobs.state.scan import Survey
+from ratedispatch.jobs.state.scan import Scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Manifest:
         output_format: ``jsonl``, ``csv`` or ``parquet``.
         billed_twice: Attempts of former runs that may have been billed a second time, as far as
             the journal that follows does not tell.
-        survey: What was found in the input, so that it need not be looked through again.
+        scan: What was found in the input, so that it need not be looked through again.
         errors: Where failed rows go, seen from the folder of the job file.
         is_rewriting: Whether result files that fit a changed input lie beside those there are,
             and are to be put in their place.
@@ -53,7 +53,7 @@ class Manifest:
     template: Mapping[str, Any] = field(default_factory=dict)
     output_format: str = "jsonl"
     billed_twice: int = 0
-    survey: Survey | None = None
+    scan: Scan | None = None
     errors: str = ""
     is_rewriting: bool = False
 
@@ -61,7 +61,8 @@ class Manifest:
         """Return it as a line of JSON."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["template"] = dict(self.template)
-        values["survey"] = None if self.survey is None else self.survey.as_dict()
+        scan = values.pop("scan")
+        values["survey"] = None if scan is None else scan.as_dict()
         return json.dumps({"format": _FORMAT, **values}).encode() + b"\n"
 
     @classmethod
@@ -77,7 +78,7 @@ class Manifest:
             if value.pop("format") != _FORMAT:
                 raise ValueError("another format")
             found = value.pop("survey", None)
-            known = cls(**value, survey=None if found is None else Survey.from_dict(found))
+            known = cls(**value, scan=None if found is None else Scan.from_dict(found))
             if not isinstance(known.sha256, str) or not isinstance(known.size, int):
                 raise ValueError("no digest")
         except (KeyError, TypeError, AttributeError) as error:
@@ -88,9 +89,9 @@ class Manifest:
         """Whether both have the same rows."""
         return (self.size, self.sha256) == (other.size, other.sha256)
 
-    def known_survey(self, template: Template | None) -> Survey | None:
+    def known_scan(self, template: Template | None) -> Scan | None:
         """Return what was found in the input, if it would be looked at in the same way now."""
-        return self.survey if self.template == settings_of(template) else None
+        return self.scan if self.template == settings_of(template) else None
 
     def differences(self, now: Manifest) -> list[str]:
         """Return in words how *now* differs from this one, but for the input."""
@@ -100,23 +101,23 @@ class Manifest:
             if before != after:
                 found.append(f"{name} was {_short(before)} and is {_short(after)}")
         if self.errors != now.errors:
-            found.append(f"--errors was {self.errors} and is {now.errors}")
+            found.append(f"--errors-file was {self.errors} and is {now.errors}")
         return found
 
 
 def manifest_of(
-    name: str, survey: Survey, template: Template | None, output_format: str, errors: str = ""
+    name: str, scan: Scan, template: Template | None, output_format: str, errors: str = ""
 ) -> Manifest:
     """Return the manifest of a job."""
-    has_few = len(survey.duplicates) <= _MOST_DUPLICATES
+    has_few = len(scan.duplicates) <= _MOST_DUPLICATES
     return Manifest(
         name,
-        survey.size,
-        survey.rows,
-        survey.digest,
+        scan.size,
+        scan.rows,
+        scan.digest,
         settings_of(template),
         output_format,
-        survey=survey if has_few else None,
+        scan=scan if has_few else None,
         errors=errors,
     )
 

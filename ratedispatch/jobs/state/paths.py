@@ -1,8 +1,7 @@
 """
-The files of a job, and whether it can use them.
+Names the files of a job, and checks whether the job can use them.
 
-Decides by names, kinds, permissions and locks, and by whether there is something in them; makes
-and changes nothing.
+Checks names, kinds, permissions, locks and sizes; creates and changes nothing.
 """
 
 from __future__ import annotations
@@ -141,7 +140,7 @@ def refuse_foreign(files: JobFiles) -> None:
         if path.exists() and path.stat().st_size > 0:
             raise JobError(
                 f"{path} exists and was not made by this job; "
-                f"choose another output, or remove it to start anew"
+                f"choose another output, or remove it to start over"
             )
 
 

@@ -1,11 +1,10 @@
 """
-Which results of a job belong to rows of its input after that has changed.
+Matches the results of a job with the rows of an input that has changed.
 
-A row is known by its content and, where rows have names, by its name, which is part of the
-content; where they are named by their numbers, by its place too. Results of rows that are no
-longer there are set aside, never thrown away: they were paid for. Knows nothing of sending.
+A row is known by its content (its name is part of it) and, where rows are named by their numbers,
+by its place too. Results of rows that are gone are set aside, never deleted: they were paid for.
 
-Unlike a job that goes on unchanged, this takes some hundred bytes for each row that is done.
+Takes some hundred bytes for each row that is done, unlike a job that resumes unchanged.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.jobs.batchfile import head_of, moved
-from ratedispatch.jobs.source import Stretch, digest_of
 from ratedispatch.jobs.state.rowset import RowSet
+from ratedispatch.jobs.state.section import Section, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ratedispatch.jobs.state.scan import Survey
+    from ratedispatch.jobs.state.scan import Scan
 
 
 #: In the line of a row that failed because its name stood further up: whether it still does is
-#: found out anew.
+#: looked up again.
 _DUPLICATE = b'"response":null,"error":{"code":"duplicate_custom_id"'
 
 
@@ -49,14 +48,14 @@ class Match:
     places: dict[int, int]
 
 
-def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: bool) -> Match:
+def match(results: Iterable[Path], file: BinaryIO, scan: Scan, *, by_place: bool) -> Match:
     """
     Compare the rows that *results* answer with those of the input as it is now.
 
     Args:
         results: The result files.
         file: The input; not buffered.
-        survey: What there is in it.
+        scan: What there is in it.
         by_place: Whether a row at another place is another row.
     """
     wanted: dict[str, dict[int, None]] = {}  # equal rows in their order
@@ -73,7 +72,7 @@ def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: 
     done = sum(map(len, wanted.values())) + len(unknown)
     # what stayed where it was goes first, so that of equal rows none is moved without need
     places: dict[int, int] = {}
-    for row, digest in _digests(file, survey):
+    for row, digest in _digests(file, scan):
         if row in unknown:
             places[row] = row
         elif row in wanted.get(digest, ()):
@@ -81,7 +80,7 @@ def match(results: Iterable[Path], file: BinaryIO, survey: Survey, *, by_place: 
             del wanted[digest][row]
     if not by_place:
         taken = set(places.values())
-        for row, digest in _digests(file, survey):
+        for row, digest in _digests(file, scan):
             if row not in taken and wanted.get(digest):
                 before = next(iter(wanted[digest]))
                 del wanted[digest][before]
@@ -133,8 +132,8 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
         raise
 
 
-def _digests(file: BinaryIO, survey: Survey) -> Iterator[tuple[int, str]]:
-    for row, line in Stretch(file, survey.marks[0], survey.end, RowSet()):
+def _digests(file: BinaryIO, scan: Scan) -> Iterator[tuple[int, str]]:
+    for row, line in Section(file, scan.checkpoints[0], scan.end, RowSet()):
         yield row, digest_of(line)
 
 

@@ -1,8 +1,7 @@
 """
-What the result files of a job hold.
+Reads from the result files of a job which rows are done, by the first bytes of each line.
 
-Decides which rows are done, by the first bytes of each line: answers are not parsed. What a crash
-or a power cut has left of a line that was being written is cut off. Knows nothing of inputs.
+A line that a crash or a power cut has torn is cut off. Answers are not parsed.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import HEAD, ROW_DIGITS
-from ratedispatch.jobs.state.files import copy_all
+from ratedispatch.jobs.state.files import CHUNK, copy_all
 from ratedispatch.jobs.state.rowset import RowSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CHUNK = 1024 * 1024
 
 #: What follows the number of a row.
 _ENDS = (b'"', b"-")
@@ -56,7 +54,7 @@ def recover(path: Path) -> Recovered:
     """
     rows = RowSet()
     try:
-        file = path.open("rb", buffering=_CHUNK)
+        file = path.open("rb", buffering=CHUNK)
     except FileNotFoundError:
         return Recovered(rows)
     with file:

@@ -1,8 +1,7 @@
 """
-Whether a job may start, is new, or goes on; and which of its rows are done.
+Starts or resumes a job: decides whether it may, and finds out which of its rows are done.
 
-Decides by the job file, which says what an output was made from, and by the result files
-themselves, which say what is done.
+The job file says what an output was made from; the result files themselves say what is done.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.state.journal import Journal
     from ratedispatch.jobs.state.manifest import Manifest
     from ratedispatch.jobs.state.paths import JobFiles
-    from ratedispatch.jobs.state.scan import Survey
+    from ratedispatch.jobs.state.realign import Match
+    from ratedispatch.jobs.state.scan import Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,18 @@ class OpenJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class ResumeOptions:
     """
-    How a job goes on.
+    How a job is resumed.
 
     Args:
         retry_failed: Whether rows that failed are done once more.
-        force: Whether it goes on although it was made from something else.
+        allow_changed_input: Whether it goes on although it was made from something else.
         by_place: Whether a row at another place of a changed input is another row.
     """
 
     retry_failed: bool = False
-    force: bool = False
+    allow_changed_input: bool = False
     by_place: bool = False
 
 
@@ -81,8 +81,8 @@ def open_job(
     files: JobFiles,
     manifest: Manifest,
     file: BinaryIO,
-    survey: Survey,
-    going: Going = Going(),
+    scan: Scan,
+    options: ResumeOptions = ResumeOptions(),
     journal: Journal | None = None,
 ) -> OpenJob:
     """
@@ -94,8 +94,8 @@ def open_job(
         files: Those that :func:`check_files` found right.
         manifest: What the job is made from now.
         file: The input; not buffered.
-        survey: What there is in it.
-        going: How it goes on.
+        scan: What there is in it.
+        options: How it goes on.
         journal: Of the job, if it is open already; closed if the job is refused.
 
     Raises:
@@ -104,16 +104,16 @@ def open_job(
     """
     was_there = journal is not None or files.job.exists()
     journal = journal or open_journal(files.job)
-    is_new = journal.manifest is None
+    before = journal.manifest
     try:
-        if is_new:
+        if before is None:
             refuse_foreign(files)
             refuse_shared(files)
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
-        return _go_on(files, journal, manifest, file, survey, going)
+        return _Resumption(files, journal, before, manifest, file, scan, options).resume()
     except BaseException as error:
-        if is_new and not was_there:
+        if before is None and not was_there:
             files.job.unlink(missing_ok=True)
         journal.close()
         if isinstance(error, OSError):
@@ -123,73 +123,152 @@ def open_job(
         raise
 
 
-def _go_on(
-    files: JobFiles,
-    journal: Journal,
-    manifest: Manifest,
-    file: BinaryIO,
-    survey: Survey,
-    going: Going,
-) -> OpenJob:
-    known = journal.manifest
-    assert known is not None
-    if known.output_format != manifest.output_format:
-        raise JobError(
-            f"{files.job.with_suffix('')} was begun with --output-format {known.output_format}, "
-            f"and cannot go on as {manifest.output_format}; choose another output"
-        )
-    if known.is_rewriting and known.errors != manifest.errors:
-        raise JobError(
-            f"{files.job.with_suffix('')} was interrupted while it was made to fit a changed "
-            f"input; give the same command again, with --errors {known.errors}"
-        )
-    if known.is_rewriting:
-        known = replace(known, is_rewriting=False)
-        _finish_rewriting(files, journal, known)
-    progress, notes = _recover(files)
-    differences = known.differences(manifest)
-    is_same_input = known.has_input_of(manifest)
-    if not going.force and (differences or not is_same_input):
-        raise JobError(_refusal(files, known, manifest, differences, file, survey, going))
-    is_fit = is_same_input and _is_fit(files, file, survey, going)
-    doubtful = RowSet()  # failed, but an attempt may have been billed
-    doubtful.merge(journal.open_rows)
-    doubtful.merge(journal.doubtful)
-    doubtful.keep(progress.failed)
-    journal.end_all(progress.done)
-    if not files.output.exists() and len(journal.open_rows) and not going.force:
-        raise JobError(
-            f"{files.output} is missing, in which up to {len(journal.open_rows):,} rows may have "
-            f"their answers; put it back, or send them again with --force"
-        )
-    for path in (files.output, files.errors):
-        rewritten(path).unlink(missing_ok=True)  # of a kill before they were all there
-    doubt = len(journal.open_rows)
-    if not is_fit:
-        doubtful = RowSet()  # rows may have other numbers now
-        notes.append(_move(files, journal, manifest, file, survey, going))
-        progress, _ = _recover(files)
-    elif differences:
-        journal.write_manifest(manifest)
-    progress, more = _retry(files, progress, going, journal, doubtful)
-    if doubt:
-        more.append(
-            f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
-            f"earlier run and have no line in the files"
-        )
-    return OpenJob(progress, journal, (*notes, *more))
+@dataclass(frozen=True, slots=True)
+class _Resumption:
+    """
+    Resumes a job whose manifest is there.
 
+    Args:
+        files: Those of the job.
+        journal: Of the job.
+        before: What the job was made from.
+        now: What it is made from now.
+        file: The input; not buffered.
+        scan: What was found in it.
+        options: How the job is resumed.
+    """
 
-def _is_fit(files: JobFiles, file: BinaryIO, survey: Survey, going: Going) -> bool:
-    """Whether the results are those of this input; if not, and that is not forced, refuse."""
-    try:
+    files: JobFiles
+    journal: Journal
+    before: Manifest
+    now: Manifest
+    file: BinaryIO
+    scan: Scan
+    options: ResumeOptions
+
+    def resume(self) -> OpenJob:
+        """Check that the job may be resumed, make its files fit, and return it."""
+        self._refuse_other_outputs()
+        if self.before.is_rewriting:
+            _finish_rewriting(self.files, self.journal, replace(self.before, is_rewriting=False))
+        progress, notes = _recover(self.files)
+        differences = self.before.differences(self.now)
+        is_same_input = self.before.has_input_of(self.now)
+        if not self.options.allow_changed_input and (differences or not is_same_input):
+            raise JobError(self._refusal(differences, is_same_input))
+        is_fit = is_same_input and self._is_fit()
+        doubtful = self._end_written_rows(progress)
+        for path in (self.files.output, self.files.errors):
+            rewritten(path).unlink(missing_ok=True)  # of a kill before they were all there
+        doubt = len(self.journal.open_rows)
+        if not is_fit:
+            doubtful = RowSet()  # rows may have other numbers now
+            notes.append(self._realign())
+            progress, _ = _recover(self.files)
+        elif differences:
+            self.journal.write_manifest(self.now)
+        progress, more = _retry(self.files, progress, self.options, self.journal, doubtful)
+        if doubt:
+            more.append(
+                f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
+                f"earlier run and have no line in the files"
+            )
+        return OpenJob(progress, self.journal, (*notes, *more))
+
+    def _refuse_other_outputs(self) -> None:
+        """Refuse another output format, and other files where a rewrite was interrupted."""
+        before, now, job = self.before, self.now, self.files.job.with_suffix("")
+        if before.output_format != now.output_format:
+            raise JobError(
+                f"{job} was begun with --output-format {before.output_format}, and cannot go on "
+                f"as {now.output_format}; choose another output"
+            )
+        if before.is_rewriting and before.errors != now.errors:
+            raise JobError(
+                f"{job} was interrupted while it was made to fit a changed input; give the same "
+                f"command again, with --errors-file {before.errors}"
+            )
+
+    def _is_fit(self) -> bool:
+        """Whether the results are those of this input; if not, and not allowed to be, refuse."""
+        try:
+            for path in (self.files.output, self.files.errors):
+                check_results(path, self.file, self.scan)
+        except JobError:
+            if not self.options.allow_changed_input:
+                raise
+            return False
+        return True
+
+    def _end_written_rows(self, progress: Progress) -> RowSet:
+        """
+        End the rows of the journal that have their lines.
+
+        Returns:
+            Rows that failed although an attempt may have been billed.
+
+        Raises:
+            JobError: The output is missing, in which rows of the journal may have their lines.
+        """
+        journal, output = self.journal, self.files.output
+        doubtful = RowSet()
+        doubtful.merge(journal.open_rows)
+        doubtful.merge(journal.doubtful)
+        doubtful.keep(progress.failed)
+        journal.end_all(progress.done)
+        count = len(journal.open_rows)
+        if count and not output.exists() and not self.options.allow_changed_input:
+            raise JobError(
+                f"{output} is missing, in which up to {count:,} rows may have their answers; put "
+                f"it back, or send them again with --allow-changed-input"
+            )
+        return doubtful
+
+    def _realign(self) -> str:
+        """
+        Make the results fit an input that has changed; return a sentence on that.
+
+        All new files are written before the manifest says so, and only then put in their place:
+        after a kill in between either nothing has happened, or the next start finishes it.
+        """
+        files, journal = self.files, self.journal
+        found = self._match()
         for path in (files.output, files.errors):
-            check_results(path, file, survey)
-    except JobError:
-        if not going.force:
-            raise
-        return False
-    return True
+            rewrite(path, files.stale, found.places)
+        if files.retry.exists():  # its rows have other numbers now, and are sent anyway
+            rewrite(files.retry, files.stale, {})
+            rewritten(files.retry).unlink()
+            files.retry.unlink()
+        journal.count_open_rows_as_billed_twice()
+        journal.write_manifest(replace(self.now, is_rewriting=True))
+        _finish_rewriting(files, journal, self.now)
+        text = f"of the results, {found.kept:,} are of rows that are in the input still"
+        if found.gone:
+            text += f", and {found.gone:,} are not, and were moved to {files.stale}"
+        return text
+
+    def _match(self) -> Match:
+        results = (self.files.output, self.files.errors)
+        return match(results, self.file, self.scan, by_place=self.options.by_place)
+
+    def _refusal(self, differences: list[str], is_same_input: bool) -> str:
+        """Return the sentence that says how the job differs from the one that was begun."""
+        words = list(differences)
+        if not is_same_input:
+            before, now, found = self.before, self.now, self._match()
+            text = (
+                f"it was made from {before.input} of {before.rows:,} rows and {before.size:,} "
+                f"bytes, and {now.input} with {now.rows:,} rows and {now.size:,} bytes has other "
+                f"content"
+            )
+            if found.kept + found.gone:
+                text += f" (of {found.kept + found.gone:,} rows done, {found.kept:,} are the same"
+                text += f"; the first that is not is row {found.first:,})" if found.first else ")"
+            words.insert(0, text)
+        return (
+            f"{self.files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose "
+            f"another output, or go on with --allow-changed-input"
+        )
 
 
 def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
@@ -207,36 +286,6 @@ def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
     return Progress(*found), notes
 
 
-def _move(
-    files: JobFiles,
-    journal: Journal,
-    manifest: Manifest,
-    file: BinaryIO,
-    survey: Survey,
-    going: Going,
-) -> str:
-    """
-    Make the results fit an input that has changed; return a sentence on that.
-
-    All new files are written before the manifest says so, and only then put in their place: after
-    a kill in between either nothing has happened, or the next start finishes it.
-    """
-    found = match((files.output, files.errors), file, survey, by_place=going.by_place)
-    for path in (files.output, files.errors):
-        rewrite(path, files.stale, found.places)
-    if files.retry.exists():  # its rows have other numbers now, and are to be sent anyway
-        rewrite(files.retry, files.stale, {})
-        rewritten(files.retry).unlink()
-        files.retry.unlink()
-    journal.count_open_rows_as_billed_twice()
-    journal.write_manifest(replace(manifest, is_rewriting=True))
-    _finish_rewriting(files, journal, manifest)
-    text = f"of the results, {found.kept:,} are of rows that are in the input still"
-    if found.gone:
-        text += f", and {found.gone:,} are not, and were moved to {files.stale}"
-    return text
-
-
 def _finish_rewriting(files: JobFiles, journal: Journal, manifest: Manifest) -> None:
     for path in (files.output, files.errors):
         fresh = rewritten(path)
@@ -247,7 +296,7 @@ def _finish_rewriting(files: JobFiles, journal: Journal, manifest: Manifest) -> 
 
 
 def _retry(
-    files: JobFiles, progress: Progress, going: Going, journal: Journal, doubtful: RowSet
+    files: JobFiles, progress: Progress, options: ResumeOptions, journal: Journal, doubtful: RowSet
 ) -> tuple[Progress, list[str]]:
     """
     Take the rows that failed out of those that are done, if that is asked for.
@@ -259,7 +308,7 @@ def _retry(
     left = sum(row not in done for row in recover(files.retry).rows)
     if left:
         return progress, [f"{_rows(left, 'that failed')} still to be sent once more"]
-    if not going.retry_failed or not len(progress.failed):
+    if not options.retry_failed or not len(progress.failed):
         files.retry.unlink(missing_ok=True)
         return progress, []
     journal.doubt(doubtful)  # before they lose their lines, which say that they came back
@@ -270,30 +319,3 @@ def _retry(
 
 def _rows(count: int, which: str) -> str:
     return f"1 row {which} is" if count == 1 else f"{count:,} rows {which} are"
-
-
-def _refusal(
-    files: JobFiles,
-    known: Manifest,
-    manifest: Manifest,
-    differences: list[str],
-    file: BinaryIO,
-    survey: Survey,
-    going: Going,
-) -> str:
-    words = list(differences)
-    if not known.has_input_of(manifest):
-        found = match((files.output, files.errors), file, survey, by_place=going.by_place)
-        text = (
-            f"it was made from {known.input} of {known.rows:,} rows and {known.size:,} bytes, and "
-            f"{manifest.input} with {manifest.rows:,} rows and {manifest.size:,} bytes has other "
-            f"content"
-        )
-        if found.kept + found.gone:
-            text += f" (of {found.kept + found.gone:,} rows done, {found.kept:,} are the same"
-            text += f"; the first that is not is row {found.first:,})" if found.first else ")"
-        words.insert(0, text)
-    return (
-        f"{files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose another "
-        f"output, or go on with --force"
-    )

@@ -1,8 +1,4 @@
-"""
-A set of row numbers at a bit for each row.
-
-Knows nothing of what the rows are.
-"""
+"""A set of row numbers, at one bit per row."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """
-Whether result files hold the results of this input.
+Checks that result files hold the results of this input.
 
-Decides by a few lines at either end of each: their rows have to have the digests that they tell.
-A file that two jobs were given, or one that was copied from elsewhere, does not pass for this
-one's. Knows nothing of what is to be done.
+Compares the digests of a few lines at either end of each file with those of their rows, and so
+notices a file that two jobs were given, or that was copied from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import head_of
-from ratedispatch.jobs.source import Stretch, digest_of
 from ratedispatch.jobs.state.rowset import RowSet
+from ratedispatch.jobs.state.section import Section, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ratedispatch.jobs.batchfile import Head
-    from ratedispatch.jobs.state.scan import Survey
+    from ratedispatch.jobs.state.scan import Scan
 
 #: Lines that are looked at, at either end of a file.
 _LINES = 4
@@ -32,24 +31,24 @@ _LINES = 4
 _TAIL = 256 * 1024
 
 
-def check_results(path: Path, file: BinaryIO, survey: Survey) -> None:
+def check_results(path: Path, file: BinaryIO, scan: Scan) -> None:
     """
     Check that the result file *path* fits the input *file*; a missing one does.
 
     Args:
         path: The result file.
         file: The input; not buffered.
-        survey: What there is in it.
+        scan: What there is in it.
 
     Raises:
         JobError: A line of it is the result of another row.
     """
     for head in _some_heads(path):
-        if head.digest and _digest_at(file, survey, head.row) != head.digest:
+        if head.digest and _digest_at(file, scan, head.row) != head.digest:
             raise JobError(
                 f"{path} holds a result for row {head.row:,} that is not that of this input; "
                 f"was the file given to two jobs? Give this one a file of its own, or go on "
-                f"with --force, which moves aside what does not belong here"
+                f"with --allow-changed-input, which moves aside what does not belong here"
             )
 
 
@@ -74,10 +73,10 @@ def _some_heads(path: Path) -> Iterator[Head]:
                 yield head
 
 
-def _digest_at(file: BinaryIO, survey: Survey, row: int) -> str | None:
+def _digest_at(file: BinaryIO, scan: Scan, row: int) -> str | None:
     """Return the digest of the row number *row*; None if there is none."""
-    index = bisect_right([mark.line for mark in survey.marks], row) - 1
+    index = bisect_right([checkpoint.line for checkpoint in scan.checkpoints], row) - 1
     before = RowSet()
-    before.update(range(survey.marks[index].line, row))
-    place, line = next(Stretch(file, survey.marks[index], survey.end, before), (0, b""))
+    before.update(range(scan.checkpoints[index].line, row))
+    place, line = next(Section(file, scan.checkpoints[index], scan.end, before), (0, b""))
     return digest_of(line) if place == row else None

@@ -2,7 +2,7 @@
 How many requests may be in flight, found by trying.
 
 Decides a number from how long answers took and which requests were refused. Knows no rates,
-no servers and no asyncio, and does not wait: the line in ``budget`` does.
+no servers and no asyncio, and does not wait: requests wait in the queue of the admission.
 
 A server without rate limits answers the more the more it is given, until it is full; from there
 on whatever is added only waits. To find that point two numbers are held in turn, and the
@@ -22,53 +22,9 @@ from enum import Enum
 from math import exp, inf, log
 from typing import NamedTuple
 
-#: Answers that make a reading: so many, or so many for each that may be in flight. With
-#: log-normal latencies of sigma 0.8 the mean of 64 is off by 12 %.
-_FEWEST = 64
-_PER_ROOM = 2
+from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
 
-#: The same while the number doubles, where a factor of two is easier to tell, and what a reading
-#: needs before it ends the doubling.
-_FEWEST_DOUBLING = 24
-_PER_ROOM_DOUBLING = 1
-
-#: Doubling and halving: go on while throughput gains, or would lose, at least half in
-#: proportion (the elasticity d ln throughput / d ln in flight).
-_DECISIVE = 0.5
-
-#: The elasticity up to which more in flight is not worth its latency. A queue has 0; an engine
-#: that is four times slower with 64 requests than with one still has 0.24 there.
-_WORTHWHILE = 0.12
-
-#: The two numbers of a pair lie this far from their centre, as ln: × 0.82 and × 1.22.
-_SPREAD = 0.2
-
-#: The centre moves by this much (ln) per elasticity above or below what is worthwhile, a number
-#: of times if it goes down again and again: above the point where the server is full the
-#: elasticity is 0 however far above. At most by the two bounds at once.
-_GAIN = 0.5
-_MOST_FALLS = 3
-_LONGEST_FALL = 0.2
-_LONGEST_RISE = 0.3
-
-#: Two pairs in a row with this elasticity: so far below that it doubles again.
-_STEEP = 0.6
-
-#: Throughput this far (ln) below what is usual: the server has changed, or the requests have.
-#: At most a quarter of the former number is tried then.
-_FALL = 0.3
-_LONGEST_CHECK = log(4)
-
-#: The share of the newest pair in what is usual.
-_NEWEST = 0.3
-
-#: What a refusal leaves of the number; the factor of TCP CUBIC (RFC 9438).
-_DECREASE = 0.7
-
-#: What has been refused is kept away from for so many pairs, then approached by so much (ln)
-#: with each. As CUBIC does, it stays long where it last went well.
-_PAIRS_BELOW_CEILING = 8
-_CEILING_GROWTH = 0.05
+_TUNING = AdaptiveTuning()
 
 #: Latencies below are the clock's, not the server's, in seconds.
 _SHORTEST = 1e-9
@@ -114,10 +70,13 @@ class AdaptiveLimit:
         start: The first number, brought within the bounds.
         least: Never less than this, at least 1.
         most: Never more than this, at least *least*.
+        tuning: The constants.
 
     Raises:
         ValueError: The bounds are not 1 <= *least* <= *most*.
     """
+
+    learns = True
 
     __slots__ = (
         "_ceiling",
@@ -126,7 +85,6 @@ class AdaptiveLimit:
         "_ended",
         "_enough",
         "_epoch",
-        "_falls",
         "_first",
         "_high",
         "_in_flight",
@@ -141,15 +99,19 @@ class AdaptiveLimit:
         "_phase",
         "_rises",
         "_skip",
+        "_tuning",
         "_usual",
         "_was_worthwhile",
     )
 
-    def __init__(self, *, start: int = 8, least: int = 1, most: int) -> None:
+    def __init__(
+        self, *, start: int = 8, least: int = 1, most: int, tuning: AdaptiveTuning = _TUNING
+    ) -> None:
         if not 1 <= least <= most:
             raise ValueError(
                 f"at least {least} and at most {most} in flight; it takes 1 <= least <= most"
             )
+        self._tuning = tuning
         self._least = least
         self._most = most
         self._phase = _Phase.DOUBLING
@@ -160,7 +122,7 @@ class AdaptiveLimit:
         self._is_resting = False
         self._first: _Reading | None = None
         self._usual: float | None = None
-        self._falls = self._rises = 0
+        self._rises = 0
         self._ceiling = inf
         self._pairs_below_ceiling = 0
         self._epoch = 0
@@ -220,23 +182,28 @@ class AdaptiveLimit:
             self._pairs_below_ceiling = 0
         self._usual = None
         self._was_worthwhile = True
-        self._falls = self._rises = 0
-        self._climb(log(held * _DECREASE))
+        self._rises = 0
+        self._climb(log(held * self._tuning.refused_factor))
 
     def _begin(self, limit: int, *, times: int = 1) -> None:
         """Hold *limit* until enough has ended, *times* what a reading needs."""
+        tuning = self._tuning
         self._limit = limit
         self._epoch += 1
         self._ended = 0
         self._latency = 0.0
         self._in_flight = 0
         if self._phase is _Phase.DOUBLING:
-            self._enough = max(_FEWEST_DOUBLING, _PER_ROOM_DOUBLING * limit)
+            self._enough = max(
+                tuning.fewest_answers_doubling,
+                tuning.answers_per_place_doubling * limit,
+            )
             self._skip = 0
         else:
-            self._enough = times * max(_FEWEST, _PER_ROOM * limit)
-            # Whoever counted only what was sent since the limit changed would count the quick
-            # ones; so all that ends counts, once what was in flight before has mostly ended.
+            self._enough = times * max(tuning.fewest_answers, tuning.answers_per_place * limit)
+            # Of what was sent since the limit changed the quick answers come first, and counting
+            # only those would mislead; so all that ends counts, once most of what was in flight
+            # before has ended.
             self._skip = limit
 
     def _judge(self) -> None:
@@ -259,25 +226,32 @@ class AdaptiveLimit:
 
     def _compare(self, first: _Reading, second: _Reading) -> None:
         """Decide on the next pair from the two readings of this one, in either order."""
+        tuning = self._tuning
         width = second.in_flight - first.in_flight
         gain = second.throughput - first.throughput
         # none where the bounds leave no room for two numbers
-        elasticity = gain / width if abs(width) > 0.01 else _WORTHWHILE
+        elasticity = gain / width if abs(width) > 0.01 else tuning.worthwhile_elasticity
         # A server that is full at so many in flight, idle below and queueing above, shows this
         # elasticity between the two: throughput grows in proportion up to there, then stays.
         full_at = log(self._low) + log(self._high / self._low) * min(1.0, max(0.0, elasticity))
         if self._phase is _Phase.CLIMBING:
             self._step(first, second, elasticity)
-        elif self._phase is _Phase.DOUBLING and elasticity >= _DECISIVE:
+        elif self._phase is _Phase.DOUBLING and elasticity >= tuning.decisive_elasticity:
             self._was_worthwhile = True
             self._double(second)
-        elif self._phase is _Phase.DOUBLING and self._ended < max(_FEWEST, _PER_ROOM * self._high):
+        elif self._phase is _Phase.DOUBLING and self._ended < max(
+            tuning.fewest_answers, tuning.answers_per_place * self._high
+        ):
             self._enough *= 2
         else:
             self._usual = max(first.throughput, second.throughput)
             # one steep pair doubles again: a reading on few answers may have ended it wrongly
             self._rises = 1
-            if self._was_worthwhile or elasticity >= _DECISIVE or self._low <= self._least:
+            if (
+                self._was_worthwhile
+                or elasticity >= tuning.decisive_elasticity
+                or self._low <= self._least
+            ):
                 self._was_worthwhile = True
                 self._climb(full_at)
             else:
@@ -285,33 +259,35 @@ class AdaptiveLimit:
 
     def _step(self, first: _Reading, second: _Reading, elasticity: float) -> None:
         """Move the centre along the slope."""
+        tuning = self._tuning
         throughput = (first.throughput + second.throughput) / 2
         usual = throughput if self._usual is None else self._usual
-        self._usual = usual + _NEWEST * (throughput - usual)
+        self._usual = usual + tuning.newest_share * (throughput - usual)
         self._pairs_below_ceiling += 1
-        if self._pairs_below_ceiling > _PAIRS_BELOW_CEILING:
-            self._ceiling += _CEILING_GROWTH
-        self._rises = self._rises + 1 if elasticity >= _STEEP else 0
+        if self._pairs_below_ceiling > tuning.pairs_below_ceiling:
+            self._ceiling = inf
+        self._rises = self._rises + 1 if elasticity >= tuning.steep_elasticity else 0
         if self._rises > 1:
             self._rises = 0
             self._phase = _Phase.DOUBLING
             self._limit = self._high
             self._double(max(first, second))
             return
-        step = _GAIN * (elasticity - _WORTHWHILE)
-        self._falls = self._falls + 1 if step < 0 else 0
-        step *= min(max(1, self._falls), _MOST_FALLS)
-        self._climb(self._centre + max(-_LONGEST_FALL, min(_LONGEST_RISE, step)))
+        step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
+        self._climb(self._centre + max(-tuning.longest_fall_ln, min(tuning.longest_rise_ln, step)))
 
     def _has_fallen(self, reading: _Reading) -> bool:
         # of a server that is not full the lower number takes as much as it is lower
         expected = min(0.0, reading.in_flight - self._centre)
-        return self._usual is not None and reading.throughput < self._usual + expected - _FALL
+        return (
+            self._usual is not None
+            and reading.throughput < self._usual + expected - self._tuning.fall_ln
+        )
 
     def _check(self, reading: _Reading) -> None:
         """Try whether as much less in flight as throughput fell would do as well."""
         assert self._usual is not None
-        fall = min(self._usual - reading.throughput, _LONGEST_CHECK)
+        fall = min(self._usual - reading.throughput, self._tuning.longest_check_ln)
         self._usual = reading.throughput
         self._pair(_Phase.CHECKING, self._centre - fall, self._centre)
 
@@ -332,10 +308,15 @@ class AdaptiveLimit:
 
     def _climb(self, centre: float) -> None:
         """Hold two numbers around *centre* (ln), or around the bound that it exceeds."""
+        tuning = self._tuning
         bound = log(self._bound())
         self._centre = max(log(self._least), min(centre, bound))
         is_barred = centre >= bound
-        self._pair(_Phase.CLIMBING, self._centre - _SPREAD, min(self._centre + _SPREAD, bound))
+        self._pair(
+            _Phase.CLIMBING,
+            self._centre - tuning.spread_ln,
+            min(self._centre + tuning.spread_ln, bound),
+        )
         if is_barred:
             # half of the time below would cost throughput, and up it cannot go
             self._is_resting = True

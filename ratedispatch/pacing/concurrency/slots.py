@@ -1,12 +1,12 @@
 """
-How many requests may be in flight.
+Places in flight that several queues share, and how many there can be at all.
 
-Decides a number, and counts places that several lines share. Knows nothing of buckets, and does
-not wait: the line in ``budget`` does.
+Knows nothing of buckets, and does not wait: the queues do. Safe for threads.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _TAKEN = object()
 
 class Slots:
     """
-    Places in flight that several lines share.
+    Places in flight that several queues share.
 
     Args:
         most: How many there are.
@@ -42,41 +42,49 @@ class Slots:
         most: As given.
     """
 
-    __slots__ = ("_taken", "_waiting", "most")
+    __slots__ = ("_lock", "_taken", "_waiting", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self._lock = threading.Lock()
         self._taken = 0
         self._waiting: dict[Callable[[], None], object] = {}
 
     def is_free(self, tell: Callable[[], None]) -> bool:
         """Whether a place is free; if not, *tell* is called once when one may be."""
-        if self._taken < self.most:
-            return True
-        self._waiting[tell] = None
-        return False
+        with self._lock:
+            if self._taken < self.most:
+                return True
+            self._waiting[tell] = None
+            return False
 
     def take(self) -> None:
         """Take a place."""
-        self._taken += 1
+        with self._lock:
+            self._taken += 1
 
     def give(self) -> None:
         """
-        Give a place back, and tell those who wait, the longest first, until it is taken.
+        Give a place back, and tell those that wait, the longest first, until it is taken.
 
-        Who is told need not take it: its line may be empty by now, or wait for something else.
+        One that is told need not take it: its queue may be empty by now, or wait for something
+        else. To be called without the lock of any queue, because each that is told takes its own.
         """
-        self._taken -= 1
-        for tell in list(self._waiting):
-            if self._taken >= self.most:
-                return
-            if self._waiting.pop(tell, _TAKEN) is not _TAKEN:
+        with self._lock:
+            self._taken -= 1
+            waiting = list(self._waiting)
+        for tell in waiting:
+            with self._lock:
+                if self._taken >= self.most:
+                    return
+                is_waiting = self._waiting.pop(tell, _TAKEN) is not _TAKEN
+            if is_waiting:
                 tell()
 
 
 def default_in_flight(limits: Limits, descriptors: int | None) -> int:
     """
-    Return how many requests may be in flight when nobody says a number.
+    Return how many requests may be in flight when no number is given.
 
     By Little's law a server that takes *s* seconds needs ``rate × s`` requests in flight to be
     used at its rate, so the bound is the request rate times the longest time an answer may

@@ -8,6 +8,7 @@ seconds.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ratedispatch.providers.read.amounts import parse_amount
 
@@ -20,9 +21,12 @@ _SECONDS |= {"µs": 1e-6, "μs": 1e-6}  # the micro sign and the Greek letter: G
 _LONGEST = 40
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> float | None:
     """
     Return the seconds that *text* names; ``None`` if it names none.
+
+    Remembered, because a bucket that is hardly used is full again after the same few moments.
 
     Source: the grammar of Go's ``time.ParseDuration``, without signs.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ratedispatch.outcome import Response
 
@@ -46,13 +46,6 @@ class ErrorBody:
     def text(self) -> str:
         """As much of the message as is looked at."""
         return self.message[:LONGEST_TEXT]
-
-    def details(self) -> Iterator[Mapping[str, Any]]:
-        """Give the objects of Google's ``details``."""
-        details = self.fields.get("details")
-        for detail in details if isinstance(details, list) else ():
-            if isinstance(detail, dict):
-                yield detail
 
 
 def read_error(response: Response) -> ErrorBody:

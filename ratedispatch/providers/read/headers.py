@@ -1,19 +1,19 @@
 """
-How a table of header names becomes readings of buckets.
+Readings of buckets from a table of header names.
 
-Decides what is believed of a limit, a remainder and a reset, whoever sent them. Knows no
-provider: `tables` has their names.
+Decides what is believed of a limit, a remainder and a reset, whichever provider sent them. Names
+no provider: each has the table of its names in its own module.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ratedispatch.limits import MINUTE, Reading
+from ratedispatch.limits import DAY, MINUTE, SHORT_WINDOW, Reading
 from ratedispatch.providers.read.amounts import parse_amount
-from ratedispatch.providers.read.bucket_window import infer_window
 from ratedispatch.providers.read.durations import parse_duration
 from ratedispatch.providers.read.instants import EPOCH, seconds_until
 
@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 #: Go durations are truncated to milliseconds (OpenAI).
 _MILLISECOND = 0.001
 
+#: The least and the most that come out for a day. ``limit - remaining`` is what was used, rounded
+#: up, and at least one request was: so it is too large by less than a factor of two, and the
+#: window too small by as much.
+_LEAST_DAY = DAY / 2
+_MOST_DAY = DAY * 1.05
+
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class HeaderNames:
     """
     The headers, in lower case, that describe one bucket.
 
@@ -47,17 +53,48 @@ class Names:
     window: float | None = None
 
 
-Table = tuple[Names, ...]
+HeaderTable = tuple[HeaderNames, ...]
+
+_parse_limit = lru_cache(maxsize=256)(parse_amount)  # a limit is the same in each answer
 
 
-def read_table(table: Table, headers: Mapping[str, str]) -> tuple[Reading, ...]:
+def x_ratelimit(
+    dimension: str,
+    name: str = "",
+    *,
+    window: float | None = None,
+    has_reset: bool = False,
+    has_period: bool = False,
+) -> HeaderNames:
+    """
+    Return the widespread names ``x-ratelimit-remaining-{name}``, ``-limit-`` and ``-reset-``.
+
+    Args:
+        dimension: Which bucket, as `Reading` names it.
+        name: The end of the names; that of the dimension by default.
+        window: The window that the provider documents.
+        has_reset: Whether a reset is sent and believed.
+        has_period: Whether ``x-ratelimit-renewalperiod-{name}`` is sent.
+    """
+    name = name or dimension
+    return HeaderNames(
+        dimension,
+        f"x-ratelimit-remaining-{name}",
+        f"x-ratelimit-limit-{name}",
+        f"x-ratelimit-reset-{name}" if has_reset else "",
+        f"x-ratelimit-renewalperiod-{name}" if has_period else "",
+        window,
+    )
+
+
+def read_headers(table: HeaderTable, headers: Mapping[str, str]) -> tuple[Reading, ...]:
     """
     Return what *headers* (lower-case names) say about the buckets of *table*.
 
     A value that is missing, negative or not a number means unknown, and so does a limit of
     zero; nothing left is believed. Of two that describe the same bucket the stricter counts.
     """
-    readings = []
+    readings: list[Reading] = []
     get = headers.get
     for names in table:
         remaining_text = get(names.remaining)
@@ -65,13 +102,13 @@ def read_table(table: Table, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         if remaining_text is None and limit_text is None:
             continue
         remaining = parse_amount(remaining_text)
-        limit = parse_amount(limit_text) or None
+        limit = _parse_limit(limit_text) or None
         if remaining is None and limit is None:
             continue
         window = period = names.window
         if names.period and (sent := parse_amount(get(names.period))):
             window = period = sent
-        elif names.reset and limit is not None and remaining is not None:
+        elif names.reset and limit is not None and remaining is not None and remaining < limit:
             inferred = _window(limit, remaining, get(names.reset, ""), headers)
             if inferred is not None and (period is None or inferred > 2 * period):
                 window = inferred
@@ -100,10 +137,37 @@ def _rank(reading: Reading) -> tuple[float, float]:
 
 
 def _window(limit: float, remaining: float, text: str, headers: Mapping[str, str]) -> float | None:
-    if not text or remaining >= limit:
+    if not text:
         return None
     reset = parse_duration(text) if ":" not in text else None
     if reset is not None and reset < EPOCH:
         return infer_window(limit, remaining, reset, 1.0 if text.isdigit() else _MILLISECOND)
     gap = seconds_until(text, headers)
     return None if gap is None else infer_window(limit, remaining, gap, 1.0)
+
+
+def infer_window(limit: float, remaining: float, reset: float, error: float) -> float | None:
+    """
+    Return ``reset × limit / (limit - remaining)``; ``None`` where that tells nothing.
+
+    It tells nothing of a bucket that is full, where *reset* is zero, and where the result, or
+    what it might be within the error of *reset*, is neither short enough to spend from now
+    nor a day. What lies between comes from counters that restart at a fixed time, to which
+    the formula does not apply.
+
+    Args:
+        limit: What the bucket holds, above zero.
+        remaining: What is left in it.
+        reset: Seconds until it is full.
+        error: Seconds by which *reset* may be off, either way.
+    """
+    used = limit - remaining
+    if used <= 0 or reset <= 0:
+        return None
+    scale = limit / used
+    window = reset * scale
+    if (reset + error) * scale <= SHORT_WINDOW:
+        return window
+    if (reset - error) * scale >= _LEAST_DAY and window <= _MOST_DAY:
+        return window
+    return None

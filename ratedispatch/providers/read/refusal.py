@@ -1,10 +1,9 @@
 """
 What a refusal says about the limit that it is for.
 
-Pure. Decides which limit is meant and how large and how full it is: by the error's type, by
-structured details, and last by the numbers in its text. Decides nothing about what to do.
-Follows: messages of OpenAI, Groq, Azure, Anthropic and LiteLLM as quoted in public issue threads
-and in Anthropic's documentation of rate limits.
+Finds the limit, how large and how full it is: by the type of the error, by structured details, and
+last by the numbers in its text. Decides nothing about what to do.
+Follows: messages quoted in public issue threads and in documentation of rate limits.
 """
 
 from __future__ import annotations
@@ -14,35 +13,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import DAY, MINUTE, Reading
-from ratedispatch.providers import gemini, openrouter
 from ratedispatch.providers.read.amounts import parse_amount
-from ratedispatch.providers.read.error_body import read_error
 from ratedispatch.providers.read.headers import strictest
 
 if TYPE_CHECKING:
-    from ratedispatch.outcome import Response
+    from collections.abc import Mapping, Sequence
+
+    from ratedispatch.providers.quirks import Quirks
     from ratedispatch.providers.read.error_body import ErrorBody
 
-_NUMBER = r"([0-9][0-9,]{0,19})"
+#: An amount in a text, with or without commas.
+NUMBER = r"([0-9][0-9,]{0,19})"
 
 #: "on tokens per min (TPM)", "40,000 input tokens per minute", "requests per day".
 _LIMIT_NAME = re.compile(
-    rf"(?:{_NUMBER} )?\b(?:(input|output) )?(token|request)s? per (second|min|minute|day)\b",
+    rf"(?:{NUMBER} )?\b(?:(input|output) )?(token|request)s? per (second|min|minute|day)\b",
     re.IGNORECASE,
 )
 _WINDOWS = {"second": 1.0, "min": MINUTE, "minute": MINUTE, "day": DAY}
-_LIMIT = re.compile(rf"\bLimit:? {_NUMBER}")
-_USED = re.compile(rf"\bUsed:? {_NUMBER}")
-_REQUESTED = re.compile(rf"\bRequested:? {_NUMBER}")
-
-#: Azure: "have exceeded token rate limit of your current … pricing tier".
-_AZURE = re.compile(r"exceeded (token|call) rate limit")
-_AZURE_DIMENSIONS = {"token": "tokens", "call": "requests"}
-
-#: LiteLLM: "Limit type: tokens. Current limit: 200, Remaining: 0."
-_LITELLM = re.compile(
-    rf"Limit type: (tokens|requests)\. Current limit: {_NUMBER}, Remaining: {_NUMBER}"
-)
+_LIMIT = re.compile(rf"\bLimit:? {NUMBER}")
+_USED = re.compile(rf"\bUsed:? {NUMBER}")
+_REQUESTED = re.compile(rf"\bRequested:? {NUMBER}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +62,13 @@ class Refusal:
         return self.requested is not None and 0 < (self.limit or 0) < self.requested
 
 
-def read_refusal(error: ErrorBody) -> Refusal:
+def read_refusal(error: ErrorBody, quirks: Sequence[Quirks]) -> Refusal:
     """Return the numbers in the text of *error*."""
     text = error.text
-    if match := _LITELLM.search(text):
-        return Refusal(match[1], MINUTE, _number(match[2]), _number(match[3]))
-    if match := _AZURE.search(text):
-        return Refusal(_AZURE_DIMENSIONS[match[1]])
+    for quirk in quirks:
+        found = quirk.read_refusal(text)
+        if found is not None:
+            return found
     limit, used, requested = (_search(part, text) for part in (_LIMIT, _USED, _REQUESTED))
     remaining = max(0.0, limit - used) if limit is not None and used is not None else None
     name = _LIMIT_NAME.search(text)
@@ -87,23 +78,38 @@ def read_refusal(error: ErrorBody) -> Refusal:
     if name[2]:
         dimension = f"{name[2].lower()}_{dimension}"
     if limit is None and name[1]:
-        limit = _number(name[1])
+        limit = parse_number(name[1])
     return Refusal(dimension, _WINDOWS[name[4].lower()], limit, remaining, requested)
 
 
-def dimension_of(error: ErrorBody, refusal: Refusal) -> str | None:
+def dimension_of(error: ErrorBody, refusal: Refusal, quirks: Sequence[Quirks]) -> str | None:
     """Return which limit refused: by the type of *error*, its details, its text."""
     if error.kind in {"tokens", "requests"}:
         return error.kind
-    quotas = gemini.read_quotas(error)
-    return quotas[0].dimension if quotas else refusal.dimension
+    for quirk in quirks:
+        dimension = quirk.refused_dimension(error)
+        if dimension is not None:
+            return dimension
+    return refusal.dimension
 
 
-def read_refused_limits(response: Response) -> tuple[Reading, ...]:
-    """Return what the body of a refusal says about the buckets that refused."""
-    error = read_error(response)
-    readings = [*openrouter.read_limits(error, response.headers), *gemini.read_quotas(error)]
-    refusal = read_refusal(error)
+def with_refused(
+    readings: tuple[Reading, ...],
+    error: ErrorBody,
+    refusal: Refusal,
+    headers: Mapping[str, str],
+    quirks: Sequence[Quirks],
+) -> tuple[Reading, ...]:
+    """Return the *readings* of the headers, and those of the body for other buckets."""
+    told = {reading.bucket for reading in readings}
+    refused = _refused_limits(error, refusal, headers, quirks)
+    return (*readings, *(reading for reading in refused if reading.bucket not in told))
+
+
+def _refused_limits(
+    error: ErrorBody, refusal: Refusal, headers: Mapping[str, str], quirks: Sequence[Quirks]
+) -> tuple[Reading, ...]:
+    readings = [reading for quirk in quirks for reading in quirk.refused_limits(error, headers)]
     # a limit of zero is as unknown as in a header
     limit = refusal.limit or None
     if refusal.dimension is not None and limit is not None:
@@ -114,10 +120,11 @@ def read_refused_limits(response: Response) -> tuple[Reading, ...]:
     return strictest([reading for reading in readings if reading.limit is not None])
 
 
+def parse_number(text: str) -> float | None:
+    """Return the number that *text*, found by `NUMBER`, names; ``None`` beyond what is believed."""
+    return parse_amount(text.replace(",", ""))
+
+
 def _search(part: re.Pattern[str], text: str) -> float | None:
     match = part.search(text)
-    return _number(match[1]) if match else None
-
-
-def _number(text: str) -> float | None:
-    return parse_amount(text.replace(",", ""))
+    return parse_number(match[1]) if match else None

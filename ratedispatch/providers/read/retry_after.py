@@ -1,8 +1,8 @@
 """
 How long a server asks to wait.
 
-Pure. Reads headers first, then what the body says in fields, then its text. Adds nothing of its
-own: jitter and backoff are the business of whoever waits.
+Reads headers first, then fields of the body, then its text, then the time of a reset. Adds no
+jitter and no backoff.
 Follows: the order in which the openai SDK reads ``retry-after-ms`` and ``retry-after``.
 """
 
@@ -11,16 +11,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ratedispatch.providers import gemini, openrouter
 from ratedispatch.providers.read.amounts import parse_amount
 from ratedispatch.providers.read.durations import parse_duration
-from ratedispatch.providers.read.error_body import read_error
 from ratedispatch.providers.read.instants import EPOCH, seconds_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from ratedispatch.outcome import Response
+    from ratedispatch.providers.quirks import Quirks
     from ratedispatch.providers.read.error_body import ErrorBody
 
 #: OpenAI "try again in 7m12s", Azure "retry after 34 seconds", Gemini "retry in 36.4s".
@@ -29,41 +27,45 @@ _TRY_AGAIN = re.compile(
 )
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "sec": 1.0, "minute": 60.0, "hour": 3600.0}
 
-#: LiteLLM: "Limit resets at: 2026-05-31 10:04:41 UTC".
-_RESETS_AT = re.compile(r"resets at: ([0-9: T-]{16,24}(?:UTC|Z))")
 
-
-def read_delay(response: Response) -> float | None:
+def read_delay(
+    error: ErrorBody, headers: Mapping[str, str], quirks: Sequence[Quirks]
+) -> float | None:
     """
-    Return the seconds that *response* asks to wait at least; ``None`` if it does not.
+    Return the seconds that an answer asks to wait at least; ``None`` if it does not.
 
     Milliseconds before seconds before a date before the body, as the openai SDK reads them.
     A date, or a point in seconds since 1970, is taken against the server's own ``Date``, so no
     clock is read here.
     """
-    headers = response.headers
     milliseconds = parse_amount(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    error = read_error(response)
-    # the second name is that under which LiteLLM passes on the header of what stands behind it
-    after = headers.get("retry-after") or headers.get("llm_provider-retry-after", "")
+    after = _retry_after(headers, quirks)
     seconds = parse_duration(after)
     if seconds is not None and seconds < EPOCH:
-        # LiteLLM's is always the whole window; beside it stands when that ends
-        ends = _until_reset(error, headers)
+        ends = _first(quirk.window_end(error, headers) for quirk in quirks)
         return seconds if ends is None or ends > seconds else ends
     if after and (gap := seconds_until(after, headers)) is not None:
         return max(0.0, gap)
-    for delay in (
-        gemini.read_retry_delay(error),
-        _read_text(error.text),
-        _until_reset(error, headers),
-        openrouter.read_delay(error, headers),
-    ):
-        if delay is not None:
-            return delay
-    return None
+    delay = _first(quirk.delay(error) for quirk in quirks)
+    if delay is None:
+        delay = _read_text(error.text)
+    if delay is None:
+        delay = _first(quirk.reset_delay(error, headers) for quirk in quirks)
+    return delay
+
+
+def _retry_after(headers: Mapping[str, str], quirks: Sequence[Quirks]) -> str:
+    text = headers.get("retry-after")
+    if text:
+        return text
+    names = (name for quirk in quirks for name in quirk.retry_after)
+    return next((found for name in names if (found := headers.get(name))), "")
+
+
+def _first(delays: Iterable[float | None]) -> float | None:
+    return next((delay for delay in delays if delay is not None), None)
 
 
 def _read_text(text: str) -> float | None:
@@ -74,14 +76,3 @@ def _read_text(text: str) -> float | None:
     unit = (match[2] or "").lower().removesuffix("s")
     bare = parse_amount(number)
     return parse_duration(number) if bare is None else bare * _UNITS.get(unit, 1.0)
-
-
-def _until_reset(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
-    text = headers.get("reset_at", "")
-    if not text:
-        match = _RESETS_AT.search(error.text)
-        text = match[1] if match else ""
-    gap = seconds_until(text, headers) if text else None
-    # both are cut to whole seconds: one more is sure to be after the reset. One that is past is
-    # the time of another zone
-    return gap + 1.0 if gap is not None and gap >= 0 else None

@@ -25,6 +25,13 @@ def read_usage(body: Any) -> Usage | None:
     usage = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(usage, dict):
         return None
+    prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is int and type(output) is int and prompt >= 0 and output >= 0:
+        return Usage(prompt, output)  # nearly every answer there is
+    return _read_unusual(usage)
+
+
+def _read_unusual(usage: Mapping[Any, Any]) -> Usage | None:
     prompt = _count(usage, "prompt_tokens")
     if prompt is None and usage.get("prompt_tokens") is None:
         prompt = _count(usage, "input_tokens")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: An instant for fields that want one: answers must not depend on when a test runs.
 CREATED = 1_750_000_000
 
-#: Numbers in an embedding when the request does not say; few, since nobody looks at them.
+#: Numbers in an embedding when the request does not say; few, since they are not looked at.
 _DIMENSIONS = 16
 
 _MODELS = ("gpt-6-luna", "gpt-5-mini", "gpt-4.1-mini", "gpt-4o-mini", "text-embedding-3-small")

@@ -181,36 +181,14 @@ def read_call(
     """
     if endpoint not in ENDPOINTS:
         raise Problem(404, f"Unknown request URL: POST {endpoint}.", code="unknown_url")
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise Problem(400, "you must provide a model parameter", param="model")
-    if model.startswith("no-such-model"):
-        raise Problem(
-            404,
-            f"The model `{model}` does not exist or you do not have access to it.",
-            code="model_not_found",
-        )
-    name = _REQUIRED[endpoint]
-    given = body.get(name)
-    if given is None or given == [] or (endpoint == CHAT and not isinstance(given, list)):
-        raise Problem(
-            400,
-            f"Missing required parameter: '{name}'.",
-            code="missing_required_parameter",
-            param=name,
-        )
+    model = _model(body)
+    given = _given(endpoint, body)
     if client_id is not None and (len(client_id) > _LONGEST_ID or not client_id.isascii()):
         raise Problem(
             400, f"X-Client-Request-Id must be ASCII of at most {_LONGEST_ID} characters."
         )
-    cap = 0 if endpoint in _SILENT else DEFAULT_OUTPUT
-    for field in _CAPS[endpoint]:
-        if body.get(field) is not None:
-            cap = _whole(body, field)
-            break
-    outputs = 1
-    if endpoint in {CHAT, COMPLETIONS}:
-        outputs = max(_whole(body, "n", 1), _whole(body, "best_of", 1))
+    cap = _output_cap(endpoint, body)
+    outputs = _outputs(endpoint, body)
     try:
         prompt_tokens = count(body, endpoint)
     except ValueError as error:
@@ -232,6 +210,48 @@ def read_call(
         row=int.from_bytes(digest.digest()[:8]),
         echo=echo,
     )
+
+
+def _model(body: Mapping[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Problem(400, "you must provide a model parameter", param="model")
+    if model.startswith("no-such-model"):
+        raise Problem(
+            404,
+            f"The model `{model}` does not exist or you do not have access to it.",
+            code="model_not_found",
+        )
+    return model
+
+
+def _given(endpoint: str, body: Mapping[str, Any]) -> Any:
+    """Return what the field holds that *endpoint* cannot do without."""
+    name = _REQUIRED[endpoint]
+    given = body.get(name)
+    if given is None or given == [] or (endpoint == CHAT and not isinstance(given, list)):
+        raise Problem(
+            400,
+            f"Missing required parameter: '{name}'.",
+            code="missing_required_parameter",
+            param=name,
+        )
+    return given
+
+
+def _output_cap(endpoint: str, body: Mapping[str, Any]) -> int:
+    """Return the tokens reserved for each output."""
+    for field in _CAPS[endpoint]:
+        if body.get(field) is not None:
+            return _whole(body, field)
+    return 0 if endpoint in _SILENT else DEFAULT_OUTPUT
+
+
+def _outputs(endpoint: str, body: Mapping[str, Any]) -> int:
+    """Return how many outputs are asked for."""
+    if endpoint not in {CHAT, COMPLETIONS}:
+        return 1
+    return max(_whole(body, "n", 1), _whole(body, "best_of", 1))
 
 
 def _whole(body: Mapping[str, Any], field: str, default: int = 0) -> int:

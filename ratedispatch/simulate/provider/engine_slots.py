@@ -12,7 +12,7 @@ import math
 from collections import deque
 
 
-class Slots:
+class EngineSlots:
     """
     Places of work in virtual or real time; every ``now`` is loop time and never runs back.
 
@@ -36,7 +36,7 @@ class Slots:
         self._queue = queue
         self._batching = batching
         self._ends: list[float] = []  # a heap: of what is in service at `_turn`
-        self._turn = -math.inf  # when the latest service begins; nobody overtakes
+        self._turn = -math.inf  # when the latest service begins; none overtakes
         self._waiting: deque[float] = deque()  # when the service of each begins, in order
         self._unfinished: list[tuple[float, float]] = []  # a heap of end and begin
         self._seconds = 0.0

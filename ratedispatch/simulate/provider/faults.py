@@ -2,7 +2,7 @@
 What can go wrong at a provider, by name, and how often.
 
 Decides which fault strikes a request. Knows nothing of sockets: faults that are not an answer
-at all are acted out by whoever owns the connection.
+at all are acted out by the owner of the connection.
 """
 
 from __future__ import annotations

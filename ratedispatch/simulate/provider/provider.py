@@ -21,17 +21,11 @@ from ratedispatch.simulate.provider.allowance import (
     is_named,
 )
 from ratedispatch.simulate.provider.answers import answer_body, error_body, models_body
-from ratedispatch.simulate.provider.calls import (
-    Call,
-    Problem,
-    count_characters,
-    endpoint_of,
-    parse_body,
-    read_call,
-)
-from ratedispatch.simulate.provider.engine_slots import Slots
+from ratedispatch.simulate.provider.call_reader import CallReader, counter
+from ratedispatch.simulate.provider.calls import Call, Problem, endpoint_of
+from ratedispatch.simulate.provider.engine_slots import EngineSlots
 from ratedispatch.simulate.provider.faults import ANSWER_FAULTS, draw_fault
-from ratedispatch.simulate.provider.go_durations import go_duration
+from ratedispatch.simulate.provider.limit_headers import describe_limits
 from ratedispatch.simulate.provider.refusal_text import (
     QUEUE_FULL,
     advise,
@@ -39,7 +33,7 @@ from ratedispatch.simulate.provider.refusal_text import (
     too_large_text,
 )
 from ratedispatch.simulate.provider.reply import Reply
-from ratedispatch.simulate.provider.schedule import OtherClient, make_events
+from ratedispatch.simulate.provider.schedule import Competitor, make_events
 from ratedispatch.simulate.settings import ProviderSettings, check_limit
 
 if TYPE_CHECKING:
@@ -51,15 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Provider", "ProviderSettings", "Reply"]
 
 _JSON = "application/json"
-_HEADER_NAMES = {
-    name: tuple(f"x-ratelimit-{what}-{name}" for what in ("limit", "remaining", "reset"))
-    for name in ("requests", "tokens")
-}
-
-#: Bodies that are remembered once read, so that a retry is not counted again; each at most
-#: `_LONGEST_REMEMBERED` bytes: 32 MiB at the very most.
-_REMEMBERED = 4096
-_LONGEST_REMEMBERED = 8192
 
 
 class Provider:
@@ -76,7 +61,7 @@ class Provider:
 
     Attributes:
         admitted: Requests charged so far, without the other client's.
-        others: The books of the other client, up to the last arrival or `catch_up`.
+        competitor: The books of the other client, up to the last arrival or `catch_up`.
         slots: The places of work; None when they are not bounded.
         on_limits: Called with the general limits per minute and the instant of their change.
     """
@@ -91,16 +76,17 @@ class Provider:
     ) -> None:
         self.settings = settings
         self.admitted = 0
-        self.others = OtherClient()
-        self.slots: Slots | None = None
-        if settings.slots is not None:
-            self.slots = Slots(settings.slots, settings.queue, settings.batching)
+        self.competitor = Competitor()
+        self.slots: EngineSlots | None = None
+        if settings.engine_slots is not None:
+            self.slots = EngineSlots(
+                settings.engine_slots, settings.queue, settings.engine_batching
+            )
         self.on_limits: Callable[[dict[str, float | None], float], None] | None = None
         self._rng = rng
         self._start = now
         self._number = 0
-        self._count = count or _counter(settings.charge)
-        self._remembered: dict[tuple[str, str | None, bytes], Call] = {}
+        self._calls = CallReader(count or counter(settings.charge))
         self._allowances = Allowances(settings, now)
         self._events = make_events(settings, now)
         self._event = next(self._events, None)
@@ -150,7 +136,7 @@ class Provider:
             self.catch_up(now)
         try:
             self._check_key(headers)
-            call = self._read(endpoint_of(path), headers.get("x-client-request-id"), body)
+            call = self._calls.read(endpoint_of(path), headers.get("x-client-request-id"), body)
         except Problem as problem:
             return self._problem(problem)
         allowances = self._allowances
@@ -173,10 +159,10 @@ class Provider:
         """
         Note that *reply* has been sent; return the tokens given back to the limits.
 
-        Nothing is given back unless the settings say ``settle`` and it was a real answer. Below
+        Nothing is given back unless the settings say ``refund`` and it was a real answer. Below
         zero: more was used than charged.
         """
-        if not self.settings.settle or reply.kind != "answer":
+        if not self.settings.refund or reply.kind != "answer":
             return 0
         self.catch_up(now)
         surplus = reply.charged - reply.actual
@@ -189,15 +175,15 @@ class Provider:
             self.on_limits(self.limits, now)
 
     def _serve_other(self, now: float) -> None:
-        own, tokens = self._allowances.general, self.settings.others_tokens
+        own, tokens = self._allowances.general, self.settings.competitor_tokens
         if self._outage_left(None, now) > 0:
-            self.others.refused += 1
+            self.competitor.refused += 1
         elif own.block(tokens, now) is None:
             own.take(tokens, now)
-            self.others.admitted += 1
-            self.others.tokens += tokens
+            self.competitor.admitted += 1
+            self.competitor.tokens += tokens
         else:
-            self.others.refused += 1
+            self.competitor.refused += 1
             if self.settings.refusals_count:
                 own.take_refused(now)
 
@@ -213,22 +199,6 @@ class Provider:
             "Incorrect API key provided." if key else "You didn't provide an API key.",
             code="invalid_api_key" if key else None,
         )
-
-    def _read(self, endpoint: str, client_id: str | None, body: bytes | Mapping[str, Any]) -> Call:
-        if not isinstance(body, bytes):
-            return read_call(endpoint, body, client_id, self._count)
-        if len(body) > _LONGEST_REMEMBERED:
-            return read_call(endpoint, parse_body(body), client_id, self._count)
-        key = (endpoint, client_id, body)
-        call = self._remembered.get(key)
-        if call is None:
-            call = read_call(endpoint, parse_body(body), client_id, self._count)
-            if len(self._remembered) >= _REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-        else:
-            del self._remembered[key]  # back in as the newest
-        self._remembered[key] = call
-        return call
 
     def _refuse(self, call: Call, own: Allowance, now: float) -> Reply | None:
         """Return the refusal of *call*, or None if it can go now."""
@@ -370,22 +340,5 @@ class Provider:
             "openai-version": "2020-10-01",
         }
         if own is not None and self.settings.headers:
-            factor = self.settings.header_factor
-            for name, window in own.shown:
-                most, remaining = window.limit, max(0.0, window.remaining(now))
-                if factor != 1.0:
-                    most, remaining = math.floor(most * factor + 1e-6), remaining * factor
-                limit, left, reset = _HEADER_NAMES[name]
-                headers[limit] = f"{most:.0f}"
-                headers[left] = str(math.floor(remaining + 1e-6))
-                headers[reset] = go_duration(window.reset(now))
+            describe_limits(headers, own.shown, self.settings.header_factor, now)
         return headers
-
-
-def _counter(charge: str) -> Counter:
-    if charge == "characters":
-        return count_characters
-    # here: it loads a vocabulary of some megabytes, which the other way of counting never needs
-    from ratedispatch.tokens import count_tokens
-
-    return count_tokens

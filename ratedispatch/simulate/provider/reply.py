@@ -1,7 +1,7 @@
 """
 What a provider gives for one request.
 
-A value only: `provider` decides it, whoever owns the connection acts it out.
+A value only: `provider` decides it, and the owner of the connection acts it out.
 """
 
 from __future__ import annotations

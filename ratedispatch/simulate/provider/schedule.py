@@ -33,7 +33,7 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True)
-class OtherClient:
+class Competitor:
     """
     The books of another client of the same account.
 
@@ -56,12 +56,12 @@ def make_events(settings: ProviderSettings, start: float) -> Iterator[Event]:
     has none.
     """
     changes = (Event(start + at, (requests, tokens)) for at, requests, tokens in settings.changes)
-    return heapq.merge(changes, _others(settings, start), key=lambda event: event.at)
+    return heapq.merge(changes, _competitor(settings, start), key=lambda event: event.at)
 
 
-def _others(settings: ProviderSettings, start: float) -> Iterator[Event]:
-    begins = [begin for begin, _ in settings.others] + [math.inf]
-    for (begin, rate), end in zip(settings.others, begins[1:], strict=True):
+def _competitor(settings: ProviderSettings, start: float) -> Iterator[Event]:
+    begins = [begin for begin, _ in settings.competitor] + [math.inf]
+    for (begin, rate), end in zip(settings.competitor, begins[1:], strict=True):
         if rate == 0:
             continue
         for number in itertools.count():

@@ -210,7 +210,7 @@ class SlidingLog:
 
 class FixedWindow:
     """
-    A counter that starts anew every *width* seconds, counted from *now*.
+    A counter that starts over every *width* seconds, counted from *now*.
 
     Source: Azure OpenAI, "a running count that is reset each minute".
     """

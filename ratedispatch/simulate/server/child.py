@@ -1,7 +1,7 @@
 """
 The fake server as a child process, for tests and benchmarks.
 
-Starts it, waits until it is ready, asks its judge, ends it. Never leaves it behind: it ends with
+Starts it, waits until it is ready, asks its referee, ends it. Never leaves it behind: it ends with
 its standard input, so it survives neither `stop` nor the death of the parent.
 """
 
@@ -110,11 +110,11 @@ class FakeServerProcess:
         return port
 
     def stats(self) -> dict[str, Any]:
-        """Return the judge's report."""
+        """Return the referee's report."""
         return self._ask("GET", "/_stats")
 
     def reset(self) -> None:
-        """Start anew: buckets, chance, quota, outage and judge."""
+        """Start over: buckets, chance, quota, outage and referee."""
         self._ask("POST", "/_reset")
 
     def set_limits(self, **limits: float | None) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Tell whoever is still working on an answer."""
+        """Cancel the answer that is still being made."""
         self._transport = None
         current, self._current = self._current, None
         if current is not None and current.on_lost is not None:

@@ -2,7 +2,7 @@
 The fake provider on a real socket.
 
 Waits the latency, acts out faults of the connection, and answers ``/_stats``, ``/_limits`` and
-``/_reset``. Decides nothing: `provider` says what a request gets, `judge` what it meant, `wire`
+``/_reset``. Decides nothing: `provider` says what a request gets, `referee` what it meant, `http`
 how it is read and written.
 """
 
@@ -16,7 +16,7 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.simulate.provider.provider import Provider, Reply
-from ratedispatch.simulate.referee import Judge
+from ratedispatch.simulate.referee import Referee
 from ratedispatch.simulate.server.http import Connection, Exchange
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class FakeServer:
 
     Args:
         settings: How the provider behaves.
-        seed: Of the provider's chance; ``/_reset`` starts it anew.
+        seed: Of the provider's chance; ``/_reset`` starts it over.
 
     Serves between `start` and `stop`.
     """
@@ -77,7 +77,7 @@ class FakeServer:
         """Return what ``/_stats`` tells."""
         self._provider.catch_up(self._loop.time())
         return {
-            **self._judge.report(),
+            **self._referee.report(),
             "connections": len(self._connections),
             "connections_peak": self._connections_peak,
             "connections_opened": self._connections_opened,
@@ -86,7 +86,7 @@ class FakeServer:
     def _restart(self) -> None:
         now = self._loop.time()
         self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
-        self._judge = Judge.of(self._provider, now)
+        self._referee = Referee.of(self._provider, now)
         self._connections_peak = len(self._connections)
         self._connections_opened = 0
 
@@ -108,8 +108,8 @@ class FakeServer:
             reply = self._provider.arrive(exchange.path, exchange.headers, exchange.body, now)
         else:
             reply = self._provider.get(exchange.path, exchange.headers)
-        self._judge.arrive(reply, now)
-        _Visit(self._loop, self._provider, self._judge, exchange, reply, now).begin()
+        self._referee.arrive(reply, now)
+        _Visit(self._loop, self._provider, self._referee, exchange, reply, now).begin()
 
     def _control(self, exchange: Exchange, path: str) -> None:
         now = self._loop.time()
@@ -141,22 +141,22 @@ class FakeServer:
 
 
 class _Visit:
-    """One request between its arrival and its end: a timer, and the books of both judges."""
+    """One request between its arrival and its end: a timer, and the books of both referees."""
 
-    __slots__ = ("_arrived", "_exchange", "_judge", "_loop", "_provider", "_reply", "_timer")
+    __slots__ = ("_arrived", "_exchange", "_loop", "_provider", "_referee", "_reply", "_timer")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         provider: Provider,
-        judge: Judge,
+        referee: Referee,
         exchange: Exchange,
         reply: Reply,
         arrived: float,
     ) -> None:
         self._loop = loop
         self._provider = provider
-        self._judge = judge
+        self._referee = referee
         self._exchange = exchange
         self._reply = reply
         self._arrived = arrived
@@ -183,7 +183,7 @@ class _Visit:
         exchange.on_lost = None
         now = self._loop.time()
         returned = self._provider.finish(reply, now)
-        self._judge.finish(reply, now, arrived=self._arrived, returned=returned)
+        self._referee.finish(reply, now, arrived=self._arrived, returned=returned)
         if reply.fault == "reset":
             exchange.reset()
         elif reply.fault == "disconnect":
@@ -196,7 +196,7 @@ class _Visit:
     def _lost(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._judge.finish(self._reply, self._loop.time(), arrived=self._arrived, sent=False)
+        self._referee.finish(self._reply, self._loop.time(), arrived=self._arrived, sent=False)
 
 
 def raise_file_limit() -> None:

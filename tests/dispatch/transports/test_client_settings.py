@@ -1,4 +1,4 @@
-"""A wire that is known without the SDK is the one that the SDK's client would have."""
+"""Settings that are known without the SDK are those that the SDK's client would have."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import openai
 import pytest
 
 from ratedispatch.dispatch.transports.bulk import plain_bulk
-from ratedispatch.dispatch.transports.client_settings import _KNOWN, plain_wire
-from ratedispatch.dispatch.transports.read_client import hindrance, wire_of
+from ratedispatch.dispatch.transports.client_settings import _KNOWN, plain_settings
+from ratedispatch.dispatch.transports.read_client import settings_of, unsupported_reason
 from ratedispatch.dispatch.transports.sdk import make_client
 
 KEY = "sk-123456789"
@@ -50,10 +50,10 @@ def test_it_is_what_the_client_is_set_to(
 
     async def theirs() -> object:
         async with make_client(base_url=url, api_key=KEY, max_connections=1) as client:
-            assert hindrance(client) is None
-            return wire_of(client)
+            assert unsupported_reason(client) is None
+            return settings_of(client)
 
-    assert plain_wire(url, KEY, os.environ) == asyncio.run(theirs())
+    assert plain_settings(url, KEY, os.environ) == asyncio.run(theirs())
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_it_is_what_the_client_is_set_to(
 )
 def test_what_only_the_sdk_reads_is_left_to_it(name: str) -> None:
     """A variable of the SDK's that is not known to change nothing needs a client."""
-    assert plain_wire(None, KEY, {name: "x"}) is None
+    assert plain_settings(None, KEY, {name: "x"}) is None
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY"])
 def test_proxies_are_left_to_the_sdk(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which proxy is for which URL is the SDK's to tell."""
     monkeypatch.setenv(name, "http://localhost:3128")
-    assert plain_wire(None, KEY, os.environ) is None
+    assert plain_settings(None, KEY, os.environ) is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_proxies_are_left_to_the_sdk(name: str, monkeypatch: pytest.MonkeyPatch)
 )
 def test_what_is_odd_is_left_to_the_sdk(url: str | None, key: str) -> None:
     """A URL with more than a place in it, or a key that no header can hold, needs a client."""
-    assert plain_wire(url, key, {}) is None
+    assert plain_settings(url, key, {}) is None
 
 
 def test_the_sdk_reads_no_other_name() -> None:

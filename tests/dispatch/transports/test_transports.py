@@ -20,7 +20,7 @@ import pytest
 
 import ratedispatch as rd
 from ratedispatch.dispatch.transports.bulk import BulkTransport, bulk_for
-from ratedispatch.dispatch.transports.read_client import hindrance
+from ratedispatch.dispatch.transports.read_client import unsupported_reason
 from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
 from ratedispatch.errors import AttemptTimeout, TransportError
 from ratedispatch.request import ENDPOINTS
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from ratedispatch.dispatch.transports.base import Transport
+    from ratedispatch.dispatch.transports.protocol import Transport
 
 KEY = "sk-123456789-secret"
 
@@ -88,7 +88,7 @@ async def transport(
             yield SdkTransport(client)
             return
         bulk = bulk_for(client, connections)
-        assert bulk is not None, hindrance(client)
+        assert bulk is not None, unsupported_reason(client)
         if kind == "direct":
             bulk = Direct(client, connections=connections)
         async with bulk:
@@ -283,7 +283,7 @@ def test_no_connection_was_not_reached(kind: str, url: str) -> None:
 
 def test_no_handshake_was_not_reached(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that takes the connection and says nothing has got no request."""
-    for module in ("bulk", "sdk", "faults"):
+    for module in ("bulk", "sdk", "broken"):
         monkeypatch.setattr(f"ratedispatch.dispatch.transports.{module}.CONNECT_TIMEOUT", 0.1)
 
     async def main() -> None:
@@ -998,7 +998,7 @@ def test_a_proxy_that_is_more_than_a_place_keeps_the_sdk(
     async def main() -> None:
         client = make_client(base_url="http://host.invalid/v1", api_key=KEY, max_connections=1)
         async with client:
-            assert "proxy" in (hindrance(client) or "")
+            assert "proxy" in (unsupported_reason(client) or "")
 
     asyncio.run(main())
 

@@ -164,7 +164,7 @@ def test_a_packed_table_and_one_from_standard_input(
 
 def test_many_rows_are_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is lost between them."""
-    monkeypatch.setattr(text_module, "_CHUNK", 30)
+    monkeypatch.setattr(text_module, "CHUNK", 30)
     path = tmp_path / "in.csv"
     path.write_text("n\n" + "".join(f"{number}\n" for number in range(100)))
     data, _ = read(path, format=Format.CSV)

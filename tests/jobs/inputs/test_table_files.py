@@ -23,10 +23,13 @@ from ratedispatch.jobs.inputs.formats import Format
 from ratedispatch.jobs.inputs.json_rows import json_table
 from ratedispatch.jobs.inputs.row import BrokenRow, Row, Table
 from ratedispatch.jobs.inputs.streams import STDIN
-from ratedispatch.jobs.inputs.table_files import open_table, read_rows
+from ratedispatch.jobs.inputs.table_files import open_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from ratedispatch.jobs.inputs.streams import Source
 
 CELLS = st.text(
     st.characters(codec="utf-8", exclude_characters="\r") | st.sampled_from('",;\t\n '), max_size=8
@@ -40,6 +43,11 @@ def of_csv(text: str | bytes, delimiter: str | None = None, longest: int = 10_00
 
 def rows(table: Table) -> list[tuple[int, Row | BrokenRow]]:
     return list(table.rows)
+
+
+def read_rows(path: Source, kind: Format) -> Iterator[tuple[int, Row | BrokenRow]]:
+    with open_table(path, kind) as table:
+        yield from table.rows
 
 
 def put(folder: Path, name: str, data: bytes) -> Path:
@@ -227,11 +235,10 @@ def test_columns_are_known_before_rows_and_rows_come_one_by_one(tmp_path: Path) 
     assert next(read_rows(tmp_path / "in.csv", Format.CSV)) == (1, {"a": "x"})
 
 
-def test_nothing_is_opened_before_the_first_row(tmp_path: Path) -> None:
-    """A missing file is told then."""
-    found = read_rows(tmp_path / "none.csv", Format.CSV)
-    with pytest.raises(JobError, match="does not exist"):
-        next(found)
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    """Before its first row."""
+    with pytest.raises(JobError, match="does not exist"), open_table(tmp_path / "a", Format.CSV):
+        pass
 
 
 def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:

@@ -96,7 +96,7 @@ def test_lines_begin_where_they_do(lengths: list[int], is_torn: bool) -> None:
     lines = [bytes([65 + number]) * length for number, length in enumerate(lengths)]
     data = b"".join(line + b"\n" for line in lines) + (b"torn" if is_torn else b"")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", 100)
+        patch.setattr(module, "CHUNK", 100)
         found = list(line_starts(io.BytesIO(data)))
     starts = [sum(lengths[:number]) + number for number in range(len(lengths))]
     assert found == list(zip(starts, [line[:128] for line in lines], strict=True))

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.cli.plan import describe, for_people
+from ratedispatch.cli.plan_text import describe
 from ratedispatch.errors import JobError
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.plan.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.plan.model import Need, Plan
 from ratedispatch.jobs.plan.planner import MOST_FINDINGS, MOST_GROUPS, OTHERS, Planner, plan_file
 from ratedispatch.jobs.plan.prices import Price
-from ratedispatch.limits import Limits
+from ratedispatch.limits import Limits, Rate
+from ratedispatch.observe.human import duration_text
 from ratedispatch.request import EMBEDDINGS, Request
 from ratedispatch.tokens import ANTHROPIC, TOKENS, Counter, count_tokens
 
@@ -66,7 +67,7 @@ def test_time_is_what_is_beyond_the_burst_by_the_rate(
     work: int, per_minute: float, burst: float, seconds: float
 ) -> None:
     """(work − burst) / rate, at least 0."""
-    assert Need("tokens", per_minute, burst, work).seconds == pytest.approx(seconds)
+    assert Need(Rate("tokens", per_minute, burst), work).seconds == pytest.approx(seconds)
 
 
 def test_the_slower_limit_binds() -> None:
@@ -128,8 +129,8 @@ def test_a_day_goes_at_once_and_the_rest_at_the_rate_of_a_day() -> None:
     """5 rows at 2 a day: 2 at once, 3 more take a day and a half."""
     made = plan_of(*(embedding(9, row=row) for row in range(5)), limits=Limits(requests_per_day=2))
     (need,) = made.needs
-    assert (need.dimension, need.burst, need.is_daily) == ("requests_per_day", 2, True)
-    assert need.limit == pytest.approx(2)
+    assert (need.dimension, need.rate.burst, need.rate.is_daily) == ("requests_per_day", 2, True)
+    assert need.rate.limit == pytest.approx(2)
     assert made.seconds == pytest.approx(1.5 * 86_400)
     text = describe(made)
     assert "requests: 5 at 2 per day take 36 h" in text
@@ -184,7 +185,7 @@ def test_a_limit_that_is_to_be_learned_is_not_in_the_time() -> None:
     made = plan_of(embedding(500_000), limits=Limits(60, "auto"))
     assert made.is_sound
     assert [need.dimension for need in made.needs] == ["requests"]
-    assert made.lanes[0].unknown == ("tokens",)
+    assert made.limit_groups[0].unknown == ("tokens",)
     assert "tokens: the limit is yet to be learned, and not in the time" in describe(made)
     made = plan_of(embedding(5), limits=Limits("auto", "auto"))
     assert (made.seconds, made.needs) == (0, ())
@@ -193,9 +194,9 @@ def test_a_limit_that_is_to_be_learned_is_not_in_the_time() -> None:
 
 def test_dimensions_of_ones_own() -> None:
     """3 images and 4 at 60 a minute, of which 1 goes at once; 61 are too many."""
-    limits = Limits(more={"images": 60.0}, burst_seconds=1)
+    limits = Limits(custom={"images": 60.0}, burst_seconds=1)
     rows = [
-        Request(embedding(1).body, EMBEDDINGS, row=number, more={"images": images})
+        Request(embedding(1).body, EMBEDDINGS, row=number, custom={"images": images})
         for number, images in enumerate((3, 4, 61), 1)
     ]
     made = plan_of(*rows, embedding(1), limits=limits)
@@ -207,8 +208,8 @@ def test_dimensions_of_ones_own() -> None:
 
 GROUPS = LimitGroups(
     (
-        Group("small", ("text-embedding-3-small",), Limits(60, burst_seconds=1)),
-        Group("large", ("text-embedding-3-large",), Limits(None, 60, burst_seconds=0)),
+        LimitGroup("small", ("text-embedding-3-small",), Limits(60, burst_seconds=1)),
+        LimitGroup("large", ("text-embedding-3-large",), Limits(None, 60, burst_seconds=0)),
     )
 )
 
@@ -218,10 +219,10 @@ def test_the_slowest_group_is_the_time_of_the_job() -> None:
     small = [embedding(5_000, row=row) for row in range(3)]
     large = [embedding(20, "text-embedding-3-large", row) for row in range(2)]
     made = plan_of(*small, *large, limits=GROUPS)
-    assert [(lane.name, lane.rows) for lane in made.lanes] == [("small", 3), ("large", 2)]
-    assert [lane.seconds for lane in made.lanes] == pytest.approx([2.0, 39.0])
+    assert [(part.name, part.rows) for part in made.limit_groups] == [("small", 3), ("large", 2)]
+    assert [part.seconds for part in made.limit_groups] == pytest.approx([2.0, 39.0])
     assert made.seconds == pytest.approx(39.0)
-    assert made.binding is made.lanes[1].needs[0]
+    assert made.binding is made.limit_groups[1].needs[0]
     assert made.burst_seconds is None
     assert {group.model: group.limits for group in made.groups} == {
         "text-embedding-3-small": "small",
@@ -234,7 +235,7 @@ def test_the_slowest_group_is_the_time_of_the_job() -> None:
     assert "each group's seconds of rate" in text
     time = made.as_dict()["time"]
     assert [need["group"] for need in time["needs"]] == ["small", "large"]
-    assert [(lane["name"], lane["binding"]) for lane in time["groups"]] == [
+    assert [(part["name"], part["binding"]) for part in time["groups"]] == [
         ("small", "requests"),
         ("large", "tokens"),
     ]
@@ -251,7 +252,11 @@ def test_models_without_limits_cannot_be_sent_unless_others_have_some() -> None:
     others = LimitGroups(GROUPS.groups, Limits(60, burst_seconds=1))
     made = plan_of(*(embedding(1, f"mine-{n}") for n in range(5)), limits=others)
     assert made.is_sound
-    assert [(lane.name, lane.rows) for lane in made.lanes] == [("small", 0), ("large", 0), ("", 5)]
+    assert [(part.name, part.rows) for part in made.limit_groups] == [
+        ("small", 0),
+        ("large", 0),
+        ("", 5),
+    ]
     assert "the other models (mine-0, mine-1, mine-2, …): 5 rows" in describe(made)
 
 
@@ -436,4 +441,4 @@ def test_an_empty_histogram_and_wrong_amounts() -> None:
 )
 def test_times_for_people(seconds: float, text: str) -> None:
     """Two units at most."""
-    assert for_people(seconds) == text
+    assert duration_text(seconds) == text

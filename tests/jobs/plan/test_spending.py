@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.events import AttemptSent, RequestEnded
-from ratedispatch.groups import Group, LimitGroups
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.job import Job
+from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan import spending as caps_module
 from ratedispatch.jobs.plan.prices import Price
 from ratedispatch.jobs.plan.spending import Caps, Spending, usd
@@ -24,17 +26,17 @@ from ratedispatch.outcome import Completed, Failed
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
-from ratedispatch.tokens import Counter
+from ratedispatch.tokens import TOKENS, Counter, Estimator
 from tests.dispatch.world import chat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ratedispatch.events import Event
     from ratedispatch.observe.report import Report
     from ratedispatch.outcome import Response
-    from ratedispatch.request import Request
+    from ratedispatch.request import Cost, Request
 
 FAST = Limits(requests_per_minute=60_000, tokens_per_minute=10_000_000)
 #: A dollar for a token that comes back, nothing for one that is sent.
@@ -69,7 +71,7 @@ def play(
         text = "".join(json.dumps(value) + "\n" for value in rows)
         (folder / "in.jsonl").write_text(text)
     files = JobFiles(folder / "in.jsonl", folder / "out.jsonl", folder / "bad.jsonl")
-    job = Job(files, limits)
+    job = Job(files, limits, JobOptions(caps=caps))
 
     class Edited(ProviderTransport):
         async def send(self, request: Request, timeout: float) -> Response:
@@ -80,8 +82,9 @@ def play(
         settings = provider or ProviderSettings(output_tokens=4)
         transport = Edited(settings, random.Random(1))
         heard = [] if listen is None else [lambda event: listen(job, event)]
+        values = {"rng": random.Random(1), "cpu_clock": float, **options}
         return await job.run(
-            transport, listeners=heard, caps=caps, rng=random.Random(1), cpu_clock=float, **options
+            transport, listeners=heard, dispatcher_options=DispatcherOptions(**values)
         )
 
     return run_virtual(main())
@@ -134,7 +137,7 @@ def test_rows_that_meet_errors_are_tried_again_before_the_stop(tmp_path: Path) -
 
 def test_a_cap_on_rows_holds_over_groups_of_models(tmp_path: Path) -> None:
     """Several lines draw from one cap."""
-    groups = LimitGroups((Group("o", ("gpt-4o",), FAST), Group("m", ("gpt-4.1",), FAST)))
+    groups = LimitGroups((LimitGroup("o", ("gpt-4o",), FAST), LimitGroup("m", ("gpt-4.1",), FAST)))
     rows = [row(str(n), model=("gpt-4o", "gpt-4.1")[n % 2]) for n in range(10)]
     report = play(tmp_path, Caps(max_rows=5), rows=rows, limits=groups)
     assert (report.answered, report.attempts, report.stop_code) == (5, 5, "max_rows")
@@ -180,6 +183,33 @@ def test_input_is_counted_before_it_is_sent(tmp_path: Path) -> None:
     report = play(tmp_path, caps, rows=[row("short"), long], counter=Counter())
     assert (report.answered, report.stop_code) == (1, "max_cost")
     assert report.cost_usd == report.prompt_tokens
+
+
+class Watched(Counter):
+    """Notes what it is asked to count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def estimate(self, body: Mapping[str, Any], *args: Any, **options: Any) -> Cost:
+        """Count as any other."""
+        self.asked.append(body["messages"][0]["content"])
+        return super().estimate(body, *args, **options)
+
+
+@pytest.mark.parametrize("caps", [None, Caps(max_rows=50), Caps(max_cost=1e6, price=DOLLARS)])
+def test_a_row_is_counted_once(tmp_path: Path, caps: Caps | None) -> None:
+    """With a cap on the cost too, in the loop and in a thread; neither do retries count again."""
+    texts = [f"{number} " + "word " * (1_000 * (number % 2)) for number in range(20)]
+    rows = [row(text[:2], messages=[{"role": "user", "content": text}]) for text in texts]
+    counter = Watched()
+    provider = ProviderSettings(output_tokens=4, faults={"500": 0.3})
+    retry = RetryPolicy(max_attempts=30)
+    report = play(tmp_path, caps, rows=rows, counter=counter, provider=provider, retry=retry)
+    assert (report.answered, report.stop_code) == (20, None)
+    assert report.retries > 0
+    assert sorted(counter.asked) == sorted(texts)
 
 
 def test_the_cap_of_rows_without_an_output_cap_is_learned(tmp_path: Path) -> None:
@@ -266,7 +296,9 @@ def test_a_stop_that_cancels_nobody_ends_the_source() -> None:
     async def main() -> list[Request]:
         spending = Spending(Caps(max_rows=1), lambda *stop: stops.append(stop))
         read = []
-        async for request in spending.admit(requests):
+        async for request in spending.admit(
+            requests, Estimator(TOKENS, in_thread=asyncio.to_thread)
+        ):
             read.append(request)
             spending(RequestEnded(Failed(request, "bad", "bad", attempts=1), 0.0))
         return read

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.state.journal import Journal, open_journal
 from ratedispatch.jobs.state.manifest import manifest_of
-from tests.jobs.job_files import survey_of
+from tests.jobs.job_files import scan_of
 
-MANIFEST = manifest_of("in.jsonl", survey_of(b'{"custom_id":"a"}\n' * 3), None, "jsonl")
+MANIFEST = manifest_of("in.jsonl", scan_of(b'{"custom_id":"a"}\n' * 3), None, "jsonl")
 
 #: Opens a job file, notes rows, and is killed or lets go of it.
 _CHILD = """
@@ -139,7 +139,7 @@ def test_records_are_found_wherever_a_block_ends(
         for row in range(50):
             journal.send(row)
     for size in (1, 3, len(MANIFEST.to_line()) + 1):
-        monkeypatch.setattr("ratedispatch.jobs.state.journal._CHUNK", size)
+        monkeypatch.setattr("ratedispatch.jobs.state.journal.CHUNK", size)
         with opened(path) as journal:
             assert list(journal.open_rows) == list(range(50))
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.jobs.batchfile import head_of
-from ratedispatch.jobs.order import spread
-from ratedispatch.jobs.source import digest_of
+from ratedispatch.jobs.order import interleaved
 from ratedispatch.jobs.state.realign import Match, match, rewrite, rewritten
-from tests.jobs.job_files import result, survey_of
+from ratedispatch.jobs.state.section import digest_of
+from tests.jobs.job_files import result, scan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Files:
             )
 
     def match(self, data: bytes, *, by_place: bool) -> Match:
-        return match(self.results, io.BytesIO(data), survey_of(data), by_place=by_place)
+        return match(self.results, io.BytesIO(data), scan_of(data), by_place=by_place)
 
     def rewrite(self, found: Match) -> None:
         for path in self.results:
@@ -158,10 +158,10 @@ def test_many_equal_rows_take_no_more_time_each(by_place: bool) -> None:
 
     def steps(count: int) -> float:
         data = b"a\n" * count
-        found = survey_of(data)
+        found = scan_of(data)
         with tempfile.TemporaryDirectory() as folder:
             files = Files(folder)
-            files.write([result(row + 1, digest_of(b"a")) for row in spread(count)])
+            files.write([result(row + 1, digest_of(b"a")) for row in interleaved(count)])
             begin = time.process_time()
             assert match(files.results, io.BytesIO(data), found, by_place=by_place).kept == count
             return time.process_time() - begin

@@ -29,7 +29,7 @@ def written(rows: list[int]) -> bytes:
 def recovered(data: bytes, chunk: int) -> tuple[list[int], bytes, bytes | None]:
     """Return the rows that are found, the file afterwards, and what was put aside."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results_module, "_CHUNK", chunk + 1)  # 1 would be a buffer of lines
+        patch.setattr(results_module, "CHUNK", chunk + 1)  # 1 would be a buffer of lines
         patch.setattr("os.fsync", lambda _: None)  # not to wait for the disk a hundred times
         path = Path(folder) / "out.jsonl"
         path.write_bytes(data)

@@ -13,20 +13,20 @@ from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.template import Template
 from ratedispatch.jobs.rowformat import BatchRows, TableRows
 from ratedispatch.jobs.sink import LineSink
-from ratedispatch.jobs.source import digest_of
 from ratedispatch.jobs.state import resume as ledger_module
 from ratedispatch.jobs.state.journal import Journal
 from ratedispatch.jobs.state.manifest import manifest_of
 from ratedispatch.jobs.state.paths import JobFiles, check_files
-from ratedispatch.jobs.state.resume import Going, OpenJob, open_job
-from ratedispatch.jobs.state.scan import survey
+from ratedispatch.jobs.state.resume import OpenJob, ResumeOptions, open_job
+from ratedispatch.jobs.state.scan import scan
+from ratedispatch.jobs.state.section import digest_of
 from tests.jobs.job_files import result, row, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = [row(name) for name in "abcd"]
-PLAIN = Going()
+PLAIN = ResumeOptions()
 TEMPLATE = Template(
     "Say {text}", system="Be brief", model="small", max_tokens=5, parameters={"top_p": 1}
 )
@@ -42,7 +42,7 @@ def files(tmp_path: Path) -> JobFiles:
 @contextlib.contextmanager
 def opened(
     files: JobFiles,
-    going: Going = PLAIN,
+    options: ResumeOptions = PLAIN,
     *,
     template: Template | None = None,
     output_format: str = "jsonl",
@@ -52,9 +52,9 @@ def opened(
     names = BatchRows().names if template is None else TableRows(template).names
     assert isinstance(files.input, Path)
     with files.input.open("rb", buffering=0) as file:
-        found = survey(file, names)
+        found = scan(file, names)
         manifest = manifest_of(files.input.name, found, template, output_format)
-        job = open_job(files, manifest, file, found, going)
+        job = open_job(files, manifest, file, found, options)
         with contextlib.closing(job.journal):
             yield job
 
@@ -116,7 +116,7 @@ def test_failed_rows_stay_failed_unless_asked(files: JobFiles) -> None:
     with opened(files) as job:
         assert 2 in job.progress
     assert files.errors.read_bytes() == answer(2, 3)
-    with opened(files, Going(retry_failed=True)) as job:
+    with opened(files, ResumeOptions(retry_failed=True)) as job:
         assert list(job.progress.answered) == [1]
         assert not len(job.progress.failed)
         assert job.notes == ("2 rows that failed are sent once more",)
@@ -130,10 +130,10 @@ def test_a_retry_goes_on_with_the_rows_that_are_left_of_it(files: JobFiles) -> N
         pass
     files.output.write_bytes(answer(1))
     files.errors.write_bytes(answer(2, 3))
-    with opened(files, Going(retry_failed=True)):
+    with opened(files, ResumeOptions(retry_failed=True)):
         pass
     files.errors.write_bytes(answer(2))
-    with opened(files, Going(retry_failed=True)) as job:
+    with opened(files, ResumeOptions(retry_failed=True)) as job:
         assert list(job.progress.failed) == [2]
         assert job.notes == ("1 row that failed is still to be sent once more",)
     files.errors.write_bytes(answer(2, 3))
@@ -148,7 +148,7 @@ def test_a_missing_output_is_not_paid_for_again_unasked(files: JobFiles) -> None
         for number in (1, 2):
             job.journal.send(number)
     assert "up to 2 rows may have their answers" in refusal(files)
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert not len(job.progress.answered)
 
 
@@ -180,11 +180,14 @@ def test_a_job_that_is_killed_while_it_is_made_to_fit_is_whole_afterwards(
             patch.setattr(Journal, "write_manifest", None)
         else:
             patch.setattr(Path, "replace", killed)
-        with pytest.raises((KeyboardInterrupt, TypeError)), opened(files, Going(force=True)):
+        with (
+            pytest.raises((KeyboardInterrupt, TypeError)),
+            opened(files, ResumeOptions(allow_changed_input=True)),
+        ):
             pass
     if step == "rewrite":
         assert "has other content" in refusal(files)
-        with opened(files, Going(force=True)) as job:
+        with opened(files, ResumeOptions(allow_changed_input=True)) as job:
             assert (list(job.progress.answered), list(job.progress.failed)) == ([2], [3])
     else:
         with opened(files) as job:
@@ -219,9 +222,9 @@ def test_another_template_is_refused_with_the_difference(
     other = Template(**{**values, **changes})
     assert refusal(files, other) == (
         f"{files.output} belongs to another job: {words}; choose another output, or go on with "
-        f"--force"
+        f"--allow-changed-input"
     )
-    with opened(files, Going(force=True), template=other):
+    with opened(files, ResumeOptions(allow_changed_input=True), template=other):
         pass
     with opened(files, template=other):  # from now on it is the one of the job
         pass
@@ -233,8 +236,11 @@ def test_another_output_format_is_refused(files: JobFiles) -> None:
         pass
     words = refusal(files, output_format="csv")
     assert "was begun with --output-format jsonl, and cannot go on as csv" in words
-    assert "--force" not in words
-    with pytest.raises(JobError), opened(files, Going(force=True), output_format="csv"):
+    assert "--allow-changed-input" not in words
+    with (
+        pytest.raises(JobError),
+        opened(files, ResumeOptions(allow_changed_input=True), output_format="csv"),
+    ):
         pass
 
 
@@ -260,7 +266,7 @@ def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
     files.errors.write_bytes(answer(3))
     assert isinstance(files.input, Path)
     files.input.write_bytes(text_of(row("new"), ROWS[0], ROWS[1], ROWS[3]))
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert list(job.progress.answered) == [2, 4]
         assert not len(job.progress.failed)
         (note,) = job.notes
@@ -280,7 +286,7 @@ def test_force_without_a_loss_sets_nothing_aside(files: JobFiles) -> None:
     files.output.write_bytes(answer(1))
     assert isinstance(files.input, Path)
     files.input.write_bytes(text_of(*ROWS, row("more")))
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert list(job.progress.answered) == [1]
     assert files.output.read_bytes() == answer(1)
     assert not files.stale.exists()
@@ -292,7 +298,7 @@ def test_rows_in_doubt_that_are_no_longer_in_the_input_are_not_sent_again(files:
         job.journal.send(4)
     assert isinstance(files.input, Path)
     files.input.write_bytes(text_of(*ROWS[:2]))
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert not list(job.journal.open_rows)
 
 
@@ -303,7 +309,7 @@ def test_force_does_not_forget_what_was_billed_twice(files: JobFiles) -> None:
         job.journal.send(1)
     assert isinstance(files.input, Path)
     files.input.write_bytes(text_of(*ROWS, row("more")))
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert job.journal.billed_twice == 2
     with opened(files) as job:
         assert job.journal.billed_twice == 2
@@ -400,7 +406,7 @@ def test_a_file_of_another_job_does_not_pass_for_this_ones(files: JobFiles) -> N
         pass
     files.errors.write_bytes(result(2, "0123456789abcdef"))
     assert "was the file given to two jobs?" in refusal(files)
-    with opened(files, Going(force=True)) as job:
+    with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert not len(job.progress.failed)
     assert files.stale.read_bytes() == result(2, "0123456789abcdef")
 

@@ -12,34 +12,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratedispatch.jobs.batchfile import quick_name
 from ratedispatch.jobs.inputs.template import Template
 from ratedispatch.jobs.rowformat import BatchRows, TableRows
-from ratedispatch.jobs.state import scan as survey_module
-from ratedispatch.jobs.state.scan import Survey, quick_name, survey
-from tests.jobs.job_files import LINES, lines_of, name_of, survey_of, texts
+from ratedispatch.jobs.state import repeats
+from ratedispatch.jobs.state import scan as scan_module
+from ratedispatch.jobs.state.scan import Scan, scan
+from tests.jobs.job_files import LINES, lines_of, name_of, scan_of, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST = 60
-MARKS = 4
+CHECKPOINTS = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    """Bounds that a short text meets: chunks, the longest line, marks, and what waits for names."""
+    """Bounds that a short text meets: chunk, longest line, checkpoints, waiting names."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survey_module, "LONGEST_LINE", LONGEST)
-        patch.setattr(survey_module, "MOST_MARKS", MARKS)
-        patch.setattr(survey_module, "_BINS", 2)
-        patch.setattr(survey_module, "_WAITING", 3)
+        patch.setattr(scan_module, "LONGEST_LINE", LONGEST)
+        patch.setattr(scan_module, "MAX_CHECKPOINTS", CHECKPOINTS)
+        patch.setattr(repeats, "_BINS", 2)
+        patch.setattr(repeats, "_WAITING", 3)
         yield
 
 
-def read(data: bytes, chunk: int) -> Survey:
+def read(data: bytes, chunk: int) -> Scan:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survey_module, "_CHUNK", chunk)
-        return survey_of(data)
+        patch.setattr(scan_module, "CHUNK", chunk)
+        return scan_of(data)
 
 
 CHUNKS = st.integers(1, LONGEST)
@@ -76,16 +78,19 @@ def test_marks_are_where_lines_begin(data: bytes, chunk: int) -> None:
     found = read(data, chunk)
     starts = [0, *(place + 1 for place, byte in enumerate(data) if byte == ord("\n"))]
     rows = sorted(lines_of(data, LONGEST))
-    assert len(found.marks) <= MARKS
-    assert bool(found.marks) == bool(data)
-    strides = {two.line - one.line for one, two in zip(found.marks, found.marks[1:], strict=False)}
+    assert len(found.checkpoints) <= CHECKPOINTS
+    assert bool(found.checkpoints) == bool(data)
+    strides = {
+        two.line - one.line
+        for one, two in zip(found.checkpoints, found.checkpoints[1:], strict=False)
+    }
     assert len(strides) <= 1
-    for mark in found.marks:
-        assert mark.offset == starts[mark.line - 1]
-        assert mark.rows == sum(number < mark.line for number in rows)
-    if found.marks:
-        assert (found.marks[0].offset, found.marks[0].line) == (0, 1)
-        last = found.marks[-1].line
+    for checkpoint in found.checkpoints:
+        assert checkpoint.offset == starts[checkpoint.line - 1]
+        assert checkpoint.rows == sum(number < checkpoint.line for number in rows)
+    if found.checkpoints:
+        assert (found.checkpoints[0].offset, found.checkpoints[0].line) == (0, 1)
+        last = found.checkpoints[-1].line
         assert found.lines - last < max(strides, default=1)
 
 
@@ -117,20 +122,20 @@ def test_a_key_that_is_there_twice_counts_as_its_last_value(second: bytes) -> No
     name = json.loads(line)["custom_id"].encode()
     assert BatchRows().guess(line, 1) == name
     data = line + b'\n{"custom_id":"' + name + b'"}\n'
-    assert list(survey_of(data).duplicates) == [2]
+    assert list(scan_of(data).duplicates) == [2]
 
 
 def test_tokens_are_those_of_the_text_and_of_the_output_cap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Four bytes to a token; the cap is the last one on the line."""
-    monkeypatch.setattr(survey_module, "LONGEST_LINE", 10_000)
+    monkeypatch.setattr(scan_module, "LONGEST_LINE", 10_000)
     lines = [b"x" * 40, b'{"max_tokens":100}', b'{"max_output_tokens" : 7}', b'{"max_tokens":null}']
-    found = survey_of(b"\n".join(lines))
+    found = scan_of(b"\n".join(lines))
     assert found.tokens == sum(map(len, lines)) / 4 + 107
-    equal = survey_of(b"y" * 40 + b"\n" + b"z" * 40)
+    equal = scan_of(b"y" * 40 + b"\n" + b"z" * 40)
     assert equal.deviation == pytest.approx(0.0)
-    apart = survey_of(b"y" * 40 + b"\n" + b"z" * 120)
+    apart = scan_of(b"y" * 40 + b"\n" + b"z" * 120)
     assert apart.deviation == pytest.approx(0.5)
 
 
@@ -139,33 +144,36 @@ def test_rows_that_are_named_by_their_numbers_have_no_duplicates() -> None:
     data = b'{"n":"a"}\n{"n":"a"}\n{"n":""}\n{"n":""}\nbroken\n{"n":"b"}\n'
     by_number = TableRows(Template("{n}", model="m"))
     assert by_number.names is None
-    assert not len(survey(io.BytesIO(data), by_number.names).duplicates)
+    assert not len(scan(io.BytesIO(data), by_number.names).duplicates)
     by_column = TableRows(Template("hi", model="m", id_column="n"))
-    assert list(survey(io.BytesIO(data), by_column.names).duplicates) == [2]
+    assert list(scan(io.BytesIO(data), by_column.names).duplicates) == [2]
 
 
 @given(texts(), CHUNKS)
 def test_a_survey_comes_back_from_json(data: bytes, chunk: int) -> None:
     """With all that was found."""
     found = read(data, chunk)
-    again = Survey.from_dict(json.loads(json.dumps(found.as_dict())))
+    again = Scan.from_dict(json.loads(json.dumps(found.as_dict())))
     assert again.as_dict() == found.as_dict()
-    assert (again.marks, list(again.duplicates)) == (found.marks, list(found.duplicates))
+    assert (again.checkpoints, list(again.duplicates)) == (
+        found.checkpoints,
+        list(found.duplicates),
+    )
 
 
 @pytest.mark.parametrize("after", [b"a\nb\n", b"a\nc\n", b"a\n", b"a\nb\nc\n"])
 def test_what_is_known_counts_as_long_as_the_bytes_are_the_same(after: bytes) -> None:
     """One byte that is another, fewer or more, and everything is looked at anew."""
     before = b"a\nb\n"
-    known = dataclasses.replace(survey_of(before), deviation=7.0)
-    found = survey(io.BytesIO(after), BatchRows(), known=known)
+    known = dataclasses.replace(scan_of(before), deviation=7.0)
+    found = scan(io.BytesIO(after), BatchRows(), known=known)
     assert (found is known) == (after == before)
     if after != before:
-        assert found.as_dict() == survey_of(after).as_dict()
+        assert found.as_dict() == scan_of(after).as_dict()
 
 
 def test_an_empty_file_has_nothing() -> None:
-    """No rows, no marks, no parts that matter."""
-    found = survey_of(b"")
-    assert (found.size, found.rows, found.lines, found.marks) == (0, 0, 0, ())
+    """No rows, no checkpoints, no parts that matter."""
+    found = scan_of(b"")
+    assert (found.size, found.rows, found.lines, found.checkpoints) == (0, 0, 0, ())
     assert sum(part[0] for part in found.parts(4)) == 0

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ratedispatch.limits import Limits
-from ratedispatch.pacing.concurrency.slots import Slots, default_in_flight, open_descriptors
+from ratedispatch.pacing.concurrency.slots import (
+    Slots,
+    default_in_flight,
+    most_in_flight,
+    open_descriptors,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +48,31 @@ def test_raising_the_soft_limit_gives_the_hard_one() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.parametrize(("descriptors", "most"), [(None, 1_000_000), (1024, 960), (10, 1)])
+def test_64_descriptors_are_left_for_other_files(descriptors: int | None, most: int) -> None:
+    """At least one connection can always be open."""
+    assert most_in_flight(descriptors) == most
+
+
+def test_a_queue_that_finds_no_place_twice_is_told_once() -> None:
+    """It asks each time its head could go."""
+    slots, told = Slots(1), []
+
+    def tell() -> None:
+        told.append("a")
+
+    slots.take()
+    assert not slots.is_free(tell)
+    assert not slots.is_free(tell)
+    slots.give()
+    slots.take()
+    slots.give()
+    assert told == ["a"]
+    assert slots.is_free(tell)
+
+
 def test_a_place_that_nobody_takes_is_offered_to_the_next() -> None:
-    """A line that was told may be empty by then; the others must not wait for ever."""
+    """A queue that was told may be empty by then; the others must not wait for ever."""
     slots = Slots(1)
     slots.take()
     told = []

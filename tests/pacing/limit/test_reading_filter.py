@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.pacing.limit.reading_filter import MOST_HONEST, Evidence
+from ratedispatch.pacing.limit.reading_filter import (
+    MAX_CREDIBLE_RATIO,
+    FilterTuning,
+    ReadingFilter,
+)
 
 
 def watch(
@@ -20,76 +24,82 @@ def watch(
     rate: float = 50.0,
     start: float = 1000.0,
     returned: float = 0.0,
-) -> Evidence:
+) -> ReadingFilter:
     """Return what is seen of a bucket that loses *per_request* for each, and *others* a second."""
-    evidence, remaining = Evidence(), start
+    readings, remaining = ReadingFilter(), start
     for number in range(1, count + 1):
         remaining += (rate - others) * gap - per_request
-        evidence.add(
-            remaining, rate, at=number * gap, mark=number, returned=returned * number, number=number
+        readings.add(
+            remaining,
+            rate,
+            at=number * gap,
+            charged=number,
+            returned=returned * number,
+            number=number,
         )
-    return evidence
+    return readings
 
 
-def test_a_bucket_that_falls_by_what_we_spend_is_ours() -> None:
-    evidence = watch(100)
-    assert evidence.share == pytest.approx(1)
-    assert evidence.is_ours
-    assert evidence.others == pytest.approx(0, abs=1e-6)
-    assert evidence.exchange == 1
+def test_a_bucket_that_falls_by_what_we_spend_is_correlated() -> None:
+    readings = watch(100)
+    assert readings.ratio == pytest.approx(1)
+    assert readings.is_correlated
+    assert readings.others == pytest.approx(0, abs=1e-6)
+    assert readings.unit_ratio == 1
 
 
 def test_few_readings_prove_nothing() -> None:
-    evidence = watch(8)
-    assert evidence.share is None
-    assert not evidence.is_ours
-    assert evidence.others == 0
-    assert evidence.exchange == 1
+    readings = watch(8)
+    assert readings.ratio is None
+    assert not readings.is_correlated
+    assert readings.others == 0
+    assert readings.unit_ratio == 1
 
 
 def test_what_others_take_is_measured() -> None:
-    evidence = watch(700, others=25)  # the first tenth falls from a bucket that may be full
-    assert evidence.others == pytest.approx(25, rel=0.01)
-    assert evidence.share == pytest.approx(1.5, rel=0.01)
+    readings = watch(700, others=25)  # the first tenth falls from a bucket that may be full
+    assert readings.others == pytest.approx(24.854443)
+    assert readings.ratio == pytest.approx(1.4970889)
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.3])
 def test_readings_that_understate_are_seen_through(factor: float) -> None:
     """A header that tells a tenth falls by a tenth."""
-    evidence = watch(100, per_request=factor, rate=50 * factor, start=100)
-    assert evidence.exchange == pytest.approx(factor, rel=0.05)
-    assert not evidence.is_ours
+    readings = watch(100, per_request=factor, rate=50 * factor, start=100)
+    assert readings.unit_ratio == pytest.approx(factor)
+    assert not readings.is_correlated
 
 
 def test_readings_that_overstate_prove_no_surplus() -> None:
     """Many at once: a header that tells tenfold falls by ten for each."""
-    evidence = watch(40, per_request=10, rate=500, start=30_000, gap=0.001)
-    assert evidence.share is not None
-    assert evidence.share > MOST_HONEST
+    readings = watch(40, per_request=10, rate=500, start=30_000, gap=0.001)
+    assert readings.ratio is not None
+    assert readings.ratio == pytest.approx(9.5)
+    assert MAX_CREDIBLE_RATIO == 1.5
 
 
 def test_a_bucket_that_is_full_says_nothing_about_others() -> None:
     """What flows into a full bucket runs over: it was not taken by anybody."""
-    evidence = Evidence()
+    readings = ReadingFilter()
     for number in range(1, 50):
-        evidence.add(3000, 50, at=number, mark=number, returned=0, number=number)
-    assert evidence.others == 0
+        readings.add(3000, 50, at=number, charged=number, returned=0, number=number)
+    assert readings.others == 0
 
 
 def test_a_counter_that_starts_anew_is_no_refund_and_no_lie() -> None:
     """The minute of a fixed window is over: what was seen before is dropped."""
-    evidence = watch(100, start=200)
-    evidence.add(3000, 50, at=2.02, mark=101, returned=0, number=101)
-    assert evidence.share is None
-    assert evidence.exchange == 1
+    readings = watch(100, start=200)
+    readings.add(3000, 50, at=2.02, charged=101, returned=0, number=101)
+    assert readings.ratio is None
+    assert readings.unit_ratio == 1
 
 
 def test_what_is_given_back_is_noticed() -> None:
-    """Reserved 1, used 0.3: the bucket falls by 0.3 where the provider settles, else by 1."""
-    settling = watch(100, per_request=0.3, rate=10, start=500, returned=0.7)
+    """Reserved 1, used 0.3: the bucket falls by 0.3 where the provider refunds, else by 1."""
+    refunding = watch(100, per_request=0.3, rate=10, start=500, returned=0.7)
     keeping = watch(100, per_request=1.0, rate=10, start=500, returned=0.7)
-    assert settling.settles
-    assert not keeping.settles
+    assert refunding.refunds
+    assert not keeping.refunds
 
 
 @given(
@@ -105,15 +115,54 @@ def test_what_is_given_back_is_noticed() -> None:
     )
 )
 def test_no_readings_whatever_upset_it(
-    readings: list[tuple[float, float, float, float, float, int]],
+    rows: list[tuple[float, float, float, float, float, int]],
 ) -> None:
-    """Shares and rates stay numbers of at least zero."""
-    evidence = Evidence()
-    at = mark = returned = 0.0
+    """A law: shares and rates stay numbers of at least zero."""
+    readings = ReadingFilter()
+    at = charged = returned = 0.0
     number = 0
-    for remaining, rate, gap, spent, unused, requests in readings:
-        at, mark, returned, number = at + gap, mark + spent, returned + unused, number + requests
-        evidence.add(remaining, rate, at=at, mark=mark, returned=returned, number=number)
-        assert evidence.share is None or 0 <= evidence.share < math.inf
-        assert 0 <= evidence.others < math.inf
-        assert 0 < evidence.exchange <= 1
+    for remaining, rate, gap, spent, unused, requests in rows:
+        at, charged, returned, number = (
+            at + gap,
+            charged + spent,
+            returned + unused,
+            number + requests,
+        )
+        readings.add(remaining, rate, at=at, charged=charged, returned=returned, number=number)
+        assert readings.ratio is None or 0 <= readings.ratio < math.inf
+        assert 0 <= readings.others < math.inf
+        assert 0 < readings.unit_ratio <= 1
+
+
+@pytest.mark.parametrize(
+    ("fall", "ratio", "is_correlated", "unit_ratio", "others"),
+    [
+        (1900, 1.0, True, 1.0, 0),
+        (2900, 1.5, True, 1.0, 100),
+        (900, 0.5, True, 1.0, 0),
+        (300, 0.2, False, 0.2, 0),
+        (0, 0.05, False, 0.05, 0),
+        (-100, 0.0, False, 0.05, 0),
+    ],
+)
+def test_what_readings_are_worth(
+    fall: float, ratio: float, is_correlated: bool, unit_ratio: float, others: float
+) -> None:
+    """Every 10 s we spend 2,000, 100 flow in, and what remains falls by *fall*; none is faded."""
+    readings = ReadingFilter(FilterTuning(memory_requests=1e18))
+    for step in range(5):
+        assert (readings.ratio, readings.is_correlated) == (None, False)
+        assert (readings.unit_ratio, readings.others) == (1.0, 0.0)
+        readings.add(
+            20_000 - step * fall,
+            10,
+            at=10.0 * step,
+            charged=2000.0 * step,
+            returned=0,
+            number=step + 1,
+        )
+    assert readings.seen == 5
+    assert (readings.ratio, readings.is_correlated) == (ratio, is_correlated)
+    assert (readings.unit_ratio, readings.others) == (unit_ratio, others)
+    readings.forget()
+    assert (readings.ratio, readings.unit_ratio, readings.others) == (None, 1.0, 0.0)

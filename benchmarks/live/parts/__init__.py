@@ -1,0 +1,1 @@
+"""What the live benchmarks are made of: scenarios, checks, and the programs they start."""

@@ -1,0 +1,97 @@
+"""Prepares the client of ``run``: the API key, the base URL and the connections."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+#: The transports.
+BULK = "bulk"
+SDK = "sdk"
+
+#: Connections in the pool when no number is given: it is only a bound, and is never filled by
+#: more than is in flight.
+_MOST_CONNECTIONS = 10_000
+
+
+def key_in(variable: str) -> str:
+    """Return the API key in the environment *variable*; a missing or malformed key is an error."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise click.UsageError(
+            f"no API key: set the environment variable {variable}, name another one with "
+            f"--api-key-env, or use --fake to try without"
+        )
+    if not key.isascii() or not key.isprintable():
+        raise click.UsageError(
+            f"the API key in {variable} contains a character that no key has (a line end, a dash "
+            f"or quotes from a text program?); set it again"
+        )
+    return key
+
+
+def checked_url(url: str | None) -> str | None:
+    """Return *url*; raise a usage error if it is not a URL."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        has_secret = parts.username is not None or parts.password is not None
+    except ValueError:  # an open bracket, or a port that is not a number
+        is_url = has_secret = False
+    if has_secret:
+        raise click.UsageError(
+            "--base-url holds a user or a password, which do not go with an API key; leave them "
+            "out, and set the key in the environment"
+        )
+    if not is_url:
+        raise click.UsageError(
+            f"--base-url {url!r} is not a URL; a base URL looks like https://api.openai.com/v1"
+        )
+    return url
+
+
+def connections_for(max_in_flight: int | Literal["auto"] | None) -> int:
+    """Return how many connections the pool may hold: as many as asked for, or as can be open."""
+    from ratedispatch.pacing.concurrency.slots import most_in_flight, open_descriptors
+
+    wanted = max_in_flight if isinstance(max_in_flight, int) else _MOST_CONNECTIONS
+    return min(wanted, most_in_flight(open_descriptors(raise_limit=True)))
+
+
+@contextlib.asynccontextmanager
+async def open_client(
+    base_url: str | None, key: str, connections: int, transport: str
+) -> AsyncIterator[Any]:
+    """Give the bulk transport where it can replace the SDK's client, or else that client."""
+    if transport == BULK:
+        from ratedispatch.dispatch.transports.bulk import plain_bulk
+
+        plain = plain_bulk(base_url, key, connections, os.environ)
+        if plain is not None:
+            async with plain:
+                yield plain
+            return
+    from ratedispatch.dispatch.transports.bulk import bulk_for
+    from ratedispatch.dispatch.transports.read_client import unsupported_reason
+    from ratedispatch.dispatch.transports.sdk import make_client
+
+    async with make_client(base_url=base_url, api_key=key, max_connections=connections) as client:
+        bulk = bulk_for(client, connections) if transport == BULK else None
+        if bulk is None:
+            if transport == BULK:
+                click.echo(
+                    f"sending through the openai SDK: {unsupported_reason(client)}", err=True
+                )
+            yield client
+            return
+        async with bulk:
+            yield bulk

@@ -1,0 +1,72 @@
+"""Ends a run: prints the report and a piece of advice, and chooses the exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ratedispatch.observe.report import Report
+
+#: The advice after a stop, by its code.
+_ADVICE = {
+    "authentication": "check the key in {key_env} (--api-key-env names another variable)",
+    "not_found": "check the model names in the input, and --base-url",
+    "unreachable": "check --base-url ({base_url}) and the network",
+    "quota": "add credit or raise the account's limit, then run the same command again",
+    "day_limit": "run the same command again when the day's limit is reset, or give it "
+    "--wait-for-reset",
+    "drained": "run the same command again to go on",
+    "input": "correct the input, then run the same command again",
+    "output": "make room, or repair the output folder, then run the same command again",
+    "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
+    "max_cost": "run the same command again to spend as much once more, or raise --max-cost",
+    "no_price": "give --price-in and --price-out, or leave --max-cost out",
+}
+
+#: Stops that, before anything was answered, mean a mistake in the command.
+_MISTAKES = frozenset({"authentication", "not_found", "unreachable", "no_price"})
+
+
+def print_report(
+    report: Report,
+    *,
+    as_json: bool,
+    with_cost: bool,
+    key: str,
+    key_env: str,
+    base_url: str | None,
+) -> None:
+    """Print *report*, and the reason and a piece of advice if the run stopped early."""
+    from ratedispatch.jobs.plan.spending import usd
+    from ratedispatch.observe.redact import redact_text
+
+    if report.stop_code is not None:
+        advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
+        advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
+        message = redact_text(report.stop_message or report.stop_code, key).rstrip(". ")
+        click.echo(f"stopped: {message}; {advice}", err=True)
+    text = report.sentence()
+    if with_cost and report.cost_usd is not None:
+        cost = report.cost_usd
+        # from a dollar on, cents tell enough
+        text = f"{text.removesuffix('.')}; cost {usd(round(cost, 2) if cost >= 1 else cost)}."
+    click.echo(redact_text(json.dumps(report.as_dict()) if as_json else text, key))
+
+
+def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> None:
+    """Print the notes beyond the first *shown*, and where the rows are that failed."""
+    for note in report.notes[shown:]:
+        click.echo(note, err=True)
+    if report.failed and not quiet:
+        rows = "1 row" if report.failed == 1 else f"{report.failed:,} rows"
+        click.echo(f"{rows} failed; the reasons are in {errors}", err=True)
+
+
+def exit_code(report: Report) -> int:
+    """Return the exit code that *report* comes to."""
+    if report.stop_code is None:
+        return 1 if report.failed else 0
+    return 2 if report.stop_code in _MISTAKES and not report.started else 3

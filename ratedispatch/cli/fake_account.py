@@ -1,0 +1,66 @@
+"""The account of ``--fake``: a fake server with the limits of the run."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.limits import Limits
+
+#: The limits of the server where the run has to learn a limit.
+FAKE_RPM = 3_000
+FAKE_TPM = 2_000_000
+
+FAKE_KEY = "fake-key-of-the-fake-server"
+
+
+@contextlib.contextmanager
+def endpoint(
+    limits: Limits | LimitGroups, base_url: str | None, *, fake: bool
+) -> Iterator[str | None]:
+    """Give the base URL to use; with *fake*, that of a server that runs as long as the block."""
+    if not fake:
+        yield base_url
+        return
+    from ratedispatch.simulate.server.child import FakeServerProcess
+
+    with FakeServerProcess("--no-config", *fake_flags(limits)) as server:
+        yield server.base_url
+
+
+def fake_flags(limits: Limits | LimitGroups) -> list[str]:
+    """
+    Return the flags of a fake server with *limits*.
+
+    It knows limits of models but not of groups, so each name in a group has all of its limits.
+    """
+    from ratedispatch.groups import LimitGroups
+
+    if not isinstance(limits, LimitGroups):
+        return _fake_account(limits)
+    flags = [] if limits.default is None else _fake_account(limits.default)
+    for group in limits.groups:
+        rates = "{}:{}".format(*_fake_rates(group.limits))
+        for pattern in group.models:
+            flags += ["--model", f"{pattern}={rates}"]
+    return flags
+
+
+def _fake_account(limits: Limits) -> list[str]:
+    rpm, tpm = _fake_rates(limits)
+    flags = ["--rpm", rpm, "--tpm", tpm]
+    for flag, dimension in (("--rpd", "requests_per_day"), ("--tpd", "tokens_per_day")):
+        known = limits.known(dimension)
+        if known is not None:
+            flags += [flag, f"{known:.6f}"]
+    return flags
+
+
+def _fake_rates(limits: Limits) -> tuple[str, str]:
+    rpm = limits.known("requests") or FAKE_RPM
+    tpm = limits.known("tokens") or FAKE_TPM
+    return f"{rpm:.6f}", f"{tpm:.6f}"

@@ -1,0 +1,205 @@
+"""
+The flags of ``fake-server`` about answers and faults.
+
+Decides what they are called, how the values in them are written, and which settings of the fake
+provider they come to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratedispatch.cli.command import collect, option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFlags:
+    """How long answers are, and how long they take."""
+
+    latency: float
+    latency_sigma: float
+    token_time: float
+    engine_slots: int | None
+    queue: int | None
+    engine_batching: float
+    output_share: float
+    output_tokens: int | None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the provider that the flags come to."""
+        return {
+            "latency": self.latency,
+            "latency_sigma": self.latency_sigma,
+            "token_time": self.token_time,
+            "engine_slots": self.engine_slots,
+            "queue": self.queue,
+            "engine_batching": self.engine_batching,
+            "output_share": self.output_share,
+            "output_tokens": self.output_tokens,
+        }
+
+
+_ANSWER_OPTIONS = (
+    option(
+        "--latency",
+        group="Answers",
+        default=0.2,
+        show_default=True,
+        help="Median seconds until an answer.",
+    ),
+    option(
+        "--latency-sigma",
+        group="Answers",
+        default=0.3,
+        show_default=True,
+        help="Sigma of the log-normal spread of the latency; 0 for none.",
+    ),
+    option(
+        "--token-time",
+        group="Answers",
+        default=0.0,
+        show_default=True,
+        help="Further seconds per token of output.",
+    ),
+    option(
+        "--engine-slots",
+        group="Answers",
+        type=click.IntRange(min=1),
+        help="Requests that the engine serves at once; the others queue.",
+    ),
+    option(
+        "--queue",
+        group="Answers",
+        type=click.IntRange(min=0),
+        help="The most requests that may queue for a slot; more get a 503.",
+    ),
+    option(
+        "--engine-batching",
+        group="Answers",
+        default=0.0,
+        show_default=True,
+        help="Growth of the latency with the share of slots that other requests take.",
+    ),
+    option(
+        "--output-share",
+        group="Answers",
+        default=0.5,
+        show_default=True,
+        help="Length of an output as a share of its cap.",
+    ),
+    option(
+        "--output-tokens",
+        group="Answers",
+        type=click.IntRange(min=1),
+        help="Length of an output in tokens, at most its cap; overrides --output-share.",
+    ),
+)
+
+answer_options = collect(AnswerFlags, "answers", _ANSWER_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFlags:
+    """What goes wrong, and what refusals and headers say."""
+
+    faults: tuple[str, ...]
+    outage: str | None
+    no_headers: bool
+    header_factor: float
+    no_numbers: bool
+    retry_after: str
+
+    def settings(self) -> dict[str, Any]:
+        """
+        Return the settings of the provider that the flags come to.
+
+        Raises:
+            ValueError: A value is not written as its flag wants it.
+        """
+        period, model = _parse_outage(self.outage)
+        return {
+            "faults": _parse_faults(self.faults),
+            "outage": period,
+            "outage_model": model,
+            "headers": not self.no_headers,
+            "header_factor": self.header_factor,
+            "numbers": not self.no_numbers,
+            "retry_after": self.retry_after,
+        }
+
+
+_FAULT_OPTIONS = (
+    option(
+        "--fault",
+        "faults",
+        group="Faults",
+        multiple=True,
+        metavar="NAME=RATE",
+        help="Share of the admitted requests that a fault strikes; repeatable. Names: 500, "
+        "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate.",
+    ),
+    option(
+        "--outage",
+        group="Faults",
+        metavar="START:SECONDS[:MODEL]",
+        help="Refuse every request, or those for one MODEL, for SECONDS, from START seconds on.",
+    ),
+    option(
+        "--no-headers",
+        group="Headers and refusals",
+        is_flag=True,
+        help="Send no x-ratelimit headers.",
+    ),
+    option(
+        "--header-factor",
+        group="Headers and refusals",
+        default=1.0,
+        show_default=True,
+        help="Factor on the limits and the remaining amounts in the x-ratelimit headers.",
+    ),
+    option(
+        "--no-numbers",
+        group="Headers and refusals",
+        is_flag=True,
+        help="Refuse without amounts and waiting times in the message.",
+    ),
+    option(
+        "--retry-after",
+        group="Headers and refusals",
+        type=click.Choice(["ms", "seconds", "none"]),
+        default="ms",
+        show_default=True,
+        help="Waiting time in a refusal: in seconds and milliseconds, in whole seconds, or none.",
+    ),
+)
+
+fault_options = collect(FaultFlags, "trouble", _FAULT_OPTIONS)
+
+
+def _parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
+    faults: dict[str, float] = {}
+    for text in texts:
+        name, _, rate = text.partition("=")
+        try:
+            faults[name] = float(rate)
+        except ValueError:
+            raise ValueError(f"--fault {text!r} is not NAME=RATE, such as 500=0.01") from None
+    return faults
+
+
+def _parse_outage(text: str | None) -> tuple[tuple[float, float] | None, str | None]:
+    """Return start and length, and the only model that is struck."""
+    if text is None:
+        return None, None
+    start, _, rest = text.partition(":")
+    length, _, model = rest.partition(":")  # a model's name may have colons of its own
+    try:
+        return (float(start), float(length)), model or None
+    except ValueError:
+        raise ValueError(f"--outage {text!r} is not START:SECONDS[:MODEL], such as 10:30") from None

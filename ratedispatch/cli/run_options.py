@@ -1,0 +1,334 @@
+"""The flags of ``run`` beyond those it shares with ``plan``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ratedispatch.cli.client import BULK, SDK
+from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.fake_account import FAKE_RPM, FAKE_TPM
+from ratedispatch.cli.limit_options import PriceFlags, price_flags
+from ratedispatch.cli.loop import LOOPS
+from ratedispatch.cli.param_types import COUNT_OR_AUTO, FiniteRange
+from ratedispatch.limits import AUTO
+
+if TYPE_CHECKING:
+    from ratedispatch.cli.command import Decorator
+    from ratedispatch.jobs.outputs.table import OutputFormat
+    from ratedispatch.jobs.plan.spending import Caps
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFlags:
+    """
+    Where results go.
+
+    Args:
+        output: The file of the answers.
+        output_format: The name of its format; None for what its own name says.
+        errors_file: The file of the rows that failed; None for the one beside the output.
+    """
+
+    output: Path
+    output_format: str | None
+    errors_file: Path | None
+
+    @property
+    def format(self) -> OutputFormat:
+        """
+        How answers are written.
+
+        Raises:
+            click.UsageError: The name of the output means another format.
+        """
+        from ratedispatch.errors import JobError
+        from ratedispatch.jobs.outputs.table import output_format_of
+
+        try:
+            return output_format_of(self.output, self.output_format)
+        except JobError as error:
+            raise click.UsageError(str(error)) from error
+
+
+_OUTPUT_OPTIONS = (
+    option(
+        "-o",
+        "--output",
+        group="Output",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where answers go, in Batch output format; or a table (.csv, .parquet), written at "
+        "the end.",
+    ),
+    option(
+        "--output-format",
+        group="Output",
+        type=click.Choice(["jsonl", "csv", "parquet"]),
+        help="How answers are written: a line for each as it comes, or a table with the columns "
+        "of the input and the answers.  [default: by the name of the output]",
+    ),
+    option(
+        "--errors-file",
+        group="Output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where failed rows go, in the same format.  [default: OUT.errors.jsonl]",
+    ),
+)
+
+output_options = collect(OutputFlags, "output", _OUTPUT_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class SendingFlags:
+    """
+    How requests are sent.
+
+    Args:
+        wait_for_reset: Whether to wait for the reset of a limit per day.
+        max_in_flight: The most requests unanswered at once; None for what is possible.
+        api_key_env: The environment variable with the key.
+        timeout: Seconds for one attempt; None for a learned time.
+        max_attempts: Attempts for a row.
+        transport: The name of the transport.
+        loop: The name of the event loop.
+        fake: Whether to run against a fake server.
+    """
+
+    wait_for_reset: bool
+    max_in_flight: int | Literal["auto"] | None
+    api_key_env: str
+    timeout: float | None
+    max_attempts: int
+    transport: str
+    loop: str
+    fake: bool
+
+
+_SENDING_OPTIONS = (
+    option(
+        "--wait-for-reset",
+        group="Limits",
+        is_flag=True,
+        help="Wait when a limit per day is used up, instead of stopping.",
+    ),
+    option(
+        "--max-in-flight",
+        group="Limits",
+        type=COUNT_OR_AUTO,
+        metavar="N|auto",
+        help="The most requests unanswered at once; auto finds how many the server handles well.  "
+        "[default: what the limits and the file descriptors allow]",
+    ),
+    option(
+        "--api-key-env",
+        group="Provider",
+        default="OPENAI_API_KEY",
+        show_default=True,
+        metavar="NAME",
+        help="The environment variable that holds the API key.",
+    ),
+    option(
+        "--timeout",
+        group="Provider",
+        type=FiniteRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Seconds for one attempt.  [default: 600, or ten times the slowest of the "
+        "first answers, at least 60]",
+    ),
+    option(
+        "--max-attempts",
+        group="Provider",
+        type=click.IntRange(min=1),
+        default=6,
+        show_default=True,
+        help="Attempts for a row that meets server errors, broken connections or timeouts.",
+    ),
+    option(
+        "--transport",
+        group="Provider",
+        type=click.Choice([BULK, SDK]),
+        default=BULK,
+        show_default=True,
+        help="How requests travel: bulk takes a quarter of the processor time that the calls of "
+        "the openai SDK take.",
+    ),
+    option(
+        "--loop",
+        group="Provider",
+        type=click.Choice(LOOPS),
+        default=AUTO,
+        show_default=True,
+        help="The event loop; auto is uvloop where it is installed.",
+    ),
+    option(
+        "--fake",
+        group="Provider",
+        rivals=("base_url",),
+        is_flag=True,
+        help=f"Run against a fake server that has these limits, or {FAKE_RPM:,} RPM and "
+        f"{FAKE_TPM // 1_000_000}M TPM where none are given; needs no key.",
+    ),
+)
+
+sending_options = collect(SendingFlags, "sending", _SENDING_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class DurabilityFlags:
+    """
+    How results survive, and how a job goes on.
+
+    Args:
+        retry_failed: Whether rows that failed are sent again.
+        allow_changed_input: Whether to go on with another input or template.
+        order: The order in which rows are sent.
+        fsync: When results survive a power cut.
+        flush_interval: Seconds between two flushes.
+        drain_timeout: Seconds to wait for what is in flight.
+    """
+
+    retry_failed: bool
+    allow_changed_input: bool
+    order: str
+    fsync: str
+    flush_interval: float
+    drain_timeout: float
+
+
+_DURABILITY_OPTIONS = (
+    option(
+        "--retry-failed",
+        group="Durability",
+        is_flag=True,
+        help="Send the rows again that failed in an earlier run.",
+    ),
+    option(
+        "--allow-changed-input",
+        group="Durability",
+        is_flag=True,
+        help="Go on although the input or the template has changed: rows with the same content "
+        "stay done, and the results of other rows are moved to OUT.stale.",
+    ),
+    option(
+        "--order",
+        group="Input",
+        type=click.Choice(["auto", "interleave", "file"]),
+        default="auto",
+        show_default=True,
+        help="Send rows in the order of the file, or interleave rows from many places in it; auto "
+        "interleaves if the file is sorted by length, or if --limits has groups.",
+    ),
+    option(
+        "--fsync",
+        group="Durability",
+        type=click.Choice(["always", "interval", "never"]),
+        default="interval",
+        show_default=True,
+        help="When results survive a power cut: before a row counts as done, within the flush "
+        "interval, or whenever the system writes them.",
+    ),
+    option(
+        "--flush-interval",
+        group="Durability",
+        type=FiniteRange(min=0.01),
+        default=1.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="The most seconds between two flushes, with --fsync interval.",
+    ),
+    option(
+        "--drain-timeout",
+        group="Durability",
+        type=FiniteRange(min=0),
+        default=120.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Seconds to wait for requests in flight after the first Ctrl-C or SIGTERM.",
+    ),
+)
+
+durability_options = collect(DurabilityFlags, "durability", _DURABILITY_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class CapFlags(PriceFlags):
+    """
+    The caps at which a run stops.
+
+    Args:
+        max_rows: The most rows of a run.
+        max_cost: The most that a run may cost, in USD.
+    """
+
+    max_rows: int | None
+    max_cost: float | None
+
+    def caps(self) -> Caps:
+        """
+        Return the caps that the flags come to.
+
+        Raises:
+            click.UsageError: Only one of the two prices is given.
+        """
+        from ratedispatch.jobs.plan.spending import Caps
+
+        return Caps(self.max_rows, self.max_cost, self.price)
+
+
+_CAP_OPTIONS: tuple[Decorator, ...] = (
+    option(
+        "--max-rows",
+        group="Caps",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Send at most N rows in this run, then stop; the same command sends the next N.",
+    ),
+    option(
+        "--max-cost",
+        group="Caps",
+        type=FiniteRange(min=0, min_open=True),
+        metavar="USD",
+        help="Stop before this run can cost more. Billed requests and the most that requests in "
+        "flight can cost are counted; earlier runs of the job are not.",
+    ),
+    *price_flags("Caps"),
+)
+
+cap_options = collect(CapFlags, "caps", _CAP_OPTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayFlags:
+    """
+    How the progress and the result of a run are shown.
+
+    Args:
+        log_json: The file of the event log.
+        quiet: Whether no progress is shown.
+        as_json: Whether the report is printed as JSON.
+    """
+
+    log_json: Path | None
+    quiet: bool
+    as_json: bool
+
+
+_DISPLAY_OPTIONS = (
+    option(
+        "--log-json",
+        group="Display",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
+    ),
+    option("--quiet", group="Display", is_flag=True, help="Show no progress."),
+    option("--json", "as_json", group="Display", is_flag=True, help="Print the report as JSON."),
+)
+
+display_options = collect(DisplayFlags, "display", _DISPLAY_OPTIONS)

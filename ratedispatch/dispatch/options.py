@@ -1,0 +1,81 @@
+"""
+How a dispatcher sends: its options as one value.
+
+Checks the values when the options are made, so that a mistake is told before anything is opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Literal
+
+from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ratedispatch.dispatch.retry import RetryPolicy
+    from ratedispatch.tokens import ChargePolicy, Counter
+
+#: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
+#: beyond them waits inside the pool, after it was paid for, and bursts out later.
+SDK_CONNECTIONS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DispatcherOptions:
+    """
+    How a :class:`~ratedispatch.Dispatcher` sends.
+
+    Args:
+        max_in_flight: The most requests unanswered at once, of all groups together. By default
+            what the limits, the file descriptors of this process and *connections* allow.
+            ``"auto"`` finds the number that gives the most throughput without letting latency run
+            away; that is also what is done as long as no limit is known.
+        connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.
+        retry: How often and how patiently to try again.
+        timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
+            are known ten times the slowest of them, but at least 60.
+        wait_for_reset: Wait when a day's limit is used up, instead of stopping.
+        default_output_tokens: Reserved for the output of a request that sets no cap, until
+            enough answers of its model are known; then what 95 % of them stay within.
+        policy: How the provider charges a request; by default by the client's base URL.
+        counter: Counts the requests; by default one shared by the process.
+        rng: The source of jitter.
+        cpu_clock: Seconds of processor time that this process has taken; tells whether the
+            processor is the bottleneck.
+
+    Raises:
+        TypeError: There is no option of that name.
+        ValueError: A value is out of its range.
+    """
+
+    max_in_flight: int | Literal["auto"] | None = None
+    connections: int = SDK_CONNECTIONS
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    wait_for_reset: bool = False
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
+    policy: ChargePolicy | None = None
+    counter: Counter | None = None
+    rng: random.Random | None = None
+    cpu_clock: Callable[[], float] = time.process_time
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_in_flight, str):
+            if self.max_in_flight != "auto":
+                raise ValueError(
+                    f'max_in_flight must be a number or "auto", not {self.max_in_flight!r}'
+                )
+        elif self.max_in_flight is not None and self.max_in_flight < 1:
+            raise ValueError(f"max_in_flight must be at least 1, not {self.max_in_flight}")
+        if self.connections < 1:
+            raise ValueError(f"connections must be at least 1, not {self.connections}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout must be above 0 seconds, not {self.timeout}")
+        if self.default_output_tokens < 0:
+            raise ValueError(
+                f"default_output_tokens must not be negative, not {self.default_output_tokens}"
+            )

@@ -1,0 +1,151 @@
+"""
+Making routes: which limits, queue and concurrency limit the models of a group get.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatch.permits import LoopAlarm
+from ratedispatch.dispatch.route import Route
+from ratedispatch.dispatch.timeout import AdaptiveTimeout
+from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import Limits
+from ratedispatch.pacing.admission import Admission
+from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+from ratedispatch.pacing.concurrency.limit import FixedLimit
+from ratedispatch.pacing.concurrency.slots import (
+    Slots,
+    default_in_flight,
+    most_in_flight,
+    open_descriptors,
+)
+from ratedispatch.pacing.local_budget import LocalBudget
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ratedispatch.dispatch.breaker import CircuitBreaker
+    from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.limits import Rate
+    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
+    from ratedispatch.providers.base import Provider
+
+#: Requests of a ``map`` that may be open (waiting to be retried, or answered and not yet taken)
+#: beyond those in flight.
+_OPEN_BEYOND_FLIGHT = 256
+
+#: How many may be in flight at first where a number has to be found: each doubling from there
+#: takes two answers' time, while a server with fewer places lets the excess wait once.
+_FIRST_IN_FLIGHT = 32
+
+
+class RouteFactory:
+    """
+    Makes the routes of one client.
+
+    Args:
+        transport: What sends.
+        provider: What interprets the answers.
+        limits: What the account may spend, or what groups of models may.
+        options: How the dispatcher sends.
+        rng: The source of jitter.
+        budget: A budget for all routes instead of one of each; it is not closed with them.
+
+    Attributes:
+        slots: Places in flight that all routes share; None if there is one route only.
+    """
+
+    def __init__(
+        self,
+        transport: Any,
+        provider: Provider,
+        limits: Limits | LimitGroups,
+        options: DispatcherOptions,
+        *,
+        rng: random.Random,
+        budget: Budget | None = None,
+    ) -> None:
+        self._transport = transport
+        self._provider = provider
+        self._limits = limits
+        self._options = options
+        self._rng = rng
+        self._budget = budget
+        self.slots: Slots | None = None
+        most = options.max_in_flight
+        if isinstance(limits, LimitGroups):
+            self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
+
+    @property
+    def possible(self) -> int:
+        """How many routes there can be."""
+        limits = self._limits
+        if not isinstance(limits, LimitGroups):
+            return 1
+        return len(limits.groups) + (limits.default is not None)
+
+    def make(
+        self,
+        name: str,
+        breaker: CircuitBreaker,
+        on_dry: Callable[[str, Rate, float], None] | None,
+    ) -> Route:
+        """
+        Return the route of the group *name*; of all models if it is empty.
+
+        Args:
+            name: Of the group.
+            breaker: Of the server.
+            on_dry: Called with the name, the limit and the seconds when a request has to wait for
+                a day's limit.
+        """
+        limits, most = self._limits, self._options.max_in_flight
+        if isinstance(limits, LimitGroups):
+            most = limits.most_in_flight(name) or most
+            limits = limits.limits_of(name)
+        possible = self._possible_in_flight()
+        is_unknown = all(rate.is_auto for rate in limits.rates())
+        concurrency: ConcurrencyLimit
+        if isinstance(most, int):
+            known, concurrency = most, FixedLimit(most)
+        elif most == "auto" or is_unknown:
+            start = min(_FIRST_IN_FLIGHT, possible)
+            known, concurrency = possible, AdaptiveLimit(start=start, most=possible)
+        else:
+            known = min(possible, default_in_flight(limits, None))
+            concurrency = FixedLimit(known)
+        refunds = (self._options.policy or self._provider.charge).refunds
+        budget = self._budget or LocalBudget(limits, refunds=refunds, group=name)
+        admission = Admission(
+            budget,
+            concurrency,
+            LoopAlarm(),
+            rng=self._rng,
+            slots=self.slots,
+            watcher=breaker,
+            on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
+        )
+        return Route(
+            name,
+            self._transport,
+            self._provider,
+            limits,
+            admission,
+            AdaptiveTimeout(self._options.timeout),
+            breaker,
+            known + _OPEN_BEYOND_FLIGHT,
+            learns_concurrency=most is None and is_unknown,
+        )
+
+    def learn_concurrency(self, route: Route, rate: Rate) -> None:
+        """Derive from a learned limit on requests how many may be in flight on *route*."""
+        if route.learns_concurrency and rate.dimension == "requests" and not rate.is_auto:
+            route.learns_concurrency = False
+            known = default_in_flight(Limits(requests_per_minute=rate.per_minute), None)
+            route.admission.set_concurrency(FixedLimit(min(self._possible_in_flight(), known)))
+
+    def _possible_in_flight(self) -> int:
+        return min(self._options.connections, most_in_flight(open_descriptors()))

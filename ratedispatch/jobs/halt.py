@@ -1,0 +1,62 @@
+"""
+Stops a job early, also one whose dispatcher is yet to be made.
+
+Decides what becomes of a stop that comes too soon: it is remembered, with its time-out, and both
+count once there is a dispatcher. Knows no reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ratedispatch.dispatch.dispatcher import Dispatcher
+
+
+class Halt:
+    """
+    The early stop of a job.
+
+    Attributes:
+        is_set: Whether nothing more is sent.
+    """
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._first: tuple[str, str] | None = None
+        self._timeout = math.inf
+        self._dispatcher: Dispatcher | None = None
+        self._abandoning: asyncio.TimerHandle | None = None
+
+    def attach(self, dispatcher: Dispatcher) -> None:
+        """Stop *dispatcher* from now on, and at once if a stop has come before."""
+        self._dispatcher = dispatcher
+        if self._first is not None:
+            dispatcher.stop(*self._first)
+            self._abandon_later()
+
+    def stop(self, code: str, message: str) -> None:
+        """Send nothing more; only the first stop counts."""
+        self.is_set = True
+        if self._dispatcher is not None:
+            self._dispatcher.stop(code, message)
+        elif self._first is None:
+            self._first = code, message
+
+    def limit(self, timeout: float) -> None:
+        """After a stop: give up what is still in flight after *timeout* seconds."""
+        if self._timeout == math.inf:
+            self._timeout = timeout
+            self._abandon_later()
+
+    def end(self) -> None:
+        """Give nothing up: the job has ended."""
+        if self._abandoning is not None:
+            self._abandoning.cancel()
+
+    def _abandon_later(self) -> None:
+        if self._dispatcher is not None and self._timeout < math.inf:
+            loop = asyncio.get_running_loop()
+            self._abandoning = loop.call_later(self._timeout, self._dispatcher.abandon)

@@ -1,0 +1,185 @@
+"""
+Opens the files of a job.
+
+Locks the job file, opens and scans the input, and finds out which rows are done. Sends nothing;
+where the job is refused, no file is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.inputs.formats import Format, format_of
+from ratedispatch.jobs.inputs.row_text import open_text
+from ratedispatch.jobs.outputs.table import OutputFormat, check_format, output_format_of
+from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.state.journal import open_journal
+from ratedispatch.jobs.state.manifest import manifest_of
+from ratedispatch.jobs.state.paths import check_files
+from ratedispatch.jobs.state.resume import ResumeOptions, open_job
+from ratedispatch.jobs.state.scan import scan
+
+if TYPE_CHECKING:
+    from ratedispatch.jobs.inputs.row_text import RowText
+    from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.job_options import JobOptions
+    from ratedispatch.jobs.rowformat import RowFormat
+    from ratedispatch.jobs.state.journal import Journal
+    from ratedispatch.jobs.state.manifest import Manifest
+    from ratedispatch.jobs.state.paths import JobFiles
+    from ratedispatch.jobs.state.resume import Progress
+    from ratedispatch.jobs.state.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """
+    The open files of a job.
+
+    Args:
+        paths: Where they are.
+        input_format: How the input is written.
+        output_format: How the answers are handed over.
+        text: The rows of the input, one on each line.
+        format: Makes requests of them.
+        scan: What was found in the input.
+        progress: Rows that an earlier run has done.
+        journal: Keeps other processes out until the files are closed.
+        notes: Sentences on what was found.
+    """
+
+    paths: JobFiles
+    input_format: Format
+    output_format: OutputFormat
+    text: RowText
+    format: RowFormat
+    scan: Scan
+    progress: Progress
+    journal: Journal
+    notes: tuple[str, ...]
+    _identity: tuple[int, ...]
+    _stack: contextlib.ExitStack
+
+    @property
+    def resumed(self) -> int:
+        """Rows that an earlier run has done."""
+        return len(self.progress.answered) + len(self.progress.failed)
+
+    def is_same_input(self) -> bool:
+        """Whether the input is still the file that was opened, unchanged."""
+        return _identity_of(self.paths.input) == self._identity
+
+    def change_of_input(self) -> str | None:
+        """Return a sentence if the input has another size now; ``None`` if it has not."""
+        if self.text.is_copy or not isinstance(self.paths.input, Path):
+            return None
+        try:
+            size = self.paths.input.stat().st_size
+        except OSError:
+            return None
+        if size == self.scan.size:
+            return None
+        return (
+            f"{self.paths.input} had {self.scan.size:,} bytes when the job began and has "
+            f"{size:,} now; only the rows that it had were done, and to go on with those it has "
+            f"takes --allow-changed-input"
+        )
+
+    def close(self) -> None:
+        """Close the files and let other processes in."""
+        self._stack.close()
+
+
+def open_files(paths: JobFiles, options: JobOptions) -> OpenFiles:
+    """
+    Open the files of a job.
+
+    Args:
+        paths: Input, output and errors.
+        options: How the job reads, writes and resumes.
+
+    Raises:
+        JobError: A file is missing, or in the way; nothing was touched.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            return _open(paths, options, stack)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise JobError(
+                f"the job cannot start: {error.strerror or error}{where}; make room in the "
+                f"folder of the output, or choose another one"
+            ) from error
+    raise AssertionError("an exit stack suppresses nothing")
+
+
+def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> OpenFiles:
+    check_files(paths)
+    output_format = OutputFormat.JSONL
+    if paths.table is not None:
+        output_format = output_format_of(paths.table, options.output_format)
+    check_format(output_format)
+    template = options.template
+    # before the input is read: a second process is refused at once
+    journal = open_journal(paths.job) if paths.job.exists() else None
+    if journal is not None:
+        stack.callback(journal.close)
+    input_format = format_of(paths.input, options.input_format)
+    identity = _identity_of(paths.input)
+    folder = paths.output.parent
+    text = stack.enter_context(
+        open_text(paths.input, format=input_format, is_table=template is not None, folder=folder)
+    )
+    row_format = format_for(text, template)
+    known = None
+    if journal is not None and journal.manifest is not None:
+        known = journal.manifest.known_scan(template)
+    found = scan(text.file, row_format.names, folder=folder, known=known)
+    if not found.rows:
+        raise JobError(f"the input {text.name} is empty")
+    manifest = _manifest_of(paths, text, found, template, output_format)
+    resume = ResumeOptions(
+        retry_failed=options.retry_failed,
+        allow_changed_input=options.allow_changed_input,
+        by_place=template is not None and template.id_column is None,
+    )
+    opened = open_job(paths, manifest, text.file, found, resume, journal)
+    stack.callback(opened.journal.close)
+    return OpenFiles(
+        paths=paths,
+        input_format=input_format,
+        output_format=output_format,
+        text=text,
+        format=row_format,
+        scan=found,
+        progress=opened.progress,
+        journal=opened.journal,
+        notes=opened.notes,
+        _identity=identity,
+        _stack=stack.pop_all(),
+    )
+
+
+def _manifest_of(
+    paths: JobFiles,
+    text: RowText,
+    found: Scan,
+    template: Template | None,
+    output_format: OutputFormat,
+) -> Manifest:
+    errors = os.path.relpath(paths.errors.absolute(), paths.job.absolute().parent)
+    return manifest_of(Path(text.name).name, found, template, output_format, errors)
+
+
+def _identity_of(path: Source) -> tuple[int, ...]:
+    """Return what tells the file at *path* from another one put in its place."""
+    if isinstance(path, str):
+        return ()
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,61 @@
+"""How a job reads, writes and resumes, and the most that one run may spend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.jobs.inputs.formats import Format
+from ratedispatch.jobs.order import Order
+from ratedispatch.jobs.outputs.table import OutputFormat
+from ratedispatch.jobs.sink import Fsync
+from ratedispatch.jobs.writer import FLUSH_INTERVAL
+
+if TYPE_CHECKING:
+    from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.plan.spending import Caps
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """
+    How a job reads, writes and resumes, and the most that one run may spend.
+
+    Args:
+        template: Makes requests of the rows of a table; None if the input has requests.
+        input_format: How the input is written; by default what its name says.
+        retry_failed: Whether rows that failed are sent once more.
+        allow_changed_input: Whether to go on although the input or the template has changed.
+        order: In which order rows are sent.
+        output_format: How answers are handed over, lines or a table made at the end; by default
+            what the name of the output says.
+        caps: The most that one run may send and spend; without a bound by default.
+        fsync: When what was written has to survive a power cut.
+        flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
+
+    Formats, orders and ways of syncing may be given by their names.
+
+    Raises:
+        ValueError: *flush_interval* is not above 0, or a name is not one of those there are.
+    """
+
+    template: Template | None = None
+    input_format: Format | str | None = None
+    retry_failed: bool = False
+    allow_changed_input: bool = False
+    order: Order | str = Order.AUTO
+    output_format: OutputFormat | str | None = None
+    caps: Caps | None = None
+    fsync: Fsync | str = Fsync.INTERVAL
+    flush_interval: float = FLUSH_INTERVAL
+
+    def __post_init__(self) -> None:
+        if not 0 < self.flush_interval < math.inf:
+            raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
+        kinds = {"order": Order, "fsync": Fsync, "input_format": Format}
+        for name, kind in (*kinds.items(), ("output_format", OutputFormat)):
+            value = getattr(self, name)
+            if value is not None:
+                # frozen: what is derived once can only be set this way
+                object.__setattr__(self, name, kind(value))

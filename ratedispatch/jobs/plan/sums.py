@@ -1,0 +1,118 @@
+"""
+Adds up the rows of a plan under the limits that they share.
+
+A `Room` is what some limits leave room for; a `Sum` is the rows of one endpoint and model in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ratedispatch.dimension import dimension_named
+from ratedispatch.jobs.plan.model import GroupPlan, Need
+from ratedispatch.limits import Limits
+from ratedispatch.request import CHAT, RESPONSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.request import Cost
+
+#: Endpoints whose output is as long as the model likes if the request does not bound it.
+_UNBOUNDED = frozenset({CHAT, RESPONSES})
+
+
+class Room:
+    """
+    What a row may cost at most under some limits, and what they are.
+
+    Attributes:
+        rates: The limits that are known.
+        unknown: The dimensions of those that are yet to be learned.
+        amounts: What a cost amounts to in each of *rates*.
+        most: The most that each may ever grant: a minute of it, a day's budget, one request.
+    """
+
+    __slots__ = ("amounts", "limits", "most", "name", "rates", "unknown")
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        rates = limits.rates()
+        self.rates = tuple(rate for rate in rates if not rate.is_auto)
+        self.unknown = tuple(rate.dimension for rate in rates if rate.is_auto)
+        self.amounts = tuple(dimension_named(rate.dimension).of_cost for rate in self.rates)
+        self.most = tuple(max(rate.per_minute, rate.burst) for rate in self.rates)
+
+
+class Sum:
+    """
+    The rows of one endpoint and model.
+
+    Attributes:
+        work: What they spend of each of the rates of *room*.
+        billed: Prompt tokens that are billed.
+        cap: Output tokens that are billed at most.
+        uncapped: Rows whose output may be longer than that.
+    """
+
+    __slots__ = (
+        "billed",
+        "cap",
+        "endpoint",
+        "model",
+        "output",
+        "prompt",
+        "room",
+        "rows",
+        "uncapped",
+        "work",
+    )
+
+    def __init__(self, endpoint: str, model: str, room: Room) -> None:
+        self.endpoint = endpoint
+        self.model = model
+        self.room = room
+        self.rows = self.prompt = self.output = self.billed = self.cap = self.uncapped = 0
+        self.work: list[float] = [0] * len(room.rates)
+
+    def add(self, cost: Cost) -> int | None:
+        """Add a row of *cost*; if a limit can never grant it, only return the limit's index."""
+        amounts = [of_cost(cost) for of_cost in self.room.amounts]
+        for index, most in enumerate(self.room.most):
+            if amounts[index] > most:
+                return index
+        for index, amount in enumerate(amounts):
+            self.work[index] += amount
+        self.rows += 1
+        self.prompt += cost.prompt_tokens
+        self.output += cost.output_tokens
+        # what a provider limits by characters it still bills by the tokenizer's count
+        self.billed += cost.counted_tokens
+        # the caps are billed even where the limit is not charged for them
+        self.cap += cost.expected_output_tokens
+        if self.endpoint in _UNBOUNDED and not cost.is_capped:
+            self.uncapped += 1
+        return None
+
+
+def rooms_of(limits: Limits | LimitGroups) -> dict[str, Room]:
+    """Return the room under each group of limits by its name; by "" that of all other models."""
+    if isinstance(limits, Limits):
+        return {"": Room("", limits)}
+    found = {group.name: Room(group.name, group.limits) for group in limits.groups}
+    if limits.default is not None:
+        found[""] = Room("", limits.default)
+    return found
+
+
+def group_plan_of(room: Room, sums: Iterable[Sum]) -> GroupPlan:
+    """Return what the rows of *sums* ask of each limit of *room*."""
+    sums = tuple(sums)
+    needs = tuple(
+        Need(rate, sum(total.work[index] for total in sums))
+        for index, rate in enumerate(room.rates)
+    )
+    rows = sum(total.rows for total in sums)
+    return GroupPlan(room.name, rows, needs, room.unknown, room.limits.burst_seconds)

@@ -1,0 +1,347 @@
+"""
+The queue of one route, and the decision when its head may go.
+
+A request goes when it is first in the queue, no pause is running, there is room in flight, and
+the budget can pay for it in every dimension. Knows no HTTP, no files and no event loop: the clock
+and its timer are handed in as an `Alarm`, and one lock makes it safe for threads.
+
+Why one queue: a limiter that wakes the smallest amount first starves large requests. Here only
+the head waits for the budget, and a request that comes back for another attempt keeps its rank.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from ratedispatch.pacing import bottleneck
+from ratedispatch.pacing.bottleneck import BottleneckClock
+from ratedispatch.pacing.budget import NotUntil
+from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+from ratedispatch.pacing.cooldown import Cooldown
+from ratedispatch.pacing.feedback import End, Pause, Strain
+from ratedispatch.pacing.permit import Permit
+from ratedispatch.pacing.queue import FairQueue, deliver
+from ratedispatch.pacing.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.limits import Rate
+    from ratedispatch.pacing.alarm import Alarm, Watcher
+    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
+    from ratedispatch.pacing.concurrency.slots import Slots
+    from ratedispatch.pacing.feedback import Change, Feedback
+    from ratedispatch.pacing.queue import Entry, Grant
+    from ratedispatch.request import Cost
+
+EntryT = TypeVar("EntryT", bound="Entry")
+
+#: While the queue ramps up after a pause its speed is set at least this often.
+_RAMP_STEP_SECONDS = 0.02
+
+#: A wait is computed again after at most this long: limits that are being learned rise with time.
+_LONGEST_WAIT_SECONDS = 1.0
+
+
+class Admission:
+    """
+    The queue of one route.
+
+    Args:
+        budget: What may be spent.
+        concurrency: How many may be in flight.
+        alarm: The clock, and the timer that wakes the queue.
+        rng: The source of jitter of pauses.
+        slots: Places in flight that it shares with other queues.
+        on_dry: Called soon after the head has to wait for a day's limit, with that limit and the
+            seconds; None to wait in silence.
+        watcher: Told when permits are closed, as long as it is watching.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        concurrency: ConcurrencyLimit,
+        alarm: Alarm,
+        *,
+        rng: random.Random,
+        slots: Slots | None = None,
+        on_dry: Callable[[Rate, float], None] | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.budget = budget
+        self._concurrency = concurrency
+        self._alarm = alarm
+        self._rng = rng
+        self._slots = slots
+        self._on_dry = on_dry
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._queue = FairQueue()
+        self._cooldown = Cooldown()
+        self._bottleneck = BottleneckClock(budget.granted)
+        self.in_flight = 0
+        """Attempts that were granted and are not closed."""
+        self._releases: int | None = None  # permits until the gate shuts; None: it is open
+        self._closed: Callable[[], BaseException] | None = None
+        self._has_alarm = False
+        self._was_full = False  # since the last grant
+
+    def enter(self, cost: Cost, rank: int, make_entry: Callable[[], EntryT]) -> Permit | EntryT:
+        """
+        Return a permit for *cost* if it may go at once; otherwise put it into the queue.
+
+        Args:
+            cost: What to pay.
+            rank: Lower ranks go first.
+            make_entry: Makes the entry that is told when it may go; only called if it has to wait.
+
+        Raises:
+            BaseException: What the queue was closed with.
+        """
+        with self._lock:
+            if self._closed is not None:
+                raise self._closed()
+            now, queue = self._alarm.time(), self._queue
+            if not queue.size:
+                granted = self._grant(cost, now, now, 0)
+                if isinstance(granted, Permit):
+                    self._bottleneck.hold(bottleneck.NOTHING, now, has_granted=True)
+                    return granted
+                entry = make_entry()
+                queue.join(entry, rank, cost, now)
+                wait, cause = granted
+                if wait < math.inf:
+                    self._set_alarm(wait, now)
+                self._bottleneck.hold(cause, now)
+                return entry
+            entry = make_entry()
+            queue.join(entry, rank, cost, now)
+            # behind the head nobody changes who goes next
+            grants = self._pump(now) if queue.head() is entry else ()
+        deliver(grants)
+        return entry
+
+    def leave(self, entry: Entry) -> None:
+        """Take *entry*, whose future is done, out of the queue."""
+        with self._lock:
+            self._queue.leave(entry)
+        self._look_again()
+
+    def set_concurrency(self, concurrency: ConcurrencyLimit) -> None:
+        """Let *concurrency* decide from now on how many may be in flight."""
+        with self._lock:
+            self._concurrency = concurrency
+        self._look_again()
+
+    def hold(self) -> None:
+        """Shut the gate: grant nothing until :meth:`release`."""
+        with self._lock:
+            self._releases = 0
+
+    def release(self, permits: int | None = None) -> None:
+        """Open the gate: for so many *permits*, or for good."""
+        with self._lock:
+            self._releases = permits
+        self._look_again()
+
+    def close(self, error: Callable[[], BaseException]) -> None:
+        """Fail every request in the queue, and every one that comes, with what *error* returns."""
+        with self._lock:
+            self._closed = error
+            self._clear_alarm()
+            entries = self._queue.clear()
+        for entry in entries:  # a shared exception would collect every waiter's traceback
+            entry.fail(error())
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the queue and its buckets."""
+        with self._lock:
+            now = self._alarm.time()
+            levels = self.budget.levels(now)
+            shares = self._bottleneck.shares([level.per_second for level in levels], now)
+            return Snapshot(
+                self.in_flight,
+                self._concurrency.limit,
+                self._queue.size,
+                max(0.0, self._cooldown.until - now),
+                tuple(
+                    dataclasses.replace(level, share=share)
+                    for level, share in zip(levels, shares, strict=True)
+                ),
+                self._bottleneck.binding(now),
+                dict(self._bottleneck.totals),
+            )
+
+    def close_permit(self, permit: Permit, feedback: Feedback) -> Sequence[Change]:
+        """Close *permit*; called once for each by `Permit.report`."""
+        grants: Sequence[Grant] = ()
+        try:
+            with self._lock:
+                now = self._alarm.time()
+                try:
+                    return self._report(permit, feedback, now)
+                finally:  # whatever becomes of the report, the permit is closed
+                    self.in_flight -= 1
+                    if self._queue.size or self._has_alarm:
+                        grants = self._pump(now)
+                    else:
+                        self._bottleneck.hold(bottleneck.NOTHING, now)
+        finally:
+            deliver(grants)
+            if self._slots is not None:
+                self._slots.give()  # outside the lock: it wakes other queues
+            if self._watcher is not None and self._watcher.is_watching:
+                self._watcher.on_ended()
+
+    def _report(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
+        """Tell the budget, the cooldown and the concurrency limit how an attempt ended."""
+        if feedback.end is End.REFUSED:
+            return self._refuse(permit, feedback, now)
+        if feedback.end is End.ANSWERED:
+            if self._cooldown.strikes:
+                self._cooldown.on_answer(permit.granted_at)
+            if permit.token is not None:
+                self._concurrency.ended(permit.token, now)
+        return self.budget.report(permit.reservation, feedback, now)
+
+    def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
+        """Pause, slow down or send fewer at once, as the refusal of *permit* asks."""
+        cooldown, sent_at = self._cooldown, permit.granted_at
+        is_paused = True
+        if feedback.strain is Strain.QUEUE_FULL:
+            self._drop(permit, now)
+            is_paused = cooldown.on_queue_full(now)
+        elif feedback.strain is Strain.OVERLOADED:
+            rates = [level.per_second for level in self.budget.levels(now)]
+            shares = self._bottleneck.shares(rates, now)
+            until = cooldown.on_overload(now, max(shares, default=1.0))
+            self.budget.slow_down(until, now)
+        if not is_paused:
+            return list(self.budget.report(permit.reservation, feedback, now))
+        episode = cooldown.on_refusal(now, sent_at, feedback.delay, self._rng)
+        changes: list[Change] = list(
+            self.budget.report(
+                permit.reservation,
+                feedback,
+                now,
+                resumes_at=cooldown.until,
+                is_new_episode=episode.is_new,
+            )
+        )
+        if episode.is_new:
+            changes.append(Pause(episode.seconds))
+        return changes
+
+    def _drop(self, permit: Permit, now: float) -> None:
+        """Send fewer at once: the server had no room for *permit*."""
+        concurrency = self._concurrency
+        if not isinstance(concurrency, AdaptiveLimit):
+            most = concurrency.limit
+            start = max(1, min(most, self.in_flight))
+            self._concurrency = concurrency = AdaptiveLimit(start=start, most=most)
+            permit.token = concurrency.sent(now, start, True)
+        if permit.token is not None:
+            concurrency.dropped(permit.token)
+            permit.token = None
+
+    def _pump(self, now: float) -> Sequence[Grant]:
+        """
+        Grant to the head of the queue as long as it may go, then set the alarm for the next.
+
+        Returns:
+            Who was granted what, to be delivered after the lock is released.
+        """
+        wait, cause = 0.0, bottleneck.NOTHING
+        grants: list[Grant] = []
+        queue = self._queue
+        while (head := queue.head()) is not None:
+            granted: Permit | BaseException | tuple[float, str]
+            try:
+                granted = self._grant(head.cost, head.since, now, 1)
+            except Exception as error:  # a budget that fails fails a request, not the queue
+                granted = error
+            if not isinstance(granted, tuple):
+                queue.pop()
+                grants.append((head, granted))
+            else:
+                wait, cause = granted
+                break
+        if self._has_alarm or 0 < wait < math.inf:
+            self._set_alarm(wait, now)
+        self._bottleneck.hold(cause, now, has_granted=bool(grants))
+        return grants
+
+    def _set_alarm(self, wait: float, now: float) -> None:
+        """Look again after *wait* seconds, unless they are infinite or none."""
+        if self._has_alarm:
+            self._clear_alarm()
+        if 0 < wait < math.inf:
+            # a wait may be shorter than the clock can tell, and must not be over before it began
+            self._has_alarm = True
+            self._alarm.set(max(now + wait, math.nextafter(now, math.inf)), self._look_again)
+
+    def _grant(
+        self, cost: Cost, since: float, now: float, queued: int
+    ) -> Permit | tuple[float, str]:
+        """
+        Return a permit for *cost*; or the seconds until it may go, and the cause.
+
+        *since* is when it came, and *queued* is 1 if it stands in the queue itself, otherwise 0.
+        The seconds are infinite where something else pumps again: a permit that is closed, a
+        place in flight, a release.
+        """
+        if self._releases == 0:
+            return math.inf, bottleneck.HOLD
+        slots = self._slots
+        if self.in_flight >= self._concurrency.limit or (
+            slots is not None and not slots.is_free(self._look_again)
+        ):
+            self._was_full = True
+            return math.inf, bottleneck.IN_FLIGHT
+        cooldown = self._cooldown
+        if now < cooldown.until:
+            return cooldown.until - now, bottleneck.PAUSE
+        speed = 1.0 if now >= cooldown.slow_until else cooldown.speed(now)
+        reserved = self.budget.reserve(cost, now, speed)
+        if isinstance(reserved, NotUntil):
+            return self._wait_for(reserved, now, speed)
+        if slots is not None:
+            slots.take()
+        if self._releases is not None:
+            self._releases -= 1
+        # a source that hands over one request at a time has waited, and queues no more
+        self.in_flight += 1
+        is_full = self._was_full or self._queue.size > queued
+        concurrency = self._concurrency
+        token = concurrency.sent(now, self.in_flight, is_full) if concurrency.learns else None
+        self._was_full = False
+        return Permit(self, reserved, now - since, token)
+
+    def _wait_for(self, not_until: NotUntil, now: float, speed: float) -> tuple[float, str]:
+        """Return the seconds after which to ask the budget again, and the cause."""
+        wait, rate = not_until
+        if rate.is_daily and self._on_dry is not None:
+            # not at once: a stop for it changes what is being walked
+            self._alarm.soon(functools.partial(self._on_dry, rate, wait))
+        if speed < 1:
+            is_ramping = self._cooldown.is_ramping(now)
+            cause = bottleneck.PAUSE if is_ramping else rate.dimension
+            return min(wait, _RAMP_STEP_SECONDS), cause
+        return min(wait, _LONGEST_WAIT_SECONDS), rate.dimension
+
+    def _look_again(self) -> None:
+        """Grant what may go now; called by the alarm, by other queues and by the caller."""
+        with self._lock:
+            grants = self._pump(self._alarm.time())
+        deliver(grants)
+
+    def _clear_alarm(self) -> None:
+        self._has_alarm = False
+        self._alarm.clear()

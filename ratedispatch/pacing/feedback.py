@@ -1,0 +1,84 @@
+"""
+What an attempt says about its route: one message for each permit.
+
+Values only. The sender turns an answer into a `Feedback`; the admission and the budget turn that
+into `Change` values, which are told to listeners after the state is whole.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ratedispatch.limits import Rate, Reading
+    from ratedispatch.outcome import Usage
+
+
+class End(enum.Enum):
+    """How an attempt ended, as far as pacing is concerned."""
+
+    ANSWERED = "answered"
+    """A real answer; its latency counts."""
+    REFUSED = "refused"
+    """The provider refused it for its rate or its load, and did not charge it."""
+    FAILED = "failed"
+    """It failed otherwise, or was given up; the provider has charged it."""
+    UNSENT = "unsent"
+    """It never reached the provider: everything it paid is given back."""
+
+
+class Strain(enum.Enum):
+    """Why a server refused although no limit is exceeded."""
+
+    OVERLOADED = "overloaded"
+    """It asks for a slower pace."""
+    QUEUE_FULL = "queue_full"
+    """It asks for fewer requests in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """
+    Everything that an attempt says about its route.
+
+    Args:
+        end: How it ended.
+        usage: What it used, if that is known.
+        readings: What the response says about the provider's buckets; None without a response.
+        delay: Seconds that a refusal asks to wait; None if it does not say.
+        dimension: The limit that refused, as `Reading` names it; None if it does not say.
+        strain: Why a refusal is about load rather than a limit; None if it is about a limit.
+    """
+
+    end: End
+    usage: Usage | None = None
+    readings: tuple[Reading, ...] | None = None
+    delay: float | None = None
+    dimension: str | None = None
+    strain: Strain | None = None
+
+
+#: An attempt that was given up: what it used is not known.
+ABANDONED = Feedback(End.FAILED)
+
+#: An attempt that never left.
+UNSENT = Feedback(End.UNSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """Another limit is in force: *rate*."""
+
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A refusal has begun an episode: the queue pauses for *seconds*."""
+
+    seconds: float
+
+
+Change = LimitChange | Pause

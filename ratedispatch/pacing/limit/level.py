@@ -1,0 +1,236 @@
+"""
+The level of one bucket, kept equal to the provider's.
+
+Corrects the bucket by what answers say is left: down at once to the best estimate, up only as far
+as a reading proves, and in steps. Knows one dimension, and reads no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.limits import SHORT_WINDOW
+from ratedispatch.pacing.limit.reading_filter import MAX_CREDIBLE_RATIO, ReadingFilter
+from ratedispatch.pacing.limit.surplus import Surplus
+
+if TYPE_CHECKING:
+    from ratedispatch.limits import Reading
+    from ratedispatch.pacing.bucket import Bucket
+    from ratedispatch.pacing.limit.account import Account, SpendMark
+    from ratedispatch.pacing.limit.limit_source import LimitSource
+    from ratedispatch.pacing.limit.tuning import LimitTuning
+
+
+@dataclass(frozen=True, slots=True)
+class SharingTuning:
+    """
+    How a limit is shared with others.
+
+    Args:
+        noticeable_share: Others are taken into account from this share of the rate on,
+        least_share: and as far as to leave us this share of it.
+        reserve_seconds: Seconds of rate that are kept while they are: others drink from a
+            shallow bucket.
+        memory_seconds: Seconds for which it is believed that others go on as they did.
+    """
+
+    noticeable_share: float = 0.05
+    least_share: float = 0.05
+    reserve_seconds: float = 0.04
+    memory_seconds: float = 2.0
+
+
+def level_from(
+    remaining: float, age: float, per_second: float, others: float, since: float
+) -> float:
+    """
+    Return what is left at the provider: remaining + age × max(0, rate − others) − since.
+
+    The reading is as old as the answer took. Since then the bucket has refilled, less what others
+    took, and what was sent after that request has been charged.
+    """
+    return remaining + age * max(0.0, per_second - others) - since
+
+
+def pace_from(others: float, per_second: float, tuning: SharingTuning) -> float:
+    """Return the share of the rate that is left for us: 1 − others / rate, 1 if few are seen."""
+    taken = min(others / per_second, 1.0 - tuning.least_share)
+    return 1.0 - taken if taken > tuning.noticeable_share else 1.0
+
+
+def surplus_from(
+    remaining: float, age: float, others: float, since: float, overtaken: float, reserve: float
+) -> float:
+    """
+    Return what a reading proves to be left at the provider.
+
+    Unlike the level it counts no refill, all that others took, what may have been charged after
+    the request though it left before, and a reserve:
+    remaining − since − overtaken − reserve − age × others.
+    """
+    return remaining - since - overtaken - reserve - age * others
+
+
+class LevelTracker:
+    """
+    Corrects a bucket by readings.
+
+    Args:
+        bucket: The bucket to correct.
+        account: What went through it.
+        source: Tells the limit.
+        refunds: Whether the provider is known to give back what a request did not use.
+        tuning: The constants.
+
+    Attributes:
+        readings: What the readings are worth.
+        surplus: How much of what has piled up may go.
+        pace: The share of the rate that flows in for us: less than 1 while others use the limit.
+        paced_until: When it is believed that the others have gone.
+        refunds: Whether the provider gives back what a request did not use.
+    """
+
+    __slots__ = (
+        "_account",
+        "_bucket",
+        "_doubted",
+        "_is_daily",
+        "_is_exact",
+        "_knows_refunds",
+        "_room",
+        "_sharing",
+        "_source",
+        "pace",
+        "paced_until",
+        "readings",
+        "refunds",
+        "surplus",
+    )
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        account: Account,
+        source: LimitSource,
+        *,
+        refunds: bool,
+        tuning: LimitTuning,
+    ) -> None:
+        rate = bucket.rate
+        self.readings = ReadingFilter(tuning.readings)
+        self.surplus = Surplus(rate.burst, tuning.surplus)
+        self.pace = 1.0
+        self.paced_until = 0.0
+        self.refunds = self._knows_refunds = refunds
+        self._bucket = bucket
+        self._account = account
+        self._source = source
+        self._sharing = tuning.sharing
+        self._is_daily = rate.is_daily
+        self._is_exact = rate.dimension.startswith("requests")  # every provider counts them alike
+        self._room = math.inf  # what the newest reading left
+        self._doubted = 0.0  # lowered by readings that had not been seen to be honest
+
+    def on_refusal(self, amount: float, now: float) -> bool:
+        """
+        Start slowly again after a refusal of *amount*.
+
+        Returns:
+            Whether the newest reading had left room for it: the limit is enforced more closely
+            than the readings show. Then they count for nothing until they prove themselves again.
+        """
+        self.surplus.restart(self._bucket.rate.burst, last=now)
+        if self._room <= 2 * amount or not self.readings.is_correlated:
+            return False
+        self.surplus.distrust(now)
+        self.readings.forget()
+        return True
+
+    def correct(self, reading: Reading, remaining: float, mark: SpendMark, now: float) -> None:
+        """Correct the level by what is left at the provider."""
+        bucket, readings = self._bucket, self.readings
+        per_second = refill = bucket.per_second
+        if not mark.refused:
+            if reading.limit is not None and not self._is_daily:
+                refill = reading.limit / reading.period
+            readings.add(
+                remaining,
+                refill,
+                at=mark.sent_at,
+                charged=mark.charged,
+                returned=mark.returned,
+                number=mark.number,
+            )
+            self.refunds = self._knows_refunds or readings.refunds
+        if self._is_exact and readings.unit_ratio < 1:
+            self._room, self.pace = math.inf, 1.0
+            bucket.credit(self._doubted, now)
+            self._doubted = 0.0
+            return
+        self._room = remaining
+        age, account = now - mark.sent_at, self._account
+        since = account.spent - account.refused - mark.charged
+        if self.refunds:
+            since -= account.returned - mark.returned
+        level = level_from(remaining, age, per_second, readings.others, since)
+        self.pace = 1.0
+        if level < bucket.rate.burst and readings.others:
+            sharing = self._sharing
+            pace = pace_from(readings.others, per_second, sharing)
+            if pace < 1:
+                level -= per_second * sharing.reserve_seconds
+                self.pace, self.paced_until = pace, now + sharing.memory_seconds
+        ratio = readings.ratio
+        if ratio is None:
+            before = bucket.available(now)
+            self._doubted += before - bucket.lower_to(max(0.0, level), now)
+            return
+        self._doubted = 0.0
+        available = bucket.lower_to(max(0.0, level), now)
+        if ratio > MAX_CREDIBLE_RATIO:
+            return
+        if self._is_daily:
+            self._raise_day(reading, level, available, mark, now)
+        elif (reading.window or math.inf) <= SHORT_WINDOW and now >= self.surplus.not_before:
+            self._raise(remaining, age, since, available, mark, now)
+
+    def _raise(
+        self,
+        remaining: float,
+        age: float,
+        since: float,
+        available: float,
+        mark: SpendMark,
+        now: float,
+    ) -> None:
+        """Allow the next step of what has piled up at the provider, as far as it is proven."""
+        bucket, surplus, account = self._bucket, self.surplus, self._account
+        if mark.sent_at < surplus.last and now < surplus.quiet_at:
+            return  # what the last step let go has not been admitted yet
+        most = self._source.most
+        limit = most if math.isfinite(most) else bucket.rate.per_minute
+        allowance = surplus.allowance(now, limit=limit, net=account.spent - account.returned)
+        if remaining - since <= available:
+            return  # a bound of what is proven; to find what has overtaken takes a while
+        reserve = min(bucket.rate.burst, bucket.per_second * surplus.reserve_seconds)
+        others = self.readings.others
+        proven = surplus_from(remaining, age, others, since, mark.overtaken(), reserve)
+        proven = min(proven, allowance)
+        if proven > available:
+            bucket.raise_to(min(proven, available + surplus.step), proven, now)
+            surplus.advance(now)
+
+    def _raise_day(
+        self, reading: Reading, level: float, available: float, mark: SpendMark, now: float
+    ) -> None:
+        """
+        Follow the provider's day, which may have begun again.
+
+        Where the user wants less of it than the provider allows, it is the user's day that counts.
+        """
+        if mark.refused or reading.limit is None or not self.readings.is_correlated:
+            return
+        if self._source.is_within(reading.limit, reading.span):
+            self._bucket.credit(max(0.0, level - mark.overtaken() - available), now)

@@ -1,0 +1,102 @@
+"""
+The parts of one limit, and how it stands.
+
+Only tells; what changes a limit is in :mod:`ratedispatch.pacing.limit.tracked`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.bucket import Bucket
+from ratedispatch.pacing.limit.account import Account
+from ratedispatch.pacing.limit.level import LevelTracker
+from ratedispatch.pacing.limit.limit_source import LimitSource
+from ratedispatch.pacing.limit.opening import Opening
+from ratedispatch.pacing.limit.tuning import DEFAULT, LimitTuning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ratedispatch.limits import Rate
+
+
+class LimitState:
+    """
+    A bucket and the parts that correct it.
+
+    Args:
+        rate: As the user set it.
+        burst_of: Returns what may go at once of another limit per minute.
+        refunds: Whether the provider is known to give back what a request did not use. Otherwise
+            it is found out from what it says.
+        tuning: The constants of the parts.
+
+    Attributes:
+        account: What went through.
+        is_daily: Whether it is a limit of a day, whatever becomes of the rate.
+    """
+
+    __slots__ = ("_bucket", "_level", "_newest", "_opening", "account", "is_daily", "source")
+
+    def __init__(
+        self,
+        rate: Rate,
+        burst_of: Callable[[float], float],
+        *,
+        refunds: bool = False,
+        tuning: LimitTuning = DEFAULT,
+    ) -> None:
+        self.is_daily = rate.is_daily  # whatever becomes of the rate
+        self.account = Account()
+        self._bucket = Bucket(rate)
+        self._opening = Opening(tuning.opening)
+        self.source = LimitSource(rate, burst_of, tuning.source)
+        self._level = LevelTracker(
+            self._bucket, self.account, self.source, refunds=refunds, tuning=tuning
+        )
+        self._newest = 0  # number of the newest request whose reading is known
+
+    @property
+    def dimension(self) -> str:
+        """What is limited, as `Rate` names it."""
+        return self._bucket.rate.dimension
+
+    @property
+    def rate(self) -> Rate:
+        """The rate in force."""
+        return self._bucket.rate
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the limit was set, or has been learned."""
+        return self.source.is_known
+
+    @property
+    def most(self) -> float:
+        """The most that a single request may cost: a whole minute (or day) of the limit."""
+        return self.source.most
+
+    @property
+    def spent(self) -> float:
+        """What went through since the start, less what was given back."""
+        return self.account.spent
+
+    @property
+    def given_back(self) -> float:
+        """What went through but was not sent."""
+        return self.account.given_back
+
+    @property
+    def used(self) -> float | None:
+        """The share used of what flowed in so far, at most 1; None if it is not known."""
+        return self.account.used if self.source.is_known else None
+
+    @property
+    def others(self) -> float:
+        """What others use of the limit, in units per second, as far as can be seen."""
+        return self._level.readings.others
+
+    def available(self, now: float) -> float:
+        """Return what may be spent now; below zero while in debt."""
+        return self._bucket.available(now)

@@ -1,0 +1,92 @@
+"""
+The right to send one attempt, paid for and closed exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.pacing.feedback import ABANDONED, UNSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.pacing.admission import Admission
+    from ratedispatch.pacing.budget import Reservation
+    from ratedispatch.pacing.feedback import Change, Feedback
+
+
+class Permit:
+    """
+    The right to send one attempt, paid for. Closed exactly once.
+
+    A context manager: a block that ends without a report closes the permit as an attempt whose
+    use is unknown.
+
+    Attributes:
+        cost: What was debited.
+        granted_at: Seconds of the admission's clock.
+        waited: Seconds in the queue.
+        reservation: What the budget gave for it.
+        tell: Called with each change that its report brings.
+        token: What the concurrency limit gave for it; None where it wants nothing back.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_is_open",
+        "cost",
+        "granted_at",
+        "reservation",
+        "tell",
+        "token",
+        "waited",
+    )
+
+    def __init__(
+        self, admission: Admission, reservation: Reservation, waited: float, token: Any
+    ) -> None:
+        self.cost = reservation.cost
+        self.granted_at = reservation.at
+        self.waited = waited
+        self._admission = admission
+        self.reservation = reservation
+        self.token = token
+        self._is_open = True
+        self.tell: Callable[[Change], None] | None = None
+
+    def report(self, feedback: Feedback) -> Sequence[Change]:
+        """
+        Close the permit with everything its attempt has said; return what has changed by it.
+
+        Raises:
+            RuntimeError: It is closed already.
+        """
+        if not self._is_open:
+            raise RuntimeError("a permit is closed exactly once")
+        self._is_open = False
+        changes = self._admission.close_permit(self, feedback)
+        if self.tell is not None:
+            for change in changes:
+                self.tell(change)
+        return changes
+
+    def cancel(self, *_: object) -> None:
+        """
+        Close the permit unused, if it is still open: nothing was sent.
+
+        Takes and ignores arguments, so that it may be a callback.
+        """
+        if self._is_open:
+            self.report(UNSENT)
+
+    def close(self) -> None:
+        """Close the permit, if it is still open, as an attempt whose use is unknown."""
+        if self._is_open:
+            self.report(ABANDONED)
+
+    def __enter__(self) -> Permit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

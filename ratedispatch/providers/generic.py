@@ -1,0 +1,39 @@
+"""
+Any host that is not known: an own server, or a gateway.
+
+Goes by the names of headers that are present; such a host may also be LiteLLM's proxy.
+Sources: messages of SGLang ("The request queue is full.") and Ollama ("server busy, please try
+again.  maximum pending requests exceeded"), which have no code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ratedispatch.outcome import Decision
+from ratedispatch.providers import github, litellm
+from ratedispatch.providers.base import Profile
+from ratedispatch.providers.quirks import Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.limits import Reading
+    from ratedispatch.providers.read.error_body import ErrorBody
+
+_QUEUE_FULL = re.compile(r"queue is full|maximum pending requests exceeded", re.IGNORECASE)
+
+
+def _read_headers(headers: Mapping[str, str]) -> tuple[Reading, ...]:
+    is_proxy = any(sign in headers for sign in litellm.SIGNS)
+    return litellm.read_gateway(litellm.HEADERS if is_proxy else github.HEADERS, headers)
+
+
+def _classify(status: int, error: ErrorBody) -> tuple[Decision, str] | None:
+    if status in {429, 503} and _QUEUE_FULL.search(error.text):
+        return Decision.QUEUE_FULL, "queue_full"
+    return None
+
+
+PROFILE = Profile("generic", quirks=Quirks(classify=_classify), read_headers=_read_headers)

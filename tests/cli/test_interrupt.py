@@ -1,0 +1,67 @@
+"""What a person reads after a Ctrl-C."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ratedispatch.cli.interrupt import Interruptions
+from ratedispatch.cli.run import _close
+
+
+class Drained:
+    """A job that notes that it is drained; *in_flight* is None before it runs."""
+
+    def __init__(self, in_flight: int | None) -> None:
+        self.in_flight = in_flight
+        self.timeout: float | None = None
+
+    def drain(self, timeout: float) -> None:
+        self.timeout = timeout
+
+    def snapshot(self) -> SimpleNamespace | None:
+        return None if self.in_flight is None else SimpleNamespace(in_flight=self.in_flight)
+
+
+_AWAITED = "stopping: waiting for {}, 60 s at most; interrupt again to cancel {}"
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "sentence"),
+    [
+        (None, "stopping: nothing is in flight"),
+        (0, "stopping: nothing is in flight"),
+        (1, _AWAITED.format("1 request in flight", "it")),
+        (1_200, _AWAITED.format("1,200 requests in flight", "them")),
+    ],
+)
+def test_the_sentence_agrees_with_the_number(in_flight: int | None, sentence: str) -> None:
+    """One request, several, or none."""
+    job = Drained(in_flight)
+    handler = Interruptions(cast("Any", job), cast("Any", None), 60.0)
+    said: list[str] = []
+    handler.say = said.append
+    handler.interrupt()
+    assert (said, job.timeout) == ([sentence], 60.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "doubt"),
+    [
+        (0, ""),
+        (1, "; 1 row in flight may have been billed"),
+        (1_200, "; 1,200 rows in flight may have been billed"),
+    ],
+)
+def test_a_cancelled_run_says_how_many_rows_are_in_doubt(
+    capsys: pytest.CaptureFixture[str], rows: int, doubt: str
+) -> None:
+    """And exits with 130."""
+    start = SimpleNamespace(job=SimpleNamespace(in_doubt=rows))
+    with pytest.raises(SystemExit) as left:
+        _close(cast("Any", None), cast("Any", start), None)
+    assert left.value.code == 130
+    said = capsys.readouterr().err
+    assert said == f"cancelled; the files are whole, and the same command goes on{doubt}\n"
