@@ -234,11 +234,13 @@ class Runner:
                     AttemptSent(call.request, call.attempts, call.cost, waited, call.started)
                 )
             attempt = await self._send(call)
-            self._judge(route, attempt)
+            if attempt.result.decision is not Decision.ANSWERED or self._breaker.is_watching:
+                self._judge(route, attempt)
             feedback = feedback_of(attempt, waits_for_days=self._waits_for_days)
             changes = permit.report(feedback)
-        finally:
-            permit.close()
+        except BaseException:
+            permit.close()  # if it is open still
+            raise
         self._learn(call, attempt, changes)
         return attempt
 
@@ -268,9 +270,8 @@ class Runner:
             error = fault  # a transport's own mistake: nobody has cancelled the request
             result = Interpretation(Decision.FAIL, "cannot_send", "the transport gave it up")
         except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
-            error = fault
-            message = f"{type(fault).__name__}: {fault}"
-            result = Interpretation(Decision.FAIL, "cannot_send", message)
+            error, reason = fault, f"{type(fault).__name__}: {fault}"
+            result = Interpretation(Decision.FAIL, "cannot_send", reason)
         finally:
             call.clock = None
         if result.decision is Decision.DAY_LIMIT and self._waits_for_days and result.delay is None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ratedispatch.limits import Limits, Reading
-    from ratedispatch.outcome import Usage
     from ratedispatch.pacing.feedback import Feedback
     from ratedispatch.request import Cost
 
@@ -140,8 +139,10 @@ class LocalBudget:
                     changes = [*changes, *self._refuse(reservation, feedback, now, resumes_at)]
             del self._open[reservation]
             usage = feedback.usage
-            if usage is not None:
-                self._settle(reservation, usage, now)
+            if usage is not None:  # what it leaves comes back where the provider gives it back
+                for number, of_usage in self._of_usage:
+                    unused = reservation.amounts[number] - of_usage(usage)
+                    self._limits[number].settle(unused, now)
             return changes
 
     def slow_down(self, until: float, now: float) -> None:
@@ -231,12 +232,6 @@ class LocalBudget:
             if limit.rate.per_minute != before:
                 changes.append(LimitChange(limit.rate))
         return changes
-
-    def _settle(self, reservation: Reservation, usage: Usage, now: float) -> None:
-        """Return what *usage* leaves of the reservation, where the provider does so too."""
-        amounts = reservation.amounts
-        for number, of_usage in self._of_usage:
-            self._limits[number].settle(amounts[number] - of_usage(usage), now)
 
     def _overtaken(self, reservation: Reservation, number: int) -> float:
         """Return how much may have been charged after *reservation* though it left before it."""

@@ -99,12 +99,14 @@ class Spending:
     def __call__(self, event: Event) -> None:
         """Take in *event*."""
         if isinstance(event, RequestSkipped):
-            self._close(event.request, event.attempts)
+            if event.request.row in self._open:
+                self._close(event.request, event.attempts)
         elif isinstance(event, RequestEnded):
             outcome = event.outcome
             if isinstance(outcome, Completed):
                 self._bill(outcome)
-            self._close(outcome.request, outcome.attempts)
+            if outcome.request.row in self._open:
+                self._close(outcome.request, outcome.attempts)
 
     async def admit(
         self, source: Iterable[Request], estimator: Estimator
@@ -190,8 +192,6 @@ class Spending:
 
     def _close(self, request: Request, attempts: int) -> None:
         """Take the row of *request* out of those that are open."""
-        if request.row not in self._open:
-            return
         self._in_flight -= self._open.pop(request.row)
         if not self._open:
             self._in_flight = 0.0  # without what rounding has left
