@@ -19,7 +19,6 @@ from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.events import JobStopped
 from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable
-from ratedispatch.jobs.final_table import make_table
 from ratedispatch.jobs.halt import Halt
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job_files import open_files
@@ -306,6 +305,8 @@ class Job:
         table = self._files.paths.table
         if table is None or self._ending.write_error is not None:
             return
+        from ratedispatch.jobs.final_table import make_table  # most jobs make no table
+
         template = self._options.template
         id_column = None if template is None else template.id_column
 

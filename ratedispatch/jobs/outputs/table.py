@@ -11,11 +11,6 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.formats import PACKED
-from ratedispatch.jobs.outputs.answer import read_answer
-from ratedispatch.jobs.outputs.columns import columns_of
-from ratedispatch.jobs.outputs.csv_table import write_csv
-from ratedispatch.jobs.outputs.index import ResultIndex
-from ratedispatch.jobs.outputs.parquet_table import check_parquet, write_parquet, write_parquet_like
 from ratedispatch.jobs.state.files import replacing
 
 if TYPE_CHECKING:
@@ -80,6 +75,8 @@ def check_format(format: OutputFormat) -> None:  # noqa: A002
         JobError: It takes a library that is not installed; says how to install it.
     """
     if format is OutputFormat.PARQUET:
+        from ratedispatch.jobs.outputs.parquet_table import check_parquet
+
         check_parquet()
 
 
@@ -121,6 +118,13 @@ def write_table(
     """
     if format is OutputFormat.JSONL:
         raise ValueError("JSONL is no table: the results are that already")
+    # imported here, because most jobs make no table
+    from ratedispatch.jobs.outputs.answer import read_answer
+    from ratedispatch.jobs.outputs.columns import columns_of
+    from ratedispatch.jobs.outputs.csv_table import write_csv
+    from ratedispatch.jobs.outputs.index import ResultIndex
+    from ratedispatch.jobs.outputs.parquet_table import write_parquet, write_parquet_like
+
     # where a link leads: to replace the link would leave the file that it stands for as it was
     target = target.resolve()
     _check(target, [*results, *([parquet_source] if parquet_source else [])])
