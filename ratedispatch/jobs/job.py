@@ -215,15 +215,16 @@ class Job:
         spending = Spending(self._options.caps or Caps(), self._halt.stop)
         with contextlib.closing(self._files):
             self._writer = writer = self._open_writer(_key_of(client), flushable(listeners))
+            source = self._source(writer)
             self._dispatcher = dispatcher = Dispatcher(
                 JournalingTransport(as_transport(client), writer.note),
                 self._limits,
-                listeners=(self.tally, spending, writer, *told),
+                listeners=(self.tally, spending, source, writer, *told),
                 options=options,
             )
             self._halt.attach(dispatcher)
             cpu_start = options.cpu_clock()
-            await self._send_all(dispatcher, writer, spending)
+            await self._send_all(dispatcher, source, writer, spending)
             await self._make_table(writer)
         self._look_back(writer)
         report = report_of(
@@ -255,9 +256,10 @@ class Job:
                 f"{error.strerror}"
             ) from error
 
-    async def _send_all(self, dispatcher: Dispatcher, writer: Writer, spending: Spending) -> None:
+    async def _send_all(
+        self, dispatcher: Dispatcher, source: RowSource, writer: Writer, spending: Spending
+    ) -> None:
         """Send the rows that are not done, and write what comes."""
-        source = self._source(writer)
         caps = self._options.caps
         is_capped = caps is not None and caps.bind
         rows = spending.admit(source, dispatcher.estimator) if is_capped else source

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from ratedispatch.events import RequestSkipped
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.inputs.lines import LongLine
 from ratedispatch.jobs.order import interleaved
@@ -16,6 +17,7 @@ from ratedispatch.jobs.state.section import Section, digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ratedispatch.events import Event
     from ratedispatch.jobs.rowformat import RowFormat
     from ratedispatch.jobs.state.rowset import RowSet
     from ratedispatch.jobs.state.scan import Scan
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 class RowSource:
     """
-    Yields the requests of a job.
+    Yields the requests of a job. A listener.
 
     Args:
         file: The input; not buffered.
@@ -57,6 +59,13 @@ class RowSource:
         self._in_order = in_order
         self.digests: dict[int, str] = {}
         self._sections: list[Section] = []
+
+    listens_to = frozenset({RequestSkipped})
+
+    def __call__(self, event: Event) -> None:
+        """Drop the digest of a row that is left unanswered in this run."""
+        if isinstance(event, RequestSkipped) and event.request.row is not None:
+            self.digests.pop(event.request.row, None)
 
     @property
     def bytes_read(self) -> int:

@@ -141,6 +141,7 @@ class _Sample:
         self._sorted: list[int] = []
 
     def add(self, value: int) -> None:
+        """Add *value* in the place of the oldest one, once there are enough."""
         if len(self._recent) >= _SAMPLE:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
         self._recent.append(value)

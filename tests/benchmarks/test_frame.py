@@ -336,11 +336,14 @@ def test_without_a_name_everything_is_listed(capsys: pytest.CaptureFixture[str])
 def test_the_bucket_of_the_benchmark_never_runs_dry() -> None:
     """Each variant does all its operations; one that had to wait would raise."""
 
-    async def main() -> None:
-        for variant in bucket.variants(20).values():
+    async def main() -> set[str]:
+        done = set()
+        for name, variant in bucket.variants(20).items():
             variant()
+            done.add(name)
+        return done
 
-    asyncio.run(main())
+    assert "acquire" in asyncio.run(main())
 
 
 def test_each_provider_is_measured_on_headers_that_it_understands() -> None:

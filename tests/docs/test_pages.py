@@ -56,7 +56,7 @@ def test_the_python_of_a_page_runs(
 def test_all_python_compiles(page: Path) -> None:
     """No block of any page has a syntax error."""
     for number, (code, _) in enumerate(blocks(page, "python"), 1):
-        compile(code, f"{name_of(page)}, block {number}", "exec")
+        assert compile(code, f"{name_of(page)}, block {number}", "exec")
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.errors import JobError
+from ratedispatch.events import RequestSkipped
 from ratedispatch.jobs.inputs.lines import LONGEST_LINE, LongLine
 from ratedispatch.jobs.rowformat import BatchRows
 from ratedispatch.jobs.source import RowSource
@@ -209,3 +211,15 @@ def test_a_place_keeps_no_more_than_a_block_in_memory(monkeypatch: pytest.Monkey
         assert len(section._block) <= 16
         assert line == (b"x" * 100 if number == 1 else b"y")
     assert section.bytes_read == len(data)
+
+
+def test_rows_that_are_skipped_leave_nothing_behind() -> None:
+    """A stopped route may skip a million rows, whose digests nobody asks for."""
+    data = b"".join(json.dumps(row(f"row {number}")).encode() + b"\n" for number in range(3))
+    source = RowSource(
+        io.BytesIO(data), scan_of(data), BatchRows(), done=RowSet(), on_bad_row=lambda *_: None
+    )
+    requests = list(source)
+    assert set(source.digests) == {request.row for request in requests}
+    source(RequestSkipped(requests[0], 0, 0.0))
+    assert set(source.digests) == {request.row for request in requests[1:]}

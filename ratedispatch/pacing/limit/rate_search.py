@@ -55,6 +55,7 @@ class _Bounds:
     span: float
 
     def rate(self, now: float, tuning: SearchTuning) -> float:
+        """Return the rate to try at *now*: from *low* to *high* in *span* seconds, then beyond."""
         elapsed = max(0.0, now - self.since)
         calm = tuning.lifted_after_seconds
         rate = self.low + (self.high - self.low) * min(1.0, elapsed / self.span)
