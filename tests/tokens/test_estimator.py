@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Usage
-from ratedispatch.request import Request
+from ratedispatch.request import CHAT, MODERATIONS, Request
 from ratedispatch.tokens import ANTHROPIC, OPENAI, TOKENS, Counter, Estimator, estimator
+from ratedispatch.tokens.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.request import Cost
 
@@ -29,6 +30,19 @@ class Watched(Counter):
     def __init__(self) -> None:
         super().__init__()
         self.threads: list[int] = []
+        self.loads: list[tuple[int, str]] = []
+
+    def load(self, model: str, endpoint: str = CHAT) -> Callable[[str], int] | None:
+        """Load as any other; what it returns notes its texts."""
+        count_text = super().load(model, endpoint)
+        assert count_text is not None
+        self.loads.append((threading.get_ident(), model))
+
+        def count_noted(text: str) -> int:
+            self.loads.append((threading.get_ident(), text))
+            return count_text(text)
+
+        return count_noted
 
     def estimate(self, body: Mapping[str, Any], *args: Any, **options: Any) -> Cost:
         """Count as any other."""
@@ -36,8 +50,8 @@ class Watched(Counter):
         return super().estimate(body, *args, **options)
 
 
-def test_a_thread_counts_what_is_long_and_what_has_to_be_loaded() -> None:
-    """The first of a model, and each text above 3,000 characters; the rest in the loop."""
+def test_a_thread_counts_what_is_long_and_loads_what_is_needed() -> None:
+    """Each text above 3,000 characters, and the vocabulary of each model; the rest in the loop."""
     counter = Watched()
     here = threading.get_ident()
 
@@ -50,7 +64,42 @@ def test_a_thread_counts_what_is_long_and_what_has_to_be_loaded() -> None:
         await made.estimate(chat("word " * 700))
 
     asyncio.run(main())
-    assert [thread == here for thread in counter.threads] == [False, True, True, False]
+    assert [thread == here for thread in counter.threads] == [True, True, True, False]
+
+
+def test_the_loop_counts_first_even_if_the_first_text_is_long() -> None:
+    """The tokenizer is faster in the thread that used it first."""
+    counter = Watched()
+    here = threading.get_ident()
+
+    async def main() -> None:
+        made = Estimator(TOKENS, counter=counter, in_thread=asyncio.to_thread)
+        await made.estimate(chat("word " * 700))
+        assert [(thread == here, text) for thread, text in counter.loads] == [
+            (False, "gpt-4o"),
+            (True, "a"),
+        ]
+        await made.estimate(chat("word " * 700))
+
+    asyncio.run(main())
+    assert len(counter.loads) == 2
+    assert [thread == here for thread in counter.threads] == [False, False]
+
+
+def test_what_has_no_tokens_loads_no_vocabulary() -> None:
+    """Requests of moderation are free."""
+
+    class NoVocabulary(Vocabulary):
+        def encoding(self, name: str) -> NoReturn:
+            raise AssertionError(name)
+
+    async def main() -> Cost:
+        counter = Counter(vocabulary=NoVocabulary())
+        made = Estimator(TOKENS, counter=counter, in_thread=asyncio.to_thread)
+        return await made.estimate(Request({"model": "m", "input": "Hello!"}, MODERATIONS))
+
+    cost = asyncio.run(main())
+    assert (cost.tokens, cost.output_tokens) == (0, 0)
 
 
 def test_what_was_asked_for_ahead_is_not_counted_again() -> None:
