@@ -21,6 +21,7 @@ ALLOWED = {
     "micro": {"frame"},
     "sim": {"frame"},
     "live": {"frame"},
+    "real": {"frame"},
     "peers": {"frame", "live"},
     "charts": {"frame", "peers"},
 }

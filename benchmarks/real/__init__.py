@@ -1,0 +1,1 @@
+"""Servers that nobody here wrote, each with the program in front of it."""
