@@ -11,7 +11,6 @@ Run: python -m benchmarks.micro.counting [--rows N] [--repeats N] [--json [FILE]
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -23,7 +22,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ratedispatch.tokens
 from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
@@ -31,6 +29,7 @@ from benchmarks.frame.spread import Spread, ratios
 from benchmarks.frame.tables import outline
 from benchmarks.frame.texts import bare_encoder, prose
 from ratedispatch.tokens import Counter
+from ratedispatch.tokens.vocabulary import RECIPES, packaged_ranks, published_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,10 +111,9 @@ def _summary(times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _load(encoding: str, model: str, repeats: int) -> dict[str, Any]:
-    packaged = Path(ratedispatch.tokens.__file__).parent / "data"
     with tempfile.TemporaryDirectory() as cache:
         name = hashlib.sha1(f"{BLOB}{encoding}.tiktoken".encode()).hexdigest()
-        ranks = gzip.decompress((packaged / f"{encoding}.tiktoken.gz").read_bytes())
+        ranks = published_form(packaged_ranks(RECIPES[encoding].ranks))
         (Path(cache) / name).write_bytes(ranks)
         surroundings = os.environ | {"TIKTOKEN_CACHE_DIR": cache}
 

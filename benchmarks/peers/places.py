@@ -6,15 +6,14 @@ Decides paths and variables. Knows nothing of workloads or figures.
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import sys
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.peers.table import OURS
+from ratedispatch.tokens.vocabulary import RECIPES, packaged_ranks, published_form
 
 if TYPE_CHECKING:
     from benchmarks.peers.table import Peer
@@ -53,8 +52,8 @@ def vocabularies(folder: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     for name, file in _VOCABULARIES.items():
         if not (cache / file).exists():
-            packed = files("ratedispatch.tokens") / "data" / f"{name}.tiktoken.gz"
-            (cache / file).write_bytes(gzip.decompress(packed.read_bytes()))
+            ranks = packaged_ranks(RECIPES[name].ranks)
+            (cache / file).write_bytes(published_form(ranks))
     if not (cache / _P50K).exists():
         for found in folder.glob(f"litellm_router/**/tokenizers/{_P50K}"):
             shutil.copy(found, cache / _P50K)

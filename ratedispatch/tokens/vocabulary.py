@@ -5,6 +5,8 @@ Decides where the ranks of an encoding come from: the package itself for cl100k_
 o200k_base, files that tiktoken has already cached for the rest. Builds tiktoken.Encoding itself
 and never calls tiktoken's loader, which deletes a cached file that is damaged and downloads
 another without a timeout.
+The package has the ranks in a form that is read twice as fast as the published one, and is half as
+long: the tokens in the order of their ranks, from 0, with a mark of two bytes between them.
 Patterns, special tokens, URLs and digests: openai/tiktoken, tiktoken_ext/openai_public.py 0.14.0.
 """
 
@@ -17,7 +19,7 @@ import os
 import tempfile
 import threading
 import zlib
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +49,7 @@ _O200K_PATTERN = "|".join(  # noqa: FLY002  # one alternative a line
         r"""\s+""",
     )
 )
+_MARK = b"\xff\xfe"  # between two tokens of a packaged file: in none of them, nor across two
 _BLOCK = 65_536  # bytes of a rank file that are parsed at once: 2 ms
 _DATA = Path(__file__).parent / "data"
 
@@ -63,11 +66,19 @@ _R50K_SPECIALS = {"<|endoftext|>": 50256}
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """A file of ranks: its *name*, the SHA-256 of its bytes, whether the package carries it."""
+    """
+    A published file of ranks.
+
+    Args:
+        name: Its name.
+        sha256: The SHA-256 of its bytes.
+        packaged_sha256: That of the form in which the package carries it; None if it does not.
+        folder: Where it is published.
+    """
 
     name: str
     sha256: str
-    packaged: bool = False
+    packaged_sha256: str | None = None
     folder: str = "encodings"
 
     @property
@@ -89,12 +100,12 @@ class Recipe:
 _CL100K = RankFile(
     "cl100k_base.tiktoken",
     "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-    packaged=True,
+    "e4c5361b19dec1991b2d6b95fa9816c640341e136e6ef9234a044ff9e0775c17",
 )
 _O200K = RankFile(
     "o200k_base.tiktoken",
     "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    packaged=True,
+    "85a9d446868765311a51b6b07ed92e0efcb7861bc314ba0ff0324d03d3d6c042",
 )
 _P50K = RankFile(
     "p50k_base.tiktoken", "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069"
@@ -121,25 +132,26 @@ _SAME_RANKS = {"o200k_harmony": "o200k_base", "p50k_edit": "p50k_base", "gpt2": 
 ENCODINGS = frozenset(RECIPES) | frozenset(_SAME_RANKS)
 
 
-def packaged_bytes(ranks: RankFile, folder: Path = _DATA) -> bytes:
+def packaged_ranks(ranks: RankFile, folder: Path = _DATA) -> dict[bytes, int]:
     """
-    Return the bytes of a rank file that the package carries.
+    Return the ranks that the package carries.
 
     Raises:
         VocabularyError: The file is missing, unreadable, or does not have its SHA-256.
     """
-    path = folder / f"{ranks.name}.gz"
+    path = folder / f"{ranks.name.removesuffix('.tiktoken')}.ranks.gz"
     try:
         data = gzip.decompress(path.read_bytes())
         found = hashlib.sha256(data).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
         data, found = b"", f"none ({error})"
-    if found != ranks.sha256:
+    if found != ranks.packaged_sha256:
         raise VocabularyError(
-            f"{path} is damaged: its content has SHA-256 {found}, expected {ranks.sha256}; "
-            f"reinstall ratedispatch"
+            f"{path} is damaged: its content has SHA-256 {found}, expected "
+            f"{ranks.packaged_sha256}; reinstall ratedispatch"
         )
-    return data
+    tokens = data.split(_MARK)
+    return dict(zip(tokens, range(len(tokens)), strict=True))
 
 
 def cached_bytes(ranks: RankFile) -> bytes | None:
@@ -164,7 +176,7 @@ def cached_bytes(ranks: RankFile) -> bytes | None:
 
 def parse(data: bytes) -> dict[bytes, int]:
     """
-    Return the ranks in *data*, lines of a base64 token and its rank; *data* was checked.
+    Return the ranks in *data*, a published file: lines of a base64 token and its rank.
 
     In blocks, between which other threads get their turn: as a whole it takes 0.1 s.
     """
@@ -180,6 +192,11 @@ def parse(data: bytes) -> dict[bytes, int]:
         ranks.update(zip(map(a2b_base64, fields[::2]), numbers, strict=True))
         start = end
     return ranks
+
+
+def published_form(ranks: Mapping[bytes, int]) -> bytes:
+    """Return *ranks* as OpenAI publishes them: what `parse` reads."""
+    return b"".join(b"%b %d\n" % (b2a_base64(token)[:-1], rank) for token, rank in ranks.items())
 
 
 def parse_gpt2(data: bytes) -> dict[bytes, int]:
@@ -203,8 +220,8 @@ def parse_gpt2(data: bytes) -> dict[bytes, int]:
 
 def find_ranks(recipe: Recipe) -> dict[bytes, int] | None:
     """Return the ranks for *recipe* from the package or from tiktoken's cache; else None."""
-    if recipe.ranks.packaged:
-        return parse(packaged_bytes(recipe.ranks))
+    if recipe.ranks.packaged_sha256 is not None:
+        return packaged_ranks(recipe.ranks)
     data = cached_bytes(recipe.ranks)
     if data is not None:
         return parse(data)

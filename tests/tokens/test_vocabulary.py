@@ -106,15 +106,26 @@ def test_damaged_rank_file_is_refused(tmp_path: Path, content: bytes | None) -> 
     """A packaged file that is not what it was names itself, both digests and the way out."""
     ranks = RECIPES["cl100k_base"].ranks
     if content is not None:
-        (tmp_path / "cl100k_base.tiktoken.gz").write_bytes(content)
+        (tmp_path / "cl100k_base.ranks.gz").write_bytes(content)
     with pytest.raises(VocabularyError) as caught:
-        vocabulary.packaged_bytes(ranks, tmp_path)
+        vocabulary.packaged_ranks(ranks, tmp_path)
     message = str(caught.value)
-    assert "cl100k_base.tiktoken.gz" in message
-    assert ranks.sha256 in message
+    assert "cl100k_base.ranks.gz" in message
+    assert ranks.packaged_sha256 is not None
+    assert ranks.packaged_sha256 in message
     assert "reinstall ratedispatch" in message
     if content == gzip.compress(b"IQ== 0\n"):
         assert hashlib.sha256(b"IQ== 0\n").hexdigest() in message
+
+
+@pytest.mark.parametrize("name", ["cl100k_base", "o200k_base"])
+def test_packaged_ranks_are_the_published_ones(name: str) -> None:
+    """Written in the published form they have its SHA-256, and what reads it reads the same."""
+    file = RECIPES[name].ranks
+    ranks = vocabulary.packaged_ranks(file)
+    published_bytes = vocabulary.published_form(ranks)
+    assert hashlib.sha256(published_bytes).hexdigest() == file.sha256
+    assert vocabulary.parse(published_bytes) == ranks
 
 
 def test_several_threads_load_once(monkeypatch: pytest.MonkeyPatch) -> None:
