@@ -10,12 +10,12 @@ import gc
 import importlib
 import os
 import signal
-import sys
 import traceback
 from typing import NoReturn
 
 import click
 
+from ratedispatch.cli.console import fitted, install, say, tell_loss
 from ratedispatch.cli.help import HELP
 
 _COMMANDS = {
@@ -32,12 +32,17 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Exit with 130 on an interruption; click itself would exit with 1."""
+        """Exit with 130 on an interruption, and make the message of an error fit to be shown."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("cancelled before anything was sent", err=True)
+            say("cancelled before anything was sent")
             ctx.exit(130)
+        except click.UsageError as error:
+            if type(error).show is not click.UsageError.show:  # it shows the help
+                raise
+            message = fitted(error.format_message(), len("Error: "))
+            raise click.UsageError(message, error.ctx) from error
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return the command, whose module is imported only now."""
@@ -69,6 +74,7 @@ def entry() -> NoReturn:
     A normal exit of Python frees every object first, which takes as long as some hundred requests.
     The system frees the memory of a process at once.
     """
+    install()
     code: object = 0
     # importing makes little garbage, and looking for it so often takes a twentieth of the start
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
@@ -79,16 +85,11 @@ def entry() -> NoReturn:
     except SystemExit as error:
         code = error.code
         if isinstance(code, str):
-            click.echo(code, err=True)
+            say(code)
     except BaseException:
         traceback.print_exc()
         code = 1
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:  # the parent process may have closed it
-                stream.flush()
-        except (OSError, ValueError):  # the reader has closed the pipe
-            code = code or 1
+    tell_loss()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import click
+
+from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 #: The transports.
 BULK = "bulk"
 SDK = "sdk"
+
+#: Names of variables as they are usual. Few keys look like that.
+_VARIABLE = re.compile("[A-Z_][A-Z0-9_]{0,60}")
 
 #: Connections in the pool when no number is given: it is only a bound, and is never filled by
 #: more than is in flight.
@@ -25,6 +31,12 @@ def key_in(variable: str) -> str:
     """Return the API key in the environment *variable*; a missing or malformed key is an error."""
     key = os.environ.get(variable, "").strip()
     if not key:
+        if not _VARIABLE.fullmatch(variable):  # it may be the key itself, which must not be shown
+            raise click.UsageError(
+                "--api-key-env takes the name of an environment variable that is set, such as "
+                "OPENAI_API_KEY; what was given is no such name, and is not shown because it may "
+                "be a key"
+            )
         raise click.UsageError(
             f"no API key: set the environment variable {variable}, name another one with "
             f"--api-key-env, or use --fake to try without"
@@ -88,9 +100,7 @@ async def open_client(
         bulk = bulk_for(client, connections) if transport == BULK else None
         if bulk is None:
             if transport == BULK:
-                click.echo(
-                    f"sending through the openai SDK: {unsupported_reason(client)}", err=True
-                )
+                say(f"sending through the openai SDK: {unsupported_reason(client)}")
             yield client
             return
         async with bulk:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
+
+from ratedispatch.cli.console import json_text, say
 
 if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
@@ -47,22 +48,22 @@ def print_report(
         advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
         message = redact_text(report.stop_message or report.stop_code, key).rstrip(". ")
-        click.echo(f"stopped: {message}; {advice}", err=True)
+        say(f"stopped: {message}; {advice}")
     text = report.sentence()
     if with_cost and report.cost_usd is not None:
         cost = report.cost_usd
         # from a dollar on, cents tell enough
         text = f"{text.removesuffix('.')}; cost {usd(round(cost, 2) if cost >= 1 else cost)}."
-    click.echo(redact_text(json.dumps(report.as_dict()) if as_json else text, key))
+    click.echo(redact_text(json_text(report.as_dict()) if as_json else text, key))
 
 
 def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> None:
     """Print the notes beyond the first *shown*, and where the rows are that failed."""
     for note in report.notes[shown:]:
-        click.echo(note, err=True)
+        say(note)
     if report.failed and not quiet:
         rows = "1 row" if report.failed == 1 else f"{report.failed:,} rows"
-        click.echo(f"{rows} failed; the reasons are in {errors}", err=True)
+        say(f"{rows} failed; the reasons are in {errors}")
 
 
 def exit_code(report: Report) -> int:

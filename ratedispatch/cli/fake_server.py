@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import SettingsCommand
+from ratedispatch.cli.console import say
 from ratedispatch.cli.fake_answer_options import (
     AnswerFlags,
     FaultFlags,
@@ -62,7 +63,7 @@ def fake_server(
         asyncio.run(_serve(settings, host, port, server.seed, server.exit_with_parent))
     except OSError as error:
         message = error.strerror or str(error)
-        click.echo(f"cannot listen on {host}:{port}: {message}; choose another --port", err=True)
+        say(f"cannot listen on {host}:{port}: {message}; choose another --port")
         raise click.exceptions.Exit(2) from None
 
 

@@ -1,22 +1,36 @@
 """
-Ctrl-C and SIGTERM: before the loop one ends the command, in the loop the first one drains the job.
+Ctrl-C, SIGTERM and SIGHUP: before the loop one ends the command, in the loop the first one drains.
+
+SIGHUP comes when the terminal is closed, as often as not twice; a second one cancels nothing. A
+command under ``nohup`` ignores it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
+from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
 
     from ratedispatch.jobs.job import Job
+
+
+#: None on Windows.
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a run; a hangup only where it is not to be ignored."""
+    usual = (signal.SIGINT, signal.SIGTERM)
+    if _HANGUP is None or signal.getsignal(_HANGUP) is signal.SIG_IGN:
+        return usual
+    return (*usual, _HANGUP)
 
 
 @contextlib.contextmanager
@@ -28,12 +42,12 @@ def interruptible() -> Iterator[None]:
 
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _signals():
             before[number] = signal.signal(number, interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("cancelled; the same command starts again, or goes on", err=True)
+        say("cancelled; the same command starts again, or goes on")
         sys.exit(130)
     finally:
         for number, handler in before.items():
@@ -42,7 +56,7 @@ def interruptible() -> Iterator[None]:
 
 class Interruptions:
     """
-    The first Ctrl-C or SIGTERM drains, the second cancels.
+    The first signal drains, the second Ctrl-C or SIGTERM cancels.
 
     Attributes:
         say: Where to say so; a progress display has a way of its own, which it does not wipe out.
@@ -58,7 +72,12 @@ class Interruptions:
 
     def say_plainly(self) -> None:
         """Say so without a progress display."""
-        self.say = functools.partial(click.echo, err=True)
+        self.say = say
+
+    def hang_up(self) -> None:
+        """Drain the job if nothing has interrupted it yet."""
+        if not self._count:
+            self.interrupt()
 
     def interrupt(self) -> None:
         """Count an interruption, and drain or cancel the job."""
@@ -90,10 +109,11 @@ def interruptions(
 
     loop = asyncio.get_running_loop()
     handler = Interruptions(job, task, drain_timeout)
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = _signals()
     for number in signals:
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in loops
-            loop.add_signal_handler(number, handler.interrupt)
+            called = handler.hang_up if number is _HANGUP else handler.interrupt
+            loop.add_signal_handler(number, called)
     try:
         yield handler
     finally:

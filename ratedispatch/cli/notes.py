@@ -6,7 +6,7 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import click
+from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ def plain_warnings() -> Iterator[None]:
     """Show the library's warnings as sentences, without the line of code they came from."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"note: {message}", err=True)
+        say(f"note: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

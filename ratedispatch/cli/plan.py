@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import SettingsCommand, collect, option
+from ratedispatch.cli.console import json_text, painter, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.limit_options import (
@@ -88,10 +88,10 @@ def plan(
     try:
         made = _plan(source, account, provider, prices, quiet=display.quiet)
     except KeyboardInterrupt:
-        click.echo("interrupted: nothing was sent, and nothing was written", err=True)
+        say("interrupted: nothing was sent, and nothing was written")
         sys.exit(130)
     if display.as_json:
-        click.echo(json.dumps(made.as_dict()))
+        click.echo(json_text(made.as_dict()))
     else:
         click.echo(describe(made, bar=_bar_character()))
     sys.exit(0 if made.is_sound else 1)
@@ -162,7 +162,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Console(file=painter())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
 

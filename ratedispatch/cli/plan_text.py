@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ratedispatch.dimension import dimension_named, period_of
-from ratedispatch.observe.human import duration_text
+from ratedispatch.observe.human import duration_text, one_line
 
 if TYPE_CHECKING:
     from ratedispatch.jobs.plan.model import GroupPlan, Need, Plan
@@ -111,7 +111,7 @@ def _time(plan: Plan) -> str:
         lines += ["  " * is_apart + line for line in _part(plan, part)]
     if plan.binding is None:
         return "\n".join(lines)
-    of = f", the time of {_printable(plan.slowest.name) or _OTHERS}" if len(parts) > 1 else ""
+    of = f", the time of {one_line(plan.slowest.name) or _OTHERS}" if len(parts) > 1 else ""
     lines.append(
         f"The job takes at least {duration_text(plan.seconds)}{of}, and the latency of the last "
         f"answer on top."
@@ -126,7 +126,7 @@ def _title(plan: Plan, part: GroupPlan) -> str:
         dict.fromkeys(_short(group.model) for group in plan.groups if group.limits == part.name)
     )
     named = ", ".join(models[:_NAMED]) + (", …" if len(models) > _NAMED else "")
-    return f"{_printable(part.name) or _OTHERS} ({named})"
+    return f"{one_line(part.name) or _OTHERS} ({named})"
 
 
 def _part(plan: Plan, part: GroupPlan) -> list[str]:
@@ -235,7 +235,7 @@ def _unpriced(plan: Plan) -> list[str]:
 def _findings(plan: Plan) -> str:
     total = sum(plan.counts.values())
     lines = [f"{_count(total, 'row')} cannot be sent:"]
-    lines += [f"  {_printable(finding.message)}" for finding in plan.findings[:_LISTED]]
+    lines += [f"  {one_line(finding.message)}" for finding in plan.findings[:_LISTED]]
     if total > _LISTED:
         lines.append(f"  … and {total - _LISTED:,} more; --json lists the first 1,000")
     return "\n".join(lines)
@@ -256,10 +256,5 @@ def _rate(amount: float) -> str:
 
 
 def _short(model: str) -> str:
-    name = _printable(model) or "(no model)"
+    name = one_line(model) or "(no model)"
     return name if len(name) <= 60 else name[:59] + "…"
-
-
-def _printable(text: str) -> str:
-    """Leave out what a file could do to a terminal, or what has no UTF-8."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

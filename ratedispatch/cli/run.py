@@ -15,6 +15,7 @@ import click
 from ratedispatch.cli.client import checked_url, connections_for, key_in, open_client
 from ratedispatch.cli.closing import exit_code, print_notes, print_report
 from ratedispatch.cli.command import SettingsCommand
+from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.fake_account import FAKE_KEY, endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
@@ -196,7 +197,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     start.job = job = _open(start.files, start.account, start.options)
     stack.callback(job.close)
     for note in job.notes:
-        click.echo(note, err=True)
+        say(note)
     start.shown = len(job.notes)
     connections = connections_for(sending.max_in_flight)
     stack.enter_context(plain_warnings())
@@ -250,7 +251,7 @@ async def _run(
                 if not settings.display.quiet:
                     from ratedispatch.observe.progress import show_progress
 
-                    notes = await stack.enter_async_context(show_progress(job, sys.stderr))
+                    notes = await stack.enter_async_context(show_progress(job, painter()))
                     listeners.append(notes)
                     handler.say = notes.say
                     stack.callback(handler.say_plainly)
@@ -270,7 +271,7 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
         rows = start.job.in_doubt
         noun = "row" if rows == 1 else "rows"
         doubt = f"; {rows:,} {noun} in flight may have been billed" if rows else ""
-        click.echo(f"cancelled; the files are whole, and the same command goes on{doubt}", err=True)
+        say(f"cancelled; the files are whole, and the same command goes on{doubt}")
         sys.exit(130)
     quiet = settings.display.quiet
     print_notes(report, shown=start.shown, quiet=quiet, errors=start.files.errors)
@@ -302,7 +303,7 @@ def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
             path,
             clock=functools.partial(datetime.now, UTC),
             key=key,
-            on_failure=functools.partial(click.echo, err=True),
+            on_failure=say,
         )
     except OSError as error:
         raise click.UsageError(
@@ -319,7 +320,7 @@ def _announce(files: JobFiles) -> None:
     path = files.input
     if isinstance(path, Path) and path.is_file() and path.stat().st_size > _LARGE_INPUT:
         size = path.stat().st_size / 1e6
-        click.echo(f"looking through {path} ({size:,.0f} MB) before anything is sent", err=True)
+        say(f"looking through {path} ({size:,.0f} MB) before anything is sent")
 
 
 def _open(files: JobFiles, limits: Limits | LimitGroups, options: JobOptions) -> Job:

@@ -249,7 +249,7 @@ _DURABILITY_OPTIONS = (
         default=120.0,
         show_default=True,
         metavar="SECONDS",
-        help="Seconds to wait for requests in flight after the first Ctrl-C or SIGTERM.",
+        help="Seconds to wait for requests in flight after the first Ctrl-C, SIGTERM or SIGHUP.",
     ),
 )
 

@@ -1,6 +1,15 @@
-"""Writes figures as a person reads them."""
+"""Writes figures and texts from outside as a person reads them."""
 
 from __future__ import annotations
+
+import re
+
+#: What could act on a terminal or hide there: C0 but tab and line feed, DEL, C1, bidirectional
+#: controls, invisible format characters, line separators, halves of surrogate pairs, tags.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 def duration_text(seconds: float) -> str:
@@ -25,3 +34,20 @@ def clock_text(seconds: float | None) -> str:
     hours, rest = divmod(round(seconds), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
+
+
+def visible(text: str) -> str:
+    """Return *text* with what could act on a terminal as an escape, such as ``\\x1b``."""
+    return _HIDDEN.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Return *text* visible and in one line: no message from outside can pose as another line."""
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ratedispatch.dimension import dimension_named
 from ratedispatch.events import LimitChanged
-from ratedispatch.observe.human import clock_text
+from ratedispatch.observe.human import clock_text, one_line
 from ratedispatch.pacing.bottleneck import NOTHING, words_for
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Notes:
 
     def say(self, text: str) -> None:
         """Write *text* where the next frame does not wipe it out."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.asynccontextmanager

@@ -329,6 +329,13 @@ def test_flags_that_mean_nothing_are_one_sentence_and_touch_nothing(
     assert names(job) == ["in.jsonl"]
 
 
+def test_a_key_in_the_place_of_a_name_is_not_shown(job: Path) -> None:
+    result = run(job, "--base-url", "http://127.0.0.1:9/v1", "--api-key-env", "sk-abc123def456")
+    assert result.exit_code == 2
+    assert "sk-abc" not in result.output
+    assert "takes the name of an environment variable" in result.output
+
+
 @pytest.mark.parametrize("key", ["sk-abc\u2013def-0123", "sk-abc-0123\nsk-def", "sk-\x7f-01234"])
 def test_a_key_that_cannot_be_sent_is_one_sentence(job: Path, key: str) -> None:
     """It would fail every row; it names the variable and not the key."""

@@ -47,6 +47,17 @@ def test_the_sentence_agrees_with_the_number(in_flight: int | None, sentence: st
     assert (said, job.timeout) == ([sentence], 60.0)
 
 
+def test_a_second_hangup_cancels_nothing() -> None:
+    """A terminal that is closed sends one from the shell, and one from the system."""
+    job = Drained(1)
+    handler = Interruptions(cast("Any", job), cast("Any", None), 60.0)
+    said: list[str] = []
+    handler.say = said.append
+    handler.hang_up()
+    handler.hang_up()
+    assert said == [_AWAITED.format("1 request in flight", "it")]
+
+
 @pytest.mark.parametrize(
     ("rows", "doubt"),
     [
