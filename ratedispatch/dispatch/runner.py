@@ -254,7 +254,7 @@ class Runner:
         try:
             async with asyncio.timeout(allowed) as call.clock:
                 response = await route.transport.send(call.request, allowed)
-            result = route.provider.interpret(response)
+            result = route.provider.interpret(response, call.request.endpoint)
         except (TransportError, TimeoutError) as broken:
             if self.stopping.is_abandoned and self.stopping.reason is not None:
                 raise self.stopping.reason() from None

@@ -85,6 +85,8 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
             raise InvalidRequest("body is missing")
         if not isinstance(body, dict):
             raise InvalidRequest(f"body must be a JSON object, got {_kind(body)}")
+        if body.get("background"):
+            raise InvalidRequest("body.background must not be true: a receipt is no answer")
         if body.get("stream"):
             raise InvalidRequest("body.stream must not be true: a row has one answer")
     except InvalidRequest as error:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from ratedispatch.outcome import Decision, Interpretation
 from ratedispatch.providers.charge import CAUTIOUS, ChargePolicy
 from ratedispatch.providers.quirks import Quirks
-from ratedispatch.providers.read.classify import classify, has_output, status_inside
+from ratedispatch.providers.read.classify import classify, status_inside, unanswered
 from ratedispatch.providers.read.error_body import read_error
 from ratedispatch.providers.read.headers import read_headers
 from ratedispatch.providers.read.refusal import dimension_of, read_refusal, with_refused
 from ratedispatch.providers.read.retry_after import read_delay
+from ratedispatch.providers.read.sign import ENDED, holds_answer
 from ratedispatch.providers.read.usage import read_usage
+from ratedispatch.request import CHAT
 
 if TYPE_CHECKING:
     from ratedispatch.limits import Reading
@@ -31,6 +33,9 @@ HeaderReader = Callable[[Mapping[str, str]], "tuple[Reading, ...]"]
 
 #: Statuses of a refusal. 413 is one where a request is larger than the limit.
 _REFUSED = frozenset({413, 429})
+
+#: Endpoints of a chat; an empty one is not known.
+_CHATS = frozenset({CHAT, ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +81,29 @@ class Provider:
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
 
-    def interpret(self, response: Response) -> Interpretation:
-        """Return everything that *response* says. Raises nothing, whatever a server sends."""
+    def interpret(self, response: Response, endpoint: str = "") -> Interpretation:
+        """
+        Return everything that *response* says. Raises nothing, whatever a server sends.
+
+        Args:
+            response: What came back.
+            endpoint: Where the request went; of one that is not known, an answer is any object
+                without a sign of a failure.
+        """
         body = response.body
         readings = self._read_headers(response.headers)
         usage = read_usage(body)
         if 200 <= response.status < 300:
-            if not response.is_json or not isinstance(body, dict):
-                code, message = "garbled_answer", "the answer has status 200 but is not JSON"
-                return Interpretation(
-                    Decision.TRANSIENT, code, message, readings=readings, usage=usage
-                )
-            is_error = body.get("error") or body.get("object") == "error"
-            if not is_error or has_output(body):
+            try:  # nearly every answer there is, without a further call
+                choice = body["choices"][0]
+                text = choice["message"]["content"]
+                is_answer = choice["finish_reason"] in ENDED and type(text) is str and text != ""
+                is_answer = is_answer and endpoint in _CHATS and "error" not in choice
+            except (LookupError, TypeError):
+                is_answer = False
+            if not is_answer and response.is_json and isinstance(body, dict):
+                is_answer = holds_answer(body, endpoint, usage)
+            if is_answer:
                 return Interpretation(Decision.ANSWERED, readings=readings, usage=usage)
         return self._interpret_error(response, readings, usage)
 
@@ -101,9 +116,12 @@ class Provider:
         if 200 <= status < 300:
             status = status_inside(error, quirks)
             if not status:
-                code = error.code or "error_in_answer"
+                decision, code, message = unanswered(response, error)
+                delay = read_delay(error, headers, quirks)
+                if delay is not None:
+                    decision = Decision.TRANSIENT
                 return Interpretation(
-                    Decision.FAIL, code, error.message, readings=readings, usage=usage
+                    decision, code, message, delay, readings=readings, usage=usage
                 )
         delay = read_delay(error, headers, quirks)
         refusal = read_refusal(error, quirks) if status in _REFUSED else None

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 
 FAST = Limits(60_000, 6e7)
-OK = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+OK = Response(
+    200, {}, {"choices": [{"text": "hi"}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+)
 
-LONG = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 200}})
+LONG = Response(
+    200, {}, {"choices": [{"text": "hi"}], "usage": {"prompt_tokens": 9, "completion_tokens": 200}}
+)
 
 
 class Scripted:
@@ -632,7 +636,11 @@ class Doomed:
                 raise TransportError("the server disconnected")
             case "hang":
                 await asyncio.sleep(3_600)
-        return Response(200, {}, {"usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+        return Response(
+            200,
+            {},
+            {"choices": [{"text": "hi"}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        )
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class Server:
         if refuses:
             return Response(429, {"retry-after": "1"}, {"error": {"code": "x", "message": "m"}})
         usage = {"prompt_tokens": 5, "completion_tokens": 2}
-        return Response(200, headers, {"choices": [{}], "usage": usage})
+        return Response(200, headers, {"choices": [{"text": "hi"}], "usage": usage})
 
 
 def run(kind: type | None, *, is_mapped: bool) -> tuple[list[Any], Raising, int, float]:

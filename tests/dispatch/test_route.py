@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ratedispatch.events import Event
     from ratedispatch.request import Request
 
-OK = Response(200, {}, {"choices": [{}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+OK = Response(
+    200, {}, {"choices": [{"text": "hi"}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+)
 LIMITS = Limits(60, burst_seconds=1)
 A, B = "gpt-4o", "gpt-4.1"
 GROUPS = LimitGroups((LimitGroup("a", (A,), Limits(600)), LimitGroup("b", (B,), Limits(600))))

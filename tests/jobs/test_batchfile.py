@@ -77,6 +77,7 @@ def test_a_row_of_each_endpoint(url: str) -> None:
         (line(body=...), "body is missing"),
         (line(body=[]), "body must be a JSON object, got an array"),
         (line(body={"stream": True}), "stream"),
+        (line(body={"background": True}), "background"),
     ],
 )
 def test_a_line_that_is_no_request_names_its_number_and_reason(text: bytes, reason: str) -> None:

@@ -42,7 +42,8 @@ def answer(used: int) -> Response:
         "x-ratelimit-reset-tokens": f"{30 * used + 1}ms",
     }
     usage = {"prompt_tokens": 200, "completion_tokens": used, "total_tokens": 200 + used}
-    body = {"object": "chat.completion", "choices": [{}], "usage": usage}
+    choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
+    body = {"object": "chat.completion", "choices": [choice], "usage": usage}
     return Response(200, headers, body)
 
 

@@ -163,7 +163,7 @@ def groq(status: int, numbers: str) -> Response:
             None,
         ),
         (error(429, "x", code=10**5000), Decision.RATE_LIMIT, "429"),
-        (Response(200, {}, {"error": {"code": "²²²", "message": "x"}}), Decision.FAIL, "²²²"),
+        (Response(200, {}, {"error": {"code": "²²²", "message": "x"}}), Decision.TRANSIENT, "²²²"),
     ],
 )
 def test_each_error(response: Response, decision: Decision, code: str | None) -> None:

@@ -12,6 +12,7 @@ from ratedispatch.providers.registry import PROVIDERS
 interpret = PROVIDERS["openai"].interpret
 
 DATE = "Sun, 31 May 2026 10:04:00 GMT"
+SOON = "Sun, 31 May 2026 10:04:30 GMT"
 RESET = "2026-05-31 10:04:41 UTC"
 
 
@@ -54,6 +55,15 @@ def test_in_words(text: str, delay: float | None) -> None:
     [
         (refused("retry after 9 seconds", retry__after__ms="20", retry__after="9"), 0.02),
         (refused("retry after 9 seconds", retry__after="7"), 7),
+        # a gateway adds its upstream's headers to its own
+        (refused(retry__after="3, 3"), 3),
+        (refused(retry__after="3,3,3"), 3),
+        (refused(retry__after="3, 5"), 5),
+        (refused(retry__after="3s, 1m"), 60),
+        (refused(retry__after="3, soon"), None),
+        (refused(retry__after="3, " * 9_000), 3),
+        (refused(retry__after__ms="20, 20"), 0.02),
+        (refused(retry__after=f"{SOON}, {SOON}", date=f"{DATE}, {DATE}"), 30),
         (refused(retry__after="٧"), None),
         (refused(retry__after="nan"), None),
         (refused(retry__after="9" * 400), None),

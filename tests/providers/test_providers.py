@@ -72,7 +72,7 @@ DAY_MESSAGE = (
 @pytest.mark.parametrize(
     ("response", "decision", "code"),
     [
-        (Response(200, {}, {"choices": []}), Decision.ANSWERED, ""),
+        (Response(200, {}, {"choices": []}), Decision.TRANSIENT, "no_answer"),
         (Response(200, {}, "<html>", is_json=False), Decision.TRANSIENT, "garbled_answer"),
         (Response(200, {}, [1, 2]), Decision.TRANSIENT, "garbled_answer"),
         (error(429, RPM_MESSAGE, "rate_limit_exceeded"), Decision.RATE_LIMIT, None),
@@ -108,7 +108,7 @@ DAY_MESSAGE = (
             Decision.RATE_LIMIT,
             None,
         ),
-        (Response(200, {}, {"error": {"message": "bad"}}), Decision.FAIL, None),
+        (Response(200, {}, {"error": {"message": "bad"}}), Decision.TRANSIENT, "error_in_answer"),
         (Response(200, {}, {"error": None, "output": [{}]}), Decision.ANSWERED, None),
     ],
 )

@@ -35,7 +35,39 @@ from ratedispatch.providers.read.usage import read_usage
         ({"prompt_tokens": True}, None),
         ({"prompt_tokens": -1}, None),
         ({"prompt_tokens": 1.5}, None),
-        ({"prompt_tokens": 7, "completion_tokens": "8"}, None),
+        # counts as some servers write them
+        ({"prompt_tokens": "7", "completion_tokens": 8.0}, Usage(7, 8)),
+        ({"prompt_tokens": 7.0, "completion_tokens": "8.0", "total_tokens": 15.0}, Usage(7, 8)),
+        ({"prompt_tokens": 7, "completion_tokens": "8 or so"}, None),
+        ({"prompt_tokens": float("nan"), "completion_tokens": 1}, None),
+        ({"prompt_tokens": 10**5000, "completion_tokens": 1}, None),
+        ({"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 10**5000}, Usage(7, 1)),
+        # what the total has beyond both is output: reasoning beside the completion
+        ({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 30}, Usage(7, 23)),
+        ({"input_tokens": 7, "output_tokens": 2, "total_tokens": 30}, Usage(7, 23)),
+        ({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 3}, Usage(7, 2)),
+        ({"prompt_tokens": 7, "completion_tokens": "?", "total_tokens": 30}, Usage(7, 23)),
+        ({"completion_tokens": 2, "total_tokens": 30}, Usage(28, 2)),
+        # no part is larger than the whole, so this one stands beside it
+        (
+            {
+                "prompt_tokens": 7,
+                "completion_tokens": 2,
+                "completion_tokens_details": {"reasoning_tokens": 21},
+            },
+            Usage(7, 23),
+        ),
+        (
+            {
+                "input_tokens": 7,
+                "output_tokens": 23,
+                "total_tokens": 30,
+                "output_tokens_details": {"reasoning_tokens": 21},
+            },
+            Usage(7, 23),
+        ),
+        # of a server that does not count
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
         ({"prompt_tokens": "x", "input_tokens": 7}, None),
         ([], None),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch import _json
 from ratedispatch.outcome import Response
+from ratedispatch.providers.read.event_stream import looks_streamed, read_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,12 +60,33 @@ def write_body(body: Mapping[str, Any]) -> bytes:
 
 
 def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Response:
-    """Return the response: JSON if *content* is JSON, whatever its type says, else its text."""
+    """
+    Return the response: JSON if *content* is JSON, whatever its type says, else its text.
+
+    A stream of events, which nobody has asked for, is put together.
+    """
     try:
         body, is_plain = _json.read(content)
         return Response(status, headers, body, text=content if is_plain else None)
     except (ValueError, RecursionError):
-        return Response(status, headers, content.decode("utf-8", "replace"), is_json=False)
+        return _read_odd(status, headers, content)
+
+
+def _read_odd(status: int, headers: Mapping[str, str], content: bytes) -> Response:
+    """Return the response whose *content* is no JSON in any UTF."""
+    kind = headers.get("content-type", "").lower()
+    charset = kind.partition("charset=")[2].strip(" \"';").partition(";")[0]
+    if charset and not charset.startswith("utf"):
+        try:
+            return Response(status, headers, json.loads(content.decode(charset)))
+        except (ValueError, RecursionError, LookupError):
+            pass
+    text = content.decode("utf-8", "replace")
+    if looks_streamed(text):
+        body = read_stream(text)
+        if body is not None:
+            return Response(status, headers, body)
+    return Response(status, headers, text, is_json=False)
 
 
 def without_lone_surrogates(text: str) -> str:

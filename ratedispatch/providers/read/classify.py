@@ -15,11 +15,13 @@ import re
 from typing import TYPE_CHECKING
 
 from ratedispatch.outcome import Decision
+from ratedispatch.providers.read.sign import is_pending
+from ratedispatch.providers.read.statuses import passes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
+    from ratedispatch.outcome import Response
     from ratedispatch.providers.quirks import Quirks
     from ratedispatch.providers.read.error_body import ErrorBody
     from ratedispatch.providers.read.refusal import Refusal
@@ -27,35 +29,54 @@ if TYPE_CHECKING:
 #: Seconds to wait above which it is better to stop and be started again.
 _NIGHT = 3600.0
 
+#: A server that asks to come again, in words: a hint that it is worth asking once more.
+_LATER = re.compile(
+    r"\b(?:try|retry|retrying|again)\b[^.]{0,30}?\b"
+    r"(?:later|soon|shortly|in a (?:few|moment|while))\b",
+    re.IGNORECASE,
+)
+
 _PER_DAY = re.compile(r"per[ -]day|\((?:RPD|TPD)\)")
-
-
-def has_output(body: Mapping[str, Any]) -> bool:
-    """
-    Return whether *body*, with status 200 and an error inside, is an answer all the same.
-
-    Some gateways wrap the failure of their upstream in a 200, the Responses API reports its own
-    failure there, and some streams have begun before their error is known. None of these has any
-    output.
-    """
-    return bool(body.get("choices") or body.get("data") or body.get("output"))
 
 
 def status_inside(error: ErrorBody, quirks: Sequence[Quirks]) -> int:
     """
     Return the HTTP status that *error*, inside an answer with status 200, stands for.
 
-    0 if it says none of a refusal, a failure of the server, or a quota: then only the request
-    has failed.
+    0 if it says none.
     """
-    status = error.number
+    status = error.number if error.number is not None and error.number >= 400 else None
     for name in (error.code, error.kind):
         for quirk in quirks:
             status = status or quirk.statuses.get(name)
-    status = status or 0
-    if status in {402, 429} or status >= 500:
-        return status
-    return (status or 402) if is_quota(error, quirks) else 0
+    return status or (402 if is_quota(error, quirks) else 0)
+
+
+def unanswered(response: Response, error: ErrorBody) -> tuple[Decision, str, str]:
+    """
+    Return what to do about a status 200 without an answer, its code and one sentence.
+
+    It is tried again, whatever it is: the failure of an upstream looks like anything. Only what
+    was taken in to be worked on later is not, since it would be done and billed twice.
+
+    Args:
+        response: The answer.
+        error: What its body says; no status.
+    """
+    status = response.status
+    if is_pending(status, response.body):
+        state = response.body.get("status") if isinstance(response.body, dict) else None
+        told = f' ("{state}")' if isinstance(state, str) else ""
+        message = f"a receipt{told} instead of an answer: the request was taken in, not answered"
+        return Decision.FAIL, "not_finished", message
+    if error.is_told:
+        return Decision.TRANSIENT, error.code or "error_in_answer", error.message
+    text = error.message.partition(": ")[2]
+    if isinstance(response.body, dict):
+        message = f"status {status}, but no answer in it: {text or '{}'}"
+        return Decision.TRANSIENT, "no_answer", message
+    message = f"status {status}, but no JSON object: {text or 'an empty body'}"
+    return Decision.TRANSIENT, "garbled_answer", message
 
 
 def classify(
@@ -90,7 +111,10 @@ def classify(
         found = quirk.classify(status, error)
         if found is not None:
             return found
-    return _by_status(status, error)
+    decision, code = _by_status(status, error)
+    if delay is not None and decision in {Decision.FAIL, Decision.MISSING}:
+        decision = Decision.TRANSIENT  # whatever it is, the server asks to come again
+    return decision, code
 
 
 def is_quota(error: ErrorBody, quirks: Sequence[Quirks]) -> bool:
@@ -105,12 +129,10 @@ def is_quota(error: ErrorBody, quirks: Sequence[Quirks]) -> bool:
 
 
 def _by_status(status: int, error: ErrorBody) -> tuple[Decision, str]:
-    match status:
-        case 429:
-            return Decision.RATE_LIMIT, error.code or "429"
-        case 403 | 404:
-            return Decision.MISSING, error.code or "not_found"
-        case 408 | 409:
-            return Decision.TRANSIENT, error.code or str(status)
-    decision = Decision.TRANSIENT if status >= 500 else Decision.FAIL
-    return decision, error.code or str(status)
+    if status == 429:
+        return Decision.RATE_LIMIT, error.code or "429"
+    if passes(status) or _LATER.search(error.text):
+        return Decision.TRANSIENT, error.code or str(status)
+    if status in {403, 404}:
+        return Decision.MISSING, error.code or "not_found"
+    return Decision.FAIL, error.code or str(status)

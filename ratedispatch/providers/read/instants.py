@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ratedispatch.providers.read.amounts import parse_amount
+from ratedispatch.providers.read.amounts import once, parse_amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def parse_http_date(text: str) -> float | None:
     if not text:
         return None
     try:
-        instant = parsedate_to_datetime(text)
+        instant = parsedate_to_datetime(once(text))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ratedispatch.providers.read.amounts import parse_amount
+from ratedispatch.providers.read.amounts import once, parse_amount
 from ratedispatch.providers.read.durations import parse_duration
 from ratedispatch.providers.read.instants import EPOCH, seconds_until
 
@@ -27,6 +27,9 @@ _TRY_AGAIN = re.compile(
 )
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "sec": 1.0, "minute": 60.0, "hour": 3600.0}
 
+#: Values of a repeated header that are looked at.
+_MOST_VALUES = 8
+
 
 def read_delay(
     error: ErrorBody, headers: Mapping[str, str], quirks: Sequence[Quirks]
@@ -41,8 +44,8 @@ def read_delay(
     milliseconds = parse_amount(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    after = _retry_after(headers, quirks)
-    seconds = parse_duration(after)
+    after = once(_retry_after(headers, quirks))
+    seconds = _longest(after) if "," in after else parse_duration(after)
     if seconds is not None and seconds < EPOCH:
         ends = _first(quirk.window_end(error, headers) for quirk in quirks)
         return seconds if ends is None or ends > seconds else ends
@@ -62,6 +65,13 @@ def _retry_after(headers: Mapping[str, str], quirks: Sequence[Quirks]) -> str:
         return text
     names = (name for quirk in quirks for name in quirk.retry_after)
     return next((found for name in names if (found := headers.get(name))), "")
+
+
+def _longest(after: str) -> float | None:
+    """Seconds of the longest of several durations: that of a gateway, and its upstream's."""
+    delays = [parse_duration(part.strip()) for part in after.split(",")[:_MOST_VALUES]]
+    known = [delay for delay in delays if delay is not None]
+    return max(known) if len(known) == len(delays) else None
 
 
 def _first(delays: Iterable[float | None]) -> float | None:
