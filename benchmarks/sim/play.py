@@ -32,12 +32,8 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 
-#: In flight at most, where a scenario says nothing. A number, since the default depends on how
-#: many files the machine lets a process open.
-MOST_IN_FLIGHT = 1_000
-
-#: The same where the number is to be found: below what the least of machines allows.
-CONNECTIONS = 128
+#: Connections, and so the most in flight: below what most machines let a process open.
+CONNECTIONS = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +109,9 @@ def play(setup: Setup, seed: int) -> dict[str, Any]:
         setup.provider,
         seed=f"provider {seed}",
         listeners=[tally],
-        connections=CONNECTIONS,
         rng=random.Random(f"dispatcher {seed}"),
         cpu_clock=lambda: 0.0,  # the verdict is not asked for, and no clock of the machine is
-        **{"max_in_flight": MOST_IN_FLIGHT, **setup.options},
+        **{"connections": CONNECTIONS, **setup.options},
     )
     if played.stop is not None:
         raise played.stop

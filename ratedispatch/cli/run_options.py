@@ -123,7 +123,7 @@ _SENDING_OPTIONS = (
         type=COUNT_OR_AUTO,
         metavar="N|auto",
         help="The most requests unanswered at once; auto finds how many the server handles well.  "
-        "[default: what the limits and the file descriptors allow]",
+        "[default: what the rate and the latency need]",
     ),
     option(
         "--api-key-env",

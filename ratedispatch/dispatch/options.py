@@ -31,7 +31,8 @@ class DispatcherOptions:
 
     Args:
         max_in_flight: The most requests unanswered at once, of all groups together. By default
-            what the limits, the file descriptors of this process and *connections* allow.
+            what the rate and the observed latency need, up to what the file descriptors of this
+            process and *connections* allow.
             ``"auto"`` finds the number that gives the most throughput without letting latency run
             away; that is also what is done as long as no limit is known.
         connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.timeout import AdaptiveTimeout
     from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.errors import Stopped
-    from ratedispatch.limits import Limits
+    from ratedispatch.limits import Limits, Rate
     from ratedispatch.pacing.admission import Admission
+    from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
     from ratedispatch.pacing.snapshot import Level
     from ratedispatch.providers.base import Provider
     from ratedispatch.request import Cost
@@ -42,7 +43,7 @@ class Route:
         breaker: Whether there is a point in sending; routes of one server share it.
         most_open: Requests of one `map` that may be open on it: in flight, waiting to be retried,
             or answered and not yet taken.
-        learns_concurrency: Whether the number in flight follows from a limit yet to be learned.
+        adaptive: The concurrency limit, where no number is given; None otherwise.
         retired: Makes the exception that says why nothing more is sent here; None while it is used.
     """
 
@@ -54,7 +55,7 @@ class Route:
     timeout: AdaptiveTimeout
     breaker: CircuitBreaker
     most_open: int
-    learns_concurrency: bool = False
+    adaptive: AdaptiveLimit | None = None
     retired: Callable[[], Stopped] | None = None
 
     def fit(self, cost: Cost) -> Cost:
@@ -64,6 +65,11 @@ class Route:
             output_tokens = math.floor(most) - cost.prompt_tokens
             return dataclasses.replace(cost, output_tokens=output_tokens)
         return cost
+
+    def learn(self, rate: Rate) -> None:
+        """Let the number in flight follow a limit that is known now."""
+        if self.adaptive is not None and not rate.is_auto and not rate.is_daily:
+            self.adaptive.follows_rate = True
 
     def retire(self, reason: Callable[[], Stopped]) -> None:
         """Send nothing more here; requests in the queue fail with *reason*."""

@@ -10,13 +10,11 @@ from ratedispatch.dispatch.permits import LoopAlarm
 from ratedispatch.dispatch.route import Route
 from ratedispatch.dispatch.timeout import AdaptiveTimeout
 from ratedispatch.groups import LimitGroups
-from ratedispatch.limits import Limits
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
 from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.concurrency.slots import (
     Slots,
-    default_in_flight,
     most_in_flight,
     open_descriptors,
 )
@@ -28,18 +26,21 @@ if TYPE_CHECKING:
 
     from ratedispatch.dispatch.breaker import CircuitBreaker
     from ratedispatch.dispatch.options import DispatcherOptions
-    from ratedispatch.limits import Rate
+    from ratedispatch.limits import Limits, Rate
     from ratedispatch.pacing.budget import Budget
-    from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
     from ratedispatch.providers.base import Provider
 
 #: Requests of a ``map`` that may be open (waiting to be retried, or answered and not yet taken)
 #: beyond those in flight.
 _OPEN_BEYOND_FLIGHT = 256
 
-#: How many may be in flight at first where a number has to be found: each doubling from there
-#: takes two answers' time, while a server with fewer places lets the excess wait once.
-_FIRST_IN_FLIGHT = 32
+#: How many may be in flight at first where nothing is known: each doubling from there takes two
+#: answers' time, while a server with fewer places lets the excess wait once.
+_FIRST_IN_FLIGHT = 8
+
+#: The same where the rate is known: a server that is said to take many will not have four places.
+#: As many as one processor can keep going against a server that answers in 20 ms.
+_FIRST_WITH_RATE = 64
 
 
 class RouteFactory:
@@ -107,21 +108,19 @@ class RouteFactory:
             most = limits.most_in_flight(name) or most
             limits = limits.limits_of(name)
         possible = self._possible_in_flight()
-        is_unknown = all(rate.is_auto for rate in limits.rates())
-        concurrency: ConcurrencyLimit
+        adaptive: AdaptiveLimit | None = None
         if isinstance(most, int):
-            known, concurrency = most, FixedLimit(most)
-        elif most == "auto" or is_unknown:
-            start = min(_FIRST_IN_FLIGHT, possible)
-            known, concurrency = possible, AdaptiveLimit(start=start, most=possible)
+            possible = most
         else:
-            known = min(possible, default_in_flight(limits, None))
-            concurrency = FixedLimit(known)
+            has_rate = any(not rate.is_auto and not rate.is_daily for rate in limits.rates())
+            follows_rate = most is None and has_rate
+            start = min(_FIRST_WITH_RATE if follows_rate else _FIRST_IN_FLIGHT, possible)
+            adaptive = AdaptiveLimit(start=start, most=possible, follows_rate=follows_rate)
         refunds = (self._options.policy or self._provider.charge).refunds
         budget = self._budget or LocalBudget(limits, refunds=refunds, group=name)
         admission = Admission(
             budget,
-            concurrency,
+            adaptive or FixedLimit(possible),
             LoopAlarm(),
             rng=self._rng,
             slots=self.slots,
@@ -136,16 +135,9 @@ class RouteFactory:
             admission,
             AdaptiveTimeout(self._options.timeout),
             breaker,
-            known + _OPEN_BEYOND_FLIGHT,
-            learns_concurrency=most is None and is_unknown,
+            possible + _OPEN_BEYOND_FLIGHT,
+            adaptive if most is None else None,
         )
-
-    def learn_concurrency(self, route: Route, rate: Rate) -> None:
-        """Derive from a learned limit on requests how many may be in flight on *route*."""
-        if route.learns_concurrency and rate.dimension == "requests" and not rate.is_auto:
-            route.learns_concurrency = False
-            known = default_in_flight(Limits(requests_per_minute=rate.per_minute), None)
-            route.admission.set_concurrency(FixedLimit(min(self._possible_in_flight(), known)))
 
     def _possible_in_flight(self) -> int:
         return min(self._options.connections, most_in_flight(open_descriptors()))

@@ -325,7 +325,7 @@ class Runner:
         if isinstance(change, Pause):
             self._listeners.tell(QueuePaused(change.seconds, code, now, route.name))
         else:
-            self._factory.learn_concurrency(route, change.rate)
+            route.learn(change.rate)
             self._listeners.tell(LimitChanged(change.rate, route.name, now))
 
     def _make_route(self, name: str) -> Route:

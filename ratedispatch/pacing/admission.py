@@ -91,7 +91,7 @@ class Admission:
         self._releases: int | None = None  # permits until the gate shuts; None: it is open
         self._closed: Callable[[], BaseException] | None = None
         self._has_alarm = False
-        self._was_full = False  # since the last grant
+        self._is_short_of_room = False  # what held the queue back last was room in flight
 
     def enter(self, cost: Cost, rank: int, make_entry: Callable[[], EntryT]) -> Permit | EntryT:
         """
@@ -110,7 +110,7 @@ class Admission:
                 raise self._closed()
             now, queue = self._alarm.time(), self._queue
             if not queue.size:
-                granted = self._grant(cost, now, now, 0)
+                granted = self._grant(cost, now, now)
                 if isinstance(granted, Permit):
                     self._bottleneck.hold(bottleneck.NOTHING, now, has_granted=True)
                     return granted
@@ -264,7 +264,7 @@ class Admission:
         while (head := queue.head()) is not None:
             granted: Permit | BaseException | tuple[float, str]
             try:
-                granted = self._grant(head.cost, head.since, now, 1)
+                granted = self._grant(head.cost, head.since, now)
             except Exception as error:  # a budget that fails fails a request, not the queue
                 granted = error
             if not isinstance(granted, tuple):
@@ -287,26 +287,28 @@ class Admission:
             self._has_alarm = True
             self._alarm.set(max(now + wait, math.nextafter(now, math.inf)), self._look_again)
 
-    def _grant(
-        self, cost: Cost, since: float, now: float, queued: int
-    ) -> Permit | tuple[float, str]:
+    def _grant(self, cost: Cost, since: float, now: float) -> Permit | tuple[float, str]:
         """
         Return a permit for *cost*; or the seconds until it may go, and the cause.
 
-        *since* is when it came, and *queued* is 1 if it stands in the queue itself, otherwise 0.
+        *since* is when it came.
         The seconds are infinite where something else pumps again: a permit that is closed, a
         place in flight, a release.
         """
         if self._releases == 0:
             return math.inf, bottleneck.HOLD
-        slots = self._slots
-        if self.in_flight >= self._concurrency.limit or (
-            slots is not None and not slots.is_free(self._look_again)
-        ):
-            self._was_full = True
+        slots, concurrency = self._slots, self._concurrency
+        if slots is not None and not slots.is_free(self._look_again):
+            self._is_short_of_room = True
             return math.inf, bottleneck.IN_FLIGHT
+        if self.in_flight >= concurrency.limit:
+            self._is_short_of_room = True
+            rises_in = concurrency.full(now)
+            if self.in_flight >= concurrency.limit:
+                return rises_in, bottleneck.IN_FLIGHT
         cooldown = self._cooldown
         if now < cooldown.until:
+            self._is_short_of_room = False
             return cooldown.until - now, bottleneck.PAUSE
         speed = 1.0 if now >= cooldown.slow_until else cooldown.speed(now)
         reserved = self.budget.reserve(cost, now, speed)
@@ -316,17 +318,15 @@ class Admission:
             slots.take()
         if self._releases is not None:
             self._releases -= 1
-        # a source that hands over one request at a time has waited, and queues no more
         self.in_flight += 1
-        is_full = self._was_full or self._queue.size > queued
-        concurrency = self._concurrency
+        is_full = self._is_short_of_room
         token = concurrency.sent(now, self.in_flight, is_full) if concurrency.learns else None
-        self._was_full = False
         return Permit(self, reserved, now - since, token)
 
     def _wait_for(self, not_until: NotUntil, now: float, speed: float) -> tuple[float, str]:
         """Return the seconds after which to ask the budget again, and the cause."""
         wait, rate = not_until
+        self._is_short_of_room = False
         if rate.is_daily and self._on_dry is not None:
             # not at once: a stop for it changes what is being walked
             self._alarm.soon(functools.partial(self._on_dry, rate, wait))

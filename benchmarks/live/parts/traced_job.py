@@ -21,7 +21,7 @@ import ratedispatch as rd
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.transports.sdk import make_client
 from ratedispatch.limits import BURST_SECONDS
-from ratedispatch.pacing.concurrency.slots import default_in_flight, open_descriptors
+from ratedispatch.pacing.concurrency.slots import most_in_flight, open_descriptors
 
 if TYPE_CHECKING:
     from ratedispatch.events import Event
@@ -52,10 +52,10 @@ class Watch:
 async def watch(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the job and return its report and the instants."""
     limits = rd.Limits(arguments.rpm, arguments.tpm, arguments.burst_seconds)
-    in_flight = default_in_flight(limits, open_descriptors(raise_limit=True))
+    connections = min(10_000, most_in_flight(open_descriptors(raise_limit=True)))
     listener = Watch()
     async with make_client(
-        base_url=arguments.base_url, api_key="fake", max_connections=in_flight
+        base_url=arguments.base_url, api_key="fake", max_connections=connections
     ) as client:
         report = await rd.run_file(
             arguments.input,
@@ -63,7 +63,7 @@ async def watch(arguments: argparse.Namespace) -> dict[str, Any]:
             client=client,
             limits=limits,
             listeners=[listener],
-            dispatcher_options=DispatcherOptions(max_in_flight=in_flight),
+            dispatcher_options=DispatcherOptions(connections=connections),
         )
     return {"report": report.as_dict(), "sent": listener.sent}
 

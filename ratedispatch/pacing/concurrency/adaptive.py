@@ -18,44 +18,15 @@ that batches is slower per request, and still better used, with every request ad
 
 from __future__ import annotations
 
-from enum import Enum
 from math import exp, inf, log
-from typing import NamedTuple
 
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
+from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent
 
 _TUNING = AdaptiveTuning()
 
 #: Latencies below are the clock's, not the server's, in seconds.
 _SHORTEST = 1e-9
-
-
-class Sent(NamedTuple):
-    """A request that has left; to be handed back once, or not at all if it was cancelled."""
-
-    at: float
-    epoch: int
-    in_flight: int
-    is_saturated: bool
-
-
-class _Phase(Enum):
-    DOUBLING = 1
-    HALVING = 2
-    CHECKING = 3
-    CLIMBING = 4
-
-
-class _Reading(NamedTuple):
-    """The logarithms of the mean number in flight and of the mean latency in seconds."""
-
-    in_flight: float
-    latency: float
-
-    @property
-    def throughput(self) -> float:
-        """By Little's law, as ln of answers per second."""
-        return self.in_flight - self.latency
 
 
 class AdaptiveLimit:
@@ -68,6 +39,8 @@ class AdaptiveLimit:
 
     Args:
         start: The first number, brought within the bounds.
+        follows_rate: Whether a rate is known that the server is to take. Then requests that are
+            not answered for long need more in flight, not less: see `AdaptiveTuning.patience_s`.
         least: Never less than this, at least 1.
         most: Never more than this, at least *least*.
         tuning: The constants.
@@ -78,49 +51,32 @@ class AdaptiveLimit:
 
     learns = True
 
-    __slots__ = (
-        "_ceiling",
-        "_centre",
-        "_cut",
-        "_ended",
-        "_enough",
-        "_epoch",
-        "_first",
-        "_high",
-        "_in_flight",
-        "_is_high",
-        "_is_resting",
-        "_latency",
-        "_least",
-        "_limit",
-        "_low",
-        "_most",
-        "_pairs_below_ceiling",
-        "_phase",
-        "_rises",
-        "_skip",
-        "_tuning",
-        "_usual",
-        "_was_worthwhile",
-    )
-
     def __init__(
-        self, *, start: int = 8, least: int = 1, most: int, tuning: AdaptiveTuning = _TUNING
+        self,
+        *,
+        start: int = 8,
+        least: int = 1,
+        most: int,
+        follows_rate: bool = False,
+        tuning: AdaptiveTuning = _TUNING,
     ) -> None:
         if not 1 <= least <= most:
             raise ValueError(
                 f"at least {least} and at most {most} in flight; it takes 1 <= least <= most"
             )
         self._tuning = tuning
+        self.follows_rate = follows_rate
+        self._silent_since: float | None = None  # while room is what is short
+        self._typical = 0.0  # seconds until an answer
         self._least = least
         self._most = most
-        self._phase = _Phase.DOUBLING
+        self._phase = Phase.DOUBLING
         self._was_worthwhile = False
         self._low = self._high = min(max(start, least), most)
         self._centre = log(self._low)
         self._is_high = False
         self._is_resting = False
-        self._first: _Reading | None = None
+        self._first: Reading | None = None
         self._usual: float | None = None
         self._rises = 0
         self._ceiling = inf
@@ -134,6 +90,26 @@ class AdaptiveLimit:
         """How many may be in flight now."""
         return self._limit
 
+    def full(self, now: float) -> float:
+        """Note that a request waits for room; return the seconds until silence raises the limit."""
+        if not self.follows_rate or self._limit >= self._bound():
+            return inf
+        if self._silent_since is None:
+            self._silent_since = now
+        patience = max(self._tuning.patience_s, self._typical)
+        wait = self._silent_since + patience - now
+        if wait < -patience / 2:  # this process stood still, and answers may lie unread
+            self._silent_since, wait = now, patience
+        if wait > 0:
+            return wait
+        self._silent_since = now
+        self._phase = Phase.DOUBLING
+        self._was_worthwhile = True
+        self._first = None
+        self._low = self._high = min(2 * self._limit, self._bound())
+        self._begin(self._high)
+        return patience
+
     def sent(self, now: float, in_flight: int, is_full: bool) -> Sent:
         """
         Note that a request leaves; return what to hand back when it has ended.
@@ -144,15 +120,22 @@ class AdaptiveLimit:
             is_full: Whether others wait for nothing but room: not for their rate, not for a
                 pause to end.
         """
+        if in_flight < self._limit:
+            self._silent_since = None
         # half of the room: as in concurrency-limits, VegasLimit and Gradient2Limit
         return Sent(now, self._epoch, in_flight, is_full and 2 * in_flight >= self._limit)
 
     def ended(self, token: Sent, now: float) -> None:
         """Note that the request was answered, at loop time *now* in seconds."""
         latency = now - token.at
+        if self.follows_rate:
+            if self._silent_since is not None:
+                self._silent_since = now
+            share = self._tuning.typical_share if self._typical else 1.0
+            self._typical += share * (latency - self._typical)
         if not token.is_saturated or not _SHORTEST <= latency < inf:
             return
-        if self._phase is _Phase.DOUBLING:
+        if self._phase is Phase.DOUBLING:
             if token.epoch != self._epoch:
                 return
         elif self._skip > 0:
@@ -174,7 +157,7 @@ class AdaptiveLimit:
             return
         self._cut = self._epoch
         held = self._limit
-        if self._phase is _Phase.CLIMBING:
+        if self._phase is Phase.CLIMBING:
             held = max(1, min(held, round(exp(self._centre))))
         if token.is_saturated:
             held = min(held, token.in_flight)
@@ -193,7 +176,7 @@ class AdaptiveLimit:
         self._ended = 0
         self._latency = 0.0
         self._in_flight = 0
-        if self._phase is _Phase.DOUBLING:
+        if self._phase is Phase.DOUBLING:
             self._enough = max(
                 tuning.fewest_answers_doubling,
                 tuning.answers_per_place_doubling * limit,
@@ -211,20 +194,20 @@ class AdaptiveLimit:
             self._is_resting = False
             self._hold()
             return
-        reading = _Reading(log(self._in_flight / self._ended), log(self._latency / self._ended))
+        reading = Reading(log(self._in_flight / self._ended), log(self._latency / self._ended))
         first = self._first
-        if self._phase is _Phase.CLIMBING and self._has_fallen(reading):
+        if self._phase is Phase.CLIMBING and self._has_fallen(reading):
             self._check(reading)
         elif first is not None:
             self._compare(first, reading)
-        elif self._phase is _Phase.DOUBLING:
+        elif self._phase is Phase.DOUBLING:
             self._double(reading)
         else:
             self._first = reading
             self._is_high = not self._is_high
             self._hold()
 
-    def _compare(self, first: _Reading, second: _Reading) -> None:
+    def _compare(self, first: Reading, second: Reading) -> None:
         """Decide on the next pair from the two readings of this one, in either order."""
         tuning = self._tuning
         width = second.in_flight - first.in_flight
@@ -234,12 +217,12 @@ class AdaptiveLimit:
         # A server that is full at so many in flight, idle below and queueing above, shows this
         # elasticity between the two: throughput grows in proportion up to there, then stays.
         full_at = log(self._low) + log(self._high / self._low) * min(1.0, max(0.0, elasticity))
-        if self._phase is _Phase.CLIMBING:
+        if self._phase is Phase.CLIMBING:
             self._step(first, second, elasticity)
-        elif self._phase is _Phase.DOUBLING and elasticity >= tuning.decisive_elasticity:
+        elif self._phase is Phase.DOUBLING and elasticity >= tuning.decisive_elasticity:
             self._was_worthwhile = True
             self._double(second)
-        elif self._phase is _Phase.DOUBLING and self._ended < max(
+        elif self._phase is Phase.DOUBLING and self._ended < max(
             tuning.fewest_answers, tuning.answers_per_place * self._high
         ):
             self._enough *= 2
@@ -255,9 +238,9 @@ class AdaptiveLimit:
                 self._was_worthwhile = True
                 self._climb(full_at)
             else:
-                self._pair(_Phase.HALVING, full_at - log(2), full_at)
+                self._pair(Phase.HALVING, full_at - log(2), full_at)
 
-    def _step(self, first: _Reading, second: _Reading, elasticity: float) -> None:
+    def _step(self, first: Reading, second: Reading, elasticity: float) -> None:
         """Move the centre along the slope."""
         tuning = self._tuning
         throughput = (first.throughput + second.throughput) / 2
@@ -269,14 +252,14 @@ class AdaptiveLimit:
         self._rises = self._rises + 1 if elasticity >= tuning.steep_elasticity else 0
         if self._rises > 1:
             self._rises = 0
-            self._phase = _Phase.DOUBLING
+            self._phase = Phase.DOUBLING
             self._limit = self._high
             self._double(max(first, second))
             return
         step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
         self._climb(self._centre + max(-tuning.longest_fall_ln, min(tuning.longest_rise_ln, step)))
 
-    def _has_fallen(self, reading: _Reading) -> bool:
+    def _has_fallen(self, reading: Reading) -> bool:
         # of a server that is not full the lower number takes as much as it is lower
         expected = min(0.0, reading.in_flight - self._centre)
         return (
@@ -284,14 +267,14 @@ class AdaptiveLimit:
             and reading.throughput < self._usual + expected - self._tuning.fall_ln
         )
 
-    def _check(self, reading: _Reading) -> None:
+    def _check(self, reading: Reading) -> None:
         """Try whether as much less in flight as throughput fell would do as well."""
         assert self._usual is not None
         fall = min(self._usual - reading.throughput, self._tuning.longest_check_ln)
         self._usual = reading.throughput
-        self._pair(_Phase.CHECKING, self._centre - fall, self._centre)
+        self._pair(Phase.CHECKING, self._centre - fall, self._centre)
 
-    def _double(self, reading: _Reading) -> None:
+    def _double(self, reading: Reading) -> None:
         """Try twice as many against *reading*, if they may be tried."""
         wanted = min(2 * self._limit, self._bound())
         if wanted <= self._limit:
@@ -299,7 +282,7 @@ class AdaptiveLimit:
             if self._was_worthwhile:
                 self._climb(here)
             else:
-                self._pair(_Phase.HALVING, here - log(2), here)
+                self._pair(Phase.HALVING, here - log(2), here)
             return
         self._first = reading
         self._low, self._high = self._limit, wanted
@@ -313,7 +296,7 @@ class AdaptiveLimit:
         self._centre = max(log(self._least), min(centre, bound))
         is_barred = centre >= bound
         self._pair(
-            _Phase.CLIMBING,
+            Phase.CLIMBING,
             self._centre - tuning.spread_ln,
             min(self._centre + tuning.spread_ln, bound),
         )
@@ -322,7 +305,7 @@ class AdaptiveLimit:
             self._is_resting = True
             self._begin(self._high, times=2)
 
-    def _pair(self, phase: _Phase, low: float, high: float) -> None:
+    def _pair(self, phase: Phase, low: float, high: float) -> None:
         """
         Hold two numbers in turn, given as ln.
 

@@ -16,6 +16,10 @@ class AdaptiveTuning:
     Elasticity is d ln throughput / d ln in flight; ln marks a natural logarithm of a ratio.
 
     Args:
+        patience_s: Where the rate is known, silence for so many seconds while room is what is
+            short, or for a typical latency if that is longer, doubles the number: latency is
+            longer than thought. A short answer over a network takes about as long.
+        typical_share: The share of the newest answer in the typical latency.
         fewest_answers: Answers that make a reading: so many, or
         answers_per_place: so many for each that may be in flight. With log-normal latencies of
             sigma 0.8 the mean of 64 is off by 12 %.
@@ -39,6 +43,8 @@ class AdaptiveTuning:
             does, it stays long where it last went well.
     """
 
+    patience_s: float = 0.25
+    typical_share: float = 1 / 16
     fewest_answers: int = 64
     answers_per_place: int = 2
     fewest_answers_doubling: int = 24

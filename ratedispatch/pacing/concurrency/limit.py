@@ -6,6 +6,7 @@ A `ConcurrencyLimit` knows no rates. The admission tells it what leaves and what
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 
@@ -22,6 +23,13 @@ class ConcurrencyLimit(Protocol):
     @property
     def limit(self) -> int:
         """How many may be in flight now."""
+
+    def full(self, now: float) -> float:
+        """
+        Note that a request waits for nothing but room; return the seconds until it may rise.
+
+        They are infinite where it does not rise by itself.
+        """
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> Any:
         """
@@ -56,6 +64,10 @@ class FixedLimit:
         if limit < 1:
             raise ValueError(f"at least 1 request has to be allowed in flight, not {limit}")
         self.limit = limit
+
+    def full(self, now: float) -> float:  # noqa: ARG002 - it knows no time
+        """Return infinity: it never rises."""
+        return math.inf
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> None:
         """Remember nothing."""

@@ -12,21 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.limits import Limits
 
-#: Descriptors left for files, the child process, pipes and the loop itself.
+#: Descriptors left for files, the child process, pipes and the loop itself: so many, or half of
+#: them where there are few. A run with every file that it can have needs about 20.
 _RESERVED_DESCRIPTORS = 64
 
 #: Where nothing bounds them.
 _ANY_NUMBER = 1_000_000
-
-#: Seconds for which the full request rate may be in flight. 600 s is how long the openai SDK
-#: waits for an answer by default: a request that takes longer is given up anyway.
-_LONGEST_ANSWER = 600.0
-
-#: Without a request limit nothing says how many are enough; as many as the SDK's own pool.
-_UNLIMITED_DEFAULT = 1000
-
 
 _TAKEN = object()
 
@@ -82,28 +74,11 @@ class Slots:
                 tell()
 
 
-def default_in_flight(limits: Limits, descriptors: int | None) -> int:
-    """
-    Return how many requests may be in flight when no number is given.
-
-    By Little's law a server that takes *s* seconds needs ``rate × s`` requests in flight to be
-    used at its rate, so the bound is the request rate times the longest time an answer may
-    take, and what the machine can open.
-
-    Args:
-        limits: The limits of the account.
-        descriptors: File descriptors this process may open; ``None`` if not known.
-    """
-    rate = limits.known("requests")
-    wanted = _UNLIMITED_DEFAULT if rate is None else max(1, round(rate / 60 * _LONGEST_ANSWER))
-    return max(1, min(wanted, most_in_flight(descriptors)))
-
-
 def most_in_flight(descriptors: int | None) -> int:
     """Return how many connections can be open with *descriptors*; very many if it is ``None``."""
     if descriptors is None:
         return _ANY_NUMBER
-    return max(1, descriptors - _RESERVED_DESCRIPTORS)
+    return max(1, descriptors - min(_RESERVED_DESCRIPTORS, descriptors // 2))
 
 
 def open_descriptors(*, raise_limit: bool = False) -> int | None:

@@ -21,10 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit, Sent
+from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ratedispatch.pacing.concurrency.reading import Sent
 
 SEEDS = (1, 2, 3)
 
@@ -399,3 +401,59 @@ def write_figures() -> None:
 
 if __name__ == "__main__":
     write_figures()
+
+
+def waiting(limit: AdaptiveLimit, *, until: float, since: float = 0.0) -> list[tuple[float, int]]:
+    """Let requests wait for room from *since* on, unanswered; return when it rose to what."""
+    rises = []
+    now = since
+    while now < until:
+        before = limit.limit
+        wait = limit.full(now)
+        if limit.limit > before:
+            rises.append((now, limit.limit))
+        if wait == math.inf:
+            break
+        now += wait
+    return rises
+
+
+def test_with_a_known_rate_silence_raises_the_number() -> None:
+    """Nothing is answered: latency is longer than thought, so the rate needs more in flight."""
+    limit = AdaptiveLimit(start=64, most=1000, follows_rate=True)
+    assert waiting(limit, until=9.0) == [(0.25, 128), (0.5, 256), (0.75, 512), (1.0, 1000)]
+
+
+def test_without_a_rate_silence_says_nothing() -> None:
+    """A server of one's own that answers slowly must not get more for it."""
+    limit = AdaptiveLimit(start=8, most=1000)
+    assert limit.full(0.0) == math.inf
+    assert limit.full(99.0) == math.inf
+    assert limit.limit == 8
+
+
+def test_silence_is_longer_than_a_typical_latency() -> None:
+    """After answers that took two seconds, two more without one are needed."""
+    limit = AdaptiveLimit(start=8, most=1000, follows_rate=True)
+    token = limit.sent(0.0, 8, False)
+    assert limit.full(0.0) == 0.25
+    limit.ended(token, 2.0)
+    assert waiting(limit, since=2.0, until=7.0) == [(4.0, 16), (6.0, 32)]
+
+
+def test_an_answer_ends_the_silence() -> None:
+    """One that comes each 0.2 s keeps the number where it is."""
+    limit = AdaptiveLimit(start=8, most=1000, follows_rate=True)
+    for tick in range(1, 20):
+        token = limit.sent((tick - 1) / 5, 8, False)
+        limit.full((tick - 1) / 5)
+        limit.ended(token, tick / 5)
+    assert limit.limit == 8
+
+
+def test_a_process_that_stood_still_has_heard_no_silence() -> None:
+    """Its answers may lie unread in the sockets when it wakes."""
+    limit = AdaptiveLimit(start=8, most=1000, follows_rate=True)
+    assert limit.full(0.0) == 0.25
+    assert limit.full(3.0) == 0.25
+    assert limit.limit == 8
