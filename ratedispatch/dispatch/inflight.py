@@ -12,8 +12,7 @@ from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Us
 from ratedispatch.pacing.feedback import End, Feedback, Strain
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from ratedispatch.dispatch.deadlines import Deadline
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
     from ratedispatch.request import Cost, Request
@@ -38,7 +37,7 @@ class InFlight:
         attempts: Attempts so far.
         timeouts: Attempts of these that timed out.
         started: When the last attempt left, in seconds of the loop.
-        clock: The time-out of the attempt that is in flight; None if none is.
+        clock: The deadline of the attempt that is in flight; None if none is.
     """
 
     request: Request
@@ -48,11 +47,11 @@ class InFlight:
     attempts: int = 0
     timeouts: int = 0
     started: float = 0.0
-    clock: asyncio.Timeout | None = None
+    clock: Deadline | None = None
 
     def reschedule(self, when: float) -> None:
         """Let the attempt that is in flight, if any, time out at the instant *when*."""
-        if self.clock is not None and not self.clock.expired():
+        if self.clock is not None:
             self.clock.reschedule(when)
 
 

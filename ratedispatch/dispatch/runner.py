@@ -14,6 +14,7 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.dispatch.breaker import CircuitBreaker
+from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.inflight import (
     Attempt,
     InFlight,
@@ -107,6 +108,7 @@ class Runner:
         self._retryable = RETRYABLE_WITH_DAYS if options.wait_for_reset else RETRYABLE
         self._rng = rng
         self._calls: set[InFlight] = set()
+        self._deadlines = Deadlines()
         self.ranks = itertools.count()
         self.stopping = StopSignal()
         self.routes = Routes(self._make_route, name_of, factory.possible)
@@ -229,9 +231,8 @@ class Runner:
             call.attempts += 1
             call.started = asyncio.get_running_loop().time()
             if self._listeners.are_there:
-                waited = permit.waited
                 self._listeners.tell(
-                    AttemptSent(call.request, call.attempts, call.cost, waited, call.started)
+                    AttemptSent(call.request, call.attempts, call.cost, permit.waited, call.started)
                 )
             attempt = await self._send(call)
             if attempt.result.decision is not Decision.ANSWERED or self._breaker.is_watching:
@@ -247,12 +248,11 @@ class Runner:
     async def _send(self, call: InFlight) -> Attempt:
         """Send *call* once and interpret what comes back, be it an exception."""
         loop, route = asyncio.get_running_loop(), call.route
-        timeout = route.timeout
-        allowed = timeout.allowed(call.timeouts) if call.timeouts else timeout.usual
+        allowed = route.timeout.allowed(call.timeouts) if call.timeouts else route.timeout.usual
         response = None
         error: BaseException | None = None
         try:
-            async with asyncio.timeout(allowed) as call.clock:
+            with self._deadlines.within(allowed) as call.clock:
                 response = await route.transport.send(call.request, allowed)
             result = route.provider.interpret(response, call.request.endpoint)
         except (TransportError, TimeoutError) as broken:

@@ -9,7 +9,6 @@ Follows: openai-python, ``_base_client.py`` (headers, URL, body), and aiohttp's 
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +16,7 @@ import aiohttp
 import httpx2
 from yarl import URL
 
+from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.client_settings import ClientSettings, plain_settings
 from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, is_known
@@ -115,6 +115,7 @@ class BulkTransport:
         self._direct: dict[str, DirectExchange] = {}
         self._can_be_direct = settings.proxy is None and is_known()
         self._session: aiohttp.ClientSession | None = None
+        self._deadlines = Deadlines()
 
     @property
     def api_key(self) -> str:
@@ -143,7 +144,7 @@ class BulkTransport:
         body = write_body(request.body)
         headers = naming_headers(request)
         try:
-            async with asyncio.timeout(timeout):
+            with self._deadlines.within(timeout):
                 answer = await self._exchange(request.endpoint, body, headers)
         except (aiohttp.ClientError, TimeoutError) as error:
             broken = fault_of(error, timeout)
