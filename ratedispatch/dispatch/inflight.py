@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.deadlines import Deadline
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
+    from ratedispatch.pacing.feedback import Verdict
     from ratedispatch.request import Cost, Request
 
 #: HTTP statuses from here on are errors, for which nothing was generated.
@@ -37,6 +38,7 @@ class InFlight:
         attempts: Attempts so far.
         timeouts: Attempts of these that timed out.
         started: When the last attempt left, in seconds of the loop.
+        verdict: What the refusal of the last attempt is about; None if it was not refused.
         clock: The deadline of the attempt that is in flight; None if none is.
     """
 
@@ -47,6 +49,7 @@ class InFlight:
     attempts: int = 0
     timeouts: int = 0
     started: float = 0.0
+    verdict: Verdict | None = None
     clock: Deadline | None = None
 
     def reschedule(self, when: float) -> None:
@@ -73,12 +76,13 @@ class Attempt:
     error: BaseException | None = None
 
 
-def feedback_of(attempt: Attempt, *, waits_for_days: bool) -> Feedback:
+def feedback_of(attempt: Attempt, row: int, *, waits_for_days: bool) -> Feedback:
     """
     Return what *attempt* says about its route.
 
     Args:
         attempt: How it went.
+        row: The rank of its request.
         waits_for_days: Whether a day's limit is waited for like any other.
     """
     result, response = attempt.result, attempt.response
@@ -89,14 +93,14 @@ def feedback_of(attempt: Attempt, *, waits_for_days: bool) -> Feedback:
         if response.status >= _ERROR_STATUS:
             usage = _NOTHING
     if decision is Decision.ANSWERED:
-        return Feedback(End.ANSWERED, usage, readings)
+        return Feedback(End.ANSWERED, usage, readings, row=row)
     if decision is Decision.UNREACHABLE:
         return Feedback(End.UNSENT)  # no server has counted it
     is_refused = decision in _STRAINS or decision is Decision.RATE_LIMIT
     if is_refused or (waits_for_days and decision is Decision.DAY_LIMIT):
         strain = _STRAINS.get(decision)
-        return Feedback(End.REFUSED, usage, readings, result.delay, result.dimension, strain)
-    return Feedback(End.FAILED, usage, readings)
+        return Feedback(End.REFUSED, usage, readings, result.delay, result.dimension, strain, row)
+    return Feedback(End.FAILED, usage, readings, row=row)
 
 
 def outcome_of(call: InFlight, attempt: Attempt) -> Outcome:

@@ -14,6 +14,7 @@ import backoff
 
 from ratedispatch.outcome import Decision
 from ratedispatch.pacing.cooldown import jittered
+from ratedispatch.pacing.feedback import Verdict
 
 if TYPE_CHECKING:
     import random
@@ -30,6 +31,12 @@ REFUSALS = frozenset({Decision.RATE_LIMIT, Decision.OVERLOADED, Decision.QUEUE_F
 #: For these the queue as a whole waits; the request only takes its old rank in it.
 _QUEUE_WAITS = REFUSALS | {Decision.UNREACHABLE, Decision.DAY_LIMIT}
 
+#: After these a request lets others go first.
+_STEPS_ASIDE = frozenset({Verdict.ALONE, Verdict.UNTESTED})
+
+#: Seconds for which it does at first; doubled each time.
+_FIRST_ASIDE_SECONDS = 1.0
+
 #: What is attempted again, where a day's limit is waited for and where it is not.
 RETRYABLE = REFUSALS | {Decision.UNREACHABLE, Decision.TRANSIENT}
 RETRYABLE_WITH_DAYS = RETRYABLE | {Decision.DAY_LIMIT}
@@ -42,21 +49,26 @@ class RetryPolicy:
 
     Args:
         max_attempts: Attempts that may end in a server error, a broken connection or a
-            timeout. Refusals for the rate do not count: they say nothing about the request.
+            timeout. Refusals for the rate do not count: they say nothing about the request. So
+            many answers of a server that is at its end at any speed are borne besides.
         max_refusals: Refusals for the rate after which a request fails all the same, so that
             one which a server always refuses cannot keep a job from ending.
+        max_alone: Refusals after which a request fails that is refused while others are answered.
         first_delay: Seconds before the second attempt, doubled for each further one.
         max_delay: The longest such wait in seconds.
     """
 
     max_attempts: int = 6
     max_refusals: int = 100
+    max_alone: int = 5
     first_delay: float = 0.5
     max_delay: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1 or self.max_refusals < 0:
-            raise ValueError("max_attempts must be at least 1 and max_refusals at least 0")
+        if self.max_attempts < 1 or self.max_refusals < 0 or self.max_alone < 0:
+            raise ValueError(
+                "max_attempts must be at least 1, and max_refusals and max_alone at least 0"
+            )
         if not 0 < self.first_delay <= self.max_delay:
             raise ValueError("first_delay must be above 0 and at most max_delay, in seconds")
 
@@ -73,28 +85,56 @@ class RetryWaits:
         rng: The source of jitter.
     """
 
-    __slots__ = ("_attempts", "_exponential", "_policy", "_refusals", "_rng")
+    __slots__ = ("_alone", "_attempts", "_exponential", "_odd", "_policy", "_refusals", "_rng")
 
     def __init__(self, policy: RetryPolicy, rng: random.Random) -> None:
         self._policy = policy
         self._rng = rng
         self._attempts = 0
         self._refusals = 0
+        self._alone = 0
+        self._odd = 0
         # max_value, because expo overflows without it after 1,024 tries
         self._exponential: Generator[float, None, None] = backoff.expo(
             base=2, factor=policy.first_delay, max_value=policy.max_delay
         )
         next(self._exponential)
 
-    def next(self, result: Interpretation) -> float | None:
-        """Return the seconds before the next attempt after *result*; None if it was the last."""
-        if result.decision in _QUEUE_WAITS:
+    def next(self, result: Interpretation, verdict: Verdict | None = None) -> float | None:
+        """
+        Return the seconds before the next attempt after *result*; None if it was the last.
+
+        Args:
+            result: What was made of the last attempt.
+            verdict: What its refusal is about; None if it was not refused.
+        """
+        is_odd = verdict is Verdict.ODD
+        if result.decision in _QUEUE_WAITS and not is_odd:
             # a day may take many refusals: waiting for its end was asked for
             self._refusals += result.decision in REFUSALS
-            return None if self._refusals > self._policy.max_refusals else 0.0
-        self._attempts += 1
-        if self._attempts >= self._policy.max_attempts:
+            if self._refusals > self._policy.max_refusals:
+                return None
+            return self._after_refusal(result, verdict)
+        self._odd += is_odd
+        self._attempts += not is_odd
+        if max(self._attempts, self._odd) >= self._policy.max_attempts:
             return None
-        own = next(self._exponential) * self._rng.uniform(0.5, 1.0)
+        return self._longer(next(self._exponential), result)
+
+    def _after_refusal(self, result: Interpretation, verdict: Verdict | None) -> float | None:
+        if verdict is Verdict.ROOM:  # a place may be free at once
+            return self._longer(0.0, result) if result.delay else 0.0
+        if verdict not in _STEPS_ASIDE:
+            self._alone = 0
+            return 0.0
+        self._alone += 1
+        if verdict is Verdict.ALONE and self._alone >= self._policy.max_alone:
+            return None
+        own = min(self._policy.max_delay, _FIRST_ASIDE_SECONDS * 2.0 ** (self._alone - 1))
+        return self._longer(own, result) if verdict is Verdict.ALONE else own
+
+    def _longer(self, own: float, result: Interpretation) -> float:
+        """Return *own* with jitter, but no less than *result* asks for."""
+        own *= self._rng.uniform(0.5, 1.0)
         asked = jittered(min(result.delay or 0.0, _LONGEST_ASKED_SECONDS), self._rng)
         return max(own, asked) if result.delay else own

@@ -166,7 +166,7 @@ class Runner:
                 if attempt.result.decision not in self._retryable:
                     break
                 waits = waits or RetryWaits(self._retry, self._rng)
-                delay = waits.next(attempt.result)
+                delay = waits.next(attempt.result, call.verdict)
                 if delay is None:
                     self.stopping.check()
                     break
@@ -237,8 +237,8 @@ class Runner:
             attempt = await self._send(call)
             if attempt.result.decision is not Decision.ANSWERED or self._breaker.is_watching:
                 self._judge(route, attempt)
-            feedback = feedback_of(attempt, waits_for_days=self._waits_for_days)
-            changes = permit.report(feedback)
+            feedback = feedback_of(attempt, call.rank, waits_for_days=self._waits_for_days)
+            changes, call.verdict = permit.report(feedback), permit.verdict
         except BaseException:
             permit.close()  # if it is open still
             raise

@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.pacing import bottleneck
 from ratedispatch.pacing.bottleneck import BottleneckClock
+from ratedispatch.pacing.brake import Brake
 from ratedispatch.pacing.budget import NotUntil
-from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
-from ratedispatch.pacing.cooldown import Cooldown
-from ratedispatch.pacing.feedback import End, Pause, Strain
 from ratedispatch.pacing.permit import Permit
 from ratedispatch.pacing.queue import FairQueue, deliver
 from ratedispatch.pacing.snapshot import Snapshot
@@ -76,16 +74,14 @@ class Admission:
         watcher: Watcher | None = None,
     ) -> None:
         self.budget = budget
-        self._concurrency = concurrency
         self._alarm = alarm
-        self._rng = rng
         self._slots = slots
         self._on_dry = on_dry
         self._watcher = watcher
         self._lock = threading.Lock()
         self._queue = FairQueue()
-        self._cooldown = Cooldown()
         self._bottleneck = BottleneckClock(budget.granted)
+        self._brake = Brake(budget, self._bottleneck, concurrency, rng)
         self.in_flight = 0
         """Attempts that were granted and are not closed."""
         self._releases: int | None = None  # permits until the gate shuts; None: it is open
@@ -137,7 +133,7 @@ class Admission:
     def set_concurrency(self, concurrency: ConcurrencyLimit) -> None:
         """Let *concurrency* decide from now on how many may be in flight."""
         with self._lock:
-            self._concurrency = concurrency
+            self._brake.concurrency = concurrency
         self._look_again()
 
     def hold(self) -> None:
@@ -168,9 +164,9 @@ class Admission:
             shares = self._bottleneck.shares([level.per_second for level in levels], now)
             return Snapshot(
                 self.in_flight,
-                self._concurrency.limit,
+                self._brake.concurrency.limit,
                 self._queue.size,
-                max(0.0, self._cooldown.until - now),
+                max(0.0, self._brake.cooldown.until - now),
                 tuple(
                     dataclasses.replace(level, share=share)
                     for level, share in zip(levels, shares, strict=True)
@@ -186,7 +182,7 @@ class Admission:
             with self._lock:
                 now = self._alarm.time()
                 try:
-                    return self._report(permit, feedback, now)
+                    return self._brake.report(permit, feedback, now, self.in_flight)
                 finally:  # whatever becomes of the report, the permit is closed
                     self.in_flight -= 1
                     if self._queue.size or self._has_alarm:
@@ -199,57 +195,6 @@ class Admission:
                 self._slots.give()  # outside the lock: it wakes other queues
             if self._watcher is not None and self._watcher.is_watching:
                 self._watcher.on_ended()
-
-    def _report(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
-        """Tell the budget, the cooldown and the concurrency limit how an attempt ended."""
-        if feedback.end is End.REFUSED:
-            return self._refuse(permit, feedback, now)
-        if feedback.end is End.ANSWERED:
-            if self._cooldown.strikes:
-                self._cooldown.on_answer(permit.granted_at)
-            if permit.token is not None:
-                self._concurrency.ended(permit.token, now)
-        return self.budget.report(permit.reservation, feedback, now)
-
-    def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
-        """Pause, slow down or send fewer at once, as the refusal of *permit* asks."""
-        cooldown, sent_at = self._cooldown, permit.granted_at
-        is_paused = True
-        if feedback.strain is Strain.QUEUE_FULL:
-            self._drop(permit, now)
-            is_paused = cooldown.on_queue_full(now)
-        elif feedback.strain is Strain.OVERLOADED:
-            rates = [level.per_second for level in self.budget.levels(now)]
-            shares = self._bottleneck.shares(rates, now)
-            until = cooldown.on_overload(now, max(shares, default=1.0))
-            self.budget.slow_down(until, now)
-        if not is_paused:
-            return list(self.budget.report(permit.reservation, feedback, now))
-        episode = cooldown.on_refusal(now, sent_at, feedback.delay, self._rng)
-        changes: list[Change] = list(
-            self.budget.report(
-                permit.reservation,
-                feedback,
-                now,
-                resumes_at=cooldown.until,
-                is_new_episode=episode.is_new,
-            )
-        )
-        if episode.is_new:
-            changes.append(Pause(episode.seconds))
-        return changes
-
-    def _drop(self, permit: Permit, now: float) -> None:
-        """Send fewer at once: the server had no room for *permit*."""
-        concurrency = self._concurrency
-        if not isinstance(concurrency, AdaptiveLimit):
-            most = concurrency.limit
-            start = max(1, min(most, self.in_flight))
-            self._concurrency = concurrency = AdaptiveLimit(start=start, most=most)
-            permit.token = concurrency.sent(now, start, True)
-        if permit.token is not None:
-            concurrency.dropped(permit.token)
-            permit.token = None
 
     def _pump(self, now: float) -> Sequence[Grant]:
         """
@@ -297,7 +242,8 @@ class Admission:
         """
         if self._releases == 0:
             return math.inf, bottleneck.HOLD
-        slots, concurrency = self._slots, self._concurrency
+        slots, brake = self._slots, self._brake
+        concurrency = brake.concurrency
         if slots is not None and not slots.is_free(self._look_again):
             self._is_short_of_room = True
             return math.inf, bottleneck.IN_FLIGHT
@@ -306,22 +252,29 @@ class Admission:
             rises_in = concurrency.full(now)
             if self.in_flight >= concurrency.limit:
                 return rises_in, bottleneck.IN_FLIGHT
-        cooldown = self._cooldown
+        cooldown = brake.cooldown
         if now < cooldown.until:
             self._is_short_of_room = False
             return cooldown.until - now, bottleneck.PAUSE
+        throttle = brake.throttle
+        if throttle is not None and (wait := throttle.wait(now)) > 0:
+            self._is_short_of_room = False
+            return wait, bottleneck.REFUSALS
         speed = 1.0 if now >= cooldown.slow_until else cooldown.speed(now)
         reserved = self.budget.reserve(cost, now, speed)
         if isinstance(reserved, NotUntil):
             return self._wait_for(reserved, now, speed)
+        if throttle is not None:
+            throttle.take(now, speed)
         if slots is not None:
             slots.take()
         if self._releases is not None:
             self._releases -= 1
-        self.in_flight += 1
+        self.in_flight = load = self.in_flight + 1
+        brake.granted += 1
         is_full = self._is_short_of_room
-        token = concurrency.sent(now, self.in_flight, is_full) if concurrency.learns else None
-        return Permit(self, reserved, now - since, token)
+        token = concurrency.sent(now, load, is_full) if concurrency.learns else None
+        return Permit(self, reserved, now - since, token, load, is_full)
 
     def _wait_for(self, not_until: NotUntil, now: float, speed: float) -> tuple[float, str]:
         """Return the seconds after which to ask the budget again, and the cause."""
@@ -331,7 +284,7 @@ class Admission:
             # not at once: a stop for it changes what is being walked
             self._alarm.soon(functools.partial(self._on_dry, rate, wait))
         if speed < 1:
-            is_ramping = self._cooldown.is_ramping(now)
+            is_ramping = self._brake.cooldown.is_ramping(now)
             cause = bottleneck.PAUSE if is_ramping else rate.dimension
             return min(wait, _RAMP_STEP_SECONDS), cause
         return min(wait, _LONGEST_WAIT_SECONDS), rate.dimension

@@ -25,6 +25,7 @@ _SLICE_SECONDS = 1.0
 #: Causes that are no limit's. Those of limits are the names of dimensions.
 IN_FLIGHT = "in_flight"
 PAUSE = "pause"
+REFUSALS = "refusals"
 HOLD = "unreachable"
 NOTHING = "nothing_waiting"
 CPU = "cpu"
@@ -36,6 +37,7 @@ _BUSY = 0.85
 _WORDS = {
     IN_FLIGHT: "the number in flight",
     PAUSE: "pauses after refusals",
+    REFUSALS: "the rate that was learned from refusals",
     HOLD: "a server that cannot be reached",
     NOTHING: "the input (rows arrive too slowly)",
     CPU: "this process's CPU",
@@ -49,7 +51,7 @@ class Bottleneck:
 
     Args:
         binding: The dimension of a limit (``requests``, ``tokens``, …), ``in_flight``,
-            ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
+            ``pause``, ``refusals``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
         share: The share of the binding limit that is used, or of the most used one.
         cpu: The share of one processor that this process takes.
     """

@@ -24,6 +24,7 @@ class CooldownTuning:
             one for a refusal that stays alone, less than a second while it may be a short
             episode; from the last one on they double.
         longest_pause_seconds: Where that doubling ends.
+        strikes_of_the_living: Refusals in a row that count at most while answers still come.
         ramp_start: The share of the rate at which the ramp after a pause begins.
         longest_ramp_seconds: The ramp is as long as the pause, and at most this long.
         overload_share: After an overload the queue goes on at most at this share of its speed,
@@ -37,6 +38,7 @@ class CooldownTuning:
 
     pauses_seconds: tuple[float, ...] = (0.2, 0.4, 0.6, *[0.8] * 12)
     longest_pause_seconds: float = 30.0
+    strikes_of_the_living: int = 2
     ramp_start: float = 0.1
     longest_ramp_seconds: float = 2.0
     overload_share: float = 0.7
@@ -112,9 +114,16 @@ class Cooldown:
         self._struck_at = -1.0
 
     def on_answer(self, sent_at: float) -> None:
-        """Forget earlier refusals if what was sent after them, at *sent_at*, is answered."""
+        """
+        Forget earlier refusals if what was sent after them, at *sent_at*, is answered.
+
+        An answer to what was sent before them is a sign of life too: pauses stay short. Where
+        refusals come at once and answers take their time, there may be no other answers.
+        """
         if sent_at > self._struck_at:
             self.strikes = 0
+        else:
+            self.strikes = min(self.strikes, self._tuning.strikes_of_the_living)
 
     def on_queue_full(self, now: float) -> bool:
         """

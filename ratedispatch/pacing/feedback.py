@@ -33,9 +33,25 @@ class Strain(enum.Enum):
     """Why a server refused although no limit is exceeded."""
 
     OVERLOADED = "overloaded"
-    """It asks for a slower pace."""
+    """It may be at its end, by its speed or by what is in flight, or only unwell."""
     QUEUE_FULL = "queue_full"
     """It asks for fewer requests in flight."""
+
+
+class Verdict(enum.Enum):
+    """What a refusal was found to be about."""
+
+    LINE = "line"
+    """The speed of all: the queue waits, and the request keeps its rank in it."""
+    UNTESTED = "untested"
+    """The same, as far as can be told: twice this request, and nothing else was sent in between.
+    It steps aside for a moment, so that others are the test."""
+    ROOM = "room"
+    """The number in flight: fewer are sent at once; the request waits for what it was told."""
+    ODD = "odd"
+    """Nothing that we do: the request is tried again as after any error of the server."""
+    ALONE = "alone"
+    """This request: others are answered. It steps aside, and is given up after a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class Feedback:
         delay: Seconds that a refusal asks to wait; None if it does not say.
         dimension: The limit that refused, as `Reading` names it; None if it does not say.
         strain: Why a refusal is about load rather than a limit; None if it is about a limit.
+        row: A number of the request's own, the same for all its attempts; None if it has none.
     """
 
     end: End
@@ -58,6 +75,7 @@ class Feedback:
     delay: float | None = None
     dimension: str | None = None
     strain: Strain | None = None
+    row: int | None = None
 
 
 #: An attempt that was given up: what it used is not known.

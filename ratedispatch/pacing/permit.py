@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.budget import Reservation
-    from ratedispatch.pacing.feedback import Change, Feedback
+    from ratedispatch.pacing.feedback import Change, Feedback, Verdict
 
 
 class Permit:
@@ -30,6 +30,9 @@ class Permit:
         reservation: What the budget gave for it.
         tell: Called with each change that its report brings.
         token: What the concurrency limit gave for it; None where it wants nothing back.
+        load: How many were in flight with it.
+        was_full: Whether others waited for nothing but room.
+        verdict: What its refusal is about, once it was reported; None if it was not refused.
     """
 
     __slots__ = (
@@ -37,14 +40,23 @@ class Permit:
         "_is_open",
         "cost",
         "granted_at",
+        "load",
         "reservation",
         "tell",
         "token",
+        "verdict",
         "waited",
+        "was_full",
     )
 
     def __init__(
-        self, admission: Admission, reservation: Reservation, waited: float, token: Any
+        self,
+        admission: Admission,
+        reservation: Reservation,
+        waited: float,
+        token: Any,
+        load: int = 1,
+        was_full: bool = False,
     ) -> None:
         self.cost = reservation.cost
         self.granted_at = reservation.at
@@ -52,6 +64,9 @@ class Permit:
         self._admission = admission
         self.reservation = reservation
         self.token = token
+        self.load = load
+        self.was_full = was_full
+        self.verdict: Verdict | None = None
         self._is_open = True
         self.tell: Callable[[Change], None] | None = None
 

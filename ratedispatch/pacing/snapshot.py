@@ -55,7 +55,7 @@ class Snapshot:
         paused: Seconds for which the queue still pauses.
         levels: One for each bucket.
         binding: What held the queue back in the last seconds: the dimension of a limit,
-            ``in_flight``, ``pause``, ``unreachable``, or ``nothing_waiting``.
+            ``in_flight``, ``pause``, ``refusals``, ``unreachable``, or ``nothing_waiting``.
         held: Seconds since the start for which each of these held the queue back.
     """
 

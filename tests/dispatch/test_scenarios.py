@@ -7,7 +7,6 @@ take 0.2 s, log-normal with sigma 0.3. `benchmarks/live/adaptation.py` shows the
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,10 +21,8 @@ from tests.dispatch.world import chat, play
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ratedispatch.dispatch.dispatcher import Dispatcher
     from ratedispatch.request import Request
     from ratedispatch.simulate.play import Played
-    from ratedispatch.simulate.transport import ProviderTransport
 
 LIMITS = Limits(3000, 2e6)
 PER_SECOND = 50
@@ -304,33 +301,3 @@ def test_a_full_queue_means_fewer_at_once() -> None:
     assert everything_is_answered(trace, 3000)
     assert trace.stats["refused"]["queue_full"] == 9
     assert trace.stats["makespan"] == pytest.approx(101.2951742)  # 3,000 / 16 × 0.5 = 93.75 s
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_slow_down_slows_down_and_rises_again(seed: int) -> None:
-    """After one 503 "Slow Down" the queue goes on more slowly, and is back within a minute."""
-
-    def script(dispatcher: Dispatcher, transport: ProviderTransport) -> None:
-        send = transport.send
-
-        async def slowed(request: Request, timeout: float) -> Any:
-            response = await send(request, timeout)
-            if request.custom_id == "500":
-                transport.send = send  # type: ignore[method-assign]
-                body = {"error": {"message": "Slow Down", "code": "slow_down"}}
-                return type(response)(503, {}, body)
-            return response
-
-        del dispatcher
-        transport.send = slowed  # type: ignore[method-assign]
-
-    trace = play(rows(3000), LIMITS, provider(burst_seconds=1), script=script, seed=seed)
-    assert everything_is_answered(trace, 3000)
-    struck = next(
-        event.at
-        for event in trace.events
-        if isinstance(event, AttemptEnded) and event.code == "slow_down"
-    )
-    second = math.ceil(struck)
-    assert admitted(trace, second + 1, second + 4) == 38
-    assert admitted(trace, second + 20, second + 25) == PER_SECOND

@@ -26,6 +26,7 @@ from ratedispatch.pacing.feedback import (
     Feedback,
     Pause,
     Strain,
+    Verdict,
 )
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
@@ -355,16 +356,20 @@ class TestPauses:
         assert sum(when < 2.1 + 2.0 for when in times) == 110  # (0.1 + 1) / 2
         assert times[-1] - times[-101] == pytest.approx(1.0)
 
-    def test_an_overload_pauses_and_slows_down(self) -> None:
-        """A server that asks to slow down gets at most 70 % of the speed afterwards."""
+    def test_overloads_of_a_server_with_limits_slow_down(self) -> None:
+        """More than a few, while its own readings have room: at most 70 % of the speed after."""
 
         async def main() -> list[float]:
             queue = admission(Limits(6000, None, burst_seconds=0.1), 1000)
             for rank in range(1000):
                 await admit(queue, rank)
-            permit = await acquire(queue, Cost(1), 1000)
-            feedback = Feedback(End.REFUSED, delay=1.0, strain=Strain.OVERLOADED)
-            assert permit.report(feedback) == [Pause(1.0)]
+            permit = await acquire(queue, Cost(1))
+            permit.report(answered(Reading("requests", 5000, 6000)))
+            permits = [await acquire(queue, Cost(1), 1000 + rank) for rank in range(3)]
+            full = Feedback(End.REFUSED, delay=1.0, strain=Strain.OVERLOADED)
+            told = [list(permit.report(full)) for permit in permits]
+            assert told == [[], [], [Pause(1.0)]]
+            assert [permit.verdict for permit in permits] == [Verdict.ODD] * 2 + [Verdict.LINE]
             start = now()
             return [(await admit(queue, i))[1] - start for i in range(300)]
 

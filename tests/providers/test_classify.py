@@ -72,10 +72,10 @@ def groq(status: int, numbers: str) -> Response:
             Decision.QUEUE_FULL,
             "queue_full",
         ),
-        (error(503, "Loading model", code=503), Decision.TRANSIENT, "503"),
+        (error(503, "Loading model", code=503), Decision.OVERLOADED, "503"),
         (
             Response(200, {}, {"error": {"message": "Loading model", "code": 503}}),
-            Decision.TRANSIENT,
+            Decision.OVERLOADED,
             "503",
         ),
         # Groq
@@ -106,7 +106,7 @@ def groq(status: int, numbers: str) -> Response:
             "authentication",
         ),
         # Anthropic
-        (error(529, "Overloaded", type="overloaded_error"), Decision.TRANSIENT, None),
+        (error(529, "Overloaded", type="overloaded_error"), Decision.OVERLOADED, None),
         (error(429, "slow", type="rate_limit_error"), Decision.RATE_LIMIT, "rate_limit_error"),
         (
             error(
@@ -118,7 +118,7 @@ def groq(status: int, numbers: str) -> Response:
             "quota",
         ),
         (error(400, "your credit balance, too", type="x"), Decision.FAIL, "x"),
-        (Response(200, {}, {"error": {"type": "overloaded_error"}}), Decision.TRANSIENT, None),
+        (Response(200, {}, {"error": {"type": "overloaded_error"}}), Decision.OVERLOADED, None),
         # OpenRouter
         (error(402, "This request requires more credits", code=402), Decision.STOP, "quota"),
         (
@@ -249,4 +249,4 @@ def test_a_code_of_the_provider_that_is_spelt_like_one_of_ours_steers_nothing(co
     found = interpret(error(429, "Too many requests", code=code))
     assert (found.decision, found.code) == (Decision.RATE_LIMIT, code)
     found = interpret(error(503, "Try later", code=code))
-    assert (found.decision, found.code) == (Decision.TRANSIENT, code)
+    assert (found.decision, found.code) == (Decision.OVERLOADED, code)

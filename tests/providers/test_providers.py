@@ -99,9 +99,9 @@ DAY_MESSAGE = (
         (error(409, "again"), Decision.TRANSIENT, None),
         (error(500, "oops", None, "server_error"), Decision.TRANSIENT, "server_error"),
         (Response(502, {}, "<html>bad gateway", is_json=False), Decision.TRANSIENT, "502"),
-        (error(503, "The engine is currently overloaded"), Decision.TRANSIENT, None),
+        (error(503, "The engine is currently overloaded"), Decision.OVERLOADED, None),
         (error(503, "Slow Down"), Decision.OVERLOADED, "slow_down"),
-        (error(529, "overloaded"), Decision.TRANSIENT, None),
+        (error(529, "overloaded"), Decision.OVERLOADED, None),
         (Response(200, {}, {"error": {"code": 502, "message": "up"}}), Decision.TRANSIENT, "502"),
         (
             Response(200, {}, {"error": {"code": "rate_limit_exceeded"}, "output": []}),

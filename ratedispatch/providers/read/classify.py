@@ -131,6 +131,8 @@ def is_quota(error: ErrorBody, quirks: Sequence[Quirks]) -> bool:
 def _by_status(status: int, error: ErrorBody) -> tuple[Decision, str]:
     if status == 429:
         return Decision.RATE_LIMIT, error.code or "429"
+    if status in {503, 529}:  # what it is about is measured, not read
+        return Decision.OVERLOADED, error.code or str(status)
     if passes(status) or _LATER.search(error.text):
         return Decision.TRANSIENT, error.code or str(status)
     if status in {403, 404}:

@@ -1,0 +1,208 @@
+"""
+How a queue slows down after refusals, and what each of them is about.
+
+Judges each refusal by what was seen of others: of one request (that one steps aside), of the
+speed (the queue pauses and goes on more slowly), of the number in flight (fewer are sent at
+once), or of nothing that we do (that request is tried again like after any error). Keeps the
+pauses and the number in flight; knows no queue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+from ratedispatch.pacing.cooldown import Cooldown
+from ratedispatch.pacing.evidence import Evidence
+from ratedispatch.pacing.feedback import End, Pause, Strain, Verdict
+from ratedispatch.pacing.throttle import Throttle
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from ratedispatch.pacing.bottleneck import BottleneckClock
+    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
+    from ratedispatch.pacing.feedback import Change, Feedback
+    from ratedispatch.pacing.permit import Permit
+
+#: Episodes in a row whose refusals had more in flight than anything that was answered, from
+#: which on the number in flight is what is limited. One alone may be a rate that was reached for
+#: the first time, unless only the number in flight held the queue back.
+_EPISODES_ABOVE = 2
+
+
+class Brake:
+    """
+    What refusals do to one queue.
+
+    Args:
+        budget: Told how each attempt ended.
+        bottleneck: Knows what was spent lately.
+        concurrency: How many may be in flight; replaced where that is what is refused.
+        rng: The source of jitter of pauses.
+
+    Attributes:
+        concurrency: As given, or what has replaced it.
+        cooldown: The pauses.
+        throttle: The rate that was learned where none is set; None if none was.
+        granted: Permits so far.
+    """
+
+    __slots__ = (
+        "_above",
+        "_bottleneck",
+        "_budget",
+        "_evidence",
+        "_first_sent_at",
+        "_has_readings",
+        "_refused",
+        "_replaced",
+        "_rng",
+        "concurrency",
+        "cooldown",
+        "granted",
+        "throttle",
+    )
+
+    def __init__(
+        self,
+        budget: Budget,
+        bottleneck: BottleneckClock,
+        concurrency: ConcurrencyLimit,
+        rng: random.Random,
+    ) -> None:
+        self._budget = budget
+        self._bottleneck = bottleneck
+        self._rng = rng
+        self._evidence = Evidence()
+        self._has_readings = False
+        self._first_sent_at: float | None = None
+        self._refused = 0
+        self._above = 0
+        self._replaced: ConcurrencyLimit | None = None
+        self.concurrency = concurrency
+        self.cooldown = Cooldown()
+        self.throttle: Throttle | None = None
+        self.granted = 0
+
+    def report(
+        self, permit: Permit, feedback: Feedback, now: float, in_flight: int
+    ) -> Sequence[Change]:
+        """
+        Tell the budget, the pauses and the concurrency limit how an attempt ended.
+
+        Args:
+            permit: Of the attempt; gets the verdict on a refusal.
+            feedback: What the attempt said.
+            now: The instant.
+            in_flight: Attempts that are not closed, this one included.
+        """
+        evidence = self._evidence
+        if feedback.end is End.REFUSED:
+            return self._refuse(permit, feedback, now, in_flight)
+        if feedback.end is End.ANSWERED:
+            if self.cooldown.strikes:
+                self.cooldown.on_answer(permit.granted_at)
+            if permit.token is not None:
+                self.concurrency.ended(permit.token, now)
+            evidence.answers.append((now, permit.granted_at, permit.load))
+            if feedback.readings:
+                self._has_readings = True
+        if evidence.streaks and feedback.row is not None:
+            evidence.streaks.pop(feedback.row, None)
+        return self._budget.report(permit.reservation, feedback, now)
+
+    def _refuse(
+        self, permit: Permit, feedback: Feedback, now: float, in_flight: int
+    ) -> Sequence[Change]:
+        """Let the request step aside, send fewer at once, or pause and slow down."""
+        evidence, sent_at = self._evidence, permit.granted_at
+        self._refused += 1
+        standing = evidence.refused(feedback.row, sent_at, permit.load, now)
+        strain = feedback.strain
+        if strain is Strain.OVERLOADED and evidence.is_small_share(now):
+            permit.verdict = Verdict.ODD
+        elif standing.is_alone:
+            permit.verdict = Verdict.ALONE
+        elif self._needs_room(permit, strain, now):
+            self._drop(permit, now, in_flight)
+            # without an answer since the last refusal fewer at once is not enough
+            is_paused = self.cooldown.on_queue_full(now)
+            permit.verdict = Verdict.LINE if is_paused else Verdict.ROOM
+        else:
+            permit.verdict = Verdict.UNTESTED if standing.is_untested else Verdict.LINE
+            if strain is Strain.OVERLOADED:
+                if self._has_readings:  # the limits are not what it is about
+                    self._slow_down(now)
+                else:
+                    feedback = dataclasses.replace(feedback, strain=None)
+        if permit.verdict in {Verdict.LINE, Verdict.UNTESTED}:
+            return self._pause(permit, feedback, now)
+        return self._budget.report(permit.reservation, feedback, now)
+
+    def _pause(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
+        """Pause the queue for a refusal, once for each episode, and learn from it."""
+        cooldown = self.cooldown
+        delay = None if permit.verdict is Verdict.UNTESTED else feedback.delay
+        episode = cooldown.on_refusal(now, permit.granted_at, delay, self._rng)
+        changes: list[Change] = list(
+            self._budget.report(
+                permit.reservation,
+                feedback,
+                now,
+                resumes_at=cooldown.until,
+                is_new_episode=episode.is_new,
+            )
+        )
+        if episode.is_new:
+            self._learn_rate(feedback, now)
+            changes.append(Pause(episode.seconds))
+        return changes
+
+    def _learn_rate(self, feedback: Feedback, now: float) -> None:
+        """Learn a rate from the first refusal of an episode, where no limit on requests is set."""
+        if feedback.strain is not None:
+            return
+        if any(level.dimension == "requests" for level in self._budget.levels(now)):
+            return
+        if self.throttle is None:
+            self.throttle = Throttle(self._first_sent_at or 0.0)
+        admitted = self.granted - self._refused
+        self.throttle.on_refusal(now, admitted=admitted, resumes_at=self.cooldown.until)
+
+    def _slow_down(self, now: float) -> None:
+        """Go on at a lower speed, and rise slowly."""
+        rates = [level.per_second for level in self._budget.levels(now)]
+        shares = self._bottleneck.shares(rates, now)
+        until = self.cooldown.on_overload(now, max(shares, default=1.0))
+        self._budget.slow_down(until, now)
+
+    def _needs_room(self, permit: Permit, strain: Strain | None, now: float) -> bool:
+        """Return whether the number in flight is what a refusal is about."""
+        follows = self._evidence.follows_load(permit.granted_at, permit.load, now)
+        if follows is False:
+            self._above = 0
+            if self._replaced is not None:  # it was taken for the number in flight
+                self.concurrency, self._replaced = self._replaced, None
+        elif follows and permit.granted_at > self.cooldown.began:
+            self._above += 1
+        if strain is Strain.QUEUE_FULL:
+            return follows is not False
+        return bool(follows) and (permit.was_full or self._above >= _EPISODES_ABOVE)
+
+    def _drop(self, permit: Permit, now: float, in_flight: int) -> None:
+        """Send fewer at once: the server had no room for *permit*."""
+        concurrency = self.concurrency
+        self.throttle = None  # it was no rate
+        if not isinstance(concurrency, AdaptiveLimit):
+            most = concurrency.limit
+            start = max(1, min(most, in_flight))
+            self._replaced = concurrency
+            self.concurrency = concurrency = AdaptiveLimit(start=start, most=most)
+            permit.token = concurrency.sent(now, start, True)
+        if permit.token is not None:
+            concurrency.dropped(permit.token)
+            permit.token = None

@@ -1,0 +1,54 @@
+"""Limiters that refuse at once and give no numbers, and what their refusals are about."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratedispatch.limits import Limits
+from tests.dispatch.limiters import Chance, Leaky, Outage, Poison, run_limited
+
+
+@pytest.mark.parametrize("row", [0, 30, 119])
+def test_a_row_that_is_always_refused_holds_nobody_up(row: int) -> None:
+    """119 others take 6 s at 20 a second; the one is given up, at the latest after two minutes."""
+    run = run_limited(Poison({row}), Limits(1200), rows=120, latency=0.05)
+    assert sorted(run.answered) == [number for number in range(120) if number != row]
+    assert run.failed == {row: "429"}
+    assert run.last_answer < 7
+    assert run.refused <= 9
+    assert run.seconds < 130
+
+
+def test_several_such_rows_are_told_from_a_line() -> None:
+    """Each is refused beside the others that are, and still none is taken for the line."""
+    run = run_limited(Poison({30, 31, 70}), Limits(1200), rows=120, latency=0.05)
+    assert len(run.answered) == 117
+    assert set(run.failed) == {30, 31, 70}
+    assert run.refused <= 20
+    assert run.seconds < 30
+
+
+@pytest.mark.parametrize("told", [600, "auto"])
+def test_a_server_that_says_503_is_held_to_its_rate(told: float | str) -> None:
+    """Ten a second and five beside it, an HTML page for the rest: 29.5 s for 300 rows."""
+    limits = Limits(requests_per_minute=told)  # type: ignore[arg-type]
+    run = run_limited(Leaky(10, 5), limits, status=503)
+    assert len(run.answered) == 300
+    assert run.last_answer < 1.15 * 29.5
+    assert run.refused <= 12
+
+
+def test_a_few_503_at_any_speed_slow_nobody_down() -> None:
+    """2 %, with the 1,500 rows at 50 a second that are bound by 29 s."""
+    run = run_limited(Chance(0.02), Limits(3000), rows=1500, status=503)
+    assert len(run.answered) == 1500
+    assert run.last_answer == pytest.approx(30.2, abs=0.1)  # 29.2, and the last row's own wait
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_outage_of_a_minute_fails_no_row(status: int) -> None:
+    """Everything is refused from 8 to 68 s: some thirty requests meet it, of 4,000."""
+    run = run_limited(Outage(8, 68), Limits(3000), rows=4000, status=status)
+    assert len(run.answered) == 4000
+    assert run.refused <= 30
+    assert run.last_answer < 1.11 * 140
