@@ -6,7 +6,8 @@ Values only: `ratedispatch.tokens` finds the cost of a request, a transport send
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dimension import dimension_named
@@ -71,6 +72,10 @@ class Request:
         return f"request {self.row}" if self.row is not None else f"a request to {self.endpoint}"
 
 
+#: Dimensions, per minute or per day, in which a cost can be lowered.
+_TOKENS = frozenset({"tokens", "input_tokens", "output_tokens"})
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One reason for a cost: *tokens* charged for *name* (``messages``, ``tools``, …)."""
@@ -98,6 +103,7 @@ class Cost:
         expected_output_tokens: Output tokens that are expected on the bill at most: its cap, or
             what was learned, whatever a limit is charged for the output.
         custom: What it costs in dimensions of the caller's own; see `Limits.custom`.
+        assumed_tokens: Prompt tokens that rest on an assumption, of images, audio and documents.
 
     Attributes:
         tokens: Prompt and output tokens together: what a tokens-per-minute limit is charged.
@@ -113,6 +119,7 @@ class Cost:
     is_capped: bool = True
     expected_output_tokens: int = 0
     custom: Mapping[str, float] | None = None
+    assumed_tokens: int = 0
     # kept, not computed: it is asked for several times with each request
     tokens: int = field(init=False, repr=False, compare=False)
 
@@ -122,3 +129,25 @@ class Cost:
     def amount(self, dimension: str) -> float:
         """Return what this costs in *dimension*, as `Rate` names it; 0 in one it has no part in."""
         return dimension_named(dimension).of_cost(self)
+
+    def lowered(self, dimension: str, most: float) -> Cost | None:
+        """
+        Return this cost with no more than *most* in *dimension*, if its assumptions allow that.
+
+        What was assumed is no proof that a request can never be sent: an output without a cap is
+        lowered first, then the assumed tokens of the prompt. None if the rest is still more.
+        """
+        name = dimension.removesuffix("_per_day")
+        surplus = math.ceil(self.amount(dimension) - math.floor(most))
+        output = 0 if self.is_capped or name == "input_tokens" else self.output_tokens
+        prompt = 0 if name == "output_tokens" else min(self.assumed_tokens, self.prompt_tokens)
+        if name not in _TOKENS or not 0 < surplus <= output + prompt:
+            return None
+        output = min(output, surplus)
+        prompt = surplus - output
+        return replace(
+            self,
+            output_tokens=self.output_tokens - output,
+            prompt_tokens=self.prompt_tokens - prompt,
+            assumed_tokens=self.assumed_tokens - prompt,
+        )

@@ -50,12 +50,19 @@ def key_in(variable: str) -> str:
 
 
 def checked_url(url: str | None) -> str | None:
-    """Return *url*; raise a usage error if it is not a URL."""
+    """Return *url* without white space around it; raise a usage error if it is not a URL."""
     if url is None:
         return None
+    url = url.strip()
+    if not url:
+        raise click.UsageError(
+            "--base-url is empty (is a variable of the shell not set?); give a URL, or leave it "
+            "out for https://api.openai.com/v1"
+        )
     try:
         parts = urlsplit(url)
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_url = is_url and not any(sign.isspace() or not sign.isprintable() for sign in url)
         has_secret = parts.username is not None or parts.password is not None
     except ValueError:  # an open bracket, or a port that is not a number
         is_url = has_secret = False

@@ -290,8 +290,14 @@ def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
 
 
 def url_of(base_url: str | None) -> str | None:
-    """Return the base URL to use: *base_url*, or that of the environment; None for OpenAI's."""
-    return base_url or os.environ.get("OPENAI_BASE_URL") or None
+    """
+    Return the base URL to use: *base_url*, or that of the environment; None for OpenAI's.
+
+    An empty *base_url* stays one, and is refused: it is a variable that is not set.
+    """
+    if base_url is not None:
+        return base_url
+    return os.environ.get("OPENAI_BASE_URL", "").strip() or None
 
 
 def _flag(name: str) -> str:

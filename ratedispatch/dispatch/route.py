@@ -7,10 +7,10 @@ A route: where requests of some models are sent, and what paces them there.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ratedispatch.errors import CostExceedsLimit
 from ratedispatch.pacing.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -58,13 +58,27 @@ class Route:
     adaptive: AdaptiveLimit | None = None
     retired: Callable[[], Stopped] | None = None
 
-    def fit(self, cost: Cost) -> Cost:
-        """Return *cost*, lowered where the outputs of others would keep it from being sent."""
-        most = self.limits.known("tokens")
-        if most is not None and cost.tokens > most >= cost.prompt_tokens:
-            output_tokens = math.floor(most) - cost.prompt_tokens
-            return dataclasses.replace(cost, output_tokens=output_tokens)
-        return cost
+    def checked(self, cost: Cost, name: Callable[[], str]) -> Cost:
+        """
+        Return *cost*, lowered to the limits as far as it rests on assumptions.
+
+        Args:
+            cost: Of a request.
+            name: Tells how messages name the request.
+
+        Raises:
+            CostExceedsLimit: It can never be paid.
+        """
+        while True:
+            try:
+                self.admission.budget.check(cost, name)
+            except CostExceedsLimit as error:
+                lowered = cost.lowered(error.dimension, error.limit)
+                if lowered is None:
+                    raise
+                cost = lowered
+            else:
+                return cost
 
     def learn(self, rate: Rate) -> None:
         """Let the number in flight follow a limit that is known now."""

@@ -134,9 +134,7 @@ class Runner:
             cost = self._estimator.estimate_now(request)
             if cost is None:
                 cost = await self._estimator.estimate(request)
-            if not cost.is_capped:
-                cost = route.fit(cost)
-            route.admission.budget.check(cost, lambda: request.label)
+            cost = route.checked(cost, lambda: request.label)
         except InvalidRequest as error:
             return self._end(Failed(request, "invalid_request", str(error), error=error))
         except CostExceedsLimit as error:

@@ -26,6 +26,7 @@ from ratedispatch.tokens.notices import (
     CountingWarning,
     MissingVocabularyWarning,
     UnknownModelWarning,
+    UnreadValueWarning,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "Estimator",
     "MissingVocabularyWarning",
     "UnknownModelWarning",
+    "UnreadValueWarning",
     "count_tokens",
     "estimate",
     "policy_for",

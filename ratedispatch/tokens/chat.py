@@ -76,20 +76,22 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> TokenCount:
     if len(body) > 1 + ("model" in body):
         if not _SETTINGS.isdisjoint(body):
             _weigh_settings(body, messages, scale, total)
-        _read_output(body, total)
+        read_output(body, total)
     return total
 
 
-def _read_output(body: Mapping[str, Any], total: TokenCount) -> None:
+def read_output(body: Mapping[str, Any], total: TokenCount) -> None:
     """Take in how many answers *body* asks for, and their cap."""
     if body.get("n") is not None:
-        total.choices = fields.integer(body, "n", least=1) or 1
+        total.choices = fields.integer(body, "n", least=1, unread=total.unread) or 1
     for key in _CAPS:
         cap = body.get(key)
         if cap is None:
             continue
         if type(cap) is not int or not 0 <= cap <= fields.LARGEST:
-            cap = fields.integer(body, key, least=0) or 0
+            cap = fields.integer(body, key, least=0, unread=total.unread)
+            if cap is None:
+                continue
         if total.cap is None or cap > total.cap:
             total.cap, total.caps = cap, key
 

@@ -30,10 +30,15 @@ from ratedispatch.tokens import chat, fields, models, plain, responses
 from ratedispatch.tokens.assumptions import Assumptions
 from ratedispatch.tokens.fallback import estimate_text
 from ratedispatch.tokens.images import Tiles
-from ratedispatch.tokens.notices import MissingVocabularyWarning, UnknownModelWarning
+from ratedispatch.tokens.notices import (
+    MissingVocabularyWarning,
+    UnknownModelWarning,
+    UnreadValueWarning,
+)
 from ratedispatch.tokens.text import TextCounter, count_text
 from ratedispatch.tokens.token_count import TEXTS, Scale, TokenCount
 from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
+from ratedispatch.tokens.whole import weigh_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +56,13 @@ _WEIGH: Mapping[str, Callable[[Mapping[str, Any], Scale], TokenCount]] = {
     RESPONSES: responses.weigh,
     EMBEDDINGS: plain.weigh_embeddings,
     COMPLETIONS: plain.weigh_completions,
+}
+#: What reads of a request how long its answer may be.
+_READ_OUTPUT: Mapping[str, Callable[[Mapping[str, Any], TokenCount], None]] = {
+    CHAT: chat.read_output,
+    RESPONSES: responses.read_output,
+    EMBEDDINGS: plain.no_output,
+    COMPLETIONS: plain.read_output,
 }
 # OpenAI, moderation guide: "free to use"
 _FREE = frozenset({MODERATIONS})
@@ -115,6 +127,7 @@ class Counter:
         self._scales: dict[tuple[str, str | None], Scale] = {}
         self._counters: dict[str, TextCounter] = {}
         self._warned: set[str] = set()
+        self._has_met_unread = False  # one such value is told of, not each of a million rows
 
     def load(self, model: str, endpoint: str = CHAT) -> Callable[[str], int] | None:
         """
@@ -203,6 +216,7 @@ class Counter:
             choices=total.choices,
             is_capped=total.cap is not None,
             expected_output_tokens=expected_output,
+            assumed_tokens=total.assumed,
         )
 
     def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> TokenCount:
@@ -215,19 +229,26 @@ class Counter:
         if type(body) is not dict and not isinstance(body, Mapping):
             fields.refuse("body", "an object", body)
         model = body.get("model")
-        if model is None:
-            model = ""
-        elif not isinstance(model, str):
-            fields.refuse("model", "a string", model)
+        if not isinstance(model, str):
+            model = ""  # as where there is none: the server judges
         if weigh is None:  # nothing to count, and so no vocabulary to load
             return TokenCount(choices=0, cap=0)
         scale = self._scales.get((model, encoding)) or self._scale(model, encoding)
         if "input_fidelity" in body:
             scale = _with_fidelity(scale, body["input_fidelity"])
         try:
-            return weigh(body, scale)
+            total = weigh(body, scale)
         except RecursionError:
             raise InvalidRequest("body: nested too deeply to be counted") from None
+        except InvalidRequest as error:
+            total = weigh_whole(body, scale, _READ_OUTPUT[endpoint], error)
+        if total.unread and not self._has_met_unread:
+            self._has_met_unread = True
+            self._warn_once(
+                f"{total.unread[0]}; such a value is sent as it is, and counted as its JSON text",
+                UnreadValueWarning,
+            )
+        return total
 
     def _scale(self, model: str, encoding: str | None) -> Scale:
         if encoding is None:

@@ -1,8 +1,9 @@
 """
 Typed access to the fields of a request, with errors that name the field.
 
-Every wrong type found while counting becomes an InvalidRequest from here, so that no JSON
-document can make counting raise anything else.
+Every wrong type found while counting becomes an InvalidRequest from here; the counter then counts
+the request as its JSON text. A number is read as leniently as a server may read it, and never
+refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from ratedispatch.errors import InvalidRequest
 
 # 2**31 - 1: no model has an output or a number of choices near it, and sums stay exact as floats
 LARGEST = 2**31 - 1
+
+#: Characters of a number in a string; a longer one is none that a server takes.
+_LONGEST_NUMBER = 16
 
 #: Reserved for the output of a request that sets no cap.
 DEFAULT_OUTPUT_TOKENS = 16
@@ -51,15 +55,42 @@ def optional_text(value: object, path: str) -> str:
     return "" if value is None else text(value, path)
 
 
-def integer(body: Mapping[str, Any], key: str, *, least: int) -> int | None:
-    """Return the integer under *key*, at least *least*; None if it is absent or null."""
+def integer(
+    body: Mapping[str, Any], key: str, *, least: int, unread: list[str] | None = None
+) -> int | None:
+    """
+    Return the integer under *key*, at least *least*; None if it is absent, null, or cannot be read.
+
+    Digits in a string and a float without a fraction are integers, as many servers take them.
+
+    Args:
+        body: The object.
+        key: The field.
+        least: The least value that means something; what is below may mean anything, as -1 means
+            no cap for some servers.
+        unread: Takes a sentence on a value that cannot be read.
+    """
     value = body.get(key)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        refuse(key, "an integer", value)
-    if value < least:
-        raise InvalidRequest(f"{key}: expected an integer of at least {least}, got a smaller one")
-    if value > LARGEST:
-        raise InvalidRequest(f"{key}: expected an integer up to {LARGEST}, got a larger one")
-    return value
+    number = _number(value)
+    if number is not None and least <= number <= LARGEST:
+        return number
+    if unread is not None:
+        got = type(value).__name__
+        if number is not None:
+            got = "a smaller one" if number < least else "a larger one"
+        unread.append(f"{key}: expected an integer from {least} to {LARGEST}, got {got}")
+    return None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().isdecimal():
+        return int(value)
+    return None

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.tokens.audio import HEAD, audio_tokens, is_audio
 from ratedispatch.tokens.blobs import data_start
+from ratedispatch.tokens.memory import key_of
+from ratedispatch.tokens.pdf import is_pdf, pages_of
 from ratedispatch.tokens.pixels import Size, measure, read
 from ratedispatch.tokens.token_count import AUDIO, FILES, IMAGES
 
@@ -22,6 +24,7 @@ _TEXT_BYTES = 3
 _TYPE_END = 16  # longer than data:image/
 # images guide: detail "low" is the image in 512 × 512 px
 _LOW_SIDE = 512
+_PDF_HEAD = 1_024  # bytes; some programs put a few lines before the PDF
 
 
 def weigh_image(data: str, start: int, detail: str, scale: Scale, total: TokenCount) -> None:
@@ -61,11 +64,22 @@ def weigh_blob(data: str, scale: Scale, total: TokenCount, *, per_second: int) -
     elif stated.startswith("text/"):
         total.add(FILES, -(-_size(data, start) // _TEXT_BYTES))
     else:
-        assumed = scale.assumptions
-        pages = assumed.pages_elsewhere
-        if data:
-            pages = -(-_size(data, start) // assumed.file_bytes_per_page)
-        total.add(FILES, pages * _page_tokens(scale))
+        total.add(FILES, _pages(data, start, scale) * _page_tokens(scale))
+
+
+def _pages(data: str, start: int, scale: Scale) -> int:
+    """Return the pages of a document: as it says itself, or as is assumed of its size."""
+    if not data:
+        return scale.assumptions.pages_elsewhere
+    by_size = -(-_size(data, start) // scale.assumptions.file_bytes_per_page)
+    if not is_pdf(read(data, start, 0, _PDF_HEAD)):
+        return by_size
+    known = key_of(f"pages of {data}")  # of many questions about a document, one reads it
+    pages = scale.documents.get(known)
+    if pages is None:
+        pages = pages_of(data, start) or by_size
+        scale.documents.put(known, pages)
+    return pages
 
 
 def _size(data: str, start: int) -> int:

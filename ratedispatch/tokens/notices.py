@@ -15,5 +15,9 @@ class UnknownModelWarning(CountingWarning):
     """A model that no table names; it is counted as a current OpenAI model would be."""
 
 
+class UnreadValueWarning(CountingWarning):
+    """A value that counting cannot read; its request is counted as its JSON text, and sent."""
+
+
 class MissingVocabularyWarning(CountingWarning):
     """An encoding whose rank file is not at hand; its counts are estimates that err high."""

@@ -44,18 +44,31 @@ def weigh_completions(body: Mapping[str, Any], scale: Scale) -> TokenCount:
         InvalidRequest: ``prompt`` has none of the four shapes, or a number is none.
     """
     total = TokenCount()
-    prompts = _weigh_input(body.get("prompt"), "prompt", scale, total)
-    total.messages = prompts
+    total.messages = _weigh_input(body.get("prompt"), "prompt", scale, total)
     suffix = fields.optional_text(body.get("suffix"), "suffix")
     if suffix:
         total.add(MESSAGES, scale.count(suffix))
         total.characters += len(suffix)
-    choices = fields.integer(body, "n", least=1) or 1
-    best_of = fields.integer(body, "best_of", least=1) or 1
-    total.choices = max(choices, best_of) * prompts
-    cap = fields.integer(body, "max_tokens", least=0)
-    total.cap, total.caps = (COMPLETION_TOKENS, "default") if cap is None else (cap, "max_tokens")
+    read_output(body, total)
     return total
+
+
+def no_output(_body: Mapping[str, Any], total: TokenCount) -> None:
+    """Take in that there is no output."""
+    total.choices = total.cap = 0
+
+
+def read_output(body: Mapping[str, Any], total: TokenCount) -> None:
+    """Take in how many outputs *body* asks for, with the prompts in *total*, and their cap."""
+    unread = total.unread
+    choices = fields.integer(body, "n", least=1, unread=unread) or 1
+    best_of = fields.integer(body, "best_of", least=1, unread=unread) or 1
+    total.choices = max(choices, best_of) * max(1, total.messages)
+    if body.get("max_tokens") is None:
+        total.cap, total.caps = COMPLETION_TOKENS, "default"
+    else:
+        total.cap = fields.integer(body, "max_tokens", least=0, unread=unread)
+        total.caps = "max_tokens"
 
 
 def _weigh_input(given: object, key: str, scale: Scale, total: TokenCount) -> int:

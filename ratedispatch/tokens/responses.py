@@ -59,8 +59,14 @@ def weigh(body: Mapping[str, Any], scale: Scale) -> TokenCount:
     text = body.get("text")
     if text is not None:
         weigh_format(fields.mapping(text, "text").get("format"), "text.format", scale, total)
-    total.cap, total.caps = fields.integer(body, "max_output_tokens", least=0), "max_output_tokens"
+    read_output(body, total)
     return total
+
+
+def read_output(body: Mapping[str, Any], total: TokenCount) -> None:
+    """Take in the cap of the answer."""
+    key = "max_output_tokens"
+    total.cap, total.caps = fields.integer(body, key, least=0, unread=total.unread), key
 
 
 def _weigh_message(role: str, content: object, path: str, scale: Scale, total: TokenCount) -> None:

@@ -26,6 +26,9 @@ IMAGES = "images"
 AUDIO = "audio"
 FILES = "files"
 
+#: The parts whose tokens rest on assumptions: on sizes of pages and images, on rates of audio.
+ASSUMED = frozenset({IMAGES, AUDIO, FILES})
+
 #: The parts whose text a provider that estimates by characters estimates.
 TEXTS = frozenset({MESSAGES, NAMES, PRIMING})
 
@@ -64,6 +67,8 @@ class TokenCount:
         choices: How many outputs were asked for.
         cap: The most tokens one output may have; None if the request does not say.
         caps: The fields in which the cap was found, for explanations.
+        unread: Sentences on values that could not be read.
+        is_unread: Whether the whole request was counted as its JSON text.
     """
 
     parts: dict[str, int] = field(default_factory=dict)
@@ -72,6 +77,15 @@ class TokenCount:
     choices: int = 1
     cap: int | None = None
     caps: str = ""
+    unread: list[str] = field(default_factory=list)
+    is_unread: bool = False
+
+    @property
+    def assumed(self) -> int:
+        """Tokens of the prompt that rest on assumptions."""
+        return sum(
+            tokens for part, tokens in self.parts.items() if self.is_unread or part in ASSUMED
+        )
 
     def add(self, part: str, tokens: int) -> None:
         """Add *tokens* to *part*."""

@@ -87,7 +87,7 @@ def test_rows_that_cannot_be_sent_are_named_by_line(path: Path) -> None:
         "",
         row("a"),
         row("b", max_tokens=1_000_000),
-        row("c", messages=7),
+        row("c", max_tokens=2_000_000),
     ]
     path.write_text("\n".join([*lines, row("d")]))
     result = plan(path)
@@ -99,7 +99,7 @@ def test_rows_that_cannot_be_sent_are_named_by_line(path: Path) -> None:
         "line 2: not JSON",
         "line 4: custom_id 'a' is there already",
         "line 5: request 'b' costs 1,000,008 tokens but the limit is 200,000",
-        "line 6: messages: ",
+        "line 6: request 'c' costs 2,000,008 tokens",
     ):
         assert sentence in text
     made = json.loads(plan(path, "--json").stdout)
@@ -107,8 +107,7 @@ def test_rows_that_cannot_be_sent_are_named_by_line(path: Path) -> None:
     assert made["unsendable"]["counts"] == {
         "invalid_line": 1,
         "duplicate_custom_id": 1,
-        "cost_exceeds_limit": 1,
-        "invalid_request": 1,
+        "cost_exceeds_limit": 2,
     }
     assert made["sendable_rows"] == 2
 

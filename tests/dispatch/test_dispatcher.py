@@ -188,7 +188,7 @@ def test_a_request_too_large_for_the_limit_fails_without_being_sent() -> None:
 
 def test_a_request_that_cannot_be_counted_fails_without_being_sent() -> None:
     """The message names the field."""
-    bad = Request({"model": "gpt-4o", "messages": 5}, custom_id="bad")
+    bad = Request({"model": "gpt-4o", "messages": {5}}, custom_id="bad")
     outcomes, _ = run_map(Scripted(lambda *_: OK), [bad, chat("good")])
     codes = [outcome.code for outcome in outcomes if isinstance(outcome, Failed)]
     assert codes == ["invalid_request"]

@@ -178,14 +178,12 @@ def test_amounts_of_the_callers_own_are_carried_along() -> None:
 
 
 def test_what_cannot_be_counted_is_refused() -> None:
-    """The message names the field, asked ahead or not; a model that is no string is refused too."""
+    """The message names the field, asked ahead or not."""
 
     async def main() -> None:
         made = Estimator(TOKENS, in_thread=asyncio.to_thread)
         for ask in (made.estimate, made.estimate_ahead):
             with pytest.raises(InvalidRequest, match=r"^messages: "):
-                await ask(Request({"model": "gpt-4o", "messages": 7}))
-            with pytest.raises(InvalidRequest, match=r"^model: "):
-                await ask(Request({"model": ["gpt-4o"], "messages": []}))
+                await ask(Request({"model": "gpt-4o", "messages": {1, 2}}))
 
     asyncio.run(main())

@@ -78,11 +78,16 @@ class Sum:
         self.work: list[float] = [0] * len(room.rates)
 
     def add(self, cost: Cost) -> int | None:
-        """Add a row of *cost*; if a limit can never grant it, only return the limit's index."""
+        """
+        Add a row of *cost*; if a limit can never grant it, only return the limit's index.
+
+        What it assumes is lowered to the limit, as the dispatcher does.
+        """
         amounts = [of_cost(cost) for of_cost in self.room.amounts]
         for index, most in enumerate(self.room.most):
             if amounts[index] > most:
-                return index
+                lowered = cost.lowered(self.room.rates[index].dimension, most)
+                return index if lowered is None else self.add(lowered)
         for index, amount in enumerate(amounts):
             self.work[index] += amount
         self.rows += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import JobError
@@ -15,9 +16,11 @@ from ratedispatch.jobs.outputs.table import OutputFormat
 from ratedispatch.jobs.state.files import lock
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ratedispatch.jobs.inputs.streams import Source
+
+
+#: The name by which other programs mean standard output.
+_DASH = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,20 @@ def files_of(
         output_format: How answers are wanted.
 
     Raises:
-        JobError: One of them is the folder that we are in, which has no name.
+        JobError: One of them is the folder that we are in, which has no name; or is a pipe, a
+            terminal or a folder.
     """
     for path in (output, errors):
-        if path is not None and not path.name:
+        if path is None:
+            continue
+        if not path.name:
             raise JobError(f"{path} is a directory; give the name of a file")
+        if path == _DASH:
+            raise JobError(
+                "results cannot go to standard output (-): a job goes on from the lines in its "
+                "files; give the name of a file, and read that"
+            )
+        _check_kind(path)
     errors = _target(errors or default_errors_path(output))
     output = _target(output)
     if output_format is OutputFormat.JSONL:
@@ -187,14 +199,19 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
 
 
+def _check_kind(path: Path) -> None:
+    """Refuse what is there and is no regular file, through links."""
+    if path.is_dir():
+        raise JobError(f"{path} is a directory; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise JobError(f"{path} is not a regular file; a job needs one that it can go on with")
+
+
 def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise JobError(f"the folder {folder} for {path.name} does not exist; create it first")
-    if path.is_dir():
-        raise JobError(f"{path} is a directory; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise JobError(f"{path} is no regular file; a job needs one that it can go on with")
+    _check_kind(path)
     # the bits too, because for root os.access says yes to a folder that was made read-only
     if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
         raise JobError(f"the folder {folder} for {path.name} cannot be written to")

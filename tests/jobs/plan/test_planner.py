@@ -262,7 +262,7 @@ def test_models_without_limits_cannot_be_sent_unless_others_have_some() -> None:
 
 def test_rows_that_cannot_be_counted_are_named() -> None:
     """The sentence names the line and the field."""
-    made = plan_of(Request({"model": "gpt-4o", "messages": 7}, custom_id="a", row=3))
+    made = plan_of(Request({"model": "gpt-4o", "messages": {7}}, custom_id="a", row=3))
     assert made.counts == {"invalid_request": 1}
     assert made.findings[0].message.startswith("line 3: messages: ")
 

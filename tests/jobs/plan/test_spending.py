@@ -114,9 +114,11 @@ def test_a_cap_of_as_many_rows_as_there_are_stops_nothing(tmp_path: Path) -> Non
 
 
 def test_a_row_that_is_never_sent_does_not_count(tmp_path: Path) -> None:
-    """A row that cannot be counted fails before its first attempt."""
-    rows = [row("a"), row("uncountable", messages=7), row("b"), row("c")]
-    report = play(tmp_path, Caps(max_rows=2, max_cost=100, price=DOLLARS), rows=rows)
+    """A row that can never fit into a limit fails before its first attempt."""
+    rows = [row("a"), row("large", max_tokens=20_000), row("b"), row("c")]
+    limits = Limits(requests_per_minute=60_000, tokens_per_minute=10_000)
+    caps = Caps(max_rows=2, max_cost=100_000, price=DOLLARS)
+    report = play(tmp_path, caps, rows=rows, limits=limits)
     assert (report.answered, report.failed, report.attempts) == (2, 1, 2)
     assert report.stop_code == "max_rows"
 
