@@ -23,7 +23,8 @@ _ADVICE = {
     "input": "correct the input, then run the same command again",
     "output": "make room, or repair the output folder, then run the same command again",
     "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
-    "max_cost": "run the same command again to spend as much once more, or raise --max-cost",
+    "max_cost": "raise --max-cost to go on",
+    "max_cost_run": "run the same command again to spend as much once more",
     "no_price": "give --price-in and --price-out, or leave --max-cost out",
 }
 

@@ -278,7 +278,7 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
     print_report(
         report,
         as_json=settings.display.as_json,
-        with_cost=start.caps.max_cost is not None or start.caps.price is not None,
+        with_cost=start.caps.bind_cost or start.caps.price is not None,
         key=start.key,
         key_env=settings.sending.api_key_env,
         base_url=start.base_url,

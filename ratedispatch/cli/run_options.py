@@ -263,11 +263,13 @@ class CapFlags(PriceFlags):
 
     Args:
         max_rows: The most rows of a run.
-        max_cost: The most that a run may cost, in USD.
+        max_cost: The most that all runs of the job may cost, in USD.
+        max_cost_run: The most that this run may cost, in USD.
     """
 
     max_rows: int | None
     max_cost: float | None
+    max_cost_run: float | None
 
     def caps(self) -> Caps:
         """
@@ -278,7 +280,7 @@ class CapFlags(PriceFlags):
         """
         from ratedispatch.jobs.plan.spending import Caps
 
-        return Caps(self.max_rows, self.max_cost, self.price)
+        return Caps(self.max_rows, self.max_cost, self.price, self.max_cost_run)
 
 
 _CAP_OPTIONS: tuple[Decorator, ...] = (
@@ -294,8 +296,15 @@ _CAP_OPTIONS: tuple[Decorator, ...] = (
         group="Caps",
         type=FiniteRange(min=0, min_open=True),
         metavar="USD",
-        help="Stop before this run can cost more. Billed requests and the most that requests in "
-        "flight can cost are counted; earlier runs of the job are not.",
+        help="Stop before all runs of this job together can cost more. Billed requests and the "
+        "most that requests in flight can cost are counted.",
+    ),
+    option(
+        "--max-cost-run",
+        group="Caps",
+        type=FiniteRange(min=0, min_open=True),
+        metavar="USD",
+        help="Stop before this run can cost more; the same command spends as much once more.",
     ),
     *price_flags("Caps"),
 )

@@ -26,11 +26,11 @@ from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.journaling import JournalingTransport
 from ratedispatch.jobs.order import is_interleaved
 from ratedispatch.jobs.outputs.table import output_format_of
-from ratedispatch.jobs.plan.spending import Caps, Spending
+from ratedispatch.jobs.plan.spending import Caps, Earlier, Spending
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.state.paths import files_of
-from ratedispatch.jobs.writer import Writer, ended, finished, flushable
+from ratedispatch.jobs.writer import Writer, ended, finished, flushable, may_be_billed
 from ratedispatch.observe.report import Tally
 
 if TYPE_CHECKING:
@@ -212,9 +212,11 @@ class Job:
         options = dispatcher_options or DispatcherOptions()
         self._listeners = Listeners(listeners)
         told = [self._listeners.tell] if self._listeners.are_there else []
-        spending = Spending(self._options.caps or Caps(), self._halt.stop)
+        spending = self._open_spending()
         with contextlib.closing(self._files):
-            self._writer = writer = self._open_writer(_key_of(client), flushable(listeners))
+            self._writer = writer = self._open_writer(
+                _key_of(client), flushable(listeners), spending
+            )
             source = self._source(writer)
             self._dispatcher = dispatcher = Dispatcher(
                 JournalingTransport(as_transport(client), writer.note),
@@ -239,7 +241,15 @@ class Job:
         self._tell_stop(report, writer)
         return report
 
-    def _open_writer(self, key: str, flushed: Sequence[Flushable]) -> Writer:
+    def _open_spending(self) -> Spending:
+        """Return what counts the money, from what earlier runs have spent."""
+        journal = self._files.journal
+        earlier = Earlier(journal.spent, journal.dearest, frozenset(journal.open_rows))
+        return Spending(self._options.caps or Caps(), self._halt.stop, earlier, may_be_billed)
+
+    def _open_writer(
+        self, key: str, flushed: Sequence[Flushable], spending: Spending
+    ) -> Writer:
         try:
             return Writer(
                 self._files.paths,
@@ -248,6 +258,7 @@ class Job:
                 fsync=Fsync(self._options.fsync),
                 interval=self._options.flush_interval,
                 flushed=flushed,
+                spent=lambda: spending.record,
                 on_error=self._on_write_error,
             )
         except OSError as error:

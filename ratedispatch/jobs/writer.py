@@ -71,6 +71,8 @@ class Writer:
         fsync: When what was written has to survive a power cut.
         interval: Seconds between two looks at the disk.
         flushed: Flushed as often, and left open. One that raises is logged once, and flushed again.
+        spent: Tells what was spent so far and the dearest answer, in USD, for the journal; ``None``
+            if no price is known.
         on_error: Called with what could not be written, each time.
 
     Raises:
@@ -86,6 +88,7 @@ class Writer:
         fsync: Fsync,
         interval: float,
         flushed: Sequence[Flushable] = (),
+        spent: Callable[[], tuple[float, float] | None] = lambda: None,
         on_error: Callable[[OSError], None],
     ) -> None:
         self._answers = LineSink(files.output)
@@ -102,6 +105,7 @@ class Writer:
         self._interval = interval
         self._flushed = tuple(flushed)
         self._blamed: set[int] = set()
+        self._spent = spent
         self._on_error = on_error
         self._waiting: dict[LineSink, deque[int | None]] = {sink: deque() for sink in self._sinks}
         self._is_due = False
@@ -140,7 +144,7 @@ class Writer:
         """Note which attempts came back without being billed."""
         if not isinstance(event, AttemptEnded) or event.request.row is None:
             return
-        if _is_unbilled(event.status) or event.decision is Decision.UNREACHABLE:
+        if not may_be_billed(event):
             with self._telling():
                 self._journal.take_back(event.request.row)
 
@@ -191,10 +195,12 @@ class Writer:
                         sink.check()
                 with self._telling():
                     self._journal.check()
+                self._note_spent()
                 self.flush_others()
 
     def close(self) -> None:
         """Write what waits, down to the disk, as far as it can be."""
+        self._note_spent()
         for sink in self._sinks:
             with self._telling():
                 sink.flush()
@@ -232,8 +238,16 @@ class Writer:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def _note_spent(self) -> None:
+        """Note what was spent before the answers are written that it was spent for."""
+        spent = self._spent()
+        if spent is not None:
+            with self._telling():
+                self._journal.note_spent(*spent)
+
     def _flush(self) -> None:
         self._is_due = False
+        self._note_spent()
         for sink, waiting in self._waiting.items():
             if not waiting:
                 continue
@@ -275,6 +289,11 @@ class Writer:
             yield
         except OSError as error:
             self._on_error(error)
+
+
+def may_be_billed(event: AttemptEnded) -> bool:
+    """Whether the attempt that has ended may have been billed, with an answer or without."""
+    return not (event.decision is Decision.UNREACHABLE or _is_unbilled(event.status))
 
 
 def _is_unbilled(status: int | None) -> bool:

@@ -1,8 +1,9 @@
 """
-What one run of a job may send and spend.
+What a job and one run of it may send and spend.
 
-Tells of each row, before it is sent, whether the run's caps still allow it, and adds up what the
-answers cost. What earlier runs spent is not counted.
+Tells of each row, before it is sent, whether the caps still allow it, and adds up what the answers
+cost. What earlier runs of the job have spent is handed in. Where the bill of an attempt is not
+told, what was expected of it counts.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ratedispatch.errors import InvalidRequest
-from ratedispatch.events import RequestEnded, RequestSkipped
+from ratedispatch.events import AttemptEnded, RequestEnded, RequestSkipped
+from ratedispatch.jobs.plan.bills import Bills
 from ratedispatch.jobs.plan.prices import price_of
-from ratedispatch.outcome import Completed
+from ratedispatch.outcome import Completed, Decision
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from ratedispatch.events import Event
     from ratedispatch.jobs.plan.prices import Price
-    from ratedispatch.request import Request
+    from ratedispatch.outcome import Outcome
+    from ratedispatch.request import Cost, Request
     from ratedispatch.tokens.estimator import Estimator
 
 #: Models whose price is remembered; for each other one the table is asked again.
@@ -32,16 +35,22 @@ _MODELS = 1_000
 #: USD. Sums of prices are not exact in binary: what is above a cap by less is not above it.
 _SLOP = 1e-9
 
+#: Under a cap on the cost, rows that may be open before the first answer, and for each answer: what
+#: a provider bills is not known before it has billed something. Triples with each round of answers.
+_FIRST_OPEN = 8
+_OPEN_FOR_EACH_ANSWER = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Caps:
     """
-    The most that one run may send and spend.
+    The most that one run may send, and that it and all runs of a job may spend.
 
     Args:
-        max_rows: Rows that may be sent, each however often; ``None`` for all.
-        max_cost: USD that may be spent; ``None`` for no bound.
+        max_rows: Rows that one run may send, each however often; ``None`` for all.
+        max_cost: USD that all runs of the job may spend together; ``None`` for no bound.
         price: What tokens of every model cost, instead of the table.
+        max_cost_run: USD that one run may spend; ``None`` for no bound.
 
     Raises:
         ValueError: A cap is not above zero, or not finite.
@@ -50,17 +59,46 @@ class Caps:
     max_rows: int | None = None
     max_cost: float | None = None
     price: Price | None = None
+    max_cost_run: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_rows is not None and self.max_rows < 1:
             raise ValueError(f"max_rows must be at least 1 row, not {self.max_rows}")
-        if self.max_cost is not None and not 0 < self.max_cost < math.inf:
-            raise ValueError(f"max_cost must be above 0 USD and finite, not {self.max_cost!r}")
+        for name in ("max_cost", "max_cost_run"):
+            most = getattr(self, name)
+            if most is not None and not 0 < most < math.inf:
+                raise ValueError(f"{name} must be above 0 USD and finite, not {most!r}")
 
     @property
     def bind(self) -> bool:
         """Whether there is a cap at all."""
-        return self.max_rows is not None or self.max_cost is not None
+        return self.max_rows is not None or self.bind_cost
+
+    @property
+    def bind_cost(self) -> bool:
+        """Whether there is a cap on what is spent."""
+        return self.max_cost is not None or self.max_cost_run is not None
+
+    @property
+    def lowest_cost(self) -> float:
+        """The lower of the caps on what is spent, in USD."""
+        return min(most for most in (self.max_cost, self.max_cost_run, math.inf) if most)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """
+    What earlier runs of a job have spent.
+
+    Args:
+        spent: USD, as far as it was billed or may have been.
+        dearest: USD of the dearest of the last answers.
+        in_doubt: Rows that were in flight when a run was killed, and may have been billed.
+    """
+
+    spent: float = 0.0
+    dearest: float = 0.0
+    in_doubt: frozenset[int] = frozenset()
 
 
 class _Refusal(NamedTuple):
@@ -70,6 +108,14 @@ class _Refusal(NamedTuple):
     message: str
 
 
+class _Open(NamedTuple):
+    """A row that was let through and has no outcome yet: its model, its price and its cost."""
+
+    model: str
+    price: Price
+    cost: Cost
+
+
 class Spending:
     """
     What a run has spent, and whether it may go on. A listener.
@@ -77,36 +123,63 @@ class Spending:
     Args:
         caps: What it may send and spend.
         stop: Ends the sending, with a code and a message; only called by `admit`.
+        earlier: What earlier runs have spent.
+        is_billed: Whether an attempt that has ended so, without an answer, may have been billed.
 
     Attributes:
         rows: Rows let through, without those that failed before they were sent.
         cost: USD for the rows answered so far whose model has a price; ``None`` before the first.
             Where an answer reports no usage, its row costs what was expected of it.
+        doubt: USD that attempts without an answer may have been billed, under a cap.
     """
 
-    def __init__(self, caps: Caps, stop: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        caps: Caps,
+        stop: Callable[[str, str], None],
+        earlier: Earlier = Earlier(),
+        is_billed: Callable[[AttemptEnded], bool] = lambda _: False,
+    ) -> None:
         self._caps = caps
         self._stop = stop
+        self._earlier = earlier
+        self._is_billed = is_billed
         self._listed = functools.lru_cache(_MODELS)(price_of)
-        self._open: dict[int | None, float] = {}  # USD at most, by row
-        self._in_flight = 0.0
+        self._bills = Bills()
+        self._open: dict[int | None, _Open | None] = {}
+        self._in_flight = 0.0  # USD, as of this version of the bills:
+        self._version = 0
+        self._in_doubt = set(earlier.in_doubt)
+        self._dearest = earlier.dearest
         self._ended = asyncio.Event()
         self.rows = 0
         self.cost: float | None = None
+        self.doubt = 0.0
+        # attempts are of interest only where a cap has to hold
+        self.listens_to = frozenset(
+            {RequestEnded, RequestSkipped, *([AttemptEnded] if caps.bind_cost else [])}
+        )
 
-    listens_to = frozenset({RequestEnded, RequestSkipped})
+    @property
+    def total(self) -> float:
+        """USD that all runs of the job have spent, as far as it was billed or may have been."""
+        return self._earlier.spent + (self.cost or 0.0) + self.doubt
+
+    @property
+    def record(self) -> tuple[float, float] | None:
+        """The total and the dearest answer, in USD, for the next run; None without a price."""
+        return None if not self.total else (self.total, self._dearest)
 
     def __call__(self, event: Event) -> None:
         """Take in *event*."""
-        if isinstance(event, RequestSkipped):
+        if isinstance(event, AttemptEnded):
+            if event.decision is not Decision.ANSWERED and self._is_billed(event):
+                self.doubt += self._most(self._open.get(event.request.row))
+        elif isinstance(event, RequestSkipped):
             if event.request.row in self._open:
                 self._close(event.request, event.attempts)
         elif isinstance(event, RequestEnded):
-            outcome = event.outcome
-            if isinstance(outcome, Completed):
-                self._bill(outcome)
-            if outcome.request.row in self._open:
-                self._close(outcome.request, outcome.attempts)
+            self._end(event.outcome)
 
     async def admit(
         self, source: Iterable[Request], estimator: Estimator
@@ -132,67 +205,114 @@ class Spending:
 
     async def _try(self, request: Request, estimator: Estimator) -> _Refusal | None:
         """Wait until *request* may be sent and count it as open; tell why if it may not."""
-        amount = 0.0
-        if self._caps.max_cost is not None:
+        row: _Open | None = None
+        if self._caps.bind_cost:
             price = self._price_of(request.model)
             if price is None:
                 return _Refusal(
                     "no_price",
                     f"{request.label} is for the model {request.model!r:.100}, whose price is not "
-                    f"known, so that the cap of {usd(self._caps.max_cost)} cannot be kept",
+                    f"known, so that the cap of {usd(self._caps.lowest_cost)} cannot be kept",
                 )
-            amount = await self._most(request, price, estimator)
-        while (refusal := self._weigh(request, amount)) is not None:
+            cost = await self._count(request, estimator)
+            row = None if cost is None else _Open(request.model, price, cost)
+        while (refusal := self._weigh(request, row)) is not None or self._is_early():
             if not self._open:
                 return refusal
             self._ended.clear()
             await self._ended.wait()
-        self._open[request.row] = amount
+        amount = self._most(row)
+        if request.row in self._in_doubt:
+            self._in_doubt.discard(request.row)
+            self.doubt += amount
+        self._open[request.row] = row
         self._in_flight += amount
         self.rows += 1
         return None
 
-    def _weigh(self, request: Request, amount: float) -> _Refusal | None:
-        """Return why *request*, of *amount* USD at most, does not fit now; ``None`` if it does."""
-        rows, most = self._caps.max_rows, self._caps.max_cost
-        if rows is not None and self.rows >= rows:
+    def _is_early(self) -> bool:
+        """Whether so many rows are open that their bills have to be seen first."""
+        if not self._caps.bind_cost or not self._open:
+            return False
+        return len(self._open) >= _FIRST_OPEN + _OPEN_FOR_EACH_ANSWER * self._bills.answers
+
+    def _weigh(self, request: Request, row: _Open | None) -> _Refusal | None:
+        """Return why *request* does not fit now; ``None`` if it does."""
+        caps = self._caps
+        if caps.max_rows is not None and self.rows >= caps.max_rows:
             return _Refusal(
-                "max_rows", f"{_rows(self.rows)} sent in this run, and the cap is {rows:,}"
+                "max_rows", f"{_rows(self.rows)} sent in this run, and the cap is {caps.max_rows:,}"
             )
-        spent = self.cost or 0.0
-        if most is not None and spent + self._in_flight + amount > most + _SLOP:
-            return _Refusal(
-                "max_cost",
-                f"{usd(spent)} spent in this run, {usd(self._in_flight)} in flight and up to "
-                f"{usd(amount)} for {request.label} are more than the cap of {usd(most)}",
-            )
+        if not caps.bind_cost:
+            return None
+        amount = self._most(row)
+        # those that were killed and have not come yet may have cost what this one may
+        doubtful = amount * len(self._in_doubt - {request.row})
+        if request.row in self._in_doubt:
+            doubtful += amount
+        open_amount = self._open_amount()
+        for most, spent, words, code in (
+            (caps.max_cost, self.total, "spent by this job", "max_cost"),
+            (caps.max_cost_run, self.total - self._earlier.spent, "in this run", "max_cost_run"),
+        ):
+            if most is not None and spent + doubtful + open_amount + amount > most + _SLOP:
+                return _Refusal(
+                    code,
+                    f"{usd(spent + doubtful)} {words}, {usd(open_amount)} in flight and up to "
+                    f"{usd(amount)} for {request.label} are more than the cap of {usd(most)}",
+                )
         return None
 
-    async def _most(self, request: Request, price: Price, estimator: Estimator) -> float:
-        """Return what *request* may cost in USD; nothing if it cannot be counted nor sent."""
+    async def _count(self, request: Request, estimator: Estimator) -> Cost | None:
+        """Return what *request* costs in tokens; None if it cannot be counted nor sent."""
         try:
-            cost = await estimator.estimate_ahead(request)
+            return await estimator.estimate_ahead(request)
         except InvalidRequest:
+            return None
+
+    def _most(self, row: _Open | None) -> float:
+        """Return what a row may cost in USD, as the answers of its model were billed."""
+        if row is None:
             return 0.0
         # what is billed, not what a rate limit is charged: tokens, with the output in full
-        return price.usd(cost.expected_tokens, cost.expected_output_tokens)
+        amount = row.price.usd(*self._bills.most(row.model, row.cost))
+        return amount if self._bills.knows(row.model) else max(amount, self._earlier.dearest)
+
+    def _open_amount(self) -> float:
+        """Return what all open rows may cost in USD."""
+        if self._version != self._bills.version:
+            self._version = self._bills.version
+            self._in_flight = sum(map(self._most, self._open.values()))
+        return self._in_flight
 
     def _price_of(self, model: str) -> Price | None:
         return self._caps.price or self._listed(model)
+
+    def _end(self, outcome: Outcome) -> None:
+        """Take in the outcome of a row: what it costs, and that it is no longer open."""
+        if isinstance(outcome, Completed):
+            self._bill(outcome)
+        if outcome.request.row in self._open:
+            self._close(outcome.request, outcome.attempts)
 
     def _bill(self, outcome: Completed) -> None:
         """Add what an answer costs."""
         usage, cost, model = outcome.usage, outcome.cost, outcome.request.model
         price = self._price_of(model)
-        if price is not None:
-            ingoing, outgoing = cost.expected_tokens, cost.expected_output_tokens
-            if usage is not None:
-                ingoing, outgoing = usage.prompt_tokens, usage.output_tokens
-            self.cost = (self.cost or 0.0) + price.usd(ingoing, outgoing)
+        if price is None:
+            return
+        if usage is not None:
+            amount = price.usd(usage.prompt_tokens, usage.output_tokens)
+        else:
+            amount = price.usd(*self._bills.most(model, cost))
+        self._dearest = max(self._dearest, amount)
+        self.cost = (self.cost or 0.0) + amount
+        if self._caps.bind_cost:
+            self._bills.learn(model, cost, usage)
 
     def _close(self, request: Request, attempts: int) -> None:
         """Take the row of *request* out of those that are open."""
-        self._in_flight -= self._open.pop(request.row)
+        self._in_flight -= self._most(self._open.pop(request.row))
         if not self._open:
             self._in_flight = 0.0  # without what rounding has left
         if attempts == 0:

@@ -4,7 +4,8 @@ Keeps the journal of a job: what it was made from, and which attempts have left.
 ``OUT.job`` holds one line of JSON, the manifest, then a short line for each attempt: ``s12``
 before row 12 is sent, ``t12`` before it is sent again although its former attempt may have been
 billed, ``b12`` when it came back unbilled, and ``d12`` when it failed, may have been billed, and
-will be sent once more. A line is written before its attempt leaves. So after the end of the
+will be sent once more. A line is written before its attempt leaves. ``c5,3`` says that 5 nano-USD
+were spent so far, and 3 for the dearest answer; it is written before the lines of those answers. So after the end of the
 process, however it came, the rows that may have been billed are those that left, did not come
 back, and have no result. The open file is locked, which keeps other processes out.
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 _RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
 _SENT = re.compile(rb"s(\d{1,12})\n")
+_SPENT = re.compile(rb"c(\d{1,18}),(\d{1,18})\n")
+
+#: Nano-USD in a USD: a token of the cheapest model costs some 20.
+_NANO = 1_000_000_000
 
 # custom_ids are not in here, but prompts of a template are
 _MODE = 0o600
@@ -53,6 +58,8 @@ class Journal:
         open_rows: Rows that were sent and may have been billed, and are not known to have ended.
         doubtful: Rows that failed, may have been billed, and have not been sent once more yet.
         billed_twice: Attempts that may have been billed a second time, of all runs.
+        spent: USD that all runs have spent, as far as prices were known.
+        dearest: USD of the dearest answer.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -62,6 +69,7 @@ class Journal:
         self.open_rows = RowSet()
         self.doubtful = RowSet()
         self.billed_twice = 0
+        self.spent = self.dearest = 0.0
         self._repeated = RowSet()  # of these, rows whose last attempt was not their first
         self._read()
 
@@ -80,6 +88,7 @@ class Journal:
         records = [b"s%d\n" % row for row in self.open_rows]
         records += [b"t%d\n" % row for row in self._repeated]
         records += [b"d%d\n" % row for row in self.doubtful]
+        records += [_cost_record(self.spent, self.dearest)]
         # the repeats are counted in the manifest, and once more by their records
         counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
         try:
@@ -137,6 +146,17 @@ class Journal:
             for row in rows:
                 self._doubt(row)
 
+    def note_spent(self, spent: float, dearest: float) -> None:
+        """
+        Note that *spent* USD were spent so far by all runs, and *dearest* for the dearest answer.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if spent != self.spent:
+            self._append(_cost_record(spent, dearest))
+            self.spent, self.dearest = spent, dearest
+
     def end(self, row: int) -> None:
         """End *row*: it has its line in a result file, which says so itself."""
         self.open_rows.discard(row)
@@ -150,6 +170,7 @@ class Journal:
     def count_open_rows_as_billed_twice(self) -> None:
         """Count the open rows as billed twice: rows have other numbers now and cannot be found."""
         self.billed_twice += len(self.open_rows)
+        self.spent += len(self.open_rows) * self.dearest
         self.open_rows, self._repeated, self.doubtful = RowSet(), RowSet(), RowSet()
 
     def restore(self) -> None:
@@ -211,6 +232,8 @@ class Journal:
                     actions[kind](int(row))
             else:
                 self.open_rows.update(map(int, _SENT.findall(text, 0, end)))
+            for spent, dearest in _SPENT.findall(text, 0, end)[-1:]:
+                self.spent, self.dearest = int(spent) / _NANO, int(dearest) / _NANO
             rest = text[end:]
             if not block:
                 break
@@ -258,6 +281,10 @@ def open_journal(path: Path) -> Journal:
             file.close()
             raise
         file.close()
+
+
+def _cost_record(spent: float, dearest: float) -> bytes:
+    return b"c%d,%d\n" % (round(spent * _NANO), round(dearest * _NANO))
 
 
 def _open(path: Path, flags: int) -> BinaryIO:

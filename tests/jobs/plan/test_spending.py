@@ -166,7 +166,7 @@ def test_what_is_spent_and_in_flight_stays_within_the_cap(tmp_path: Path) -> Non
     assert max(totals) <= 40
     assert (report.answered, report.cost_usd, report.stop_code) == (7, 28.0, "max_cost")
     assert report.stop_message == (
-        "$28.00 spent in this run, $0.00 in flight and up to $16.00 for request '7' are more than "
+        "$28.00 spent by this job, $0.00 in flight and up to $16.00 for request '7' are more than "
         "the cap of $40.00"
     )
 
