@@ -26,7 +26,7 @@ from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.journaling import JournalingTransport
 from ratedispatch.jobs.order import is_interleaved
 from ratedispatch.jobs.outputs.table import output_format_of
-from ratedispatch.jobs.plan.spending import Caps, Earlier, Spending
+from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.state.paths import files_of
@@ -212,7 +212,8 @@ class Job:
         options = dispatcher_options or DispatcherOptions()
         self._listeners = Listeners(listeners)
         told = [self._listeners.tell] if self._listeners.are_there else []
-        spending = self._open_spending()
+        caps = self._options.caps or Caps()
+        spending = Spending(caps, self._halt.stop, self._files.earlier, may_be_billed)
         with contextlib.closing(self._files):
             self._writer = writer = self._open_writer(
                 _key_of(client), flushable(listeners), spending
@@ -241,15 +242,7 @@ class Job:
         self._tell_stop(report, writer)
         return report
 
-    def _open_spending(self) -> Spending:
-        """Return what counts the money, from what earlier runs have spent."""
-        journal = self._files.journal
-        earlier = Earlier(journal.spent, journal.dearest, frozenset(journal.open_rows))
-        return Spending(self._options.caps or Caps(), self._halt.stop, earlier, may_be_billed)
-
-    def _open_writer(
-        self, key: str, flushed: Sequence[Flushable], spending: Spending
-    ) -> Writer:
+    def _open_writer(self, key: str, flushed: Sequence[Flushable], spending: Spending) -> Writer:
         try:
             return Writer(
                 self._files.paths,

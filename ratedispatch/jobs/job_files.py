@@ -17,6 +17,7 @@ from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.formats import Format, format_of
 from ratedispatch.jobs.inputs.row_text import open_text
 from ratedispatch.jobs.outputs.table import OutputFormat, check_format, output_format_of
+from ratedispatch.jobs.plan.spending import Earlier
 from ratedispatch.jobs.rowformat import format_for
 from ratedispatch.jobs.state.journal import open_journal
 from ratedispatch.jobs.state.manifest import manifest_of
@@ -70,6 +71,12 @@ class OpenFiles:
     def resumed(self) -> int:
         """Rows that an earlier run has done."""
         return len(self.progress.answered) + len(self.progress.failed)
+
+    @property
+    def earlier(self) -> Earlier:
+        """What earlier runs have spent."""
+        journal = self.journal
+        return Earlier(journal.spent, journal.dearest, frozenset(journal.open_rows))
 
     def is_same_input(self) -> bool:
         """Whether the input is still the file that was opened, unchanged."""

@@ -90,7 +90,7 @@ def test_a_cap_on_cost_stops_and_says_how_to_go_on(job: Path, server: FakeServer
     flags = ("--max-cost", "10", "--price-in", "0", "--price-out", "1000000")
     result = run(job, *flags, url=server.base_url)
     assert result.exit_code == 3, result.output
-    assert "$0.00 spent in this run, $0.00 in flight" in result.stderr
+    assert "$0.00 spent by this job, $0.00 in flight" in result.stderr
     assert "cap of $10.00; run the same command again to spend as much" in result.stderr
 
 

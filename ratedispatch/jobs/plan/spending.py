@@ -21,7 +21,7 @@ from ratedispatch.jobs.plan.prices import price_of
 from ratedispatch.outcome import Completed, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from ratedispatch.events import Event
     from ratedispatch.jobs.plan.prices import Price
@@ -122,7 +122,7 @@ class Spending:
 
     Args:
         caps: What it may send and spend.
-        stop: Ends the sending, with a code and a message; only called by `admit`.
+        stop: Ends the sending, with a code and a message.
         earlier: What earlier runs have spent.
         is_billed: Whether an attempt that has ended so, without an answer, may have been billed.
 
@@ -175,6 +175,7 @@ class Spending:
         if isinstance(event, AttemptEnded):
             if event.decision is not Decision.ANSWERED and self._is_billed(event):
                 self.doubt += self._most(self._open.get(event.request.row))
+                self._stop_beyond()
         elif isinstance(event, RequestSkipped):
             if event.request.row in self._open:
                 self._close(event.request, event.attempts)
@@ -230,6 +231,23 @@ class Spending:
         self.rows += 1
         return None
 
+    def _stop_beyond(self) -> None:
+        """Stop if more than a cap is spent, so that what is in flight is not tried again."""
+        for most, spent, words, code in self._sums():
+            if spent > most + _SLOP:
+                self._stop(
+                    code, f"{usd(spent)} {words} or in doubt are more than the cap of {usd(most)}"
+                )
+
+    def _sums(self) -> Iterator[tuple[float, float, str, str]]:
+        """Yield each cap on the cost, what is spent under it, words for that, and its name."""
+        caps, total = self._caps, self.total
+        if caps.max_cost is not None:
+            yield caps.max_cost, total, "spent by this job", "max_cost"
+        if caps.max_cost_run is not None:
+            spent = total - self._earlier.spent
+            yield caps.max_cost_run, spent, "spent in this run", "max_cost_run"
+
     def _is_early(self) -> bool:
         """Whether so many rows are open that their bills have to be seen first."""
         if not self._caps.bind_cost or not self._open:
@@ -251,11 +269,8 @@ class Spending:
         if request.row in self._in_doubt:
             doubtful += amount
         open_amount = self._open_amount()
-        for most, spent, words, code in (
-            (caps.max_cost, self.total, "spent by this job", "max_cost"),
-            (caps.max_cost_run, self.total - self._earlier.spent, "in this run", "max_cost_run"),
-        ):
-            if most is not None and spent + doubtful + open_amount + amount > most + _SLOP:
+        for most, spent, words, code in self._sums():
+            if spent + doubtful + open_amount + amount > most + _SLOP:
                 return _Refusal(
                     code,
                     f"{usd(spent + doubtful)} {words}, {usd(open_amount)} in flight and up to "

@@ -5,9 +5,10 @@ Keeps the journal of a job: what it was made from, and which attempts have left.
 before row 12 is sent, ``t12`` before it is sent again although its former attempt may have been
 billed, ``b12`` when it came back unbilled, and ``d12`` when it failed, may have been billed, and
 will be sent once more. A line is written before its attempt leaves. ``c5,3`` says that 5 nano-USD
-were spent so far, and 3 for the dearest answer; it is written before the lines of those answers. So after the end of the
-process, however it came, the rows that may have been billed are those that left, did not come
-back, and have no result. The open file is locked, which keeps other processes out.
+were spent so far, and 3 for the dearest answer; it is written before the lines of those answers.
+So after the end of the process, however it came, the rows that may have been billed are those that
+left, did not come back, and have no result. The open file is locked, which keeps other processes
+out.
 
 The journal does not say which rows are done: only the result files do, so nothing can disagree
 with them.

@@ -13,7 +13,7 @@ import pytest
 
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.retry import RetryPolicy
-from ratedispatch.events import AttemptSent, RequestEnded
+from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
@@ -22,7 +22,7 @@ from ratedispatch.jobs.plan.prices import Price
 from ratedispatch.jobs.plan.spending import Caps, Spending, usd
 from ratedispatch.jobs.state.paths import JobFiles
 from ratedispatch.limits import Limits
-from ratedispatch.outcome import Completed, Failed
+from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
@@ -187,6 +187,95 @@ def test_input_is_counted_before_it_is_sent(tmp_path: Path) -> None:
     assert report.cost_usd == report.prompt_tokens
 
 
+def billed(output_tokens: int) -> Callable[[Response], Response]:
+    """Return what puts another number of output tokens on the bill of each answer."""
+
+    def edit(response: Response) -> Response:
+        usage = {**response.body["usage"], "completion_tokens": output_tokens}
+        usage["total_tokens"] = usage["prompt_tokens"] + output_tokens
+        body = {**response.body, "usage": usage}
+        return dataclasses.replace(response, body=body, text=None)
+
+    return edit
+
+
+def test_a_cap_on_the_cost_holds_over_all_runs(tmp_path: Path) -> None:
+    """Three rows of $4 in each run of at most $25, until the $40 of the job are nearly spent."""
+    rows = [row(str(number)) for number in range(20)]
+    caps = Caps(max_cost=40, max_cost_run=25, price=DOLLARS)
+    first = play(tmp_path, caps, rows=rows)
+    assert (first.answered, first.cost_usd, first.stop_code) == (3, 12.0, "max_cost_run")
+    second = play(tmp_path, caps)
+    assert (second.answered, second.cost_usd, second.stop_code) == (6, 12.0, "max_cost_run")
+    third = play(tmp_path, caps)
+    assert (third.answered, third.cost_usd, third.stop_code) == (7, 4.0, "max_cost")
+    assert third.stop_message == (
+        "$28.00 spent by this job, $0.00 in flight and up to $16.00 for request '7' are more than "
+        "the cap of $40.00"
+    )
+    again = play(tmp_path, Caps(max_cost=40, price=DOLLARS))
+    assert (again.attempts, again.stop_code) == (0, "max_cost")
+
+
+def test_what_was_spent_without_a_cap_counts_as_well(tmp_path: Path) -> None:
+    """A cap that is set later finds most of it spent."""
+    rows = [row(str(number)) for number in range(10)]
+    assert play(tmp_path, Caps(max_rows=8, price=DOLLARS), rows=rows).cost_usd == 32.0
+    report = play(tmp_path, Caps(max_cost=40, price=DOLLARS))
+    assert (report.attempts, report.stop_code) == (0, "max_cost")
+    assert play(tmp_path, Caps(max_cost=60, price=DOLLARS)).answered == 10
+
+
+@pytest.mark.parametrize("caps", [16, ...])
+@pytest.mark.parametrize("in_flight", [10, 1_000])
+def test_a_provider_that_bills_far_more_than_expected_is_noticed(
+    tmp_path: Path, caps: Any, in_flight: int
+) -> None:
+    """$1,000 a row, where $16 were expected: of $25,000 no row is sent that may exceed them."""
+    rows = [row(str(number), max_tokens=caps) for number in range(300)]
+    report = play(
+        tmp_path,
+        Caps(max_cost=25_000, price=DOLLARS),
+        rows=rows,
+        edit=billed(1_000),
+        max_in_flight=in_flight,
+    )
+    assert (report.answered, report.cost_usd, report.stop_code) == (25, 25_000.0, "max_cost")
+    again = play(
+        tmp_path, Caps(max_cost=25_500, price=DOLLARS), edit=billed(1_000), max_in_flight=in_flight
+    )
+    assert (again.attempts, again.stop_code) == (0, "max_cost")  # what the last run saw is known
+
+
+def test_rows_in_flight_when_a_run_was_killed_may_have_been_billed(tmp_path: Path) -> None:
+    """Two rows were sent and have no answer: each is taken to have cost its $16 already."""
+    rows = [row(str(number)) for number in range(10)]
+    assert play(tmp_path, Caps(max_rows=2, price=DOLLARS), rows=rows).cost_usd == 8.0
+    with (tmp_path / "out.jsonl.job").open("ab") as journal:
+        journal.write(b"s3\ns4\n")
+    report = play(tmp_path, Caps(max_cost=60, price=DOLLARS))
+    # 8 + 2 × 16 in doubt + 4 are 44, after which 16 more may still be spent, and after 48 may not
+    assert (report.answered, report.cost_usd, report.stop_code) == (4, 8.0, "max_cost")
+
+
+def test_an_attempt_that_may_have_been_billed_counts(tmp_path: Path) -> None:
+    """A broken connection says nothing of the bill: $16 for each, beside $4 for the answer."""
+    rows = [row(str(number)) for number in range(30)]
+    caps = Caps(max_cost=200, price=DOLLARS)
+    broken = 0
+
+    def listen(_: Job, event: Event) -> None:
+        nonlocal broken
+        broken += isinstance(event, AttemptEnded) and event.decision is Decision.TRANSIENT
+
+    provider = ProviderSettings(output_tokens=4, faults={"reset": 0.5})
+    report = play(tmp_path, caps, rows=rows, provider=provider, listen=listen, max_in_flight=1)
+    assert report.stop_code == "max_cost"
+    assert report.cost_usd is not None
+    assert broken > 0
+    assert 200 - 16 < report.cost_usd + 16 * broken <= 200 + 16  # one more was in flight
+
+
 class Watched(Counter):
     """Notes what it is asked to count."""
 
@@ -321,7 +410,14 @@ def test_more_models_than_are_remembered_are_counted_all_the_same(
 
 
 @pytest.mark.parametrize(
-    "values", [{"max_rows": 0}, {"max_cost": 0.0}, {"max_cost": math.nan}, {"max_cost": math.inf}]
+    "values",
+    [
+        {"max_rows": 0},
+        {"max_cost": 0.0},
+        {"max_cost": math.nan},
+        {"max_cost": math.inf},
+        {"max_cost_run": -1.0},
+    ],
 )
 def test_a_cap_that_means_nothing_is_refused(values: dict[str, Any]) -> None:
     """The message names it, its unit and its value."""

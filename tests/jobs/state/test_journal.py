@@ -243,3 +243,28 @@ def test_a_file_that_is_none_is_refused_and_untouched(tmp_path: Path, text: byte
     assert path.read_bytes() == text
     path.write_bytes(MANIFEST.to_line())
     open_journal(path).close()
+
+
+def test_what_was_spent_is_there_after_a_kill_and_another_manifest(path: Path) -> None:
+    """To a billionth of a dollar; a new manifest keeps it."""
+    with opened(path) as journal:
+        journal.send(1)
+        journal.note_spent(1.5, 0.000_000_02)
+        journal.note_spent(1.500_000_03, 0.25)
+        journal.note_spent(1.500_000_03, 0.25)
+    assert path.read_bytes().count(b"\nc") == 3  # one of the manifest, and no repetition
+    for _ in range(2):
+        with opened(path) as journal:
+            assert (journal.spent, journal.dearest) == (1.500_000_03, 0.25)
+            assert list(journal.open_rows) == [1]
+            journal.write_manifest(MANIFEST)
+
+
+def test_rows_that_are_lost_sight_of_cost_as_much_as_the_dearest(path: Path) -> None:
+    """Where the input has changed they cannot be found, and may have been billed."""
+    with opened(path) as journal:
+        for row in (1, 2):
+            journal.send(row)
+        journal.note_spent(1.0, 0.25)
+        journal.count_open_rows_as_billed_twice()
+        assert journal.spent == 1.5
