@@ -91,7 +91,7 @@ def test_a_cap_on_cost_stops_and_says_how_to_go_on(job: Path, server: FakeServer
     result = run(job, *flags, url=server.base_url)
     assert result.exit_code == 3, result.output
     assert "$0.00 spent by this job, $0.00 in flight" in result.stderr
-    assert "cap of $10.00; run the same command again to spend as much" in result.stderr
+    assert "cap of $10.00; raise --max-cost to go on" in result.stderr
 
 
 def test_a_small_cost_has_more_digits(job: Path, server: FakeServerProcess) -> None:
