@@ -22,9 +22,16 @@ SDK = "sdk"
 #: Names of variables as they are usual. Few keys look like that.
 _VARIABLE = re.compile("[A-Z_][A-Z0-9_]{0,60}")
 
+#: Where requests go without a base URL.
+DEFAULT_URL = "https://api.openai.com/v1"
+
 #: Connections in the pool when no number is given: it is only a bound, and is never filled by
 #: more than is in flight.
 _MOST_CONNECTIONS = 10_000
+
+
+#: Files that a job has open besides its connections: its own, the loop's, and those of libraries.
+_LEAST_DESCRIPTORS = 32
 
 
 def key_in(variable: str) -> str:
@@ -76,6 +83,18 @@ def checked_url(url: str | None) -> str | None:
             f"--base-url {url!r} is not a URL; a base URL looks like https://api.openai.com/v1"
         )
     return url
+
+
+def check_descriptors() -> None:
+    """Raise a usage error if so few files may be open that not even one row could be sent."""
+    from ratedispatch.pacing.concurrency.slots import open_descriptors
+
+    most = open_descriptors(raise_limit=True)
+    if most is not None and most < _LEAST_DESCRIPTORS:
+        raise click.UsageError(
+            f"this process may have {most} files open, and a job needs {_LEAST_DESCRIPTORS} and "
+            f"one for each request in flight; raise the limit of open files (ulimit -n)"
+        )
 
 
 def connections_for(max_in_flight: int | Literal["auto"] | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 #: The limits of the server where the run has to learn a limit.
 FAKE_RPM = 3_000
 FAKE_TPM = 2_000_000
+
+#: Variables that the interpreter, its libraries and the system need; none of them holds a key.
+_NEEDED = frozenset(
+    {"PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TIKTOKEN_CACHE_DIR", "VIRTUAL_ENV"}
+    | {"SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PATHEXT"}
+)
+_NEEDED_BEGINS = ("PYTHON", "LC_", "LD_", "DYLD_")
 
 FAKE_KEY = "fake-key-of-the-fake-server"
 
@@ -28,8 +36,30 @@ def endpoint(
         return
     from ratedispatch.simulate.server.child import FakeServerProcess
 
-    with FakeServerProcess("--no-config", *fake_flags(limits)) as server:
+    server = FakeServerProcess("--no-config", *fake_flags(limits), env=_plain_environment())
+    with _without_proxies(), server:
         yield server.base_url
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return what a Python process needs of the environment, and no key."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_BEGINS)
+    }
+
+
+@contextlib.contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Let this process know no proxy: the fake server is on this machine."""
+    before = {name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy")}
+    for name in before:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(before)
 
 
 def fake_flags(limits: Limits | LimitGroups) -> list[str]:

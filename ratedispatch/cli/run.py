@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ratedispatch.cli.client import checked_url, connections_for, key_in, open_client
+from ratedispatch.cli.client import (
+    DEFAULT_URL,
+    check_descriptors,
+    checked_url,
+    connections_for,
+    key_in,
+    open_client,
+)
 from ratedispatch.cli.closing import exit_code, print_notes, print_report
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import painter, say
@@ -27,6 +32,7 @@ from ratedispatch.cli.limit_options import (
     provider_options,
     url_of,
 )
+from ratedispatch.cli.log_file import open_log
 from ratedispatch.cli.loop import runner, seldom_collecting
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.run_options import (
@@ -150,11 +156,13 @@ def _check(settings: RunSettings) -> _Start:
     """Return the values that *settings* come to; a mistake in them is a usage error."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.job_options import JobOptions
+    from ratedispatch.jobs.state.origin import FAKE, origin_of
     from ratedispatch.jobs.state.paths import files_of
 
     sending, durability = settings.sending, settings.durability
     if sending.fake and settings.provider.base_url is not None:
         raise click.UsageError("--fake and --base-url exclude each other")
+    check_descriptors()
     account = settings.limits.read(missing=AUTO)
     caps = settings.caps.caps()
     key = FAKE_KEY if sending.fake else key_in(sending.api_key_env)
@@ -164,6 +172,8 @@ def _check(settings: RunSettings) -> _Start:
         input_format=settings.source.format,
         retry_failed=durability.retry_failed,
         allow_changed_input=durability.allow_changed_input,
+        allow_other_server=durability.allow_other_server,
+        origin=FAKE if sending.fake else origin_of(url or DEFAULT_URL),
         order=durability.order,
         output_format=settings.output.output_format,
         fsync=durability.fsync,
@@ -190,7 +200,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     log = (
         None
         if log_path is None
-        else stack.enter_context(_open_log(log_path, start.files, start.key))
+        else stack.enter_context(open_log(log_path, start.files, start.key))
     )
     if not settings.display.quiet:
         _announce(start.files)
@@ -284,35 +294,6 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
         base_url=start.base_url,
     )
     sys.exit(exit_code(report))
-
-
-def _open_log(path: Path, files: JobFiles, key: str) -> EventLog:
-    """Return the log on *path*; one that cannot be opened, or is a file of the job, is refused."""
-    from ratedispatch.observe.eventlog import EventLog
-
-    for name in ("input", "output", "errors", "job", "table"):
-        other = getattr(files, name)
-        if not isinstance(other, Path):  # standard input, or no table
-            continue
-        if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
-            raise click.UsageError(
-                f"--log-json {path} is the {name} file of the job; give a file of its own"
-            )
-    try:
-        return EventLog(
-            path,
-            clock=functools.partial(datetime.now, UTC),
-            key=key,
-            on_failure=say,
-        )
-    except OSError as error:
-        raise click.UsageError(
-            f"--log-json {path} cannot be opened: {error.strerror}; give another file"
-        ) from error
-
-
-def _is_file(path: Path, other: Path) -> bool:
-    return other.exists() and path.samefile(other)
 
 
 def _announce(files: JobFiles) -> None:

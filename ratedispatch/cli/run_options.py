@@ -187,6 +187,7 @@ class DurabilityFlags:
     Args:
         retry_failed: Whether rows that failed are sent again.
         allow_changed_input: Whether to go on with another input or template.
+        allow_other_server: Whether to go on beside answers of another server.
         order: The order in which rows are sent.
         fsync: When results survive a power cut.
         flush_interval: Seconds between two flushes.
@@ -195,6 +196,7 @@ class DurabilityFlags:
 
     retry_failed: bool
     allow_changed_input: bool
+    allow_other_server: bool
     order: str
     fsync: str
     flush_interval: float
@@ -214,6 +216,12 @@ _DURABILITY_OPTIONS = (
         is_flag=True,
         help="Go on although the input or the template has changed: rows with the same content "
         "stay done, and the results of other rows are moved to OUT.stale.",
+    ),
+    option(
+        "--allow-other-server",
+        group="Durability",
+        is_flag=True,
+        help="Go on although the answers there are come from another base URL, or from --fake.",
     ),
     option(
         "--order",
@@ -296,8 +304,7 @@ _CAP_OPTIONS: tuple[Decorator, ...] = (
         group="Caps",
         type=FiniteRange(min=0, min_open=True),
         metavar="USD",
-        help="Stop before all runs of this job together can cost more. Billed requests and the "
-        "most that requests in flight can cost are counted.",
+        help="Stop before all runs of this job can cost more, with what is in flight.",
     ),
     option(
         "--max-cost-run",

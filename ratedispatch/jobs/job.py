@@ -82,7 +82,7 @@ async def run_file(
     """
     out = Path(output)
     source = STDIN if input == STDIN else Path(input)
-    job_options = job_options or JobOptions()
+    job_options = (job_options or JobOptions()).for_client(client)
     files = files_of(
         source,
         out,

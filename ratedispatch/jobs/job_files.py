@@ -28,11 +28,9 @@ from ratedispatch.jobs.state.scan import scan
 if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.row_text import RowText
     from ratedispatch.jobs.inputs.streams import Source
-    from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.job_options import JobOptions
     from ratedispatch.jobs.rowformat import RowFormat
     from ratedispatch.jobs.state.journal import Journal
-    from ratedispatch.jobs.state.manifest import Manifest
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.jobs.state.resume import Progress
     from ratedispatch.jobs.state.scan import Scan
@@ -150,11 +148,14 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
     found = scan(text.file, row_format.names, folder=folder, known=known)
     if not found.rows:
         raise JobError(f"the input {text.name} is empty")
-    manifest = _manifest_of(paths, text, found, template, output_format)
+    errors = os.path.relpath(paths.errors.absolute(), paths.job.absolute().parent)
+    name = Path(text.name).name
+    manifest = manifest_of(name, found, template, output_format, errors, options.origin)
     resume = ResumeOptions(
         retry_failed=options.retry_failed,
         allow_changed_input=options.allow_changed_input,
         by_place=template is not None and template.id_column is None,
+        allow_other_server=options.allow_other_server,
     )
     opened = open_job(paths, manifest, text.file, found, resume, journal)
     stack.callback(opened.journal.close)
@@ -171,17 +172,6 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
         _identity=identity,
         _stack=stack.pop_all(),
     )
-
-
-def _manifest_of(
-    paths: JobFiles,
-    text: RowText,
-    found: Scan,
-    template: Template | None,
-    output_format: OutputFormat,
-) -> Manifest:
-    errors = os.path.relpath(paths.errors.absolute(), paths.job.absolute().parent)
-    return manifest_of(Path(text.name).name, found, template, output_format, errors)
 
 
 def _identity_of(path: Source) -> tuple[int, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.jobs.inputs.formats import Format
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.outputs.table import OutputFormat
 from ratedispatch.jobs.sink import Fsync
+from ratedispatch.jobs.state.origin import origin_of
 from ratedispatch.jobs.writer import FLUSH_INTERVAL
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class JobOptions:
         caps: The most that one run may send and spend; without a bound by default.
         fsync: When what was written has to survive a power cut.
         flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
+        origin: The name of the server that answers come from; by default the client's base URL.
+        allow_other_server: Whether to go on although there are answers of another server.
 
     Formats, orders and ways of syncing may be given by their names.
 
@@ -49,6 +52,8 @@ class JobOptions:
     caps: Caps | None = None
     fsync: Fsync | str = Fsync.INTERVAL
     flush_interval: float = FLUSH_INTERVAL
+    origin: str = ""
+    allow_other_server: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
@@ -59,3 +64,11 @@ class JobOptions:
             if value is not None:
                 # frozen: what is derived once can only be set this way
                 object.__setattr__(self, name, kind(value))
+
+    def for_client(self, client: Any) -> JobOptions:
+        """Return these options with the server of *client* as origin, unless they have one."""
+        return (
+            self
+            if self.origin
+            else replace(self, origin=origin_of(getattr(client, "base_url", "")))
+        )

@@ -65,7 +65,11 @@ class EventLog:
         self._buffer = bytearray()
         self._waited: dict[int, float] = {}  # by id of the request in flight
         self._is_broken = False
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
+        if path.is_symlink():
+            # whoever may write to the folder could have the log appended to any file
+            raise OSError(None, "it is a link, which is not followed", str(path))
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(path, flags, _MODE)
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         if self._ends_in_a_torn_line():
             self._buffer += b"\n"

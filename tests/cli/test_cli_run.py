@@ -259,7 +259,8 @@ def test_a_key_that_the_server_repeats_reaches_no_file(job: Path) -> None:
         length = int(re.findall(r"content-length: (\d+)", head, re.IGNORECASE)[0])
         text = (await reader.readexactly(length)).decode()
         status = "200 OK" if "good" in text else "400 Bad Request"
-        body = json.dumps({"choices": [head], "error": None if "good" in text else head})
+        choice = {"message": {"role": "assistant", "content": head}}
+        body = json.dumps({"choices": [choice], "error": None if "good" in text else head})
         writer.write(
             f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
@@ -409,7 +410,7 @@ def test_the_first_interruption_drains_and_the_second_cancels(
     done = lines(tmp_path / "out.jsonl")
     assert len(done) < 400
     with FakeServerProcess("--latency", "0.01") as quick:
-        result = run(tmp_path, "--base-url", quick.base_url)
+        result = run(tmp_path, "--base-url", quick.base_url, "--allow-other-server")
         assert result.exit_code == 0, result.output
         assert quick.stats()["arrived"] == 400 - len(done)
     answers = [answer["custom_id"] for answer in lines(tmp_path / "out.jsonl")]

@@ -211,7 +211,7 @@ def test_flags_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
         "COMP_CWORD": "2",
     }
     result = CliRunner().invoke(main, [], prog_name="ratedispatch", env=asked)
-    assert result.stdout == "plain,--max-cost\n"
+    assert result.stdout == "plain,--max-cost\nplain,--max-cost-run\n"
 
 
 def test_the_version_is_told() -> None:

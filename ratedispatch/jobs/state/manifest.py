@@ -1,8 +1,7 @@
 """
 Says what a job was made from, and how another job differs from it. Values only.
 
-What may change between two runs of a job, such as its limits or the address of the server, is
-not in the manifest.
+What may change between two runs of a job, such as its limits, is not in the manifest.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ class Manifest:
         errors: Where failed rows go, seen from the folder of the job file.
         is_rewriting: Whether result files that fit a changed input lie beside those there are,
             and are to be put in their place.
+        origin: The server that answers come from; empty if it is not known.
     """
 
     input: str
@@ -56,6 +56,7 @@ class Manifest:
     scan: Scan | None = None
     errors: str = ""
     is_rewriting: bool = False
+    origin: str = ""
 
     def to_line(self) -> bytes:
         """Return it as a line of JSON."""
@@ -106,7 +107,12 @@ class Manifest:
 
 
 def manifest_of(
-    name: str, scan: Scan, template: Template | None, output_format: str, errors: str = ""
+    name: str,
+    scan: Scan,
+    template: Template | None,
+    output_format: str,
+    errors: str = "",
+    origin: str = "",
 ) -> Manifest:
     """Return the manifest of a job."""
     has_few = len(scan.duplicates) <= _MOST_DUPLICATES
@@ -119,6 +125,7 @@ def manifest_of(
         output_format,
         scan=scan if has_few else None,
         errors=errors,
+        origin=origin,
     )
 
 

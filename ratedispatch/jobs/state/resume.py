@@ -70,11 +70,13 @@ class ResumeOptions:
         retry_failed: Whether rows that failed are done once more.
         allow_changed_input: Whether it goes on although it was made from something else.
         by_place: Whether a row at another place of a changed input is another row.
+        allow_other_server: Whether it goes on although there are answers of another server.
     """
 
     retry_failed: bool = False
     allow_changed_input: bool = False
     by_place: bool = False
+    allow_other_server: bool = False
 
 
 def open_job(
@@ -111,7 +113,9 @@ def open_job(
             refuse_shared(files)
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
-        return _Resumption(files, journal, before, manifest, file, scan, options).resume()
+        # what does not tell its server is taken to go to the same one
+        now = replace(manifest, origin=manifest.origin or before.origin)
+        return _Resumption(files, journal, before, now, file, scan, options).resume()
     except BaseException as error:
         if before is None and not was_there:
             files.job.unlink(missing_ok=True)
@@ -152,6 +156,7 @@ class _Resumption:
         if self.before.is_rewriting:
             _finish_rewriting(self.files, self.journal, replace(self.before, is_rewriting=False))
         progress, notes = _recover(self.files)
+        self._refuse_other_server(progress)
         differences = self.before.differences(self.now)
         is_same_input = self.before.has_input_of(self.now)
         if not self.options.allow_changed_input and (differences or not is_same_input):
@@ -165,7 +170,7 @@ class _Resumption:
             doubtful = RowSet()  # rows may have other numbers now
             notes.append(self._realign())
             progress, _ = _recover(self.files)
-        elif differences:
+        elif differences or self.before.origin != self.now.origin:
             self.journal.write_manifest(self.now)
         progress, more = _retry(self.files, progress, self.options, self.journal, doubtful)
         if doubt:
@@ -188,6 +193,17 @@ class _Resumption:
                 f"{job} was interrupted while it was made to fit a changed input; give the same "
                 f"command again, with --errors-file {before.errors}"
             )
+
+    def _refuse_other_server(self, progress: Progress) -> None:
+        """Refuse to put answers of another server beside those that there are."""
+        before, now, count = self.before.origin, self.now.origin, len(progress.answered)
+        if before in {"", now} or not count or self.options.allow_other_server:
+            return
+        rows = "1 answer" if count == 1 else f"{count:,} answers"
+        raise JobError(
+            f"{self.files.job.with_suffix('')} has {rows} of {before}, and this run would add "
+            f"those of {now}; choose another output, or go on with --allow-other-server"
+        )
 
     def _is_fit(self) -> bool:
         """Whether the results are those of this input; if not, and not allowed to be, refuse."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 _READY = "fake server ready at "
@@ -29,6 +30,7 @@ class FakeServerProcess:
         flags: As on the command line, for example ``"--rpm", "30k", "--fault", "500=0.1"``;
             port and ``--exit-with-parent`` are added.
         start_timeout: Seconds that it may take to become ready.
+        env: Its environment; by default that of this process.
 
     Attributes:
         base_url: ``http://127.0.0.1:PORT/v1``, once started.
@@ -41,8 +43,11 @@ class FakeServerProcess:
     base_url: str
     process: subprocess.Popen[str]
 
-    def __init__(self, *flags: str, start_timeout: float = 30.0) -> None:
+    def __init__(
+        self, *flags: str, start_timeout: float = 30.0, env: Mapping[str, str] | None = None
+    ) -> None:
         self._flags = flags
+        self._env = env
         self._start_timeout = start_timeout
 
     def __enter__(self) -> Self:
@@ -65,6 +70,7 @@ class FakeServerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=self._env,
             start_new_session=True,  # a Ctrl-C on the terminal is for the parent to deal with
         )
         try:

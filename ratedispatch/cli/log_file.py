@@ -1,0 +1,57 @@
+"""Opens the file of ``--log-json``."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratedispatch.cli.console import say
+
+if TYPE_CHECKING:
+    from ratedispatch.jobs.state.paths import JobFiles
+    from ratedispatch.observe.eventlog import EventLog
+
+
+def open_log(path: Path, files: JobFiles, key: str) -> EventLog:
+    """
+    Return the log on *path*.
+
+    Args:
+        path: The file; one that is a link, or a file of the job, is refused.
+        files: Those of the job.
+        key: Kept out of the log.
+
+    Raises:
+        click.UsageError: It is refused, or cannot be opened.
+    """
+    from ratedispatch.observe.eventlog import EventLog
+
+    if str(path) == "-":
+        raise click.UsageError("--log-json -: the log cannot go to standard output; give a file")
+    for name in ("input", "output", "errors", "job", "table"):
+        other = getattr(files, name)
+        if not isinstance(other, Path):  # standard input, or no table
+            continue
+        if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
+            raise click.UsageError(
+                f"--log-json {path} is the {name} file of the job; give a file of its own"
+            )
+    try:
+        return EventLog(
+            path,
+            clock=functools.partial(datetime.now, UTC),
+            key=key,
+            on_failure=say,
+        )
+    except OSError as error:
+        raise click.UsageError(
+            f"--log-json {path} cannot be opened: {error.strerror}; give another file"
+        ) from error
+
+
+def _is_file(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)
