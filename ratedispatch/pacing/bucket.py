@@ -7,42 +7,23 @@ bucket belongs to no event loop. Knows nothing of requests, providers or the que
 ``aiolimiter.AsyncLimiter`` is a leaky bucket used as a meter: its level rises by what is spent
 and leaks at the rate. It has no public way to ask for the time until an amount fits, to go into
 debt, to give something back, to change the rate, or to be told the time. So this module, and only
-this module, uses its private level and stands in for its event loop. The dependency is pinned
-below the next minor version, and a contract test holds the behaviour that is relied on.
+this module, uses its private level, and lets it leak by the limiter's own formula: the limiter
+would ask its event loop twice for the time, which takes three times as long as the leak. The
+dependency is pinned below the next minor version, and a contract test holds that both are alike.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aiolimiter import AsyncLimiter
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
-
     from ratedispatch.limits import Rate
 
 #: A share of the burst by which rounding may miss: the loop's clock adds up differently than
 #: the level leaks, and a timer that is early by a nanosecond must not start another one.
 _ROUNDING = 1e-9
-
-
-class _Clock:
-    """
-    The part of an event loop that the limiter uses: it tells the time it was told.
-
-    Both methods are C callables, because the limiter calls them at every leak.
-    """
-
-    __slots__ = ("now", "time")
-
-    is_closed = bool  # called without an argument: never
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.time: Callable[[], float] = partial(getattr, self, "now")
 
 
 class Bucket:
@@ -62,15 +43,13 @@ class Bucket:
         speed: The multiple of the rate that flows in; changed by :meth:`set_speed`.
     """
 
-    __slots__ = ("_ceiling", "_clock", "_limiter", "_surplus", "per_second", "rate", "speed")
+    __slots__ = ("_ceiling", "_limiter", "_surplus", "per_second", "rate", "speed")
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
         self.per_second = rate.per_second
         self.speed = 1.0
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
-        self._clock = _Clock()
-        self._limiter._event_loop = cast("asyncio.AbstractEventLoop", self._clock)
         self._surplus = 0.0
         self._ceiling = 0.0
 
@@ -95,8 +74,7 @@ class Bucket:
         if self._surplus > 0:
             self._leak(now)
         elif now > limiter._last_check:
-            self._clock.now = now
-            limiter._leak()
+            self._drip(now)
         missing = min(amount, depth) - (depth - limiter._level + self._surplus)
         if missing <= depth * _ROUNDING:
             return 0.0
@@ -138,8 +116,7 @@ class Bucket:
         """Give *amount* back, at most until the bucket is full."""
         limiter = self._limiter
         if now > limiter._last_check:
-            self._clock.now = now
-            limiter._leak()
+            self._drip(now)
         limiter._level = max(0.0, limiter._level - amount)
 
     def lower_to(self, available: float, now: float) -> float:
@@ -148,8 +125,7 @@ class Bucket:
         if self._surplus > 0:
             self._leak(now)
         elif now > limiter._last_check:
-            self._clock.now = now
-            limiter._leak()
+            self._drip(now)
         holds = limiter.max_rate - limiter._level + self._surplus
         excess = holds - available
         if excess <= 0:
@@ -197,17 +173,17 @@ class Bucket:
     def _drip(self, now: float) -> None:
         """Let the level leak up to *now*."""
         limiter = self._limiter
-        if now > limiter._last_check:
-            self._clock.now = now
-            limiter._leak()
+        elapsed = now - limiter._last_check
+        if elapsed > 0:
+            level = limiter._level - elapsed * limiter._rate_per_sec
+            limiter._level = level if level > 0 else 0.0
+            limiter._last_check = now
 
     def _leak(self, now: float) -> None:
         """Let the level leak up to *now*; what is above the ceiling then runs over."""
-        limiter = self._limiter
-        if now > limiter._last_check:
-            self._clock.now = now
-            limiter._leak()
+        self._drip(now)
         if self._surplus > 0:
+            limiter = self._limiter
             total = limiter.max_rate - limiter._level + self._surplus
             excess = total - max(limiter.max_rate, self._ceiling)
             if excess > 0:

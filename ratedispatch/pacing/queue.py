@@ -109,8 +109,10 @@ class FairQueue:
 
     def head(self) -> Entry | None:
         """Return the next request that has not left; None if there is none."""
-        while self._in_order or self._late:
-            late, in_order = self._late, self._in_order
+        late, in_order = self._late, self._in_order
+        if in_order and not late and not in_order[0].future.done():  # nearly always
+            return in_order[0]
+        while in_order or late:
             entry = late[0] if late and self._is_late_one_next() else in_order[0]
             if not entry.future.done():
                 return entry

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import cast
 
 from aiolimiter import AsyncLimiter
 
+from ratedispatch.limits import Rate
+from ratedispatch.pacing.bucket import Bucket
 from ratedispatch.simulate.clock import run_virtual
 
 
@@ -47,24 +50,26 @@ def test_the_rate_can_be_changed_between_leaks() -> None:
     run_virtual(main())
 
 
-def test_the_clock_can_be_handed_in() -> None:
-    """_leak asks its event loop only whether it is closed and what time it is; no loop runs."""
-    asked = []
+def test_a_bucket_leaks_as_the_limiter_does() -> None:
+    """To the last bit, over ten thousand steps of any length."""
 
     class Clock:
+        now = 0.0
+
         def is_closed(self) -> bool:
-            asked.append("is_closed")
             return False
 
         def time(self) -> float:
-            asked.append("time")
-            return 103.0
+            return self.now
 
-    limiter = AsyncLimiter(10, 5)
-    assert limiter._last_check == 0
-    limiter._event_loop = cast("asyncio.AbstractEventLoop", Clock())
-    limiter._level, limiter._last_check = 10, 100.0
-    limiter._leak()
-    assert limiter._level == 4
-    assert limiter._last_check == 103.0
-    assert asked == ["is_closed", "time"]
+    rng, clock = random.Random(0), Clock()
+    limiter, bucket = AsyncLimiter(10, 5), Bucket(Rate("requests", 120, 10))
+    limiter._event_loop = cast("asyncio.AbstractEventLoop", clock)
+    for _ in range(10_000):
+        clock.now += rng.expovariate(0.5)
+        limiter._leak()
+        bucket._leak(clock.now)
+        assert bucket._limiter._level == limiter._level
+        amount = rng.uniform(0, 4)
+        limiter._level += amount
+        bucket._limiter._level += amount
