@@ -100,6 +100,7 @@ class Cost:
             by what was learned.
         choices: Answers asked for.
         is_capped: Whether the request caps its output itself.
+        character_tokens: Prompt tokens as a provider estimates them that goes by characters.
         expected_output_tokens: Output tokens that are expected on the bill at most: its cap, or
             what was learned, whatever a limit is charged for the output.
         custom: What it costs in dimensions of the caller's own; see `Limits.custom`.
@@ -118,6 +119,7 @@ class Cost:
     choices: int = 1
     is_capped: bool = True
     expected_output_tokens: int = 0
+    character_tokens: int = 0
     custom: Mapping[str, float] | None = None
     assumed_tokens: int = 0
     # kept, not computed: it is asked for several times with each request

@@ -116,8 +116,10 @@ class RouteFactory:
             follows_rate = most is None and has_rate
             start = min(_FIRST_WITH_RATE if follows_rate else _FIRST_IN_FLIGHT, possible)
             adaptive = AdaptiveLimit(start=start, most=possible, follows_rate=follows_rate)
-        refunds = (self._options.policy or self._provider.charge).refunds
-        budget = self._budget or LocalBudget(limits, refunds=refunds, group=name)
+        charge = self._options.policy or self._provider.charge
+        budget = self._budget or LocalBudget(
+            limits, refunds=charge.refunds, output_up_front=charge.output_up_front, group=name
+        )
         admission = Admission(
             budget,
             adaptive or FixedLimit(possible),

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from ratedispatch.limits import Rate
     from ratedispatch.pacing.feedback import Feedback, LimitChange
+    from ratedispatch.pacing.limit.account import Position
     from ratedispatch.pacing.snapshot import Level
     from ratedispatch.request import Cost
+
+    Mark = tuple[float, float, Position | None]
 
 
 class Reservation:
@@ -28,7 +31,7 @@ class Reservation:
         at: When, in seconds of the caller's clock.
         amounts: The cost in each dimension of the budget.
         marks: What had been charged in each dimension with this reservation, and how much of that
-            had come back unused.
+            had come back unused; and the same under every way of counting.
         number: How many reservations there were, this one included.
     """
 
@@ -39,7 +42,7 @@ class Reservation:
         cost: Cost,
         at: float,
         amounts: Sequence[float],
-        marks: Sequence[tuple[float, float]],
+        marks: Sequence[Mark],
         number: int,
     ) -> None:
         self.cost = cost

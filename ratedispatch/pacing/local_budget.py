@@ -18,6 +18,7 @@ from ratedispatch.dimension import LONGEST_MINUTE, STANDARD, dimension_named
 from ratedispatch.errors import CostExceedsLimit
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.feedback import End, LimitChange
+from ratedispatch.pacing.limit.charge_rule import rule_like
 from ratedispatch.pacing.limit.tracked import SpendMark, TrackedLimit
 from ratedispatch.pacing.snapshot import Level
 
@@ -47,12 +48,26 @@ class LocalBudget:
     Args:
         limits: The limits of the account.
         refunds: Whether the provider is known to give back what a request did not use.
+        output_up_front: Whether it is known to charge the output cap when a request is sent.
         group: The group of models that it limits, for `levels`.
     """
 
-    def __init__(self, limits: Limits, *, refunds: bool = False, group: str = "") -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        refunds: bool = False,
+        output_up_front: bool = True,
+        group: str = "",
+    ) -> None:
         self._limits = [
-            TrackedLimit(rate, limits.burst_of, refunds=refunds) for rate in limits.rates()
+            TrackedLimit(
+                rate,
+                limits.burst_of,
+                refunds=refunds,
+                rule=rule_like(rate.dimension, output=output_up_front, refunds=refunds),
+            )
+            for rate in limits.rates()
         ]
         # the rate of a limit may change, its dimension does not
         dimensions = [dimension_named(limit.dimension) for limit in self._limits]
@@ -89,8 +104,8 @@ class LocalBudget:
                 self._begin(cost, now)
             longest, scarcest = 0.0, None
             amounts = []
-            for of_cost, limit in self._parts:
-                amount = of_cost(cost)
+            for limit in self._limits:
+                amount = limit.amount_of(cost)
                 amounts.append(amount)
                 wait = limit.wait(amount, now, speed)
                 if wait > longest:
@@ -100,7 +115,7 @@ class LocalBudget:
             marks = []
             limits = self._limits
             for index, amount in enumerate(amounts):  # faster than a strict zip
-                marks.append(limits[index].spend(amount, now))
+                marks.append(limits[index].spend(amount, now, cost))
             self._reserved += 1
             reservation = Reservation(cost, now, amounts, marks, self._reserved)
             self._open[reservation] = None
@@ -129,7 +144,7 @@ class LocalBudget:
             changes: Sequence[LimitChange] = ()
             if feedback.end is End.UNSENT:
                 for limit, amount in zip(self._limits, reservation.amounts, strict=True):
-                    limit.refund(amount, now)
+                    limit.refund(amount, now, reservation.cost)
             elif feedback.readings is not None:
                 refused = feedback.end is End.REFUSED
                 changes = self._read(reservation, feedback.readings, now, refused=refused)
@@ -141,8 +156,8 @@ class LocalBudget:
             usage = feedback.usage
             if usage is not None:  # what it leaves comes back where the provider gives it back
                 for number, of_usage in self._of_usage:
-                    unused = reservation.amounts[number] - of_usage(usage)
-                    self._limits[number].settle(unused, now)
+                    amount = reservation.amounts[number]
+                    self._limits[number].settle(amount, of_usage(usage), now, reservation.cost)
             return changes
 
     def slow_down(self, until: float, now: float) -> None:
@@ -165,12 +180,12 @@ class LocalBudget:
         """Prepare the buckets for *cost*, the first request of all or the first after a pause."""
         if not self._has_started:
             self._has_started = True
-            for of_cost, limit in self._parts:
-                limit.start(now, of_cost(cost))
+            for limit in self._limits:
+                limit.start(now, limit.amount_of(cost))
         if self._is_resuming:
             self._is_resuming = False
-            for of_cost, limit in self._parts:
-                limit.resume(of_cost(cost), now)
+            for limit in self._limits:
+                limit.resume(limit.amount_of(cost), now)
 
     def _level(self, limit: TrackedLimit, now: float) -> Level:
         rate, is_known = limit.rate, limit.is_known
@@ -203,7 +218,7 @@ class LocalBudget:
                     limit.on_silent_answer(sent_at, now)
                     continue
                 limit.release_opening(sent_at, now)
-            charged, returned = reservation.marks[number]
+            charged, returned, position = reservation.marks[number]
             mark = SpendMark(
                 sent_at,
                 reservation.number,
@@ -212,7 +227,10 @@ class LocalBudget:
                 reservation.amounts[number],
                 functools.partial(self._overtaken, reservation, number),
                 refused,
+                position,
             )
+            if refused:
+                limit.on_uncharged(mark.amount, reservation.cost)
             if limit.observe(reading, mark, now) is not None:
                 changes.append(LimitChange(limit.rate))
         return changes

@@ -200,7 +200,8 @@ class Counter:
         by_characters = 0
         if policy.characters_per_token is not None:
             by_characters = policy.by_characters(total.characters, total.messages)
-        surplus = max(0, by_characters - texts - (expected - counted))
+        estimated = counted - texts + by_characters
+        surplus = max(0, estimated - expected)
         expected_output = default_output_tokens if total.cap is None else total.cap
         expected_output *= total.choices
         output = expected_output if policy.output_up_front else 0
@@ -217,6 +218,7 @@ class Counter:
             is_capped=total.cap is not None,
             expected_output_tokens=expected_output,
             assumed_tokens=total.assumed,
+            character_tokens=estimated if by_characters else 0,
         )
 
     def _weigh(self, body: Mapping[str, Any], endpoint: str, encoding: str | None) -> TokenCount:

@@ -130,6 +130,7 @@ def test_the_signatures_in_the_library_reference_are_real(name: str) -> None:
         default = parameter.default
         suffix = "" if default is inspect.Parameter.empty else f"={json.dumps(default)}"
         suffix = suffix.replace("null", "None").replace("false", "False").replace("[]", "()")
+        suffix = suffix.replace("true", "True")
         real.append(prefix + parameter.name + suffix)
     assert shown == real
 

@@ -1,7 +1,9 @@
 """
 What one limit has let through, and what became of it.
 
-Adds up amounts and tells how much of the limit was used. Decides nothing.
+Adds up amounts and tells how much of the limit was used. Of tokens it adds up under every way of
+counting them, so that another charge rule can be taken up at any time without looking back.
+Decides nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +12,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ratedispatch.request import Cost
+
+#: What a request amounts to under every way of counting: its prompt by tokens, by characters, by
+#: the larger of both, nothing, and its output cap.
+Counts = tuple[float, float, float, float, float]
+
+BY_TOKENS, BY_CHARACTERS, BY_THE_LARGER, NOTHING, OUTPUT = range(5)
+
+#: Sums at one instant: of what was charged under each way of counting, of that of the requests
+#: that were answered, and of what these really used.
+Position = tuple[float, ...]
+
+_USED = 10
+ORIGIN: Position = (0.0,) * (_USED + 1)
 
 
 class SpendMark(NamedTuple):
@@ -24,6 +41,7 @@ class SpendMark(NamedTuple):
         amount: What it asked for.
         overtaken: Returns what may have been charged after it though it left shortly before.
         refused: Whether the provider refused it, and so did not charge it.
+        position: The same sums under every way of counting, where there are several.
     """
 
     sent_at: float
@@ -33,6 +51,7 @@ class SpendMark(NamedTuple):
     amount: float
     overtaken: Callable[[], float]
     refused: bool = False
+    position: Position | None = None
 
 
 class Account:
@@ -98,3 +117,71 @@ class Account:
         if not self._flowed:
             return None
         return min(1.0, max(0.0, self.spent - self._last_amount) / self._flowed)
+
+
+def counts_of(cost: Cost) -> Counts:
+    """Return *cost* under every way of counting; what it does not tell counts as the prompt."""
+    prompt = cost.prompt_tokens
+    return (
+        cost.expected_tokens or prompt,
+        cost.character_tokens or prompt,
+        prompt,
+        0,
+        cost.output_tokens or cost.expected_output_tokens,
+    )
+
+
+class Ledger:
+    """
+    The sums of one limit on tokens, under every way of counting.
+
+    Attributes:
+        answered: Requests that were answered, and what each really used; taken in with the next
+            look at the sums.
+    """
+
+    __slots__ = ("_back", "_sums", "_used", "answered")
+
+    def __init__(self) -> None:
+        self.answered: list[tuple[Cost, float]] = []
+        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+        self._back = (0.0, 0.0, 0.0, 0.0, 0.0)
+        self._used = 0.0
+
+    def charge(self, cost: Cost) -> Position:
+        """Add *cost*, which goes through now; return the position with it."""
+        a, b, c, d, e = self._sums
+        f, g, h, i, j = counts_of(cost)
+        self._sums = (a + f, b + g, c + h, d + i, e + j)
+        return self.position()
+
+    def void(self, cost: Cost) -> None:
+        """Take back *cost*, which was not sent, or was refused and so not charged."""
+        a, b, c, d, e = self._sums
+        f, g, h, i, j = counts_of(cost)
+        self._sums = (a - f, b - g, c - h, d - i, e - j)
+
+    def position(self) -> Position:
+        """Return everything by now."""
+        for cost, used in self.answered:
+            a, b, c, d, e = self._back
+            f, g, h, i, j = counts_of(cost)
+            self._back = (a + f, b + g, c + h, d + i, e + j)
+            self._used += used
+        self.answered.clear()
+        return (*self._sums, *self._back, self._used)
+
+
+def sums_at(position: Position, prompt: int, *, output: bool) -> tuple[float, float]:
+    """
+    Return what *position* comes to by one rule: what was charged, and what came back unused.
+
+    Args:
+        position: The sums.
+        prompt: Which of `Counts` is charged for a prompt.
+        output: Whether the output cap is charged as well.
+    """
+    charged, returned = position[prompt], position[5 + prompt] - position[_USED]
+    if output:
+        return charged + position[OUTPUT], returned + position[5 + OUTPUT]
+    return charged, returned

@@ -42,18 +42,6 @@ class SharingTuning:
     memory_seconds: float = 2.0
 
 
-def level_from(
-    remaining: float, age: float, per_second: float, others: float, since: float
-) -> float:
-    """
-    Return what is left at the provider: remaining + age × max(0, rate − others) − since.
-
-    The reading is as old as the answer took. Since then the bucket has refilled, less what others
-    took, and what was sent after that request has been charged.
-    """
-    return remaining + age * max(0.0, per_second - others) - since
-
-
 def pace_from(others: float, per_second: float, tuning: SharingTuning) -> float:
     """Return the share of the rate that is left for us: 1 − others / rate, 1 if few are seen."""
     taken = min(others / per_second, 1.0 - tuning.least_share)
@@ -81,7 +69,7 @@ class LevelTracker:
         bucket: The bucket to correct.
         account: What went through it.
         source: Tells the limit.
-        refunds: Whether the provider is known to give back what a request did not use.
+        refunds: Whether the provider gives back what a request did not use.
         tuning: The constants.
 
     Attributes:
@@ -98,7 +86,6 @@ class LevelTracker:
         "_doubted",
         "_is_daily",
         "_is_exact",
-        "_knows_refunds",
         "_room",
         "_sharing",
         "_source",
@@ -123,7 +110,7 @@ class LevelTracker:
         self.surplus = Surplus(rate.burst, tuning.surplus)
         self.pace = 1.0
         self.paced_until = 0.0
-        self.refunds = self._knows_refunds = refunds
+        self.refunds = refunds
         self._bucket = bucket
         self._account = account
         self._source = source
@@ -148,9 +135,34 @@ class LevelTracker:
         self.readings.forget()
         return True
 
-    def correct(self, reading: Reading, remaining: float, mark: SpendMark, now: float) -> None:
-        """Correct the level by what is left at the provider."""
-        bucket, readings = self._bucket, self.readings
+    def correct(
+        self,
+        reading: Reading,
+        remaining: float,
+        mark: SpendMark,
+        now: float,
+        by_then: tuple[float, float] | None = None,
+        by_now: tuple[float, float] | None = None,
+    ) -> None:
+        """
+        Correct the level by what is left at the provider.
+
+        Args:
+            reading: What it says.
+            remaining: What it says is left.
+            mark: Where the request stands that it answers.
+            now: Seconds of the caller's clock.
+            by_then: What had been charged when that left; by default what *mark* says.
+            by_now: What has been charged by now; by default what the account says.
+        """
+        bucket, readings, account = self._bucket, self.readings, self._account
+        charged, returned = by_then or (mark.charged, mark.returned)
+        charged_now, returned_now = by_now or (account.spent - account.refused, account.returned)
+        since = charged_now - charged
+        if self.refunds:
+            since -= returned_now - returned
+        else:
+            returned = 0.0
         per_second = refill = bucket.per_second
         if not mark.refused:
             if reading.limit is not None and not self._is_daily:
@@ -159,22 +171,20 @@ class LevelTracker:
                 remaining,
                 refill,
                 at=mark.sent_at,
-                charged=mark.charged,
-                returned=mark.returned,
+                charged=charged,
+                returned=returned,
                 number=mark.number,
             )
-            self.refunds = self._knows_refunds or readings.refunds
         if self._is_exact and readings.unit_ratio < 1:
             self._room, self.pace = math.inf, 1.0
             bucket.credit(self._doubted, now)
             self._doubted = 0.0
             return
         self._room = remaining
-        age, account = now - mark.sent_at, self._account
-        since = account.spent - account.refused - mark.charged
-        if self.refunds:
-            since -= account.returned - mark.returned
-        level = level_from(remaining, age, per_second, readings.others, since)
+        age = now - mark.sent_at
+        # the reading is as old as the answer took: since then the bucket has refilled, less what
+        # others took, and what was sent after that request has been charged
+        level = remaining + age * max(0.0, per_second - readings.others) - since
         self.pace = 1.0
         if level < bucket.rate.burst and readings.others:
             sharing = self._sharing

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ratedispatch.dimension import dimension_named
 from ratedispatch.pacing.bucket import Bucket
-from ratedispatch.pacing.limit.account import Account
+from ratedispatch.pacing.limit.account import Account, Ledger
+from ratedispatch.pacing.limit.charge_rule import FAMILIES
 from ratedispatch.pacing.limit.level import LevelTracker
 from ratedispatch.pacing.limit.limit_source import LimitSource
 from ratedispatch.pacing.limit.opening import Opening
+from ratedispatch.pacing.limit.rule_finder import RuleFinder
 from ratedispatch.pacing.limit.tuning import DEFAULT, LimitTuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.limits import Rate
+    from ratedispatch.pacing.limit.charge_rule import ChargeRule
+    from ratedispatch.request import Cost
 
 
 class LimitState:
@@ -28,16 +33,30 @@ class LimitState:
     Args:
         rate: As the user set it.
         burst_of: Returns what may go at once of another limit per minute.
-        refunds: Whether the provider is known to give back what a request did not use. Otherwise
-            it is found out from what it says.
+        refunds: Whether the provider is known to give back what a request did not use.
+        rule: How the provider is expected to charge, where there are several ways; the right one
+            is found out from what it says.
         tuning: The constants of the parts.
 
     Attributes:
         account: What went through.
+        ledger: The same under every way of counting; None where there is one only.
+        amount_of: What a cost amounts to, by the rule in force.
         is_daily: Whether it is a limit of a day, whatever becomes of the rate.
     """
 
-    __slots__ = ("_bucket", "_level", "_newest", "_opening", "account", "is_daily", "source")
+    __slots__ = (
+        "_bucket",
+        "_finder",
+        "_level",
+        "_newest",
+        "_opening",
+        "account",
+        "amount_of",
+        "is_daily",
+        "ledger",
+        "source",
+    )
 
     def __init__(
         self,
@@ -45,6 +64,7 @@ class LimitState:
         burst_of: Callable[[float], float],
         *,
         refunds: bool = False,
+        rule: ChargeRule | None = None,
         tuning: LimitTuning = DEFAULT,
     ) -> None:
         self.is_daily = rate.is_daily  # whatever becomes of the rate
@@ -52,6 +72,13 @@ class LimitState:
         self._bucket = Bucket(rate)
         self._opening = Opening(tuning.opening)
         self.source = LimitSource(rate, burst_of, tuning.source)
+        self.amount_of: Callable[[Cost], float] = dimension_named(rate.dimension).of_cost
+        self.ledger: Ledger | None = None
+        self._finder: RuleFinder | None = None
+        if rule is not None:
+            refunds = rule.refunds
+            self.ledger = Ledger()
+            self._finder = RuleFinder(FAMILIES[rate.dimension], rule, tuning.rules)
         self._level = LevelTracker(
             self._bucket, self.account, self.source, refunds=refunds, tuning=tuning
         )

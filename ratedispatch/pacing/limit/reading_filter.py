@@ -34,15 +34,11 @@ class FilterTuning:
         orderly_seconds: so many seconds that none can have overtaken another.
         least_ratio: Below this share of what we spend, readings are not taken to speak of our own
             bucket in our own unit; a provider may count somewhat differently.
-        full_share: A reading at least this share of the most that was ever read counts as that
-            of a full bucket, which does not refill.
-        refund_memory_requests: Requests after which an observation counts for 1/e when it is
-            asked what the provider gives back, which does not change from second to second.
-        flat_share: A bucket does not fall at all if it falls by less than this share of what we
-            spend.
-        least_unused_share: Less than this share unused is not worth telling apart.
+        full_share: A level from this share of the most that was ever read on may be that of a
+            full bucket: what flows in may run over, and was not taken by anybody.
         leap_share: What is left may rise by the refill, and a little more by what is given back;
             by this share of the most that was ever read it does not rise but leap.
+        together_seconds: Requests that left within so many seconds may arrive in another order.
         least_unit_ratio: Readings that understate by more than this are taken to say nothing.
     """
 
@@ -52,10 +48,8 @@ class FilterTuning:
     orderly_seconds: float = 0.5
     least_ratio: float = 0.5
     full_share: float = 0.9
-    refund_memory_requests: float = 64.0
-    flat_share: float = 0.3
-    least_unused_share: float = 0.3
     leap_share: float = 0.25
+    together_seconds: float = 0.03
     least_unit_ratio: float = 0.05
 
 
@@ -71,7 +65,6 @@ class ReadingFilter:
 
     Attributes:
         seen: Readings so far, whatever became of them.
-        refunds: Whether the provider seems to give back what turns out unused.
         ratio: What was used at the provider for each unit that we spent; None if not yet known.
         is_correlated: Whether the readings were seen to fall by what we spend, if not by more.
         unit_ratio: What one unit of ours is in the readings' unit, where that is much less
@@ -80,20 +73,14 @@ class ReadingFilter:
     """
 
     __slots__ = (
-        "_clear_gone",
-        "_clear_requests",
-        "_clear_spent",
-        "_clear_used",
+        "_before",
+        "_before_at",
         "_last_at",
         "_last_charged",
         "_last_number",
         "_last_remaining",
         "_last_returned",
         "_requests",
-        "_run_fallen",
-        "_run_gone",
-        "_run_requests",
-        "_run_spent",
         "_seconds",
         "_spent",
         "_top",
@@ -102,14 +89,12 @@ class ReadingFilter:
         "is_correlated",
         "others",
         "ratio",
-        "refunds",
         "seen",
         "unit_ratio",
     )
 
     def __init__(self, tuning: FilterTuning = _TUNING) -> None:
         self.seen = 0
-        self.refunds = False
         self._top = 0.0
         self._tuning = tuning
         self.forget()
@@ -117,11 +102,10 @@ class ReadingFilter:
     def forget(self) -> None:
         """Start over: what was seen so far no longer proves anything."""
         self._last_at = math.nan
+        self._before_at, self._before = -math.inf, 0.0
         self._last_charged = self._last_returned = self._last_remaining = 0.0
         self._last_number = 0
         self._requests = self._seconds = self._spent = self._used = 0.0
-        self._clear_requests = self._clear_spent = self._clear_gone = self._clear_used = 0.0
-        self._run_fallen = self._run_requests = self._run_spent = self._run_gone = 0.0
         self.ratio: float | None = None
         self.is_correlated = False
         self.unit_ratio = 1.0
@@ -144,8 +128,8 @@ class ReadingFilter:
             remaining: What the provider says is left.
             per_second: How fast it says that its bucket refills.
             at: When the request left, in seconds of the caller's clock.
-            charged: What we had spent by then, this request included.
-            returned: What of that had turned out unused by then.
+            charged: What we had been charged by then, this request included.
+            returned: What of that had come back by then.
             number: How many requests we had sent by then, this one included.
         """
         tuning = self._tuning
@@ -153,28 +137,22 @@ class ReadingFilter:
         self._top = top = max(self._top, remaining)
         elapsed = at - self._last_at
         refill = per_second * max(elapsed, 0.0)
-        if remaining - self._last_remaining - refill > tuning.leap_share * top:
+        if not at - self._before_at < 2 * tuning.together_seconds:  # not a number at first
+            self._before_at, self._before = self._last_at, self._last_remaining
+        # of requests that left together the last may have arrived first
+        expected = max(self._last_remaining, self._before) + refill
+        if remaining - expected > tuning.leap_share * top:
             self.forget()  # a counter has started again, or another one is shown
         elif elapsed >= 0:  # not the first
-            spent = charged - self._last_charged
-            fallen = self._last_remaining - remaining
-            used = fallen + per_second * elapsed
+            inflow = refill + returned - self._last_returned
+            spent = charged - self._last_charged - inflow + refill
+            used = self._last_remaining - remaining + refill
             requests = number - self._last_number
-            gone = returned - self._last_returned
-            if remaining >= tuning.full_share * top:  # what flowed in may have run over
-                used = max(fallen, min(used, spent))
-                self._run_fallen += fallen
-                self._run_requests += requests
-                self._run_spent += spent
-                self._run_gone += gone
-            else:
-                self._run_fallen = self._run_requests = self._run_spent = self._run_gone = 0.0
-                if self._last_remaining < tuning.full_share * top:
-                    fade = math.exp(-requests / tuning.refund_memory_requests)
-                    self._clear_requests = self._clear_requests * fade + requests
-                    self._clear_spent = self._clear_spent * fade + spent
-                    self._clear_gone = self._clear_gone * fade + gone
-                    self._clear_used = self._clear_used * fade + used
+            # it may have run over where it could be full by then, and is after that as full
+            full = tuning.full_share * top
+            ran_over = self._last_remaining + inflow - full
+            if ran_over > 0 and used > spent and remaining + spent >= full:
+                used = max(spent, used - min(ran_over, inflow))
             age = min(elapsed / tuning.memory_seconds, requests / tuning.memory_requests)
             keep = math.exp(-age)
             self._requests = self._requests * keep + requests
@@ -186,21 +164,9 @@ class ReadingFilter:
         self._last_remaining, self._last_number = remaining, number
 
     def _conclude(self) -> None:
-        """
-        Compute from the sums what the readings are worth.
-
-        The provider gives back what turns out unused if it stays full while we spend, or if what
-        is used is nearer to what was really used than to what we reserved. Where little is unused
-        it cannot be told, nor does it matter.
-        """
+        """Compute from the sums what the readings are worth."""
         tuning = self._tuning
         enough = tuning.least_requests
-        run_unused = self._run_gone >= tuning.least_unused_share * self._run_spent
-        if run_unused and self._run_requests >= 2 * enough:
-            self.refunds |= self._run_fallen < tuning.flat_share * self._run_spent
-        clear_unused = self._clear_gone >= tuning.least_unused_share * self._clear_spent
-        if clear_unused and self._clear_requests >= 2 * enough:
-            self.refunds = self._clear_used < self._clear_spent - self._clear_gone / 2
         if self._seconds >= tuning.orderly_seconds:
             enough /= 2
         if self._requests < enough or self._spent < _LEAST_SPENT:

@@ -22,6 +22,8 @@ class SurplusTuning:
     Args:
         reserve_seconds: Seconds of rate that are left in the provider's bucket however much it
             is proven to hold: requests that leave our machine apart may arrive together.
+        sure_reserve_seconds: The same where the predictions of one charge rule come true, so that
+            nothing but the times of arrival is uncertain.
         quiet_seconds: Seconds without a refusal after which the last step counts as admitted: a
             refusal would not have waited for a model.
         step_factor: What the step is multiplied by after an answer to what was sent since the
@@ -31,6 +33,7 @@ class SurplusTuning:
     """
 
     reserve_seconds: float = 0.25
+    sure_reserve_seconds: float = 0.05
     quiet_seconds: float = 0.5
     step_factor: float = 2.0
     distrust_seconds: float = 60.0
@@ -54,7 +57,7 @@ class Surplus:
     with caution, is not held against it.
 
     Attributes:
-        reserve_seconds: Seconds of rate that are left at the provider.
+        is_sure: Whether what a request is charged is known exactly.
         step: What may be spent beyond the bucket's own at once.
         not_before: The instant before which nothing is believed to have piled up.
         last: When the last step was made; an answer to what was sent then, or later, allows the
@@ -68,21 +71,27 @@ class Surplus:
         "_distrust",
         "_net",
         "_tuning",
+        "is_sure",
         "last",
         "not_before",
         "quiet_at",
-        "reserve_seconds",
         "step",
     )
 
     def __init__(self, burst: float, tuning: SurplusTuning = _TUNING) -> None:
         self._tuning = tuning
-        self.reserve_seconds = tuning.reserve_seconds
+        self.is_sure = False
         self.restart(burst)
         self._distrust = tuning.distrust_seconds
         self._allowed = 0.0
         self._allowed_at: float | None = None
         self._net = 0.0
+
+    @property
+    def reserve_seconds(self) -> float:
+        """Seconds of rate that are left in the provider's bucket."""
+        tuning = self._tuning
+        return tuning.sure_reserve_seconds if self.is_sure else tuning.reserve_seconds
 
     def restart(self, burst: float, *, not_before: float = 0.0, last: float = -math.inf) -> None:
         """Begin again with a step of *burst*, as if one had been made at the instant *last*."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ratedispatch.pacing.limit.account import SpendMark
+from ratedispatch.pacing.limit.account import SpendMark, sums_at
+from ratedispatch.pacing.limit.charge_rule import amount_by
 from ratedispatch.pacing.limit.limit_state import LimitState
 
 if TYPE_CHECKING:
     from ratedispatch.limits import Reading
+    from ratedispatch.pacing.budget import Mark
+    from ratedispatch.request import Cost
 
 __all__ = ["SpendMark", "TrackedLimit"]
 
@@ -55,27 +58,48 @@ class TrackedLimit(LimitState):
             bucket.set_speed(speed * level.pace, now)
         return bucket.wait(amount, now)
 
-    def spend(self, amount: float, now: float) -> tuple[float, float]:
-        """Let *amount* through, for which `wait` was 0.0 *now*; return the sums of `SpendMark`."""
+    def spend(self, amount: float, now: float, cost: Cost | None = None) -> Mark:
+        """
+        Let *amount* through, for which `wait` was 0.0 *now*; return the sums of `SpendMark`.
+
+        *cost* is what it is the amount of.
+        """
         bucket = self._bucket
         missing = bucket.take(amount, now)
         if self._opening.held:
             self._opening.fill(missing, bucket.rate.burst)
-        return self.account.spend(amount, now, bucket.per_second)
+        charged, returned = self.account.spend(amount, now, bucket.per_second)
+        ledger = self.ledger
+        return charged, returned, None if ledger is None or cost is None else ledger.charge(cost)
 
-    def settle(self, unused: float, now: float) -> None:
-        """Count *unused* of what was let through as returned; below zero, more was used."""
+    def settle(self, amount: float, used: float, now: float, cost: Cost | None = None) -> None:
+        """
+        Count what of *amount* was not *used* as returned; below zero, more was.
+
+        *cost* is what it is the amount of.
+        """
+        unused = amount - used
         self.account.returned += unused
+        if self.ledger is not None and cost is not None:
+            self.ledger.answered.append((cost, used))
         if self._level.refunds:
             if unused >= 0:
                 self._bucket.credit(unused, now)
             else:
                 self._bucket.debit(-unused, now)
 
-    def refund(self, amount: float, now: float) -> None:
+    def refund(self, amount: float, now: float, cost: Cost | None = None) -> None:
         """Take back *amount*, which was let through but not sent."""
         self._bucket.credit(amount, now)
         self.account.refund(amount)
+        if self.ledger is not None and cost is not None:
+            self.ledger.void(cost)
+
+    def on_uncharged(self, amount: float, cost: Cost | None = None) -> None:
+        """Count *amount*, which was sent, as refused, and so not charged."""
+        self.account.refused += amount
+        if self.ledger is not None and cost is not None:
+            self.ledger.void(cost)
 
     def release_opening(self, sent_at: float, now: float) -> None:
         """Let go what was held back: the provider has answered what was sent at *sent_at*."""
@@ -90,8 +114,6 @@ class TrackedLimit(LimitState):
     def observe(self, reading: Reading | None, mark: SpendMark, now: float) -> float | None:
         """Correct the bucket by an answer; return the limit per minute if it is a new one."""
         source, readings = self.source, self._level.readings
-        if mark.refused:
-            self.account.refused += mark.amount
         if reading is None:
             source.silent_answers += 1
             return None
@@ -102,7 +124,10 @@ class TrackedLimit(LimitState):
         if remaining is not None:
             if limit is not None and remaining > limit + 1:
                 return None  # nonsense: more is left than the bucket can hold
-            self._level.correct(reading, remaining, mark, now)
+            if mark.position is None or self._finder is None:
+                self._level.correct(reading, remaining, mark, now)
+            else:
+                self._correct_by_rule(reading, remaining, mark, now)
         is_same = (limit, reading.period) == source.adopted and readings.unit_ratio == 1
         if is_same and not (mark.refused or source.is_moving):
             return None
@@ -111,6 +136,8 @@ class TrackedLimit(LimitState):
             return None
         if source.differs(told):
             readings.forget()  # what fell with the limit was not taken by anybody
+            if self._finder is not None:
+                self._finder.forget()
             self._level.pace = 1.0
         return self._put_in_force(now)
 
@@ -131,6 +158,34 @@ class TrackedLimit(LimitState):
                 filled = min(bucket.rate.burst, (resumes_at - now) * bucket.per_second)
                 self._opening.hold(filled, resumes_at)
         self._put_in_force(now)
+
+    def _correct_by_rule(
+        self, reading: Reading, remaining: float, mark: SpendMark, now: float
+    ) -> None:
+        """Correct the bucket by a reading, and take the rule whose predictions come true."""
+        finder, ledger, position, level = self._finder, self.ledger, mark.position, self._level
+        assert finder is not None
+        assert ledger is not None
+        assert position is not None
+        refill = self._bucket.per_second
+        if reading.limit is not None and not self.is_daily:
+            refill = reading.limit / reading.period
+        is_new = False
+        if finder.left_out:
+            finder.left_out -= 1
+        elif not mark.refused:
+            is_new = finder.add(
+                remaining, refill, at=mark.sent_at, position=position, number=mark.number
+            )
+        rule = finder.rule
+        if is_new:
+            self.amount_of = amount_by(rule)
+            level.refunds = rule.refunds
+            level.readings.forget()
+        level.surplus.is_sure = finder.is_settled
+        by_then = sums_at(position, rule.prompt, output=rule.output)
+        by_now = sums_at(ledger.position(), rule.prompt, output=rule.output)
+        level.correct(reading, remaining, mark, now, by_then, by_now)
 
     def drop_surplus_until(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""

@@ -8,6 +8,7 @@ from ratedispatch.pacing.limit.level import SharingTuning
 from ratedispatch.pacing.limit.limit_source import SourceTuning
 from ratedispatch.pacing.limit.opening import OpeningTuning
 from ratedispatch.pacing.limit.reading_filter import FilterTuning
+from ratedispatch.pacing.limit.rule_finder import FinderTuning
 from ratedispatch.pacing.limit.surplus import SurplusTuning
 
 
@@ -19,6 +20,7 @@ class LimitTuning:
     surplus: SurplusTuning = field(default_factory=SurplusTuning)
     source: SourceTuning = field(default_factory=SourceTuning)
     readings: FilterTuning = field(default_factory=FilterTuning)
+    rules: FinderTuning = field(default_factory=FinderTuning)
     sharing: SharingTuning = field(default_factory=SharingTuning)
 
 

@@ -6,27 +6,9 @@ import pytest
 
 from ratedispatch.pacing.limit.level import (
     SharingTuning,
-    level_from,
     pace_from,
     surplus_from,
 )
-
-
-@pytest.mark.parametrize(
-    ("remaining", "age", "per_second", "others", "since", "expected"),
-    [
-        (100, 0, 10, 0, 0, 100),
-        (100, 2, 10, 0, 0, 120),  # it has refilled since
-        (100, 2, 10, 4, 0, 112),  # less what others took
-        (100, 2, 10, 40, 0, 100),  # who never take more than the refill
-        (100, 2, 10, 0, 30, 90),  # and what left after it was charged
-        (5, 0, 10, 0, 30, -25),
-    ],
-)
-def test_the_level(
-    remaining: float, age: float, per_second: float, others: float, since: float, expected: float
-) -> None:
-    assert level_from(remaining, age, per_second, others, since) == expected
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ class Account:
 
     def mark(self, sent_at: float, *, refused: bool = False, overtaken: float = 0.0) -> SpendMark:
         self.number += 1
-        charged, returned = self.tracked.spend(self.amount, sent_at)
+        charged, returned, _ = self.tracked.spend(self.amount, sent_at)
+        if refused:
+            self.tracked.on_uncharged(self.amount)
         return SpendMark(
             sent_at, self.number, charged, returned, self.amount, lambda: overtaken, refused
         )
@@ -63,7 +65,7 @@ def test_a_tenth_of_a_second_goes_before_the_first_answer() -> None:
     tracked.start(5.0, 1.0)
     assert tracked.available(5.0) == 1
     assert tracked.wait(1, 5.0, 1.0) == 0
-    assert tracked.spend(1, 5.0) == (1, 0)
+    assert tracked.spend(1, 5.0) == (1, 0, None)
     assert tracked.wait(1, 5.0, 1.0) == 0.1
     tracked.release_opening(5.0, 5.2)
     assert tracked.available(5.2) == 7  # 2 have flowed in, 6 were held back
@@ -106,7 +108,7 @@ def test_what_turns_out_unused_comes_back_where_the_provider_refunds(
 ) -> None:
     tracked = TrackedLimit(RATE, LIMITS.burst_of, refunds=refunds)
     tracked.spend(4, 0.0)
-    tracked.settle(unused, 0.0)
+    tracked.settle(4, 4 - unused, 0.0)
     assert tracked.available(0.0) == available
     assert tracked.account.returned == unused
 
@@ -198,7 +200,8 @@ def test_nothing_that_has_piled_up_goes_before_a_server_is_calm(
 
 def test_others_slow_us_down_for_two_seconds() -> None:
     """Each second we spend 20, 10 flow in, and 15 are gone: others take 5, half of the rate."""
-    tuning = LimitTuning(readings=FilterTuning(memory_requests=1e18))
+    never_full = FilterTuning(memory_requests=1e18, full_share=2.0)
+    tuning = LimitTuning(readings=never_full)
     account = Account(amount=20, tuning=tuning)
     for step in range(10):
         mark = account.mark(float(step))
@@ -256,10 +259,12 @@ def test_refusals_without_readings_are_all_there_is_to_learn_from() -> None:
     tracked = TrackedLimit(RATE, LIMITS.burst_of)
     mark = SpendMark(0.0, 1, 0.0, 0.0, 1.0, lambda: 0.0, refused=True)
     tracked.spend(1, 0.0)
+    tracked.on_uncharged(1)
     tracked.observe(None, mark, 0.0)
     tracked.on_refusal(0.0, amount=1, resumes_at=0.5)
     assert tracked.rate.per_minute == 600
     tracked.spend(21, 4.0)
+    tracked.on_uncharged(1)
     tracked.observe(None, mark, 4.0)
     tracked.on_refusal(4.0, amount=1, resumes_at=4.5)
     assert tracked.rate.per_minute == pytest.approx(300)

@@ -1,0 +1,194 @@
+"""
+Which charge rule is the provider's.
+
+Every rule predicts what the next reading should be. The rule whose predictions come true, within
+rounding and the times of arrival, is the provider's; what is left over is what others use. Pure
+arithmetic on instants; knows no bucket and no headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.limit.account import ORIGIN, sums_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ratedispatch.pacing.limit.account import Position
+    from ratedispatch.pacing.limit.charge_rule import ChargeRule
+
+
+@dataclass(frozen=True, slots=True)
+class FinderTuning:
+    """
+    What can be tuned of the choice of a rule.
+
+    Args:
+        least_readings: Readings before another rule is taken: fewer may agree with one by chance.
+        memory: Share of what was seen that still counts after another reading.
+        leak: Share of an error that is forgiven with each reading: others cause it too.
+        much_better: Another rule is taken if its error is below this share of the error of the
+            one in force.
+        as_good: Of the rules whose error is below this multiple of the least, the most cautious is
+            taken.
+        arrival_seconds: Seconds by which the instants of arrival may differ from those of sending.
+        in_transit: Requests that may have been charged, or given back, in another order than they
+            left or came.
+        rounding: Units by which a reading may be off, with that before it.
+        leap_share: A reading that is above all predictions by this share of the most that was ever
+            read is that of a counter that has started again.
+        sparse: Once the rule is known, one reading of so many is looked at.
+    """
+
+    least_readings: int = 6
+    memory: float = 0.9
+    leak: float = 0.02
+    much_better: float = 0.3
+    as_good: float = 1.5
+    arrival_seconds: float = 0.03
+    in_transit: float = 0.75
+    rounding: float = 2.0
+    leap_share: float = 0.25
+    sparse: int = 8
+
+
+_TUNING = FinderTuning()
+
+
+class RuleFinder:
+    """
+    Compares the rules of one limit by what they predict.
+
+    For each rule a bucket is kept that starts at the first reading: it refills, is charged by that
+    rule, gets back what the rule gives back, and holds no more than was ever seen. What a reading
+    shows is compared with it. The error of the right rule is bounded, because what rounding or
+    the time of arrival did to one reading is made up for in the next; it grows with each request
+    otherwise.
+
+    Args:
+        rules: The family, the more cautious first.
+        rule: The one to begin with.
+
+    Attributes:
+        rule: The one in force.
+        is_settled: Whether its predictions come true.
+        left_out: Readings that need not be added for now.
+    """
+
+    __slots__ = (
+        "_at",
+        "_depths",
+        "_errors",
+        "_levels",
+        "_number",
+        "_position",
+        "_rules",
+        "_seen",
+        "_sizes",
+        "_top",
+        "_tuning",
+        "_weight",
+        "is_settled",
+        "left_out",
+        "rule",
+    )
+
+    def __init__(
+        self, rules: Sequence[ChargeRule], rule: ChargeRule, tuning: FinderTuning = _TUNING
+    ) -> None:
+        self._rules = rules if rule in rules else (rule, *rules)
+        self.rule = rule
+        self._tuning = tuning
+        self.forget()
+
+    def forget(self) -> None:
+        """Start over with the rule in force: another bucket is shown, or it was filled anew."""
+        count = len(self._rules)
+        self.is_settled = False
+        self._position = ORIGIN
+        self._at = 0.0
+        self._levels = [0.0] * count
+        self._depths = [0.0] * count
+        self._errors = [0.0] * count
+        self._sizes = self._weight = self._top = 0.0
+        self._seen = self._number = self.left_out = 0
+
+    def add(
+        self, remaining: float, per_second: float, *, at: float, position: Position, number: int
+    ) -> bool:
+        """
+        Add a reading; they come in the order in which their requests were sent.
+
+        Args:
+            remaining: What the provider says is left.
+            per_second: How fast its bucket refills.
+            at: When the request left, in seconds of the caller's clock.
+            position: What had been charged by then, this request included.
+            number: How many requests had been sent by then, this one included.
+
+        Returns:
+            Whether another rule is in force now.
+        """
+        tuning = self._tuning
+        requests = number - self._number
+        if requests <= 0:
+            return False
+        change = tuple([one - other for one, other in zip(position, self._position, strict=True)])
+        refill = per_second * max(at - self._at, 0.0)
+        self._at, self._position, self._number = at, position, number
+        self._seen += 1
+        self._top = max(self._top, remaining)
+        if self._seen == 1 or self._compare(remaining, refill, change, requests):
+            self._levels = [remaining] * len(self._rules)
+            return False
+        return self._seen > tuning.least_readings and self._choose(per_second)
+
+    def _compare(self, remaining: float, refill: float, change: Position, requests: int) -> bool:
+        """
+        Let the bucket of each rule go through *change*, and note how far it is off.
+
+        Returns:
+            Whether a counter has started again instead, which no rule predicts.
+        """
+        tuning = self._tuning
+        memory, leak = tuning.memory, tuning.leak
+        levels, depths, errors = self._levels, self._depths, self._errors
+        if remaining - max(levels) - refill > tuning.leap_share * self._top + max(change):
+            return True
+        for place, rule in enumerate(self._rules):
+            charged, returned = sums_at(change, rule.prompt, output=rule.output)
+            size = charged / requests
+            level = levels[place] + refill - charged
+            if rule.refunds:
+                level += returned
+            if requests == 1 and remaining + size > depths[place]:
+                depths[place] = remaining + size
+            level = min(level, max(depths[place] - size, remaining))
+            error = remaining - level
+            levels[place] = level + leak * error
+            errors[place] = errors[place] * memory + abs(error)
+        self._weight = self._weight * memory + 1.0
+        charged, _ = sums_at(change, self.rule.prompt, output=self.rule.output)
+        self._sizes = self._sizes * memory + charged / requests
+        return False
+
+    def _choose(self, per_second: float) -> bool:
+        """Take the rule whose predictions come true; return whether it is another one."""
+        tuning, errors, weight = self._tuning, self._errors, self._weight
+        exact = (tuning.rounding + per_second * tuning.arrival_seconds) * weight
+        noise = exact + tuning.in_transit * self._sizes
+        own = errors[self._rules.index(self.rule)]
+        self.is_settled = own <= exact
+        if self.is_settled:
+            self.left_out = tuning.sparse - 1
+            return False
+        best = min(errors)
+        if best > noise or best > tuning.much_better * own:
+            return False
+        # of those that explain the same, the most cautious
+        as_good = max(tuning.as_good * best, tuning.rounding * weight)
+        number = next(number for number, error in enumerate(errors) if error <= as_good)
+        self.rule = self._rules[number]
+        return True
