@@ -71,11 +71,15 @@ class Bucket:
         depth = amount if burst < amount <= self._ceiling else burst
         if limiter.max_rate != depth:
             self._set_depth(depth, now)
+        elapsed = now - limiter._last_check
         if self._surplus > 0:
             self._leak(now)
-        elif now > limiter._last_check:
-            self._drip(now)
-        missing = min(amount, depth) - (depth - limiter._level + self._surplus)
+        elif elapsed > 0:  # as in _drip, without the call: two of them are 2 % of an admission
+            level = limiter._level - elapsed * limiter._rate_per_sec
+            limiter._level = level if level > 0 else 0.0
+            limiter._last_check = now
+        asked = amount if amount < depth else depth  # noqa: FURB136  # min() is a call, too
+        missing = asked - (depth - limiter._level + self._surplus)
         if missing <= depth * _ROUNDING:
             return 0.0
         return missing / limiter._rate_per_sec
@@ -117,7 +121,8 @@ class Bucket:
         limiter = self._limiter
         if now > limiter._last_check:
             self._drip(now)
-        limiter._level = max(0.0, limiter._level - amount)
+        level = limiter._level - amount
+        limiter._level = level if level > 0 else 0.0
 
     def lower_to(self, available: float, now: float) -> float:
         """Allow at most *available* to be spent now; return what may be spent then."""
