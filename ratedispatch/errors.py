@@ -9,6 +9,7 @@ Every other module may raise from here.
     ├── CostExceedsLimit(ValueError)    a request that can never go: larger than the limit
     ├── VocabularyError(RuntimeError)   a packaged rank file that is damaged
     ├── TransportError(ConnectionError) no usable answer came back
+    │   ├── AnswerTooLarge
     │   └── AttemptTimeout(TimeoutError)
     ├── JobError(ValueError)            a job that cannot start: files, flags
     └── Stopped(RuntimeError)           nothing more is sent; what is unanswered can be resumed
@@ -82,6 +83,10 @@ class TransportError(RateDispatchError, ConnectionError):
 
 class AttemptTimeout(TransportError, TimeoutError):
     """An attempt took longer than allowed; it may have been executed and billed."""
+
+
+class AnswerTooLarge(TransportError):
+    """An answer larger than is taken. It would be as large the next time."""
 
 
 class JobError(RateDispatchError, ValueError):

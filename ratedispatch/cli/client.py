@@ -107,27 +107,36 @@ def connections_for(max_in_flight: int | Literal["auto"] | None) -> int:
 
 @contextlib.asynccontextmanager
 async def open_client(
-    base_url: str | None, key: str, connections: int, transport: str
+    base_url: str | None, key: str, connections: int, transport: str, most_bytes: int
 ) -> AsyncIterator[Any]:
-    """Give the bulk transport where it can replace the SDK's client, or else that client."""
+    """
+    Give the bulk transport where it can replace the SDK's client, or else the SDK's transport.
+
+    Args:
+        base_url: Where to send to; None for that of the environment, or OpenAI's.
+        key: The API key.
+        connections: How many may be open.
+        transport: The name of the transport.
+        most_bytes: Of an answer, unpacked.
+    """
     if transport == BULK:
         from ratedispatch.dispatch.transports.bulk import plain_bulk
 
-        plain = plain_bulk(base_url, key, connections, os.environ)
+        plain = plain_bulk(base_url, key, connections, os.environ, most_bytes)
         if plain is not None:
             async with plain:
                 yield plain
             return
     from ratedispatch.dispatch.transports.bulk import bulk_for
     from ratedispatch.dispatch.transports.read_client import unsupported_reason
-    from ratedispatch.dispatch.transports.sdk import make_client
+    from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
 
     async with make_client(base_url=base_url, api_key=key, max_connections=connections) as client:
-        bulk = bulk_for(client, connections) if transport == BULK else None
+        bulk = bulk_for(client, connections, most_bytes) if transport == BULK else None
         if bulk is None:
             if transport == BULK:
                 say(f"sending through the openai SDK: {unsupported_reason(client)}")
-            yield client
+            yield SdkTransport(client, most_bytes)
             return
         async with bulk:
             yield bulk

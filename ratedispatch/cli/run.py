@@ -40,13 +40,12 @@ from ratedispatch.cli.run_options import (
     DisplayFlags,
     DurabilityFlags,
     OutputFlags,
-    SendingFlags,
     cap_options,
     display_options,
     durability_options,
     output_options,
-    sending_options,
 )
+from ratedispatch.cli.sending_options import SendingFlags, sending_options
 from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
@@ -254,7 +253,11 @@ async def _run(
             async with contextlib.AsyncExitStack() as stack:
                 client = await stack.enter_async_context(
                     open_client(
-                        start.base_url, start.key, options.connections, settings.sending.transport
+                        start.base_url,
+                        start.key,
+                        options.connections,
+                        settings.sending.transport,
+                        settings.sending.max_answer_mb * 2**20,
                     )
                 )
                 listeners: list[Listener] = []

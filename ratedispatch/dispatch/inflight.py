@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ratedispatch.errors import AttemptTimeout, TransportError
+from ratedispatch.errors import AnswerTooLarge, AttemptTimeout, TransportError
 from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Usage
 from ratedispatch.pacing.feedback import End, Feedback, Strain
 
@@ -118,6 +118,8 @@ def interpret_broken(error: Exception) -> Interpretation:
     """Return what is made of an attempt without an answer."""
     if isinstance(error, AttemptTimeout):
         return Interpretation(Decision.TRANSIENT, "timeout", str(error))
+    if isinstance(error, AnswerTooLarge):
+        return Interpretation(Decision.FAIL, "answer_too_large", str(error))
     if isinstance(error, TransportError) and not error.reached:
         return Interpretation(Decision.UNREACHABLE, "unreachable", str(error))
     return Interpretation(Decision.TRANSIENT, "connection_broken", str(error))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.outcome import Decision, Interpretation
 from ratedispatch.providers.charge import CAUTIOUS, ChargePolicy
 from ratedispatch.providers.quirks import Quirks
-from ratedispatch.providers.read.classify import classify, status_inside, unanswered
+from ratedispatch.providers.read.classify import classify, moved, status_inside, unanswered
 from ratedispatch.providers.read.error_body import read_error
 from ratedispatch.providers.read.headers import read_headers
 from ratedispatch.providers.read.refusal import dimension_of, read_refusal, with_refused
@@ -105,6 +105,9 @@ class Provider:
                 is_answer = holds_answer(body, endpoint, usage)
             if is_answer:
                 return Interpretation(Decision.ANSWERED, readings=readings, usage=usage)
+        elif 300 <= response.status < 400 and response.headers.get("location"):
+            code, message = moved(response, endpoint)
+            return Interpretation(Decision.STOP, code, message, readings=readings)
         return self._interpret_error(response, readings, usage)
 
     def _interpret_error(

@@ -32,10 +32,6 @@ def fault_of(error: aiohttp.ClientError | TimeoutError, timeout: float) -> Trans
     if unreached is not None:
         return TransportError(unreached, reached=False)
     match error:
-        case aiohttp.RedirectClientError():
-            return TransportError("redirected to what is no HTTP URL")
-        case aiohttp.TooManyRedirects():
-            return TransportError("redirected too many times")
         case aiohttp.ClientResponseError():
             text = " ".join(f"an answer that is no HTTP: {error.message}".split())
             return TransportError(text[:300])
@@ -47,8 +43,6 @@ def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float
     match error:
         case aiohttp.ConnectionTimeoutError():
             return f"no connection within {min(timeout, CONNECT_TIMEOUT):g} s"
-        case aiohttp.RedirectClientError():  # an InvalidURL too, but one that a server gave
-            return None
         case aiohttp.InvalidURL():
             return "the base URL is no HTTP URL"
         case aiohttp.ClientHttpProxyError():

@@ -17,6 +17,7 @@ import httpx2
 from yarl import URL
 
 from ratedispatch.dispatch.deadlines import Deadlines
+from ratedispatch.dispatch.transports.bodies import MOST_BYTES, BodyBound
 from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.client_settings import ClientSettings, plain_settings
 from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, is_known
@@ -27,6 +28,9 @@ from ratedispatch.dispatch.transports.exchange import (
     read_answer,
     write_body,
 )
+from ratedispatch.dispatch.transports.interim import bound_interim
+from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
+from ratedispatch.errors import TransportError
 
 if TYPE_CHECKING:
     import ssl
@@ -38,9 +42,6 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
-#: As in httpx2; aiohttp's own is 10.
-_MOST_REDIRECTS = 20
-
 #: Bytes above which aiohttp wants a body as a file, to write it piece by piece.
 _LARGE_BODY = 2**20
 
@@ -51,19 +52,25 @@ _LONGEST_HEADER = 65_536
 _URLS_KEPT = 64
 
 
-def bulk_for(client: openai.AsyncOpenAI, connections: int) -> BulkTransport | None:
+def bulk_for(
+    client: openai.AsyncOpenAI, connections: int, most_bytes: int = MOST_BYTES
+) -> BulkTransport | None:
     """Return a transport with the settings of *client*, or ``None`` if there can be none."""
     from ratedispatch.dispatch.transports.read_client import unsupported_reason
 
     return (
-        BulkTransport(client, connections=connections)
+        BulkTransport(client, connections=connections, most_bytes=most_bytes)
         if unsupported_reason(client) is None
         else None
     )
 
 
 def plain_bulk(
-    base_url: str | None, api_key: str, connections: int, environment: Mapping[str, str]
+    base_url: str | None,
+    api_key: str,
+    connections: int,
+    environment: Mapping[str, str],
+    most_bytes: int = MOST_BYTES,
 ) -> BulkTransport | None:
     """
     Return the transport that `bulk_for` gives for a client with this URL and key, without one.
@@ -75,12 +82,15 @@ def plain_bulk(
         api_key: Not empty.
         connections: How many may be open at once.
         environment: As ``os.environ``.
+        most_bytes: Of an answer, unpacked.
 
     Returns:
         ``None`` if the environment sets anything that only a client can read.
     """
     settings = plain_settings(base_url, api_key, environment)
-    return None if settings is None else BulkTransport(settings, connections=connections)
+    if settings is None:
+        return None
+    return BulkTransport(settings, connections=connections, most_bytes=most_bytes)
 
 
 class BulkTransport:
@@ -94,6 +104,7 @@ class BulkTransport:
         client: Where to send and as whom; or its settings. It sends nothing itself, and stays
             the caller's to close.
         connections: How many may be open at once; what is sent beyond them waits for one.
+        most_bytes: Of an answer, unpacked; a larger one fails.
 
     Attributes:
         base_url: Where it sends to.
@@ -102,7 +113,13 @@ class BulkTransport:
         TypeError: *client* does something with its requests that only the SDK can do.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI | ClientSettings, *, connections: int) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI | ClientSettings,
+        *,
+        connections: int,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         if connections < 1:
             raise ValueError(f"connections must be at least 1, not {connections}")
         self._client = None if isinstance(client, ClientSettings) else client
@@ -111,6 +128,7 @@ class BulkTransport:
         )
         self.base_url = str(settings.root)
         self._connections = connections
+        self._bound = BodyBound(most_bytes)
         self._urls: dict[str, URL] = {}
         self._direct: dict[str, DirectExchange] = {}
         self._can_be_direct = settings.proxy is None and is_known()
@@ -149,40 +167,55 @@ class BulkTransport:
         except (aiohttp.ClientError, TimeoutError) as error:
             broken = fault_of(error, timeout)
         else:
-            return read_answer(answer.status, _lower(answer.headers), answer.content)
+            lower = _lower(answer.headers)
+            if answer.moved_to:
+                lower["location"] = answer.moved_to
+            return read_answer(answer.status, lower, answer.content)
         # outside of the except clause: aiohttp's errors hold the headers, the key among them
         raise broken
 
     async def _exchange(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send directly where that is known to work, else through the session."""
+        """Send directly where that is known to work, else through the session; follow redirects."""
         if self._settings.ask is not None:
             headers["Authorization"] = f"Bearer {await self._settings.ask()}"
         direct = self._direct.get(endpoint)
         if direct is not None and len(body) <= _LARGE_BODY:
             answer = await direct.post(body, headers)
-            if answer is not None:
-                return answer
-        return await self._post(endpoint, body, headers)
+        else:
+            url = self._urls.get(endpoint) or self._url(endpoint)
+            answer = await self._post(url, body, headers)
+            if self._can_be_direct and endpoint in self._urls:
+                self._make_direct(endpoint, url)
+        if answer.status in LEADING and "Location" in answer.headers:
+            return await self._follow(str(self._url(endpoint)), answer, body, headers)
+        return answer
 
-    async def _post(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send through the session, which follows redirects; then see if that is needed."""
+    async def _follow(
+        self, url: str, answer: Answer, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        """Return what *answer* leads to, or itself with the address if that is not followed."""
+        for _ in range(MOST_REDIRECTS):
+            location = answer.headers.get("Location")
+            if answer.status not in LEADING or location is None:
+                return answer
+            url, is_followed = destination(url, answer.status, location)
+            if not is_followed:
+                return answer._replace(moved_to=url)
+            answer = await self._post(URL(url, encoded=True), body, headers)
+        raise TransportError("redirected too many times")
+
+    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send through the session."""
         session = self._session or self._open()
-        url = self._urls.get(endpoint) or self._url(endpoint)
         data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
-        async with session.post(
-            url, data=data, headers=headers, max_redirects=_MOST_REDIRECTS
-        ) as raw:
-            content = await raw.read()
-        if raw.history:  # it leads elsewhere, and may do so from now on
-            self._direct.pop(endpoint, None)
-        elif self._can_be_direct and endpoint in self._urls:
-            self._make_direct(endpoint, url)
+        async with session.post(url, data=data, headers=headers, allow_redirects=False) as raw:
+            content = await self._bound.read(raw.content)
         return Answer(raw.status, raw.headers, content)
 
     def _make_direct(self, endpoint: str, url: URL) -> None:
         session = self._session or self._open()
         self._direct[endpoint] = DirectExchange(
-            session, url, self._settings.headers, _LONGEST_HEADER
+            session, url, self._settings.headers, _LONGEST_HEADER, self._bound
         )
 
     def _url(self, endpoint: str) -> URL:
@@ -204,10 +237,12 @@ class BulkTransport:
         if self._settings.root.scheme != "http":  # it takes as long as a hundred requests
             trust = httpx2.create_ssl_context()  # the SDK's: the system's, or SSL_CERT_FILE
             trust.set_alpn_protocols(["http/1.1"])
+        connector = aiohttp.TCPConnector(
+            limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust
+        )
+        bound_interim(connector)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust
-            ),
+            connector=connector,
             headers=self._settings.headers,
             # nothing bounds the wait for a free connection but the attempt's own timeout
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),

@@ -5,10 +5,10 @@ aiohttp still opens, pools and closes connections, speaks TLS and parses answers
 work of its session for each request: merging headers, building a request, a task that writes the
 body, cookies and redirects. That is more than half of the session's cost.
 
-For POSTs of bytes to one URL only, without a proxy. An answer that redirects is returned as
-``None``, and the session follows it. Uses private parts of aiohttp, so `is_known` says whether
-this module was written for the installed version; with any other the session does all the work.
-Follows: aiohttp 3.12 to 3.14, ``client.py``, `ClientSession._request`, and ``client_reqrep.py``,
+For POSTs of bytes to one URL only, without a proxy. Follows no redirect. Uses private parts of
+aiohttp, so `is_known` says whether this module was written for the installed version; with any
+other the session does all the work.
+Follows: aiohttp 3.13 and 3.14, ``client.py``, `ClientSession._request`, and ``client_reqrep.py``,
 `ClientRequest.send` and `ClientResponse.start`.
 """
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
     from yarl import URL
 
+    from ratedispatch.dispatch.transports.bodies import BodyBound
+
 #: Bytes of an answer that are kept before the connection is told to wait; as in aiohttp's session.
 _BUFFER = 2**16
-
-#: Statuses by which an answer may lead elsewhere, if it also says where to.
-_LEADS_ON = frozenset({301, 302, 303, 307, 308})
 
 _SWITCHING = 101
 
@@ -46,16 +45,25 @@ _PARAMETERS = frozenset(
 
 
 class Answer(NamedTuple):
-    """What came back: the status, the headers, and the body without its encodings."""
+    """
+    What came back.
+
+    Args:
+        status: HTTP status code.
+        headers: As they came.
+        content: The body without its encodings.
+        moved_to: The address of a redirect that is not followed.
+    """
 
     status: int
     headers: CIMultiDictProxy[str]
     content: bytes
+    moved_to: str = ""
 
 
 def is_known() -> bool:
     """Whether this version of aiohttp keeps to itself what is used here."""
-    if not aiohttp.__version__.startswith(("3.12.", "3.13.", "3.14.")):
+    if not aiohttp.__version__.startswith(("3.13.", "3.14.")):
         return False
     names = set(inspect.signature(ResponseHandler.set_response_params).parameters)
     return names >= _PARAMETERS
@@ -70,6 +78,7 @@ class DirectExchange:
         url: Where to.
         headers: Of every request, besides those that aiohttp adds.
         longest_header: Bytes of an answer's status line and of each of its headers.
+        bound: How large an answer may be.
     """
 
     def __init__(
@@ -78,11 +87,13 @@ class DirectExchange:
         url: URL,
         headers: Mapping[str, str],
         longest_header: int,
+        bound: BodyBound,
     ) -> None:
         assert session.connector is not None
         self._connector = session.connector
         self._timeout = session.timeout
         self._longest_header = longest_header
+        self._bound = bound
         # not sent: it has the headers that aiohttp adds, and says which connections can be used
         self._model = aiohttp.ClientRequest(
             "POST", url, headers=headers, loop=asyncio.get_running_loop()
@@ -93,9 +104,9 @@ class DirectExchange:
                 lines.append(f"{name}: {value}")
         self._head = "\r\n".join([*lines, "Content-Length: "]).encode()
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """
-        Send *body* and return the answer; ``None`` if it leads elsewhere.
+        Send *body* and return the answer.
 
         Args:
             body: At most a megabyte: it is handed to the connection at once.
@@ -103,6 +114,7 @@ class DirectExchange:
 
         Raises:
             aiohttp.ClientError: As aiohttp's session.
+            AnswerTooLarge: It is larger than allowed.
         """
         head = b"%b%d\r\n" % (self._head, len(body))
         for name, value in headers.items():
@@ -125,7 +137,7 @@ class DirectExchange:
         connection.release()  # closes it if the server wants it closed
         return answer
 
-    async def _exchange(self, connection: Connection, data: bytes) -> Answer | None:
+    async def _exchange(self, connection: Connection, data: bytes) -> Answer:
         protocol = connection.protocol
         assert protocol is not None
         protocol.set_response_params(
@@ -148,11 +160,7 @@ class DirectExchange:
             raise aiohttp.ClientResponseError(
                 self._model.request_info, (), status=error.code, message=error.message
             ) from error
-        headers: CIMultiDictProxy[str] = message.headers
-        if message.code in _LEADS_ON and ("Location" in headers or "URI" in headers):
-            connection.close()
-            return None
-        content = await payload.read()
+        content = await self._bound.read(payload)
         if message.code == _SWITCHING:
             connection.close()
-        return Answer(message.code, headers, content)
+        return Answer(message.code, message.headers, content)

@@ -26,6 +26,9 @@ KEEPALIVE_EXPIRY = 4.0
 #: The most that OpenAI accepts in the header; with more, it refuses the request.
 _LONGEST_NAME = 512
 
+#: Bytes of a body that is no JSON which are kept: what it is about stands at its beginning.
+_LONGEST_TEXT = 2**20
+
 
 def naming_headers(request: Request) -> dict[str, str]:
     """Return the header by which a provider's support finds a request that was never answered."""
@@ -81,9 +84,9 @@ def _read_odd(status: int, headers: Mapping[str, str], content: bytes) -> Respon
             return Response(status, headers, json.loads(content.decode(charset)))
         except (ValueError, RecursionError, LookupError):
             pass
-    text = content.decode("utf-8", "replace")
+    text = content[:_LONGEST_TEXT].decode("utf-8", "replace")
     if looks_streamed(text):
-        body = read_stream(text)
+        body = read_stream(content.decode("utf-8", "replace"))
         if body is not None:
             return Response(status, headers, body)
     return Response(status, headers, text, is_json=False)

@@ -15,6 +15,7 @@ import aiohttp
 import httpx2
 import openai
 
+from ratedispatch.dispatch.transports.bodies import MOST_BYTES, BodyBound
 from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
@@ -24,6 +25,8 @@ from ratedispatch.dispatch.transports.exchange import (
     sentence,
     without_lone_surrogates,
 )
+from ratedispatch.dispatch.transports.interim import bound_interim
+from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
 from ratedispatch.errors import AttemptTimeout, TransportError
 
 if TYPE_CHECKING:
@@ -31,8 +34,32 @@ if TYPE_CHECKING:
     from ratedispatch.request import Request
 
 
+#: Headers that describe a body on its way, and no longer the one that was read.
+_OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
 class OwnHttpClient(openai.DefaultAioHttpClient):
     """The HTTP client of `make_client`; its type tells it from one that somebody else set up."""
+
+    def _init_transport(self, *arguments: Any, **settings: Any) -> Any:
+        return _bounded(super()._init_transport(*arguments, **settings))
+
+    def _init_proxy_transport(self, *arguments: Any, **settings: Any) -> Any:
+        return _bounded(super()._init_proxy_transport(*arguments, **settings))
+
+
+def _bounded(way: Any) -> Any:
+    """Return the SDK's adapter to aiohttp with its connections bounded."""
+    if getattr(way, "client", way) is None and hasattr(way, "get_client"):
+
+        def make() -> aiohttp.ClientSession:
+            way.client = None
+            session: aiohttp.ClientSession = way.get_client()
+            bound_interim(session.connector)
+            return session
+
+        way.client = make
+    return way
 
 
 def make_client(
@@ -63,14 +90,25 @@ class SdkTransport:
 
     Args:
         client: Any ``AsyncOpenAI``. It stays the caller's to close.
+        most_bytes: Of an answer, unpacked; a larger one fails.
 
     Attributes:
         base_url: Where it sends to.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, most_bytes: int = MOST_BYTES) -> None:
         self._client = client.with_options(max_retries=0)
+        self._bound = BodyBound(most_bytes)
         self.base_url = str(client.base_url)
+        # on the copy of the client: its own answers are none of ours
+        self._send_request: Any = getattr(self._client, "_send_request", None)
+        if self._send_request is not None:
+            self._client._send_request = self._send_bounded  # type: ignore[method-assign]
+
+    @property
+    def api_key(self) -> str:
+        """The client's key, so that it can be kept out of files."""
+        return self._client.api_key
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
@@ -78,10 +116,11 @@ class SdkTransport:
             "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
             "max_retries": 0,
             "headers": naming_headers(request),
+            "follow_redirects": False,  # the rules for that are not httpx's
         }
         try:
             async with asyncio.timeout(timeout):  # the SDK's bounds each read, not the whole
-                raw = await self._post(request, options)
+                raw, address = await self._exchange(request, options)
         except openai.APIConnectionError as error:
             raise _transport_error(error, timeout) from error
         except TimeoutError as error:
@@ -90,12 +129,48 @@ class SdkTransport:
             fault = fault_of(error, timeout)
         else:
             headers = {name.lower(): value for name, value in raw.headers.items()}
+            if address:
+                headers["location"] = address
             return read_answer(raw.status_code, headers, raw.content)
         # outside of the except clause: such an error holds the headers, the key among them
         raise fault
 
-    async def _post(self, request: Request, options: Any) -> httpx2.Response:
+    async def _exchange(self, request: Request, options: Any) -> tuple[httpx2.Response, str]:
+        """Send, follow redirects, and return the address of one that is not followed."""
         path = request.endpoint.removeprefix("/v1")  # the base URL has the version
+        for _ in range(MOST_REDIRECTS):
+            raw = await self._post(path, request, options)
+            location = raw.headers.get("location")
+            if raw.status_code not in LEADING or location is None:
+                return raw, ""
+            path, is_followed = destination(str(raw.request.url), raw.status_code, location)
+            if not is_followed:
+                return raw, path
+        raise TransportError("redirected too many times")
+
+    async def _send_bounded(self, request: Any, **settings: Any) -> Any:
+        """Send *request* as the client does, and read no more of the answer than is allowed."""
+        request.headers["Accept-Encoding"] = "gzip, deflate"
+        response = await self._send_request(request, **{**settings, "stream": True})
+        try:
+            packed = await self._bound.collect(b"", response.aiter_raw())
+        finally:
+            await response.aclose()
+        content = self._bound.unpack(packed, response.headers.get("content-encoding", ""))
+        headers = [
+            (name, value)
+            for name, value in response.headers.raw
+            if name.lower() not in _OF_THE_WIRE
+        ]
+        return type(response)(
+            response.status_code,
+            headers=headers,
+            content=content,
+            request=response.request,
+            extensions=response.extensions,
+        )
+
+    async def _post(self, path: str, request: Request, options: Any) -> httpx2.Response:
         try:
             return await self._client.post(
                 path, cast_to=httpx2.Response, body=request.body, options=options

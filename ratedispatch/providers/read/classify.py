@@ -79,6 +79,19 @@ def unanswered(response: Response, error: ErrorBody) -> tuple[Decision, str, str
     return Decision.TRANSIENT, "garbled_answer", message
 
 
+def moved(response: Response, endpoint: str) -> tuple[str, str]:
+    """Return the code and the sentence for a redirect that is not followed."""
+    address = response.headers["location"].partition("?")[0][:300]
+    tail = endpoint.partition("?")[0].removeprefix("/v1")
+    base = address.removesuffix(tail) if tail else address
+    if base == address:  # a page to sign in, say
+        return "redirected", f"the server redirects (status {response.status}) to {address}"
+    return "redirected", (
+        f"the server redirects (status {response.status}) to {address}; give {base} as the "
+        f"base URL if that is meant"
+    )
+
+
 def classify(
     status: int,
     error: ErrorBody,

@@ -1,0 +1,120 @@
+"""The flags of ``run`` that say how requests are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import click
+
+from ratedispatch.cli.client import BULK, SDK
+from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.fake_account import FAKE_RPM, FAKE_TPM
+from ratedispatch.cli.loop import LOOPS
+from ratedispatch.cli.param_types import COUNT_OR_AUTO, FiniteRange
+from ratedispatch.limits import AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class SendingFlags:
+    """
+    How requests are sent.
+
+    Args:
+        wait_for_reset: Whether to wait for the reset of a limit per day.
+        max_in_flight: The most requests unanswered at once; None for what is possible.
+        api_key_env: The environment variable with the key.
+        timeout: Seconds for one attempt; None for a learned time.
+        max_attempts: Attempts for a row.
+        max_answer_mb: Megabytes of an answer, unpacked.
+        transport: The name of the transport.
+        loop: The name of the event loop.
+        fake: Whether to run against a fake server.
+    """
+
+    wait_for_reset: bool
+    max_in_flight: int | Literal["auto"] | None
+    api_key_env: str
+    timeout: float | None
+    max_attempts: int
+    max_answer_mb: int
+    transport: str
+    loop: str
+    fake: bool
+
+
+_SENDING_OPTIONS = (
+    option(
+        "--wait-for-reset",
+        group="Limits",
+        is_flag=True,
+        help="Wait when a limit per day is used up, instead of stopping.",
+    ),
+    option(
+        "--max-in-flight",
+        group="Limits",
+        type=COUNT_OR_AUTO,
+        metavar="N|auto",
+        help="The most requests unanswered at once; auto finds how many the server handles well.  "
+        "[default: what the rate and the latency need]",
+    ),
+    option(
+        "--api-key-env",
+        group="Provider",
+        default="OPENAI_API_KEY",
+        show_default=True,
+        metavar="NAME",
+        help="The environment variable that holds the API key.",
+    ),
+    option(
+        "--timeout",
+        group="Provider",
+        type=FiniteRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Seconds for one attempt.  [default: 600, or ten times the slowest of the "
+        "first answers, at least 60]",
+    ),
+    option(
+        "--max-attempts",
+        group="Provider",
+        type=click.IntRange(min=1),
+        default=6,
+        show_default=True,
+        help="Attempts for a row that meets server errors, broken connections or timeouts.",
+    ),
+    option(
+        "--max-answer-mb",
+        group="Provider",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help="Megabytes of an answer, unpacked; a row whose answer is larger fails.",
+    ),
+    option(
+        "--transport",
+        group="Provider",
+        type=click.Choice([BULK, SDK]),
+        default=BULK,
+        show_default=True,
+        help="How requests travel: bulk takes a quarter of the processor time that the calls of "
+        "the openai SDK take.",
+    ),
+    option(
+        "--loop",
+        group="Provider",
+        type=click.Choice(LOOPS),
+        default=AUTO,
+        show_default=True,
+        help="The event loop; auto is uvloop where it is installed.",
+    ),
+    option(
+        "--fake",
+        group="Provider",
+        rivals=("base_url",),
+        is_flag=True,
+        help=f"Run against a fake server that has these limits, or {FAKE_RPM:,} RPM and "
+        f"{FAKE_TPM // 1_000_000}M TPM where none are given; needs no key.",
+    ),
+)
+
+sending_options = collect(SendingFlags, "sending", _SENDING_OPTIONS)
