@@ -99,7 +99,8 @@ class Stopped(RateDispatchError, RuntimeError):
 
     Attributes:
         code: A short machine-readable reason: ``quota``, ``day_limit``, ``authentication``,
-            ``not_found``, ``unreachable``, ``output``, ``drained`` or ``closed``.
+            ``not_found``, ``unreachable``, ``outage``, ``all_failed``, ``output``, ``drained`` or
+            ``closed``.
         started: Whether at least one request had been answered before the stop. A stop before
             any answer is a mistake in the configuration rather than an interruption.
     """

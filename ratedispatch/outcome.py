@@ -64,6 +64,8 @@ class Decision(enum.Enum):
     """This request can never succeed as it stands; the others go on."""
     MISSING = "missing"
     """The model or the path does not exist for this key: fails, and stops a job just begun."""
+    UNPAID = "unpaid"
+    """It speaks of money, in words that are not known: the queue is held, and asks again."""
     STOP = "stop"
     """No request on this route can succeed until somebody acts: it retires, resumable."""
 

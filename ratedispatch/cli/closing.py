@@ -16,6 +16,9 @@ _ADVICE = {
     "authentication": "check the key in {key_env} (--api-key-env names another variable)",
     "not_found": "check the model names in the input, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
+    "outage": "check the server and --base-url ({base_url}), then run the same command again",
+    "all_failed": "correct the rows or the flags, then run the same command again, or give it "
+    "--tolerate-failures",
     "quota": "add credit or raise the account's limit, then run the same command again",
     "day_limit": "run the same command again when the day's limit is reset, or give it "
     "--wait-for-reset",
@@ -29,7 +32,9 @@ _ADVICE = {
 }
 
 #: Stops that, before anything was answered, mean a mistake in the command.
-_MISTAKES = frozenset({"authentication", "not_found", "unreachable", "no_price"})
+_MISTAKES = frozenset(
+    {"authentication", "not_found", "unreachable", "outage", "all_failed", "no_price"}
+)
 
 
 def print_report(

@@ -225,6 +225,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
                 connections=connections,
                 retry=RetryPolicy(max_attempts=sending.max_attempts),
                 timeout=sending.timeout,
+                tolerate_failures=sending.tolerate_failures,
                 wait_for_reset=sending.wait_for_reset,
                 default_output_tokens=provider.default_output_tokens,
                 policy=provider.charge_policy,

@@ -27,6 +27,7 @@ class SendingFlags:
         timeout: Seconds for one attempt; None for a learned time.
         max_attempts: Attempts for a row.
         max_answer_mb: Megabytes of an answer, unpacked.
+        tolerate_failures: Whether rows may fail alike without end.
         transport: The name of the transport.
         loop: The name of the event loop.
         fake: Whether to run against a fake server.
@@ -38,6 +39,7 @@ class SendingFlags:
     timeout: float | None
     max_attempts: int
     max_answer_mb: int
+    tolerate_failures: bool
     transport: str
     loop: str
     fake: bool
@@ -89,6 +91,13 @@ _SENDING_OPTIONS = (
         default=64,
         show_default=True,
         help="Megabytes of an answer, unpacked; a row whose answer is larger fails.",
+    ),
+    option(
+        "--tolerate-failures",
+        group="Provider",
+        is_flag=True,
+        help="Go on although many rows in a row fail alike, and write each as failed; by default "
+        "the job probes, then stops.",
     ),
     option(
         "--transport",

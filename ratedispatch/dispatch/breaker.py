@@ -1,155 +1,316 @@
 """
-A circuit breaker: whether there is a point in sending more.
+A circuit breaker: whether there is a point in sending more on a route.
 
-Opens when the server cannot be reached, or when the model or path is not found before anything
-was answered. While it is open the queues are held; single probes go through (half-open), and in
-the end it closes again or stops the job. Knows nothing of requests, buckets or HTTP.
+Opens when nothing can be reached, when many requests in a row fail alike, when the server no
+longer takes the key, or when it speaks of money. While it is open the queue is held; single
+probes go through (half-open), and in the end it closes again or gives the route up. What failed
+meanwhile waits here and is asked again. A request that failed for good is held back until an
+answer shows that others succeed. Knows nothing of buckets or HTTP.
 
-Without it a mistyped model would be reported once for each of a million rows, and a router that
+Without it a mistyped address would be reported once for each of a million rows, and a router that
 restarts at night would use up the attempts of every row that is tried meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ratedispatch.dispatch.patience import DEFAULT_TUNING, Past, delay_before, is_over
+from ratedispatch.dispatch.streak import KINDS, Kind, Streak
+from ratedispatch.errors import Stopped
+from ratedispatch.outcome import Decision
 
-    from ratedispatch.dispatch.route import Routes
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ratedispatch.dispatch.inflight import Attempt, InFlight
+    from ratedispatch.dispatch.patience import BreakerTuning
+    from ratedispatch.dispatch.site import Site
     from ratedispatch.outcome import Interpretation
 
-#: Seconds before the first probe of a server that cannot be reached, and between later ones.
-_FIRST_PROBE = 0.5
-_LONGEST_PROBE = 30.0
-
-#: Probes before giving up a server that never answered: 0.5 + 1 + 2 = 3.5 s in all. One that does
-#: not even refuse takes longer over each, so there are fewer.
-_PROBES_AT_START = 3
-_PATIENCE_AT_START = 4.0
-
-#: Seconds to go on probing a server that has answered before: long enough for a router or a
-#: server to restart, short enough that the reason stands in the log when somebody looks.
-_PATIENCE = 900.0
+#: The code of a stop, where the failure does not say it.
+_CODES: Mapping[Kind, str] = {
+    Kind.UNREACHABLE: "unreachable",
+    Kind.SERVER: "outage",
+    Kind.REQUEST: "all_failed",
+    Kind.UNPAID: "quota",
+}
 
 
 class CircuitBreaker:
     """
-    The breaker of the routes to one server.
+    The breaker of one route.
 
     Args:
-        routes: Held while it is open.
-        stop: Called with a code and a message when there is no point in going on.
+        is_tolerant: Whether requests may fail alike without end.
+        tuning: The constants.
 
     Attributes:
-        is_watching: Whether it wants to be told of answers and ends: until the first success, and
-            while it is open.
+        place: The route; to be set once it is made.
+        sent: Attempts so far, which numbers them.
+        streak: What has failed since the last answer.
+        is_open: Whether the queue is held, or given up.
+        is_watching: Whether it wants to be told of answers and of permits that are closed.
     """
 
-    def __init__(self, routes: Routes, stop: Callable[[str, str], None]) -> None:
-        self._routes = routes
-        self._stop = stop
-        self._doubt: Interpretation | None = None
-        self._resolved: asyncio.Event = asyncio.Event()
-        self._is_trusted = False
+    place: Site
+
+    def __init__(
+        self, *, is_tolerant: bool = False, tuning: BreakerTuning = DEFAULT_TUNING
+    ) -> None:
+        self._is_tolerant = is_tolerant
+        self._tuning = tuning
+        self.sent = 0
+        self.streak = Streak()
+        self.is_open = False
+        self.is_watching = False
+        self._has_given_up = False
         self._is_reached = False
+        self._opened_after = 0  # the number of the last attempt that left before
+        self._first = 0  # the number of the first failure of this outage, or of the last one
+        self._since: dict[Kind, float] = {}
         self._probes = 0
-        self._unreached_since: float | None = None
-        self._probe_timer: asyncio.TimerHandle | None = None
-        self._is_abandoned = False
-        self._message = ""  # why it could not be reached
-        self.is_watching = True
+        self._closed_at = -math.inf
+        self._troubled_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last: tuple[Kind, Interpretation, int] | None = None
+        self._parked: dict[asyncio.Future[None], None] = {}
+        self._held: dict[asyncio.Future[None], int] = {}
+        self._settling: asyncio.TimerHandle | None = None
 
-    def on_success(self) -> None:
-        """A request was answered in earnest: the model, the path and the key are right."""
-        if not self._is_trusted:
-            self._is_trusted = True
-            if self._doubt is not None:
-                self._doubt = None
-                self._resolved.set()
-                self._routes.release()
+    # -- what attempts tell ------------------------------------------------------------------
+
+    def on_answer(self, number: int) -> None:
+        """Attempt *number* was answered in earnest."""
+        streak = self.streak
+        streak.answer(number)
+        if self.is_open and (number > self._first or not len(streak)):
+            self._close()
+        for waiter, failed in self._held.items():
+            if failed < streak.answered and not waiter.done():
+                waiter.set_result(None)
         self._update()
 
-    def on_reached(self) -> None:
-        """Some answer came: the server can be reached."""
-        self._is_reached = True
-        if self._unreached_since is not None:
-            self._unreached_since = None
-            self._probes = 0
-            self._cancel_timer()
-            if self._doubt is None:
-                self._routes.release()
+    def on_failure(self, call: InFlight, attempt: Attempt) -> None:
+        """The last attempt of *call* was not answered."""
+        result, response = attempt.result, attempt.response
+        kind = KINDS.get(result.decision)
+        if response is not None:
+            self._is_reached = True
+            if self._shows_life(result.decision, kind):
+                self._close()
+        if kind is None:
+            self._last = self._last and (Kind.SERVER, result, self._last[2])
+        elif kind in {Kind.SERVER, Kind.REQUEST} and (self._is_tolerant or not call.is_mapped):
+            kind = None
+        else:
+            self.streak.fail(call.number, call.rank, result)
+            self._last = kind, result, response.status if response is not None else 0
+        if self.is_open:
+            if call.number > self._opened_after and self._timer is None:
+                self._after_probe()
+        elif kind is not None and call.number > self.streak.answered and self._trips(kind, result):
+            self._open(kind)
         self._update()
-
-    async def confirm(self, result: Interpretation) -> None:
-        """
-        Return when it is certain that only this request has a wrong model or path.
-
-        Until one request has been answered, nothing further is sent; what is in flight decides.
-        """
-        if self._is_trusted or self._is_abandoned:
-            return
-        if self._doubt is None:
-            self._doubt = result
-            self.is_watching = True
-            self._resolved.clear()
-            self._routes.hold()
-        self.on_ended()
-        await self._resolved.wait()
 
     def on_ended(self) -> None:
         """
         Something in flight has ended, or will not be sent.
 
-        If it was the last, the doubt is confirmed; and a probe that came to nothing, because it
-        broke off or was cancelled, is followed by another one.
+        A probe that came to nothing, because it broke off or was cancelled, is followed by
+        another one.
         """
-        is_waiting = self._unreached_since is not None and self._probe_timer is None
-        if (self._doubt is None and not is_waiting) or self._routes.in_flight:
-            return
-        if self._doubt is not None:
-            self._stop("not_found", self._doubt.message)
-        elif not self._is_abandoned:
-            self.on_unreachable(self._message)
+        self.place.on_ended()
+        if self.is_open and self._timer is None and not self._has_given_up:
+            if not self.place.admission.in_flight:
+                self._schedule()
+        elif self._held:
+            self.settle()
 
-    def on_unreachable(self, message: str) -> None:
-        """A connection could not be opened: hold the queues and probe, or give up."""
-        self._message = message
+    # -- what requests ask -------------------------------------------------------------------
+
+    def parks(self, result: Interpretation) -> bool:
+        """Whether an attempt that ended with *result* is made again once the outage is over."""
+        return self.is_open and KINDS.get(result.decision) is not Kind.REQUEST
+
+    async def park(self) -> None:
+        """Wait until it is closed, or for a turn as a probe."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parked[future] = None
+        try:
+            await self.place.wait(future)
+        finally:
+            self._parked.pop(future, None)
+
+    def covers(self, number: int) -> bool:
+        """Whether attempt *number* failed in an outage, and not by itself."""
+        return 0 < self._first <= number <= self._opened_after
+
+    def excuses(self, result: Interpretation) -> bool:
+        """Whether an attempt that ended with *result* is not counted: most others end like it."""
+        if result.decision is not Decision.TRANSIENT or not self.streak.is_troubled:
+            self._troubled_since = None
+            return False
         now = asyncio.get_running_loop().time()
-        if self._unreached_since is None:
-            self._unreached_since = now
-            self.is_watching = True
-            self._routes.hold()
-        if self._probe_timer is not None:
+        if self._troubled_since is None:
+            self._troubled_since = now
+        return now - self._troubled_since < self._tuning.patience_seconds
+
+    async def confirm(self, call: InFlight) -> None:
+        """
+        Return when it is certain that *call*, which has failed, did so by itself.
+
+        That is when a later attempt has been answered, or when nothing else is left.
+
+        Raises:
+            Stopped: All fail, and the route is given up.
+        """
+        if self._is_tolerant or call.number < self.streak.answered:
             return
-        waited = now - self._unreached_since
-        if self._is_reached:
-            is_over = waited > _PATIENCE
-        else:
-            is_over = self._probes >= _PROBES_AT_START or waited > _PATIENCE_AT_START
-        if is_over:
-            self._stop("unreachable", message)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held[future] = call.number
+        self._update()
+        self.settle()
+        try:
+            await self.place.wait(future)
+        except Stopped:
+            if self._has_given_up:
+                raise
+        finally:
+            del self._held[future]
+            self._update()
+
+    def settle(self) -> None:
+        """Let failures stand as they are if nothing else is left that could be answered."""
+        if not self._held or not self._is_alone():
             return
-        delay = min(_LONGEST_PROBE, _FIRST_PROBE * 2.0**self._probes)
-        self._probes += 1
-        self._probe_timer = asyncio.get_running_loop().call_later(delay, self._probe)
+        if not self.place.may_grow():
+            self._settle()
+        elif self._settling is None:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.call_later(self._tuning.settling_seconds, self._settle)
 
     def abandon(self) -> None:
-        """Everything stops: nobody waits for a doubt to be resolved any more."""
-        self._is_abandoned = True
-        self._resolved.set()
+        """Nothing more is sent: probe no more."""
         self._cancel_timer()
 
-    def _update(self) -> None:
-        is_open = self._doubt is not None or self._unreached_since is not None
-        self.is_watching = is_open or not (self._is_trusted and self._is_reached)
+    # -- inside ------------------------------------------------------------------------------
+
+    def _shows_life(self, decision: Decision, kind: Kind | None) -> bool:
+        """Whether a response that is no answer ends the outage all the same."""
+        if self._is_about(Kind.UNREACHABLE):
+            return kind is not Kind.SERVER or self._is_tolerant
+        return decision is Decision.RATE_LIMIT and self._is_about(Kind.SERVER)
+
+    def _is_about(self, kind: Kind) -> bool:
+        return self.is_open and self._last is not None and self._last[0] is kind
+
+    def _trips(self, kind: Kind, result: Interpretation) -> bool:
+        if kind in {Kind.SERVER, Kind.REQUEST}:
+            undecided = self.place.undecided(self.streak.start)
+            return self.streak.is_outage(result, undecided)
+        return kind is not Kind.ACCOUNT or self.streak.answered > 0
+
+    def _open(self, kind: Kind) -> None:
+        now = asyncio.get_running_loop().time()
+        self.is_open = True
+        self._opened_after, self._first = self.sent, self.streak.start
+        self._since = {kind: now}
+        is_new = now - self._closed_at > self._tuning.reopening_seconds
+        self._probes = 0 if is_new else max(0, self._probes - 1)
+        self.place.admission.hold()
+        self._schedule()
+
+    def _close(self) -> None:
+        self.is_open = False
+        self._closed_at = asyncio.get_running_loop().time()
+        self._cancel_timer()
+        if not self.place.is_held():
+            self.place.admission.release()
+        for waiter in self._parked:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _after_probe(self) -> None:
+        """A probe has failed: let another one follow, or give up."""
+        assert self._last is not None
+        kind, result, status = self._last
+        now = asyncio.get_running_loop().time()
+        waited = now - self._since.setdefault(kind, now)
+        past = Past(waited, self._probes, status, self.streak.answered > 0, self._is_reached)
+        if is_over(kind, past, self._tuning):
+            self._has_given_up = True
+            self._cancel_timer()
+            code = _CODES.get(kind, result.code)
+            self.place.give_up(code, self._reason(kind, result, waited))
+        else:
+            self._schedule()
+
+    def _reason(self, kind: Kind, result: Interpretation, waited: float) -> str:
+        message = result.message or result.code
+        if kind is Kind.SERVER:
+            return f"nothing was answered for {waited:,.0f} s; the last failure: {message}"
+        if kind is Kind.REQUEST:
+            count = self.streak.rows(Kind.REQUEST)
+            return f"{count:,} requests in a row failed and none was answered: {message}"
+        return message
+
+    def _schedule(self) -> None:
+        """Send the next probe after a while."""
+        if self._timer is not None or self._last is None:
+            return
+        loop = asyncio.get_running_loop()
+        waited = loop.time() - min(self._since.values())
+        delay = delay_before(self._probes, self._last[0], waited, self._tuning)
+        self._probes += 1
+        self._timer = loop.call_later(delay, self._probe)
 
     def _probe(self) -> None:
-        self._probe_timer = None
-        self._routes.release(1)
+        """Let one request go: the head of the queue, or else the one that has waited longest."""
+        self._timer = None
+        place = self.place
+        if place.is_held():
+            self._schedule()
+            return
+        if not place.admission.snapshot().waiting:
+            waiter = next((one for one in self._parked if not one.done()), None)
+            if waiter is not None:
+                waiter.set_result(None)
+            else:
+                self.settle()
+        if not self._has_given_up:
+            place.admission.release(1)
+
+    def _is_alone(self) -> bool:
+        """Whether all that is left has failed and waits to be confirmed."""
+        place = self.place
+        state = place.admission
+        if state.in_flight or place.open_calls() > len(self._held):
+            return False
+        return not state.snapshot().waiting
+
+    def _settle(self) -> None:
+        self._settling = None
+        if not self._held or not self._is_alone():
+            return
+        if self.is_open and self._is_about(Kind.REQUEST) and not self._has_given_up:
+            assert self._last is not None
+            result = self._last[1]
+            self._has_given_up = True
+            self.place.give_up(_CODES[Kind.REQUEST], self._reason(Kind.REQUEST, result, 0.0))
+            return
+        for waiter in self._held:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _cancel_timer(self) -> None:
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
-            self._probe_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _update(self) -> None:
+        streak = self.streak
+        is_calm = not (len(streak) or streak.trouble or self._held)
+        self.is_watching = self.is_open or not is_calm

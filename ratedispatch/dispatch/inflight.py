@@ -40,6 +40,8 @@ class InFlight:
         started: When the last attempt left, in seconds of the loop.
         verdict: What the refusal of the last attempt is about; None if it was not refused.
         clock: The deadline of the attempt that is in flight; None if none is.
+        number: Of the last attempt among all on its route.
+        is_mapped: Whether it is one of many, whose failures say something about each other.
     """
 
     request: Request
@@ -51,6 +53,8 @@ class InFlight:
     started: float = 0.0
     verdict: Verdict | None = None
     clock: Deadline | None = None
+    number: int = 0
+    is_mapped: bool = False
 
     def reschedule(self, when: float) -> None:
         """Let the attempt that is in flight, if any, time out at the instant *when*."""

@@ -121,24 +121,26 @@ class Map:
             if only is not None:
                 await self._feed_one(only, source, group)
             else:
-                await self._feed_many(source, group)
+                with self._runner.feeders:
+                    await self._feed_many(source, group)
         if source.failure is not None:
             raise source.failure
 
     async def _feed_one(self, route: Route, source: _Source, group: asyncio.TaskGroup) -> None:
         """Start the requests of the only route as they are read."""
         room = self._room_on(route)
-        async for request in source:
-            await room.acquire()
-            try:
-                call = await self._runner.prepare(request)
-                if isinstance(call, Failed):
-                    self._outcomes.put_nowait(_Ended(call, room))
-                else:
-                    await self._start(call, group)
-            except Stopped as stopped:
-                self._skip(request, stopped)
-                return
+        with self._runner.feeders:
+            async for request in source:
+                await room.acquire()
+                try:
+                    call = await self._runner.prepare(request)
+                    if isinstance(call, Failed):
+                        self._outcomes.put_nowait(_Ended(call, room))
+                    else:
+                        await self._start(call, group)
+                except Stopped as stopped:
+                    self._skip(request, stopped)
+                    return
 
     async def _feed_many(self, source: _Source, group: asyncio.TaskGroup) -> None:
         """Buffer the requests for their routes, each of which is served by a task."""
@@ -167,15 +169,16 @@ class Map:
     ) -> None:
         """Start the requests of one route in their order."""
         room = self._room_on(route)
-        async for call in buffer.take(route.name):
-            await room.acquire()
-            try:
-                await self._start(call, group)
-            except Stopped as stopped:
-                room.release()
-                if not self._skip(call.request, stopped):
-                    buffer.close()
-                    return
+        with self._runner.feeders:
+            async for call in buffer.take(route.name):
+                await room.acquire()
+                try:
+                    await self._start(call, group)
+                except Stopped as stopped:
+                    room.release()
+                    if not self._skip(call.request, stopped):
+                        buffer.close()
+                        return
 
     async def _start(self, call: InFlight, group: asyncio.TaskGroup) -> None:
         """Get a request its first permit, and only then give it a task."""

@@ -39,6 +39,8 @@ class DispatcherOptions:
         retry: How often and how patiently to try again.
         timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
             are known ten times the slowest of them, but at least 60.
+        tolerate_failures: Go on although many requests of a `map` in a row fail alike; each is
+            tried as often as *retry* says, whatever becomes of the others.
         wait_for_reset: Wait when a day's limit is used up, instead of stopping.
         default_output_tokens: Reserved for the output of a request that sets no cap, until
             enough answers of its model are known; then what 95 % of them stay within.
@@ -57,6 +59,7 @@ class DispatcherOptions:
     connections: int = SDK_CONNECTIONS
     retry: RetryPolicy | None = None
     timeout: float | None = None
+    tolerate_failures: bool = False
     wait_for_reset: bool = False
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     policy: ChargePolicy | None = None

@@ -100,6 +100,10 @@ class RetryWaits:
         )
         next(self._exponential)
 
+    def forgive(self) -> None:
+        """Count an attempt less: its failure was not the request's own."""
+        self._attempts -= 1
+
     def next(self, result: Interpretation, verdict: Verdict | None = None) -> float | None:
         """
         Return the seconds before the next attempt after *result*; None if it was the last.

@@ -40,7 +40,7 @@ class Route:
         limits: What may be spent, as the user has set it.
         admission: The queue, with its budget and its concurrency limit.
         timeout: How long an answer may take.
-        breaker: Whether there is a point in sending; routes of one server share it.
+        breaker: Whether there is a point in sending.
         most_open: Requests of one `map` that may be open on it: in flight, waiting to be retried,
             or answered and not yet taken.
         adaptive: The concurrency limit, where no number is given; None otherwise.
@@ -165,17 +165,24 @@ class Routes:
         for route in self:
             route.admission.hold()
 
-    def release(self, permits: int | None = None) -> None:
-        """Grant again: *permits* on each route and then hold, or for good."""
-        self._is_held = permits is not None
+    def release(self) -> None:
+        """Grant again, except where a breaker is open."""
+        self._is_held = False
         for route in self:
-            route.admission.release(permits)
+            if not route.breaker.is_open:
+                route.admission.release()
+
+    def settle(self) -> None:
+        """Let failures stand as they are where nothing else is left that could be answered."""
+        for route in self:
+            route.breaker.settle()
 
     def close(self, reason: Callable[[], Stopped]) -> None:
         """Fail all that wait on any route, and all that come, with *reason*."""
         self._closed = reason
         for route in self:
             route.admission.close(reason)
+            route.breaker.abandon()
 
     def snapshot(self) -> Snapshot:
         """Return the state of all routes together; the bottleneck is that of the longest queue."""

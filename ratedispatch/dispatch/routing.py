@@ -99,7 +99,7 @@ class RouteFactory:
 
         Args:
             name: Of the group.
-            breaker: Of the server.
+            breaker: Of the route.
             on_dry: Called with the name, the limit and the seconds when a request has to wait for
                 a day's limit.
         """

@@ -8,31 +8,22 @@ the arithmetic of buckets.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import math
 from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.deadlines import Deadlines
-from ratedispatch.dispatch.inflight import (
-    Attempt,
-    InFlight,
-    feedback_of,
-    interpret_broken,
-    outcome_of,
-)
+from ratedispatch.dispatch.doubt import Doubt
+from ratedispatch.dispatch.inflight import InFlight, feedback_of, outcome_of
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
 from ratedispatch.dispatch.route import Routes
+from ratedispatch.dispatch.sending import send
+from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal
-from ratedispatch.errors import (
-    AttemptTimeout,
-    CostExceedsLimit,
-    InvalidLimits,
-    InvalidRequest,
-    TransportError,
-)
+from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
+from ratedispatch.errors import CostExceedsLimit, InvalidLimits, InvalidRequest
 from ratedispatch.events import (
     AttemptEnded,
     AttemptSent,
@@ -41,13 +32,14 @@ from ratedispatch.events import (
     RequestEnded,
     RequestSkipped,
 )
-from ratedispatch.outcome import Completed, Decision, Failed, Interpretation
+from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.pacing.feedback import Pause
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from ratedispatch.dispatch.inflight import Attempt
     from ratedispatch.dispatch.listeners import Listeners
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.route import Route
@@ -61,12 +53,9 @@ if TYPE_CHECKING:
 
 OutcomeT = TypeVar("OutcomeT", bound=Completed | Failed)
 
-#: Seconds to wait for a day's limit that does not say when it is reset.
-_DAY_POLL_SECONDS = 300.0
-
 #: Decisions that leave a request unanswered rather than failed when its route stops, and that say
 #: nothing about whether model, path and key are right.
-_UNRESOLVED = RETRYABLE_WITH_DAYS | {Decision.STOP, Decision.MISSING}
+_UNRESOLVED = RETRYABLE_WITH_DAYS | {Decision.STOP, Decision.UNPAID, Decision.MISSING}
 
 #: Decisions after which a route sends nothing more.
 _RETIRING = frozenset({Decision.STOP, Decision.DAY_LIMIT})
@@ -88,6 +77,7 @@ class Runner:
         stopping: Whether and why nothing more is sent.
         routes: Where requests are sent.
         ranks: Numbers the requests in the order in which they come.
+        feeders: Who may bring more requests.
     """
 
     def __init__(
@@ -105,14 +95,17 @@ class Runner:
         self._listeners = listeners
         self._retry = options.retry or RetryPolicy()
         self._waits_for_days = options.wait_for_reset
-        self._retryable = RETRYABLE_WITH_DAYS if options.wait_for_reset else RETRYABLE
+        retryable = RETRYABLE_WITH_DAYS if self._waits_for_days else RETRYABLE
+        self._retryable = retryable | ABOUT_ACCOUNT
+        self._is_tolerant = options.tolerate_failures
         self._rng = rng
         self._calls: set[InFlight] = set()
         self._deadlines = Deadlines()
         self.ranks = itertools.count()
         self.stopping = StopSignal()
         self.routes = Routes(self._make_route, name_of, factory.possible)
-        self._breaker = CircuitBreaker(self.routes, self.stop)
+        self._doubt = Doubt(self.routes, self.stop)
+        self.feeders = Feeders(self.routes.settle)
         self.routes.start()
         self._on_stop: list[Callable[[], None]] = []
 
@@ -155,24 +148,18 @@ class Runner:
         Raises:
             Stopped: Nothing more is sent, and it was not answered.
         """
-        waits: RetryWaits | None = None
+        call.is_mapped = is_mapped
         self._calls.add(call)
         try:
-            while True:
-                attempt = await self._attempt(call, permit)
-                permit = None
-                if attempt.result.decision not in self._retryable:
-                    break
-                waits = waits or RetryWaits(self._retry, self._rng)
-                delay = waits.next(attempt.result, call.verdict)
-                if delay is None:
-                    self.stopping.check()
-                    break
-                await self.stopping.sleep(delay, call.route)
-            if attempt.result.decision is Decision.MISSING and is_mapped:
-                await self._breaker.confirm(attempt.result)
+            attempt = await self._persist(call, permit)
+            if is_mapped and attempt.result.decision is not Decision.ANSWERED:
+                if attempt.result.decision is Decision.MISSING:
+                    await self._doubt.confirm(attempt.result)
+                await call.route.breaker.confirm(call)
         finally:
             self._calls.discard(call)
+            if call.route.breaker.is_watching:
+                call.route.breaker.settle()
         if attempt.result.decision in _UNRESOLVED:
             reason = self.stopping.reason or call.route.retired
             if reason is not None:
@@ -187,7 +174,7 @@ class Runner:
         reason = stopping.error(code, message)
         stopping.set(reason)
         self.routes.close(reason)
-        self._breaker.abandon()
+        self._doubt.abandon()
         for tell in self._on_stop:
             tell()
 
@@ -217,6 +204,36 @@ class Runner:
             now = asyncio.get_running_loop().time()
             self._listeners.tell(RequestSkipped(request, attempts, now))
 
+    async def _persist(self, call: InFlight, permit: Permit | None) -> Attempt:
+        """Attempt *call* until nothing is gained by another one; return the last attempt."""
+        waits: RetryWaits | None = None
+        breaker = call.route.breaker
+        while True:
+            attempt = await self._attempt(call, permit)
+            permit = None
+            result = attempt.result
+            if result.decision is Decision.ANSWERED or call.route.retired is not None:
+                return attempt
+            is_parked = breaker.parks(result)
+            if is_parked and result.decision not in ABOUT_ACCOUNT:
+                await breaker.park()
+                continue
+            if result.decision not in self._retryable:
+                return attempt
+            waits = waits or RetryWaits(self._retry, self._rng)
+            if breaker.excuses(result):
+                waits.forgive()
+            delay = waits.next(result, call.verdict)
+            if delay is None:
+                self.stopping.check()
+                return attempt
+            if is_parked:
+                await breaker.park()
+                continue
+            await self.stopping.sleep(delay, call.route)
+            if breaker.covers(call.number):
+                waits.forgive()
+
     async def _attempt(self, call: InFlight, permit: Permit | None) -> Attempt:
         """Make one attempt, its admission included."""
         route = call.route
@@ -227,15 +244,23 @@ class Runner:
                 permit.cancel()
                 self.stopping.check()
             call.attempts += 1
+            breaker = route.breaker
+            call.number = breaker.sent = breaker.sent + 1
             call.started = asyncio.get_running_loop().time()
             if self._listeners.are_there:
                 self._listeners.tell(
                     AttemptSent(call.request, call.attempts, call.cost, permit.waited, call.started)
                 )
-            attempt = await self._send(call)
-            if attempt.result.decision is not Decision.ANSWERED or self._breaker.is_watching:
-                self._judge(route, attempt)
-            feedback = feedback_of(attempt, call.rank, waits_for_days=self._waits_for_days)
+            waits = self._waits_for_days
+            attempt = await send(call, self.stopping, self._deadlines, waits_for_days=waits)
+            if attempt.result.decision is not Decision.ANSWERED:
+                self._judge(call, attempt)
+            elif breaker.is_watching or not self._doubt.is_trusted:
+                self._doubt.on_success()
+                breaker.on_answer(call.number)
+            elif call.number > breaker.streak.answered:
+                breaker.streak.answered = call.number
+            feedback = feedback_of(attempt, call.rank, waits_for_days=waits)
             changes, call.verdict = permit.report(feedback), permit.verdict
         except BaseException:
             permit.close()  # if it is open still
@@ -243,50 +268,14 @@ class Runner:
         self._learn(call, attempt, changes)
         return attempt
 
-    async def _send(self, call: InFlight) -> Attempt:
-        """Send *call* once and interpret what comes back, be it an exception."""
-        loop, route = asyncio.get_running_loop(), call.route
-        allowed = route.timeout.allowed(call.timeouts) if call.timeouts else route.timeout.usual
-        response = None
-        error: BaseException | None = None
-        try:
-            with self._deadlines.within(allowed) as call.clock:
-                response = await route.transport.send(call.request, allowed)
-            result = route.provider.interpret(response, call.request.endpoint)
-        except (TransportError, TimeoutError) as broken:
-            if self.stopping.is_abandoned and self.stopping.reason is not None:
-                raise self.stopping.reason() from None
-            error = broken
-            if not isinstance(broken, TransportError):
-                error = AttemptTimeout(f"no answer within {loop.time() - call.started:.0f} s")
-            result = interpret_broken(error)
-            call.timeouts += isinstance(error, AttemptTimeout)
-        except asyncio.CancelledError as fault:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            error = fault  # a transport's own mistake: nobody has cancelled the request
-            result = Interpretation(Decision.FAIL, "cannot_send", "the transport gave it up")
-        except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
-            error, reason = fault, f"{type(fault).__name__}: {fault}"
-            result = Interpretation(Decision.FAIL, "cannot_send", reason)
-        finally:
-            call.clock = None
-        if result.decision is Decision.DAY_LIMIT and self._waits_for_days and result.delay is None:
-            result = dataclasses.replace(result, delay=_DAY_POLL_SECONDS)
-        return Attempt(result, response, loop.time() - call.started, error)
-
-    def _judge(self, route: Route, attempt: Attempt) -> None:
+    def _judge(self, call: InFlight, attempt: Attempt) -> None:
         """Stop or hold what *attempt* shows to be pointless, before its permit lets others go."""
-        result, breaker = attempt.result, self._breaker
-        decision = result.decision
-        if attempt.response is not None and breaker.is_watching:
-            breaker.on_reached()
-            if decision not in _UNRESOLVED:
-                breaker.on_success()
-        if decision is Decision.UNREACHABLE:
-            breaker.on_unreachable(result.message)
-        elif decision in _RETIRING and decision not in self._retryable:
+        route, result, decision = call.route, attempt.result, attempt.result.decision
+        if attempt.response is not None and decision not in _UNRESOLVED:
+            self._doubt.on_success()
+        route.breaker.on_failure(call, attempt)
+        is_final = decision in _RETIRING and not route.breaker.is_open
+        if is_final and not (self._waits_for_days and decision is Decision.DAY_LIMIT):
             self.retire(route, result.code, result.message)
 
     def _learn(self, call: InFlight, attempt: Attempt, changes: Sequence[Change]) -> None:
@@ -328,7 +317,18 @@ class Runner:
 
     def _make_route(self, name: str) -> Route:
         on_dry = None if self._waits_for_days else self._run_dry
-        return self._factory.make(name, self._breaker, on_dry)
+        breaker = CircuitBreaker(is_tolerant=self._is_tolerant)
+        route = self._factory.make(name, breaker, on_dry)
+        around = (self._calls, self.feeders, self._doubt, self.stopping)
+        breaker.place = Site(route, *around, self._give_up)
+        return route
+
+    def _give_up(self, route: Route, code: str, message: str) -> None:
+        """Retire *route*, whose breaker has lost patience; all if its server is not there."""
+        if code == "unreachable":
+            self.stop(code, message)
+        else:
+            self.retire(route, code, message)
 
     def _run_dry(self, name: str, rate: Rate, wait: float) -> None:
         seconds = f"{math.ceil(wait):,} s"

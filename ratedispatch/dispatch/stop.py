@@ -74,11 +74,22 @@ class StopSignal:
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(delay, _wake, sleeper)
+        try:
+            await self.wait(sleeper, route)
+        finally:
+            timer.cancel()
+
+    async def wait(self, sleeper: asyncio.Future[None], route: object) -> None:
+        """
+        Wait for *sleeper* on behalf of a request on *route*.
+
+        Raises:
+            Stopped: A stop came before it was done.
+        """
         self._sleepers[sleeper] = route
         try:
             await sleeper
         finally:
-            timer.cancel()
             del self._sleepers[sleeper]
 
 

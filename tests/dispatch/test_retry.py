@@ -38,7 +38,7 @@ def waits(
 
 def test_what_is_final_is_not_attempted_again() -> None:
     """Neither an answer nor a request that can never succeed; a day only if it is waited for."""
-    final = {Decision.ANSWERED, Decision.FAIL, Decision.MISSING, Decision.STOP}
+    final = {Decision.ANSWERED, Decision.FAIL, Decision.MISSING, Decision.STOP, Decision.UNPAID}
     assert set(Decision) - RETRYABLE_WITH_DAYS == final
     assert {Decision.DAY_LIMIT} == RETRYABLE_WITH_DAYS - RETRYABLE
 

@@ -46,6 +46,9 @@ FAST = Limits(requests_per_minute=60_000, tokens_per_minute=10_000_000)
 SLOW = ProviderSettings(output_tokens=4, latency=0.5, latency_sigma=0.0)
 ROWS = [row(f"r{number}") for number in range(1, 11)]
 
+#: Each row is sent once, whatever becomes of the others.
+ONCE: dict[str, Any] = {"retry": RetryPolicy(max_attempts=1), "tolerate_failures": True}
+
 
 def files_in(folder: Path) -> JobFiles:
     return JobFiles(folder / "in.jsonl", folder / "out.jsonl", folder / "bad.jsonl")
@@ -548,7 +551,7 @@ def test_a_row_that_failed_without_an_answer_and_is_sent_again_may_be_billed_twi
 ) -> None:
     """It has a line, of failure; the attempt that timed out may have been executed."""
     late = ProviderSettings(latency=2, latency_sigma=0)
-    first = play(tmp_path, rows=ROWS, provider=late, timeout=0.5, retry=RetryPolicy(max_attempts=1))
+    first = play(tmp_path, rows=ROWS, provider=late, timeout=0.5, **ONCE)
     assert (first.failed, first.billed_twice_at_most) == (10, 0)
     again = play(tmp_path, job_options=JobOptions(retry_failed=True))
     assert (again.answered, again.failed, again.billed_twice_at_most) == (10, 0, 10)
@@ -558,7 +561,7 @@ def test_a_row_that_failed_without_an_answer_and_is_sent_again_may_be_billed_twi
 def test_rows_that_wait_to_be_sent_once_more_are_not_in_flight(tmp_path: Path) -> None:
     """Under a cap some of those that failed are not sent again yet; they are in no doubt anew."""
     late = ProviderSettings(latency=2, latency_sigma=0)
-    play(tmp_path, rows=ROWS, provider=late, timeout=0.5, retry=RetryPolicy(max_attempts=1))
+    play(tmp_path, rows=ROWS, provider=late, timeout=0.5, **ONCE)
     some = play(tmp_path, job_options=JobOptions(retry_failed=True), caps=Caps(max_rows=4))
     assert (some.attempts, some.in_doubt, some.billed_twice_at_most) == (4, 0, 4)
     for more in (2, 4):

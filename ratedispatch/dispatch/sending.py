@@ -1,0 +1,70 @@
+"""
+One attempt on its way: sent, timed, and interpreted, be it an answer or an exception.
+
+Decides nothing about what follows from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+from ratedispatch.dispatch.inflight import Attempt, interpret_broken
+from ratedispatch.errors import AttemptTimeout, TransportError
+from ratedispatch.outcome import Decision, Interpretation
+
+if TYPE_CHECKING:
+    from ratedispatch.dispatch.deadlines import Deadlines
+    from ratedispatch.dispatch.inflight import InFlight
+    from ratedispatch.dispatch.stop import StopSignal
+
+#: Seconds to wait for a day's limit that does not say when it is reset.
+_DAY_POLL_SECONDS = 300.0
+
+
+async def send(
+    call: InFlight, stopping: StopSignal, deadlines: Deadlines, *, waits_for_days: bool
+) -> Attempt:
+    """
+    Send *call* once and interpret what comes back.
+
+    Args:
+        call: Whose permit has been paid.
+        stopping: Whether what is in flight is waited for no longer.
+        deadlines: Of all attempts.
+        waits_for_days: Whether a day's limit is waited for like any other.
+
+    Raises:
+        Stopped: It was given up.
+    """
+    loop, route = asyncio.get_running_loop(), call.route
+    allowed = route.timeout.allowed(call.timeouts) if call.timeouts else route.timeout.usual
+    response = None
+    error: BaseException | None = None
+    try:
+        with deadlines.within(allowed) as call.clock:
+            response = await route.transport.send(call.request, allowed)
+        result = route.provider.interpret(response, call.request.endpoint)
+    except (TransportError, TimeoutError) as broken:
+        if stopping.is_abandoned and stopping.reason is not None:
+            raise stopping.reason() from None
+        error = broken
+        if not isinstance(broken, TransportError):
+            error = AttemptTimeout(f"no answer within {loop.time() - call.started:.0f} s")
+        result = interpret_broken(error)
+        call.timeouts += isinstance(error, AttemptTimeout)
+    except asyncio.CancelledError as fault:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        error = fault  # a transport's own mistake: nobody has cancelled the request
+        result = Interpretation(Decision.FAIL, "cannot_send", "the transport gave it up")
+    except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
+        error, reason = fault, f"{type(fault).__name__}: {fault}"
+        result = Interpretation(Decision.FAIL, "cannot_send", reason)
+    finally:
+        call.clock = None
+    if result.decision is Decision.DAY_LIMIT and waits_for_days and result.delay is None:
+        result = dataclasses.replace(result, delay=_DAY_POLL_SECONDS)
+    return Attempt(result, response, loop.time() - call.started, error)

@@ -1,0 +1,112 @@
+"""
+The place of a breaker in a dispatcher: what it can see of its route, and do with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Collection
+
+    from ratedispatch.dispatch.doubt import Doubt
+    from ratedispatch.dispatch.inflight import InFlight
+    from ratedispatch.dispatch.route import Route
+    from ratedispatch.dispatch.stop import StopSignal
+
+
+class Feeders:
+    """
+    Counts who may still bring requests.
+
+    Args:
+        on_last: Called when nobody may any more.
+    """
+
+    def __init__(self, on_last: Callable[[], None]) -> None:
+        self._on_last = on_last
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._on_last()
+
+
+class Site:
+    """
+    The route of a breaker, and what is around it.
+
+    Args:
+        route: Whose breaker it is.
+        calls: All requests that have had a permit and no outcome.
+        feeders: Who may bring more.
+        doubt: About the server of the route.
+        stopping: Whether and why nothing more is sent.
+        give_up: Called with the route, a code and a message when the breaker gives it up.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        calls: Collection[InFlight],
+        feeders: Feeders,
+        doubt: Doubt,
+        stopping: StopSignal,
+        give_up: Callable[[Route, str, str], None],
+    ) -> None:
+        self._route = route
+        self._calls = calls
+        self._feeders = feeders
+        self._doubt = doubt
+        self._stopping = stopping
+        self._give_up = give_up
+        self.admission = route.admission
+
+    def is_held(self) -> bool:
+        """Whether a doubt holds the queue."""
+        return self._doubt.is_open
+
+    def on_ended(self) -> None:
+        """A permit was closed."""
+        self._doubt.on_ended()
+
+    def undecided(self, number: int) -> int:
+        """Return how many attempts later than *number* are in flight."""
+        route = self._route
+        return sum(
+            call.clock is not None and call.number > number
+            for call in self._calls
+            if call.route is route
+        )
+
+    def open_calls(self) -> int:
+        """Return how many requests have had a permit, and no outcome."""
+        return sum(call.route is self._route for call in self._calls)
+
+    def may_grow(self) -> bool:
+        """Whether more requests may be read."""
+        return bool(self._feeders)
+
+    async def wait(self, future: asyncio.Future[None]) -> None:
+        """
+        Wait for *future*.
+
+        Raises:
+            Stopped: The route sends nothing more.
+        """
+        reason = self._stopping.reason or self._route.retired
+        if reason is not None:
+            raise reason()
+        await self._stopping.wait(future, self._route)
+
+    def give_up(self, code: str, message: str) -> None:
+        """Send nothing more on the route."""
+        self._give_up(self._route, code, message)

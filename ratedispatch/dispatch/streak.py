@@ -1,0 +1,166 @@
+"""
+Failures since the last answer, in the order in which their attempts left; and what they show.
+
+Pure. An attempt has a number, that of its sending. An answer to an attempt proves that the server
+was well when that attempt left, and so that those which left before it failed by themselves.
+Hence only failures that left later than the last one answered are in a row, however long answers
+take and however quickly failures come.
+
+What is alike: all faults of a server or of the way to it (5xx, broken connections, time-outs,
+pages in the place of answers) are one outage, in whatever mixture they come. Refusals of requests
+(400 and the like) are alike if the server says the same of each. Refusals for the rate are
+neither: they are the business of pacing.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ratedispatch.outcome import Decision
+
+if TYPE_CHECKING:
+    from ratedispatch.outcome import Interpretation
+
+
+class Kind(enum.Enum):
+    """What a failure may be about, beside the request that met it."""
+
+    UNREACHABLE = "unreachable"
+    """No connection could be opened."""
+    SERVER = "server"
+    """The server, or something on the way to it, is at fault."""
+    REQUEST = "request"
+    """The server does not take the request."""
+    ACCOUNT = "account"
+    """The server does not take the key, or has no credit for it."""
+    UNPAID = "unpaid"
+    """The server speaks of money, in words that are not known."""
+
+
+#: What each decision may be about; the others are no failures.
+KINDS = {
+    Decision.UNREACHABLE: Kind.UNREACHABLE,
+    Decision.TRANSIENT: Kind.SERVER,
+    Decision.FAIL: Kind.REQUEST,
+    Decision.MISSING: Kind.REQUEST,
+    Decision.STOP: Kind.ACCOUNT,
+    Decision.UNPAID: Kind.UNPAID,
+}
+
+#: Decisions after which an account that was good is asked once more.
+ABOUT_ACCOUNT = frozenset({Decision.STOP, Decision.UNPAID})
+
+
+@dataclass(frozen=True, slots=True)
+class StreakTuning:
+    """
+    How many failures in a row say something about others.
+
+    Args:
+        server_rows: Requests that met a fault of the server. If each tenth answer is a fault,
+            so many in a row are chance once in 10^8 answers.
+        alike_rows: Requests of which the server says the same.
+        failed_rows: Requests that failed, whatever was said of each.
+        least_share: Of the attempts that left since the first failure, the share that must have
+            failed: where answers take long and failures are quick, the rest may still be answered.
+        trouble_weight: What each end counts in the share of faults among the last ones.
+        trouble_share: Where that is more than this, a fault says nothing about its request.
+    """
+
+    server_rows: int = 8
+    alike_rows: int = 10
+    failed_rows: int = 50
+    least_share: float = 0.3
+    trouble_weight: float = 1 / 16
+    trouble_share: float = 0.5
+
+
+DEFAULT_TUNING = StreakTuning()
+
+#: Names of single requests, which differ where everything else is the same: at least eight
+#: characters with a digit among letters, or a number too long for an amount.
+_NAME = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{8,}\b|\b\d{10,}\b")
+
+#: Characters of a sentence that are compared.
+_LONGEST = 300
+
+
+class Streak:
+    """
+    The failures since the last answer.
+
+    Attributes:
+        answered: The number of the latest attempt that was answered; 0 if none was.
+        trouble: The share of faults of the server among the last ends; 0 if it is next to nothing.
+    """
+
+    __slots__ = ("_failures", "_tuning", "answered", "trouble")
+
+    def __init__(self, tuning: StreakTuning = DEFAULT_TUNING) -> None:
+        self._tuning = tuning
+        self._failures: dict[int, tuple[int, Kind, str]] = {}  # of each row the last one
+        self.answered = 0
+        self.trouble = 0.0
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether most attempts meet faults of the server, though some are answered."""
+        return self.trouble > self._tuning.trouble_share
+
+    @property
+    def start(self) -> int:
+        """The number of the first failure; 0 if there is none."""
+        return min([number for number, _, _ in self._failures.values()], default=0)
+
+    def answer(self, number: int) -> None:
+        """Note that attempt *number* was answered: whatever failed before it did so by itself."""
+        self.answered = max(self.answered, number)
+        self.trouble *= 1 - self._tuning.trouble_weight
+        if self.trouble < self._tuning.trouble_weight / 2:
+            self.trouble = 0.0
+        if self._failures:
+            self._failures = {
+                row: failure for row, failure in self._failures.items() if failure[0] > number
+            }
+
+    def fail(self, number: int, row: int, result: Interpretation) -> None:
+        """Note that attempt *number*, of *row*, failed with *result*."""
+        if result.decision is Decision.TRANSIENT:
+            self.trouble += (1 - self.trouble) * self._tuning.trouble_weight
+        if number > self.answered:
+            kind = KINDS[result.decision]
+            said = "" if kind is Kind.SERVER else _alike(result)
+            self._failures[row] = (number, kind, said)
+
+    def rows(self, kind: Kind) -> int:
+        """Return how many requests failed, the last time with *kind*."""
+        return sum(one is kind for _, one, _ in self._failures.values())
+
+    def is_outage(self, result: Interpretation, undecided: int) -> bool:
+        """
+        Return whether the failures show that others fail as the last one did.
+
+        Args:
+            result: Of the last one.
+            undecided: Attempts that left since the first failure and have not ended.
+        """
+        tuning, failures = self._tuning, self._failures.values()
+        if KINDS[result.decision] is Kind.SERVER:
+            count, enough = self.rows(Kind.SERVER), tuning.server_rows
+        else:
+            said = _alike(result)
+            count, enough = sum(one == said for _, _, one in failures), tuning.alike_rows
+        if count < enough and len(failures) < tuning.failed_rows:
+            return False
+        return len(failures) >= tuning.least_share * (len(failures) + undecided)
+
+
+def _alike(result: Interpretation) -> str:
+    """What the server says, without what differs between requests of which it says the same."""
+    return f"{result.code} {_NAME.sub('', result.message[:_LONGEST])}"
