@@ -25,6 +25,20 @@ MODERATIONS = "/v1/moderations"
 ENDPOINTS = frozenset({CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS})
 
 
+def endpoint_like(url: str) -> str | None:
+    """
+    Return the endpoint that *url* ends like, as the Batch file format spells it; None if none.
+
+    Other providers leave the version out, have another one, or give the whole address.
+    """
+    path = "/" + url.split("?", 1)[0].strip("/")
+    # chat before completions: one ends like the other
+    for known in (CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS):
+        if path.endswith(known.removeprefix("/v1")):
+            return known
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """

@@ -37,6 +37,7 @@ class InputFlags:
         max_tokens: The most tokens of an answer.
         id_column: The column with the name of each row.
         param: Further fields of the body, as ``NAME=VALUE``.
+        endpoint: Where requests go that do not say so themselves.
     """
 
     input: Path
@@ -47,6 +48,7 @@ class InputFlags:
     max_tokens: int | None = None
     id_column: str | None = None
     param: tuple[str, ...] = ()
+    endpoint: str | None = None
 
     @property
     def source(self) -> Source:
@@ -97,6 +99,10 @@ class InputFlags:
                     f"such as 'Translate to French: {{text}}', and --model"
                 )
             return None
+        if self.endpoint is not None:
+            raise click.UsageError(
+                "--endpoint is for rows in Batch format; rows of a table go to chat completions"
+            )
         try:
             return Template(
                 self.prompt,
@@ -108,6 +114,18 @@ class InputFlags:
             )
         except JobError as error:
             raise click.UsageError(str(error)) from error
+
+
+def _endpoint(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Return the endpoint as Batch files spell it, or fail as a usage error."""
+    if text is None:
+        return None
+    from ratedispatch.request import ENDPOINTS, endpoint_like
+
+    known = endpoint_like(text)
+    if known is None:
+        raise click.UsageError(f"--endpoint {text} is not one of {', '.join(sorted(ENDPOINTS))}")
+    return known
 
 
 _OPTIONS = (
@@ -146,6 +164,14 @@ _OPTIONS = (
         multiple=True,
         metavar="NAME=VALUE",
         help="With --prompt: a further field of the body, such as temperature=0; repeatable.",
+    ),
+    option(
+        "--endpoint",
+        group="Input",
+        metavar="PATH",
+        callback=_endpoint,
+        help="Where rows in Batch format go that have no url, such as /v1/embeddings.  "
+        "[default: chat completions for rows with messages]",
     ),
     option(
         "--input-format",

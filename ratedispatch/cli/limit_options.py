@@ -186,12 +186,21 @@ def _model_alias(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> dict[str, str]:
     """Return the model that each name is counted like, or fail as a usage error."""
+    if not texts:
+        return {}
+    from ratedispatch.tokens.vocabulary import is_known
+
     models = {}
     for text in texts:
         name, equals, known = text.partition("=")
         if not (name and equals and known):
             raise click.UsageError(
                 f"--model-alias {text!r} is not NAME=MODEL, such as my-deployment=gpt-4o-mini"
+            )
+        if not is_known(known):
+            raise click.UsageError(
+                f"--model-alias {text!r}: {known!r:.80} is neither a model whose tokens can be "
+                f"counted nor an encoding, such as gpt-4o-mini or o200k_base"
             )
         models[name] = known
     return models

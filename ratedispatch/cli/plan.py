@@ -123,6 +123,7 @@ def _plan(
                 models=provider.model_alias,
                 template=template,
                 input_format=source.format,
+                endpoint=source.endpoint,
                 on_progress=show,
             )
     except JobError as error:

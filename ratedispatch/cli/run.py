@@ -169,6 +169,7 @@ def _check(settings: RunSettings) -> _Start:
     options = JobOptions(
         template=settings.source.template(),
         input_format=settings.source.format,
+        endpoint=settings.source.endpoint,
         retry_failed=durability.retry_failed,
         allow_changed_input=durability.allow_changed_input,
         allow_other_server=durability.allow_other_server,
@@ -203,13 +204,13 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     )
     if not settings.display.quiet:
         _announce(start.files)
+    stack.enter_context(plain_warnings())
     start.job = job = _open(start.files, start.account, start.options)
     stack.callback(job.close)
     for note in job.notes:
         say(note)
     start.shown = len(job.notes)
     connections = connections_for(sending.max_in_flight)
-    stack.enter_context(plain_warnings())
     start.base_url = stack.enter_context(endpoint(start.account, start.base_url, fake=sending.fake))
     runs = stack.enter_context(_runner(sending.loop))
     stack.enter_context(seldom_collecting())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ratedispatch import _json
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.outcome import Completed
-from ratedispatch.request import ENDPOINTS, Request
+from ratedispatch.request import CHAT, ENDPOINTS, Request, endpoint_like
 
 if TYPE_CHECKING:
     from ratedispatch.outcome import Failed, Outcome
@@ -63,8 +63,15 @@ class BadRow:
     message: str
 
 
-def parse_line(line: bytes, row: int) -> Request | BadRow:
-    """Return the request on *line*, the row number *row*; a :class:`BadRow` if it is none."""
+def parse_line(line: bytes, row: int, endpoint: str | None = None) -> Request | BadRow:
+    """
+    Return the request on *line*; a :class:`BadRow` if it is none.
+
+    Args:
+        line: A row, in the Batch format of OpenAI or of another provider.
+        row: Its number.
+        endpoint: Where it goes if it does not say so itself.
+    """
     custom_id: str | None = None
     try:
         value = _decode(line)
@@ -72,13 +79,10 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
             raise InvalidRequest(f"expected a JSON object, got {_kind(value)}")
         custom_id = _custom_id(value)
         url = value.get("url")
-        if url is None:
-            raise InvalidRequest("url is missing")
         if not isinstance(url, str) or url not in ENDPOINTS:
-            known = ", ".join(sorted(ENDPOINTS))
-            raise InvalidRequest(f"url {str(url)[:80]!r} is not one of {known}")
+            url = _endpoint(value, endpoint)
         method = value.get("method", "POST")
-        if method != "POST":
+        if method != "POST" and not (isinstance(method, str) and method.upper() == "POST"):
             raise InvalidRequest(f"method must be 'POST', got {str(method)[:80]!r}")
         body = value.get("body")
         if body is None:
@@ -92,6 +96,22 @@ def parse_line(line: bytes, row: int) -> Request | BadRow:
     except InvalidRequest as error:
         return BadRow(row, custom_id, "invalid_line", f"line {row}: {error}")
     return Request(body, url, custom_id, row)
+
+
+def _endpoint(value: dict[str, Any], default: str | None) -> str:
+    """Return where a row goes whose ``url`` is not spelt as OpenAI does, or missing."""
+    url, body = value.get("url"), value.get("body")
+    if url is None:
+        if default is not None:
+            return default
+        if isinstance(body, dict) and isinstance(body.get("messages"), list):
+            return CHAT
+        raise InvalidRequest("url is missing; give the endpoint of such rows with --endpoint")
+    found = endpoint_like(url) if isinstance(url, str) else None
+    if found is None:
+        known = ", ".join(sorted(ENDPOINTS))
+        raise InvalidRequest(f"url {str(url)[:80]!r} is not one of {known}")
+    return found
 
 
 def quick_name(line: bytes) -> bytes | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.formats import Format, format_of
 from ratedispatch.jobs.inputs.row_text import open_text
+from ratedispatch.jobs.inputs.shape import check_shape
 from ratedispatch.jobs.outputs.table import OutputFormat, check_format, output_format_of
 from ratedispatch.jobs.plan.spending import Earlier
 from ratedispatch.jobs.rowformat import format_for
@@ -141,7 +142,9 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
     text = stack.enter_context(
         open_text(paths.input, format=input_format, is_table=template is not None, folder=folder)
     )
-    row_format = format_for(text, template)
+    if template is None:
+        check_shape(text.file, text.name, is_table=False)
+    row_format = format_for(text, template, options.endpoint)
     known = None
     if journal is not None and journal.manifest is not None:
         known = journal.manifest.known_scan(template)

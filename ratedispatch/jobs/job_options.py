@@ -35,6 +35,8 @@ class JobOptions:
         fsync: When what was written has to survive a power cut.
         flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
         origin: The name of the server that answers come from; by default the client's base URL.
+        endpoint: Where rows in Batch format go that have no ``url``; by default what their bodies
+            tell.
         allow_other_server: Whether to go on although there are answers of another server.
 
     Formats, orders and ways of syncing may be given by their names.
@@ -54,6 +56,7 @@ class JobOptions:
     flush_interval: float = FLUSH_INTERVAL
     origin: str = ""
     allow_other_server: bool = False
+    endpoint: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:

@@ -38,8 +38,16 @@ class RowFormat(Protocol):
         """Return the cells of *line* by column, none if there are no columns; and its name."""
 
 
+@dataclass(frozen=True, slots=True)
 class BatchRows:
-    """Requests in OpenAI's Batch format."""
+    """
+    Requests in OpenAI's Batch format.
+
+    Args:
+        endpoint: Where rows go that do not say so themselves; None for what their bodies tell.
+    """
+
+    endpoint: str | None = None
 
     @property
     def names(self) -> Names:
@@ -48,7 +56,7 @@ class BatchRows:
 
     def parse(self, line: bytes, row: int) -> Request | BadRow:
         """Return the request on *line*."""
-        return parse_line(line, row)
+        return parse_line(line, row, self.endpoint)
 
     def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
         """Requests have no columns."""
@@ -150,14 +158,19 @@ def _check_text(messages: list[dict[str, str]], name: str, row: int) -> None:
             ) from error
 
 
-def format_for(text: RowText, template: Template | None) -> RowFormat:
+def format_for(text: RowText, template: Template | None, endpoint: str | None = None) -> RowFormat:
     """
     Return what makes requests of the lines of *text*.
+
+    Args:
+        text: The rows.
+        template: Makes requests of rows of data; None if the rows are requests.
+        endpoint: Where requests go that do not say so themselves.
 
     Raises:
         JobError: *template* names a column that there is not.
     """
     if template is None:
-        return BatchRows()
+        return BatchRows(endpoint)
     template.check(text.columns or ())
     return TableRows(template, text.is_converted)

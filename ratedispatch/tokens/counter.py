@@ -25,6 +25,7 @@ from ratedispatch.request import (
     RESPONSES,
     Cost,
     Part,
+    endpoint_like,
 )
 from ratedispatch.tokens import chat, fields, models, plain, responses
 from ratedispatch.tokens.assumptions import Assumptions
@@ -89,11 +90,9 @@ def _check_default(tokens: object) -> None:
 def _resolve_endpoint(endpoint: object) -> str:
     """Return the endpoint as the Batch file format spells it, for any path that ends like it."""
     endpoint = fields.text(endpoint, "endpoint")
-    path = "/" + endpoint.split("?", 1)[0].rstrip("/")
-    # chat before completions: one ends like the other
-    for known in (*_WEIGH, *_FREE):
-        if path.endswith(known.removeprefix("/v1")):
-            return known
+    known = endpoint_like(endpoint)
+    if known is not None:
+        return known
     raise InvalidRequest(
         f"endpoint: expected one of {', '.join((*_WEIGH, *_FREE))}, got {endpoint[:100]!r}"
     )

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import VocabularyError
+from ratedispatch.tokens.models import lookup, lookup_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -278,3 +279,8 @@ class Vocabulary:
 
 #: Shared by every Counter: rank tables are large (70 MB) and never change once they are made.
 SHARED = Vocabulary()
+
+
+def is_known(name: str) -> bool:
+    """Whether *name* is that of an encoding, or of a model whose encoding is known."""
+    return name in ENCODINGS or lookup(name) is not None or lookup_within(name) is not None

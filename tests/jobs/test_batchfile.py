@@ -56,6 +56,26 @@ def test_a_row_of_each_endpoint(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "endpoint", "expected"),
+    [
+        ({"url": "/chat/completions"}, None, "/v1/chat/completions"),
+        ({"url": "/v4/chat/completions", "method": "post"}, None, "/v1/chat/completions"),
+        ({"url": "https://host/v1/embeddings/"}, None, "/v1/embeddings"),
+        ({"url": ...}, None, "/v1/chat/completions"),
+        ({"url": ..., "body": {"input": "x"}}, "/v1/embeddings", "/v1/embeddings"),
+        ({"url": "/v1/responses"}, "/v1/embeddings", "/v1/responses"),
+    ],
+)
+def test_a_row_of_another_provider(
+    changes: dict[str, Any], endpoint: str | None, expected: str
+) -> None:
+    """Without a version, as a whole address, in small letters, or without an address."""
+    found = parse_line(line(**changes), 3, endpoint)
+    assert isinstance(found, Request)
+    assert found.endpoint == expected
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         (b"hello", "not JSON"),
@@ -70,7 +90,7 @@ def test_a_row_of_each_endpoint(url: str) -> None:
         (line(custom_id=...), "custom_id is missing"),
         (line(custom_id=5), "custom_id must be a string"),
         (line(custom_id=""), "custom_id must be a string"),
-        (line(url=...), "url is missing"),
+        (line(url=..., body={"input": "x"}), "url is missing; give the endpoint"),
         (line(url="/v1/nothing"), "url '/v1/nothing' is not one of"),
         (line(url=["x"]), "is not one of"),
         (line(method="GET"), "method must be 'POST'"),

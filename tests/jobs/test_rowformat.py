@@ -26,6 +26,11 @@ def test_a_row_becomes_the_request_of_its_template() -> None:
     assert TableRows(NUMBERED).parse(line, 7) == Request(body, custom_id="row-7", row=7)
 
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ratedispatch.jobs.inputs.template.EmptyCellWarning"
+)
+
+
 @pytest.mark.parametrize(
     ("line", "reason", "name"),
     [

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 #: What separates cells, the likeliest first.
 DELIMITERS = (",", ";", "\t")
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
 
 def csv_table(
     file: BinaryIO, name: str, delimiter: str | None = None, *, longest: int = LONGEST_LINE
@@ -135,8 +133,6 @@ class _Feed:
 
     def _read(self) -> str:
         self._number, line = next(self._lines)
-        if self._number == 1 and not isinstance(line, LongLine) and line.startswith(_UTF16):
-            raise JobError(f"the input {self._name} is UTF-16; save it as CSV in UTF-8")
         self._held += line.length if isinstance(line, LongLine) else len(line)
         if isinstance(line, LongLine) or self._held > self._longest:
             raise JobError(

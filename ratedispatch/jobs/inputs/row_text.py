@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.inputs.encodings import HEAD, wide_encoding
 from ratedispatch.jobs.inputs.formats import PACKED, Format
 from ratedispatch.jobs.inputs.json_rows import json_table
 from ratedispatch.jobs.inputs.row import BrokenRow
+from ratedispatch.jobs.inputs.shape import check_shape
 from ratedispatch.jobs.inputs.streams import name_of, open_bytes
 from ratedispatch.jobs.inputs.table_files import open_table
 from ratedispatch.jobs.state.files import CHUNK, copy_all, write_all
@@ -78,9 +80,7 @@ def open_text(
             columns = _convert(path, format, copy)
             yield RowText(_rewound(copy), name_of(path), columns, True, True)
         return
-    if isinstance(path, Path) and not _is_packed(path):
-        with open_bytes(path) as reader:
-            reader.peek(1)  # refuses what is packed under a plain name
+    if isinstance(path, Path) and _is_plain(path):
         with path.open("rb", buffering=0) as file:
             yield RowText(file, name_of(path), _columns(file, path) if is_table else None)
         return
@@ -91,8 +91,19 @@ def open_text(
         yield RowText(_rewound(copy), name_of(path), columns_of, True)
 
 
-def _is_packed(path: Source) -> bool:
-    return isinstance(path, Path) and path.suffix.lower() in PACKED
+def _is_plain(path: Path) -> bool:
+    """
+    Whether the file can be read where it is: it is not packed, and no text in a wide encoding.
+
+    Raises:
+        JobError: It is packed under a plain name.
+    """
+    if path.suffix.lower() in PACKED:
+        return False
+    with open_bytes(path) as reader:
+        reader.peek(1)
+    with path.open("rb") as file:
+        return wide_encoding(file.read(HEAD)) is None
 
 
 @contextmanager
@@ -126,6 +137,7 @@ def _rewound(file: BinaryIO) -> BinaryIO:
 
 
 def _columns(file: BinaryIO, path: Source) -> tuple[str, ...]:
+    check_shape(file, name_of(path), is_table=True)
     with open(file.fileno(), "rb", closefd=False) as buffered:
         columns = json_table(buffered, name_of(path)).columns
     file.seek(0)

@@ -1,7 +1,7 @@
 """
 Reads the bytes of an input, from a file or standard input, unpacked by the suffix of its name.
 
-Reports archives that are damaged or cut off.
+A text in UTF-16 or UTF-32 comes out in UTF-8. Reports archives that are damaged or cut off.
 
 Source: RFC 1952 (gzip) and RFC 8878 (Zstandard), for the magic numbers and for members and
 frames that follow each other.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.inputs.encodings import UndecodableText, in_utf8
 from ratedispatch.jobs.inputs.extras import load
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, packed: _Packed, suffix: str) -> None:
         self._packed = packed
-        self._chunks = _UNPACKERS.get(suffix, _plain)(packed)
+        self._chunks = in_utf8(_UNPACKERS.get(suffix, _plain)(packed))
         self._waiting = memoryview(b"")
         self._given = 0
 
@@ -146,6 +147,8 @@ class _Unpacked(io.RawIOBase):
                 f"the input {self._packed.name} {error}; it was read for {self._packed.count:,} "
                 f"bytes, of which {self._given:,} came out unpacked; make or fetch it again"
             ) from error
+        except UndecodableText as error:
+            raise JobError(f"the input {self._packed.name} {error}; save it in UTF-8") from error
         except OSError as error:
             raise JobError(
                 f"the input {self._packed.name} cannot be read beyond {self._packed.count:,} "

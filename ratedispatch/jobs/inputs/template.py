@@ -8,8 +8,11 @@ Source: :class:`string.Formatter`, for fields in braces; of what these may hold,
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import re
+import warnings
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from string import Formatter
@@ -35,9 +38,16 @@ _SET_ELSEWHERE = {
     "stream": "a row has one answer, which is never streamed",
 }
 
+#: What a value begins or looks like that is hardly meant as text: an object, a list, a quote, a
+#: number with a comma, or one that JSON has not.
+_MEANT_AS_JSON = re.compile(r'\s*(?:[{\["]|-?\d+,\d+\s*$|-?(?:NaN|Infinity)\s*$)')
+
 #: Columns that a message lists, and characters of each.
 _MOST_COLUMNS = 20
 _MOST_CHARACTERS = 40
+
+#: Columns of which is remembered that their empty cells were told.
+_MOST_NOTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class Template:
     _system: _Pieces = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise JobError("the prompt is empty; give a text, with columns in braces")
         if not self.model:
             raise JobError("a template takes a model; give --model")
         if self.max_tokens is not None and self.max_tokens < 1:
@@ -145,7 +157,7 @@ def parse_parameters(texts: Iterable[str]) -> dict[str, Any]:
         _check_parameter(name)
         if name in parameters:
             raise JobError(f"--param {name} is given twice; drop one")
-        parameters[name] = _value(value)
+        parameters[name] = _value(name, value)
     return parameters
 
 
@@ -154,11 +166,17 @@ def _check_parameter(name: str) -> None:
         raise JobError(f"{name} cannot be a parameter: {_SET_ELSEWHERE[name]}")
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_json.refuse_constant)
-    except (ValueError, RecursionError):
-        return text
+    except (ValueError, RecursionError) as error:
+        if not _MEANT_AS_JSON.match(text):
+            return text
+        quoted = json.dumps(text, ensure_ascii=False)
+        raise JobError(
+            f"--param {name}={text:.80} begins like JSON and is not: {error}; correct it, or write "
+            f"--param '{name}={quoted:.80}' if it is meant as text"
+        ) from error
 
 
 def _pieces(text: str, where: str) -> _Pieces:
@@ -213,11 +231,26 @@ def _fill(pieces: _Pieces, row: Row, number: int) -> str:
     return "".join(parts)
 
 
+class EmptyCellWarning(UserWarning):
+    """A column has cells without a value."""
+
+
+@functools.lru_cache(_MOST_NOTED)
+def _note_empty(column: str) -> None:
+    """Say once of *column* that cells of it have no value."""
+    warnings.warn(
+        f"column {column!r:.80} has cells without a value, which are empty text in the template",
+        EmptyCellWarning,
+        stacklevel=2,
+    )
+
+
 def _cell(row: Row, name: str, number: int) -> str:
     value = row.get(name)
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
+        _note_empty(name)
         return ""
     if isinstance(value, bytes):
         try:

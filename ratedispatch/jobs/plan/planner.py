@@ -15,6 +15,7 @@ from ratedispatch.errors import CostExceedsLimit, InvalidRequest, JobError
 from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.inputs.formats import Format, format_of
 from ratedispatch.jobs.inputs.row_text import open_text
+from ratedispatch.jobs.inputs.shape import check_shape
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.plan.histogram import Histogram
 from ratedispatch.jobs.plan.model import Finding, Group, Plan, Quantiles
@@ -212,6 +213,7 @@ def plan_file(
     *,
     template: Template | None = None,
     input_format: Format | None = None,
+    endpoint: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Plan:
@@ -223,6 +225,7 @@ def plan_file(
         limits: What the account may spend.
         template: Makes requests of the rows of a table.
         input_format: How the input is written; by default what its name says.
+        endpoint: Where rows in Batch format go that have no ``url``.
         on_progress: Called now and then with the bytes read so far, and those there are.
         options: Further arguments of `Planner`.
 
@@ -237,7 +240,9 @@ def plan_file(
     with open_text(
         source, format=input_format or format_of(source), is_table=template is not None
     ) as text:
-        format = format_for(text, template)  # noqa: A001
+        if template is None:
+            check_shape(text.file, text.name, is_table=False)
+        format = format_for(text, template, endpoint)  # noqa: A001
         found = scan(text.file, format.names)
         if not found.rows:
             raise JobError(f"the input {text.name} is empty")

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from ratedispatch.errors import InvalidRequest, JobError
 from ratedispatch.jobs.batchfile import parse_line
-from ratedispatch.jobs.inputs.template import Template, parse_parameters
+from ratedispatch.jobs.inputs.template import EmptyCellWarning, Template, parse_parameters
 from ratedispatch.request import Request
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ratedispatch.jobs.inputs.template.EmptyCellWarning"
+)
 
 
 def filled(prompt: str, **row: object) -> str:
@@ -101,6 +105,21 @@ def test_a_missing_cell_is_empty_text() -> None:
     assert filled("<{cell}>") == "<>"
 
 
+def test_a_column_with_empty_cells_is_told_once() -> None:
+    """Not with each row of a million."""
+    with pytest.warns(
+        EmptyCellWarning, match="column 'told once' has cells without a value"
+    ) as all_:
+        filled("{told once} and {told once}", **{"told once": None})
+    assert len(all_) == 1
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    """It would be paid for with every row."""
+    with pytest.raises(JobError, match="the prompt is empty"):
+        Template(" ", model="m")
+
+
 def test_doubled_braces_are_braces() -> None:
     """As the JSON of an example in a prompt needs them."""
     assert filled('Answer as {{"a": 1}}: {text} }}{{', text="x") == 'Answer as {"a": 1}: x }{'
@@ -132,7 +151,7 @@ def test_a_field_that_is_no_column_is_refused(prompt: str, said: str) -> None:
     with pytest.raises(JobError, match=said):
         Template(prompt, model="m")
     with pytest.raises(JobError, match="the system"):
-        Template("", system=prompt, model="m")
+        Template("x", system=prompt, model="m")
 
 
 def test_a_missing_column_is_named_with_those_there_are() -> None:
@@ -200,7 +219,7 @@ def test_a_cell_nested_too_deeply_makes_the_row_invalid() -> None:
 
 def test_parameters_are_json_or_else_text() -> None:
     """The value may hold further equals signs."""
-    texts = ["temperature=0", "stop=END", 'user="7"', "seed = 3", "a={}", "b=x=y", "c=", "d=NaN"]
+    texts = ["temperature=0", "stop=END", 'user="7"', "seed = 3", "a={}", "b=x=y", "c="]
     assert parse_parameters(texts) == {
         "temperature": 0,
         "stop": "END",
@@ -209,9 +228,12 @@ def test_parameters_are_json_or_else_text() -> None:
         "a": {},
         "b": "x=y",
         "c": "",
-        "d": "NaN",
     }
-    assert parse_parameters(["deep=" + "[" * 100_000])["deep"].startswith("[[")
+    assert parse_parameters(["e=one, two", "f=1,5 and more", "g=Nano"]) == {
+        "e": "one, two",
+        "f": "1,5 and more",
+        "g": "Nano",
+    }
 
 
 @pytest.mark.parametrize(
@@ -221,6 +243,11 @@ def test_parameters_are_json_or_else_text() -> None:
         (["=1"], "--param '=1' is not NAME=VALUE"),
         (["a=1", "a=2"], "--param a is given twice"),
         (["stream=true"], "stream cannot be a parameter"),
+        (["temperature={"], "--param temperature={ begins like JSON and is not: Expecting"),
+        (["temperature=0,5"], r"write --param 'temperature=\"0,5\"' if it is meant as text"),
+        (["temperature=NaN"], "begins like JSON and is not"),
+        (['a={"type":"json_object"'], "begins like JSON and is not"),
+        (["deep=" + "[" * 100_000], "begins like JSON and is not"),
     ],
 )
 def test_a_parameter_that_is_none_is_refused(texts: list[str], said: str) -> None:

@@ -1,0 +1,120 @@
+"""
+Finds out whether an input that is to hold a row on each line holds something else.
+
+One sentence about the whole file says more than a failure of each of its lines. Only an input none
+of whose first lines can be a row is refused: a single bad line is that row's failure.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.inputs.lines import LongLine, numbered_lines
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+#: Lines that are looked at: those of a JSON document over several lines seldom are objects.
+_LINES = 50
+
+#: Characters of the beginning of a document that are looked at.
+_HEAD = 1_000_000
+
+#: Fields of a row in Batch format.
+_BATCH = frozenset({"custom_id", "method", "url", "body"})
+
+#: Names of fields that a message lists.
+_MOST_FIELDS = 8
+
+
+def check_shape(file: BinaryIO, name: str, *, is_table: bool) -> None:
+    """
+    Check that the lines of *file* can be rows.
+
+    Args:
+        file: Not buffered; left at its beginning.
+        name: How messages name it.
+        is_table: Whether any object is a row, rather than only a request in Batch format.
+
+    Raises:
+        JobError: They are something else; the sentence says what to do.
+    """
+    texts: list[bytes] = []
+    first: dict[str, Any] | None = None
+    for line in _first_lines(file):
+        if isinstance(line, LongLine):
+            return
+        texts.append(line)
+        value = _object(line)
+        if value is None:
+            continue
+        if is_table or not _BATCH.isdisjoint(value):
+            return
+        first = value if first is None else first
+    if not texts:
+        return
+    reason = _document(b"\n".join(texts)) or (_fields(first) if first is not None else None)
+    if reason is not None:
+        raise JobError(f"the input {name} {reason}")
+
+
+def _first_lines(file: BinaryIO) -> list[bytes | LongLine]:
+    file.seek(0)
+    with open(file.fileno(), "rb", closefd=False) as buffered:
+        lines = [line for _, line in islice(numbered_lines(buffered), _LINES)]
+    file.seek(0)
+    return lines
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _document(head: bytes) -> str | None:
+    """Return in words what document begins with *head*; None if it is none."""
+    text = head[:_HEAD].decode("utf-8", "replace").lstrip()
+    if text.startswith("[") and text[1:].lstrip()[:1] in {"{", ""}:
+        return (
+            "is one JSON array, and not a row on each line; write each of its elements on a line: "
+            "jq -c '.[]' in.json > in.jsonl"
+        )
+    if "\r" in text and all(map(_object, head.split(b"\r")[:2])):
+        return "has carriage returns as line ends; make them line feeds: tr '\\r' '\\n'"
+    first = text.partition("\n")[0].strip()
+    if text.startswith("{") and _object(first.encode()) is None and _is_spread(text):
+        return (
+            "is JSON over several lines, and not a row on each line; write each object on a line: "
+            "jq -c . in.json > in.jsonl"
+        )
+    return None
+
+
+def _is_spread(text: str) -> bool:
+    """Whether *text* begins with an object that goes on over its first line."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        # where an object is only cut off, its first line is no fault
+        return error.lineno > 1 and text.partition("\n")[0].rstrip()[-1:] in {"{", "[", ","}
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text[:end]
+
+
+def _fields(row: dict[str, Any]) -> str:
+    """Return in words that the rows are not requests but data, which have the fields of *row*."""
+    names = [f"{name!r:.40}" for name in islice(row, _MOST_FIELDS)]
+    there = ", ".join(names) if names else "no fields"
+    column = next((name for name in row if name.isidentifier()), "column")
+    return (
+        f"has rows with {there} and none of custom_id, url and body, which requests in Batch "
+        f"format have; to make requests of such rows, give a template and a model: "
+        f"--prompt '{{{column}}}' --model NAME"
+    )
