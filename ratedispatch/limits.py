@@ -98,6 +98,8 @@ class Reading:
             60 for a limit per minute, about 86,400 for one per day.
         period: Seconds that *limit* is given for, where that is known from its name or from the
             provider's documents.
+        ends_in: Seconds until it starts over as a whole, at most one too many, where it is a
+            counter of clock minutes; None for a bucket that refills all the time.
     """
 
     dimension: str
@@ -105,6 +107,7 @@ class Reading:
     limit: float | None = None
     window: float | None = None
     period: float = MINUTE
+    ends_in: float | None = None
 
     @property
     def proves_surplus(self) -> bool:

@@ -228,6 +228,7 @@ class LocalBudget:
                 functools.partial(self._overtaken, reservation, number),
                 refused,
                 position,
+                functools.partial(self._in_flight, reservation, number),
             )
             if refused:
                 limit.on_uncharged(mark.amount, reservation.cost)
@@ -250,6 +251,16 @@ class LocalBudget:
             if limit.rate.per_minute != before:
                 changes.append(LimitChange(limit.rate))
         return changes
+
+    def _in_flight(self, reservation: Reservation, number: int, since: float) -> float:
+        """Return how much left at *since* or later and is not answered, without *reservation*."""
+        return sum(
+            [
+                other.amounts[number]
+                for other in self._open
+                if other.at >= since and other is not reservation
+            ]
+        )
 
     def _overtaken(self, reservation: Reservation, number: int) -> float:
         """Return how much may have been charged after *reservation* though it left before it."""

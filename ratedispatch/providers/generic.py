@@ -26,8 +26,9 @@ _QUEUE_FULL = re.compile(r"queue is full|maximum pending requests exceeded", re.
 
 
 def _read_headers(headers: Mapping[str, str]) -> tuple[Reading, ...]:
-    is_proxy = any(sign in headers for sign in litellm.SIGNS)
-    return litellm.read_gateway(litellm.HEADERS if is_proxy else github.HEADERS, headers)
+    if any(sign in headers for sign in litellm.SIGNS):
+        return litellm.read_proxy(headers)
+    return litellm.read_gateway(github.HEADERS, headers)
 
 
 def _classify(status: int, error: ErrorBody) -> tuple[Decision, str] | None:

@@ -10,7 +10,7 @@ for each key, user, team, … that is limited).
 from __future__ import annotations
 
 import re
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import MINUTE, Reading
@@ -20,7 +20,7 @@ from ratedispatch.providers.openai import PROJECT_TOKENS
 from ratedispatch.providers.quirks import Quirks
 from ratedispatch.providers.read.amounts import parse_amount
 from ratedispatch.providers.read.headers import read_headers, strictest, x_ratelimit
-from ratedispatch.providers.read.instants import seconds_until
+from ratedispatch.providers.read.instants import parse_http_date, seconds_until
 from ratedispatch.providers.read.refusal import NUMBER, Refusal, parse_number
 
 if TYPE_CHECKING:
@@ -74,12 +74,51 @@ _REFUSED = re.compile(
 _RESETS_AT = re.compile(r"resets at: ([0-9: T-]{16,24}(?:UTC|Z))")
 
 
+#: "Model rate limit exceeded. RPM limit=600, current usage=601", with "retry-after: 60".
+_OF_A_MODEL = re.compile(r"[RT]PM limit=\d+, current usage=\d+")
+
+#: Seconds that are sure to be in the next minute.
+_MARGIN = 0.1
+
+
 def read_gateway(table: HeaderTable, headers: Mapping[str, str]) -> tuple[Reading, ...]:
     """Return the readings of *table*, and those under names that any host may pass on."""
     readings = read_headers(table, headers)
     others = () if _OTHER_NAMES.isdisjoint(headers) else read_headers(_UNMISTAKABLE, headers)
     described = _read_descriptors(headers)
     return strictest((*readings, *others, *described)) if others or described else readings
+
+
+def read_proxy(headers: Mapping[str, str]) -> tuple[Reading, ...]:
+    """
+    Return the readings of an answer of the proxy.
+
+    What comes under OpenAI's names and without a reset is its own: a counter of the clock minute,
+    by the clock that the ``date`` tells (``strftime("%H-%M")`` in its router and in "v1").
+    """
+    readings = read_gateway(HEADERS, headers)
+    ends_in = _minute_left(headers)
+    if ends_in is None:
+        return readings
+    return tuple(
+        [
+            replace(told, ends_in=ends_in)
+            if told.window == MINUTE and _is_own(told.dimension, headers)
+            else told
+            for told in readings
+        ]
+    )
+
+
+def _is_own(dimension: str, headers: Mapping[str, str]) -> bool:
+    name = f"{_PREFIX}remaining-{dimension}"
+    return name in headers and f"{_PREFIX}reset-{dimension}" not in headers
+
+
+def _minute_left(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to the end of the proxy's clock minute."""
+    now = parse_http_date(headers.get("date", ""))
+    return None if now is None else MINUTE - now % MINUTE
 
 
 def _read_descriptors(headers: Mapping[str, str]) -> tuple[Reading, ...]:
@@ -120,14 +159,21 @@ def _until_reset(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
     return gap + 1.0 if gap is not None and gap >= 0 else None
 
 
+def _window_end(error: ErrorBody, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until what has refused starts over: of a limit on a model, the minute."""
+    end = _until_reset(error, headers)
+    if end is not None or not _OF_A_MODEL.search(error.text):
+        return end
+    left = _minute_left(headers)
+    return None if left is None else left + _MARGIN
+
+
 _QUIRKS = Quirks(
     quota_codes=frozenset({"budget_exceeded"}),
     read_refusal=_read_refusal,
     reset_delay=_until_reset,
-    window_end=_until_reset,
+    window_end=_window_end,
     retry_after=("llm_provider-retry-after",),  # what the provider behind it has sent
 )
 
-PROFILE = Profile(
-    "litellm", headers=HEADERS, quirks=_QUIRKS, read_headers=partial(read_gateway, HEADERS)
-)
+PROFILE = Profile("litellm", headers=HEADERS, quirks=_QUIRKS, read_headers=read_proxy)

@@ -29,6 +29,10 @@ _USED = 10
 ORIGIN: Position = (0.0,) * (_USED + 1)
 
 
+def _nothing(_: float) -> float:
+    return 0.0
+
+
 class SpendMark(NamedTuple):
     """
     Where a request stands in the account of one dimension.
@@ -42,6 +46,8 @@ class SpendMark(NamedTuple):
         overtaken: Returns what may have been charged after it though it left shortly before.
         refused: Whether the provider refused it, and so did not charge it.
         position: The same sums under every way of counting, where there are several.
+        in_flight: Returns what left at an instant or later and is not answered, this request left
+            out.
     """
 
     sent_at: float
@@ -52,6 +58,7 @@ class SpendMark(NamedTuple):
     overtaken: Callable[[], float]
     refused: bool = False
     position: Position | None = None
+    in_flight: Callable[[float], float] = _nothing
 
 
 class Account:

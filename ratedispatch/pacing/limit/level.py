@@ -216,12 +216,10 @@ class LevelTracker:
         now: float,
     ) -> None:
         """Allow the next step of what has piled up at the provider, as far as it is proven."""
-        bucket, surplus, account = self._bucket, self.surplus, self._account
+        bucket, surplus = self._bucket, self.surplus
         if mark.sent_at < surplus.last and now < surplus.quiet_at:
             return  # what the last step let go has not been admitted yet
-        most = self._source.most
-        limit = most if math.isfinite(most) else bucket.rate.per_minute
-        allowance = surplus.allowance(now, limit=limit, net=account.spent - account.returned)
+        allowance = self._allowance(now)
         if remaining - since <= available:
             return  # a bound of what is proven; to find what has overtaken takes a while
         reserve = min(bucket.rate.burst, bucket.per_second * surplus.reserve_seconds)
@@ -231,6 +229,28 @@ class LevelTracker:
         if proven > available:
             bucket.raise_to(min(proven, available + surplus.step), proven, now)
             surplus.advance(now)
+
+    def use_window(self, left: float, mark: SpendMark, now: float) -> None:
+        """
+        Allow the next step of what is *left* of a window that starts over as a whole.
+
+        Only an answer to what the last step let go allows the next one: the counter may have a
+        request only when it is answered, so silence confirms nothing.
+        """
+        bucket, surplus = self._bucket, self.surplus
+        if now < surplus.not_before or mark.sent_at < surplus.last:
+            return
+        available = bucket.available(now)
+        proven = min(left, self._allowance(now))
+        if proven > available:
+            bucket.raise_to(min(proven, available + surplus.step), proven, now)
+            surplus.advance(now)
+
+    def _allowance(self, now: float) -> float:
+        """Return what a bucket of the user's own limit would hold, a minute deep."""
+        most, account = self._source.most, self._account
+        limit = most if math.isfinite(most) else self._bucket.rate.per_minute
+        return self.surplus.allowance(now, limit=limit, net=account.spent - account.returned)
 
     def _raise_day(
         self, reading: Reading, level: float, available: float, mark: SpendMark, now: float

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.limits import Rate
     from ratedispatch.pacing.limit.charge_rule import ChargeRule
+    from ratedispatch.pacing.limit.counted_window import CountedWindow
     from ratedispatch.request import Cost
 
 
@@ -51,6 +52,8 @@ class LimitState:
         "_level",
         "_newest",
         "_opening",
+        "_tuning",
+        "_window",
         "account",
         "amount_of",
         "is_daily",
@@ -82,6 +85,8 @@ class LimitState:
         self._level = LevelTracker(
             self._bucket, self.account, self.source, refunds=refunds, tuning=tuning
         )
+        self._tuning = tuning
+        self._window: CountedWindow | None = None  # where a counter starts over as a whole
         self._newest = 0  # number of the newest request whose reading is known
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.account import SpendMark, sums_at
 from ratedispatch.pacing.limit.charge_rule import amount_by
+from ratedispatch.pacing.limit.counted_window import CountedWindow
 from ratedispatch.pacing.limit.limit_state import LimitState
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class TrackedLimit(LimitState):
     def wait(self, amount: float, now: float, speed: float) -> float:
         """Return the seconds until *amount* may be spent, at *speed* times the rate."""
         bucket, level, opening = self._bucket, self._level, self._opening
+        if self._window is not None and (closed := self._window.wait(amount, now)):
+            return closed
         if level.pace < 1 and now >= level.paced_until:
             level.pace = 1.0  # nothing has been seen of others since
         if opening.quiet_at is not None and now >= opening.quiet_at:
@@ -66,6 +69,8 @@ class TrackedLimit(LimitState):
         """
         bucket = self._bucket
         missing = bucket.take(amount, now)
+        if self._window is not None:
+            self._window.spend(amount)
         if self._opening.held:
             self._opening.fill(missing, bucket.rate.burst)
         charged, returned = self.account.spend(amount, now, bucket.per_second)
@@ -91,6 +96,8 @@ class TrackedLimit(LimitState):
     def refund(self, amount: float, now: float, cost: Cost | None = None) -> None:
         """Take back *amount*, which was let through but not sent."""
         self._bucket.credit(amount, now)
+        if self._window is not None:
+            self._window.give(amount)
         self.account.refund(amount)
         if self.ledger is not None and cost is not None:
             self.ledger.void(cost)
@@ -117,6 +124,8 @@ class TrackedLimit(LimitState):
         if reading is None:
             source.silent_answers += 1
             return None
+        if reading.ends_in is not None and reading.remaining is not None and not mark.refused:
+            return self._read_window(reading, reading.remaining, reading.ends_in, mark, now)
         if mark.number < self._newest:  # newer readings are known
             return None
         self._newest = mark.number
@@ -151,6 +160,8 @@ class TrackedLimit(LimitState):
         source.on_refusal(bucket.per_second, now, resumes_at)
         if self._level.on_refusal(amount, now):
             source.come_closer()
+        elif self._window is not None:
+            self._window.close()
         elif not self._level.readings.seen and not source.is_named:
             admitted = self.account.spent - self.account.refused
             if source.search(now, amount=amount, admitted=admitted, resumes_at=resumes_at):
@@ -158,6 +169,22 @@ class TrackedLimit(LimitState):
                 filled = min(bucket.rate.burst, (resumes_at - now) * bucket.per_second)
                 self._opening.hold(filled, resumes_at)
         self._put_in_force(now)
+
+    def _read_window(
+        self, reading: Reading, remaining: float, ends_in: float, mark: SpendMark, now: float
+    ) -> float | None:
+        """Take a reading of a counter into account that does not refill, but starts over."""
+        window = self._window
+        if window is None:
+            window = self._window = CountedWindow(self._tuning.window)
+        window.read(remaining, mark, now, ends_in=ends_in, period=reading.period)
+        if window.is_confirmed:
+            self._level.use_window(window.left, mark, now)
+        source = self.source
+        if (reading.limit, reading.period) == source.adopted:
+            return None
+        is_adopted = source.adopt(reading, mark, self._level.readings)
+        return self._put_in_force(now) if is_adopted else None
 
     def _correct_by_rule(
         self, reading: Reading, remaining: float, mark: SpendMark, now: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ratedispatch.pacing.limit.counted_window import CountedTuning
 from ratedispatch.pacing.limit.level import SharingTuning
 from ratedispatch.pacing.limit.limit_source import SourceTuning
 from ratedispatch.pacing.limit.opening import OpeningTuning
@@ -21,6 +22,7 @@ class LimitTuning:
     source: SourceTuning = field(default_factory=SourceTuning)
     readings: FilterTuning = field(default_factory=FilterTuning)
     rules: FinderTuning = field(default_factory=FinderTuning)
+    window: CountedTuning = field(default_factory=CountedTuning)
     sharing: SharingTuning = field(default_factory=SharingTuning)
 
 
