@@ -19,6 +19,7 @@ from benchmarks.frame.command import SHARED_MACHINE, make_parser, progress, publ
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import NOTHING, table
 from benchmarks.real.haproxy import HAPROXY
+from benchmarks.real.litellm import LITELLM
 from benchmarks.real.measure import is_met, measure
 from benchmarks.real.nginx import NGINX
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.real.parts import RealServer, Trial
 
 #: In the order in which they are tried.
-SERVERS: tuple[RealServer, ...] = (NGINX, HAPROXY)
+SERVERS: tuple[RealServer, ...] = (NGINX, HAPROXY, LITELLM)
 
 _NAMES = tuple(server.name for server in SERVERS)
 

@@ -91,9 +91,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
+def running(
+    command: Sequence[str], folder: Path, port: int, seconds: float = _START_SECONDS
+) -> Iterator[None]:
     """
     Run *command* until the block ends; it begins when *port* accepts connections.
+
+    It gets so many *seconds* until it does.
 
     Raises:
         RuntimeError: It ended, or did not listen in time; with the end of what it wrote.
@@ -102,7 +106,7 @@ def running(command: Sequence[str], folder: Path, port: int) -> Iterator[None]:
     with path.open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
-        _wait_for(port, process, path)
+        _wait_for(port, process, path, seconds)
         yield
     finally:
         process.terminate()
@@ -122,8 +126,8 @@ def upstream(folder: Path, *flags: str) -> Iterator[int]:
         yield port
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.perf_counter() + _START_SECONDS
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         if process.poll() is not None:
             break

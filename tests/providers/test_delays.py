@@ -85,6 +85,16 @@ def test_in_words(text: str, delay: float | None) -> None:
         (refused(retry__after="60", reset_at="2026-05-31 12:04:41 UTC", date=DATE), 60),
         (refused(retry__after="60", reset_at="2026-05-31 08:04:41 UTC", date=DATE), 60),
         (refused(retry__after="60", reset_at="soon", date=DATE), 60),
+        (
+            refused(
+                "RPM limit=600, current usage=601",
+                retry__after="60",
+                date="Sun, 31 May 2026 10:04:20 GMT",
+            ),
+            40.1,
+        ),
+        (refused("RPM limit=600, current usage=601", retry__after="60"), 60),
+        (refused("RPM limit=600, current usage=601", retry__after="9", date=DATE), 9),
         (refused(llm_provider__retry__after="7"), 7),
         (refused(llm_provider__retry__after="7", retry__after="8"), 8),
         # OpenRouter

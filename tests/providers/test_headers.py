@@ -266,6 +266,25 @@ def test_an_unknown_host_claims_no_window_without_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("headers", "ends_in"),
+    [
+        ({}, None),
+        ({"date": "Mon, 23 Nov 2026 10:00:18 GMT"}, 42),
+        ({"date": "Mon, 23 Nov 2026 10:00:00 GMT"}, 60),
+        ({"date": "Mon, 23 Nov 2026 10:00:18 GMT", "x-ratelimit-reset-requests": "7s"}, None),
+    ],
+)
+def test_the_proxy_counts_by_the_minutes_of_its_clock(
+    headers: dict[str, str], ends_in: float | None
+) -> None:
+    """What comes with a reset is passed on from the provider behind it."""
+    own = limits("requests", limit="100", remaining="99")
+    for sign in ({}, {"x-litellm-version": "1.108.7"}):
+        (told,) = read("generic", {**own, **headers, **sign})
+        assert told.ends_in == (ends_in if sign else None)
+
+
+@pytest.mark.parametrize(
     ("reset", "date", "window"),
     [
         ("2026-11-23T10:00:45Z", DATE, 60),
