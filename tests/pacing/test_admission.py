@@ -198,7 +198,7 @@ class TestInFlight:
             await asyncio.sleep(1)
             full = Feedback(End.REFUSED, strain=Strain.QUEUE_FULL)
             assert list(permits[0].report(full)) == []
-            assert queue.snapshot().max_in_flight == 6
+            assert queue.snapshot().max_in_flight == 8
             assert queue.snapshot().paused == 0
             (pause,) = permits[1].report(full)
             assert pause == Pause(0.4)

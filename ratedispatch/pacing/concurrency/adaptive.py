@@ -18,7 +18,7 @@ that batches is slower per request, and still better used, with every request ad
 
 from __future__ import annotations
 
-from math import exp, inf, log
+from math import ceil, exp, inf, log
 
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
 from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent
@@ -27,6 +27,9 @@ _TUNING = AdaptiveTuning()
 
 #: Latencies below are the clock's, not the server's, in seconds.
 _SHORTEST = 1e-9
+
+#: Phases in which numbers differ by a factor of two.
+_COARSE = frozenset({Phase.DOUBLING, Phase.HALVING})
 
 
 class AdaptiveLimit:
@@ -77,8 +80,7 @@ class AdaptiveLimit:
         self._is_high = False
         self._is_resting = False
         self._first: Reading | None = None
-        self._usual: float | None = None
-        self._rises = 0
+        self._last_step = 0.0  # of the centre, as ln
         self._ceiling = inf
         self._pairs_below_ceiling = 0
         self._epoch = 0
@@ -163,9 +165,7 @@ class AdaptiveLimit:
             held = min(held, token.in_flight)
             self._ceiling = log(max(1, token.in_flight - 1))
             self._pairs_below_ceiling = 0
-        self._usual = None
         self._was_worthwhile = True
-        self._rises = 0
         self._climb(log(held * self._tuning.refused_factor))
 
     def _begin(self, limit: int, *, times: int = 1) -> None:
@@ -176,18 +176,14 @@ class AdaptiveLimit:
         self._ended = 0
         self._latency = 0.0
         self._in_flight = 0
-        if self._phase is Phase.DOUBLING:
-            self._enough = max(
-                tuning.fewest_answers_doubling,
-                tuning.answers_per_place_doubling * limit,
-            )
-            self._skip = 0
-        else:
-            self._enough = times * max(tuning.fewest_answers, tuning.answers_per_place * limit)
-            # Of what was sent since the limit changed the quick answers come first, and counting
-            # only those would mislead; so all that ends counts, once most of what was in flight
-            # before has ended.
-            self._skip = limit
+        is_coarse = self._phase in _COARSE
+        fewest = tuning.fewest_answers_doubling if is_coarse else tuning.fewest_answers
+        each = tuning.answers_per_place_doubling if is_coarse else tuning.answers_per_place
+        self._enough = times * max(fewest, ceil(each * limit))
+        # Of what was sent since the limit changed the quick answers come first, and counting
+        # only those would mislead; so all that ends counts, once most of what was in flight
+        # before has ended.
+        self._skip = 0 if self._phase is Phase.DOUBLING else limit
 
     def _judge(self) -> None:
         if self._is_resting:
@@ -196,9 +192,7 @@ class AdaptiveLimit:
             return
         reading = Reading(log(self._in_flight / self._ended), log(self._latency / self._ended))
         first = self._first
-        if self._phase is Phase.CLIMBING and self._has_fallen(reading):
-            self._check(reading)
-        elif first is not None:
+        if first is not None:
             self._compare(first, reading)
         elif self._phase is Phase.DOUBLING:
             self._double(reading)
@@ -218,61 +212,33 @@ class AdaptiveLimit:
         # elasticity between the two: throughput grows in proportion up to there, then stays.
         full_at = log(self._low) + log(self._high / self._low) * min(1.0, max(0.0, elasticity))
         if self._phase is Phase.CLIMBING:
-            self._step(first, second, elasticity)
-        elif self._phase is Phase.DOUBLING and elasticity >= tuning.decisive_elasticity:
-            self._was_worthwhile = True
-            self._double(second)
-        elif self._phase is Phase.DOUBLING and self._ended < max(
-            tuning.fewest_answers, tuning.answers_per_place * self._high
-        ):
-            self._enough *= 2
-        else:
-            self._usual = max(first.throughput, second.throughput)
-            # one steep pair doubles again: a reading on few answers may have ended it wrongly
-            self._rises = 1
-            if (
-                self._was_worthwhile
-                or elasticity >= tuning.decisive_elasticity
-                or self._low <= self._least
-            ):
-                self._was_worthwhile = True
+            self._step(elasticity)
+        elif elasticity < tuning.decisive_elasticity:
+            self._last_step = 0.0
+            if self._was_worthwhile or self._low <= self._least:
                 self._climb(full_at)
             else:
                 self._pair(Phase.HALVING, full_at - log(2), full_at)
+        elif self._phase is Phase.DOUBLING:
+            self._was_worthwhile = True
+            self._double(second)
+        else:
+            self._was_worthwhile = True
+            self._climb(full_at)
 
-    def _step(self, first: Reading, second: Reading, elasticity: float) -> None:
-        """Move the centre along the slope."""
+    def _step(self, elasticity: float) -> None:
+        """Move the centre along the slope, twice as far where it goes on as it went."""
         tuning = self._tuning
-        throughput = (first.throughput + second.throughput) / 2
-        usual = throughput if self._usual is None else self._usual
-        self._usual = usual + tuning.newest_share * (throughput - usual)
         self._pairs_below_ceiling += 1
         if self._pairs_below_ceiling > tuning.pairs_below_ceiling:
             self._ceiling = inf
-        self._rises = self._rises + 1 if elasticity >= tuning.steep_elasticity else 0
-        if self._rises > 1:
-            self._rises = 0
-            self._phase = Phase.DOUBLING
-            self._limit = self._high
-            self._double(max(first, second))
-            return
         step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
-        self._climb(self._centre + max(-tuning.longest_fall_ln, min(tuning.longest_rise_ln, step)))
-
-    def _has_fallen(self, reading: Reading) -> bool:
-        # of a server that is not full the lower number takes as much as it is lower
-        expected = min(0.0, reading.in_flight - self._centre)
-        return (
-            self._usual is not None
-            and reading.throughput < self._usual + expected - self._tuning.fall_ln
-        )
-
-    def _check(self, reading: Reading) -> None:
-        """Try whether as much less in flight as throughput fell would do as well."""
-        assert self._usual is not None
-        fall = min(self._usual - reading.throughput, self._tuning.longest_check_ln)
-        self._usual = reading.throughput
-        self._pair(Phase.CHECKING, self._centre - fall, self._centre)
+        if step * self._last_step > 0:
+            self._last_step = step
+            step *= 2
+        else:
+            self._last_step = step
+        self._climb(self._centre + step)
 
     def _double(self, reading: Reading) -> None:
         """Try twice as many against *reading*, if they may be tried."""
@@ -294,16 +260,13 @@ class AdaptiveLimit:
         tuning = self._tuning
         bound = log(self._bound())
         self._centre = max(log(self._least), min(centre, bound))
-        is_barred = centre >= bound
         self._pair(
             Phase.CLIMBING,
             self._centre - tuning.spread_ln,
             min(self._centre + tuning.spread_ln, bound),
         )
-        if is_barred:
-            # half of the time below would cost throughput, and up it cannot go
-            self._is_resting = True
-            self._begin(self._high, times=2)
+        self._is_resting = True
+        self._begin(round(exp(self._centre)), times=tuning.readings_at_centre)
 
     def _pair(self, phase: Phase, low: float, high: float) -> None:
         """
@@ -315,7 +278,7 @@ class AdaptiveLimit:
         self._phase = phase
         self._first = None
         self._is_resting = False
-        self._low = max(self._least, round(exp(low)))
+        self._low = max(self._least, ceil(exp(low)))
         self._high = min(self._most, max(self._least, round(exp(high))))
         if self._high <= self._low:
             self._low = max(self._least, self._high - 1)

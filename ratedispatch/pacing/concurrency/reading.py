@@ -20,8 +20,7 @@ class Sent(NamedTuple):
 class Phase(Enum):
     DOUBLING = 1
     HALVING = 2
-    CHECKING = 3
-    CLIMBING = 4
+    CLIMBING = 3
 
 
 class Reading(NamedTuple):
