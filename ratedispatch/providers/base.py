@@ -18,6 +18,7 @@ from ratedispatch.providers.quirks import Quirks
 from ratedispatch.providers.read.classify import classify, moved, status_inside, unanswered
 from ratedispatch.providers.read.error_body import read_error
 from ratedispatch.providers.read.headers import read_headers
+from ratedispatch.providers.read.money import weigh
 from ratedispatch.providers.read.refusal import dimension_of, read_refusal, with_refused
 from ratedispatch.providers.read.retry_after import read_delay
 from ratedispatch.providers.read.sign import ENDED, holds_answer
@@ -123,6 +124,7 @@ class Provider:
                 delay = read_delay(error, headers, quirks)
                 if delay is not None:
                     decision = Decision.TRANSIENT
+                decision = weigh(decision, status, error, delay)
                 return Interpretation(
                     decision, code, message, delay, readings=readings, usage=usage
                 )
@@ -134,4 +136,6 @@ class Provider:
             dimension = dimension_of(error, refusal, quirks)
             if response.status == 429:
                 readings = with_refused(readings, error, refusal, headers, quirks)
+        if dimension is None:  # a limit that is named is no lack of money
+            decision = weigh(decision, status, error, delay)
         return Interpretation(decision, code, error.message, delay, dimension, readings, usage)

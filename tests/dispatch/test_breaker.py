@@ -313,3 +313,19 @@ def test_a_submit_does_not_wait_for_others() -> None:
     outcomes, seconds = run_virtual(main())
     assert all(isinstance(outcome, Failed) for outcome in outcomes)
     assert seconds < 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 429])
+def test_an_account_that_runs_out_of_credit_stops_within_seconds(status: int) -> None:
+    """By words that are a hint, and by what the next requests get."""
+    ran = run(lambda call: error(status, message="recharge it") if call.at >= 2 else OK)
+    assert ran.stop is not None
+    assert (ran.stop.code, str(ran.stop), ran.failed) == ("quota", "recharge it", [])
+    assert ran.seconds < 8
+    assert ran.within(2, 99) <= 16
+
+
+def test_a_row_whose_error_speaks_of_money_fails_alone() -> None:
+    """Its own text is quoted, say; the others are answered."""
+    ran = run(lambda call: error(400, message="my balance") if call.row == 9 else OK)
+    assert (ran.answered, ran.failed, ran.stop) == (299, [9], None)

@@ -117,7 +117,7 @@ def groq(status: int, numbers: str) -> Response:
             Decision.STOP,
             "quota",
         ),
-        (error(400, "your credit balance, too", type="x"), Decision.FAIL, "x"),
+        (error(400, "your credit balance, too", type="x"), Decision.UNPAID, "x"),
         (Response(200, {}, {"error": {"type": "overloaded_error"}}), Decision.OVERLOADED, None),
         # OpenRouter
         (error(402, "This request requires more credits", code=402), Decision.STOP, "quota"),
