@@ -74,7 +74,7 @@ _SENDING_OPTIONS = (
         type=FiniteRange(min=0, min_open=True),
         metavar="SECONDS",
         help="Seconds for one attempt.  [default: 600, or ten times the slowest of the "
-        "first answers, at least 60]",
+        "first answers, at least 180, and what the cap on the output needs]",
     ),
     option(
         "--max-attempts",

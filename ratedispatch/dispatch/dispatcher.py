@@ -88,6 +88,7 @@ class Dispatcher:
         name_of = limits.group_of if isinstance(limits, LimitGroups) else None
         self._runner = Runner(factory, name_of, self.estimator, self._listeners, options, rng=rng)
         self._cpu = CpuMeter(options.cpu_clock)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Dispatcher:
         return self
@@ -110,8 +111,11 @@ class Dispatcher:
 
         Raises:
             Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
+            RuntimeError: It is called in another event loop than before.
         """
         runner = self._runner
+        if self._loop is not asyncio.get_running_loop():
+            self._stay_in_loop()
         if runner.stopping.reason is not None:
             raise runner.stopping.reason()
         call = await runner.prepare(request)
@@ -132,7 +136,7 @@ class Dispatcher:
                 others.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
-        return outcomes_of(requests, self._runner)
+        return outcomes_of(requests, self._runner, self._stay_in_loop)
 
     def permit(self, cost: Cost, *, model: str = "") -> PermitScope:
         """
@@ -195,3 +199,14 @@ class Dispatcher:
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         shares = {level.dimension: level.share for level in state.levels}
         return bottleneck_of(state.binding, shares, cpu)
+
+    def _stay_in_loop(self) -> None:
+        """Remember the event loop; raise if it is another one than before."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "this dispatcher sends in another event loop, whose connections and timers are of "
+                "no use here; make one in each loop, and let them share a budget"
+            )

@@ -17,7 +17,7 @@ from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 
     from ratedispatch.dispatch.inflight import InFlight
     from ratedispatch.dispatch.route import Route
@@ -43,15 +43,20 @@ class _Ended(NamedTuple):
 
 
 async def outcomes_of(
-    requests: Iterable[Request] | AsyncIterable[Request], runner: Runner
+    requests: Iterable[Request] | AsyncIterable[Request],
+    runner: Runner,
+    begin: Callable[[], None],
 ) -> AsyncGenerator[Outcome, None]:
     """
     Yield the outcomes of *requests*, run by *runner*, as they come; see `Dispatcher.map`.
+
+    *begin* is called in the event loop before anything is read.
 
     Raises:
         Stopped: Nothing more is sent, or not to some models.
         Exception: What *requests* raises.
     """
+    begin()
     mapping = Map(requests, runner)
     forget = runner.on_stop(mapping.stop)
     try:

@@ -37,8 +37,8 @@ class DispatcherOptions:
             away; that is also what is done as long as no limit is known.
         connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.
         retry: How often and how patiently to try again.
-        timeout: Seconds that an attempt may take. By default 600, and once a hundred answers
-            are known ten times the slowest of them, but at least 60.
+        timeout: Seconds that an attempt may take. By default 600, and once twenty answers are
+            known ten times the slowest of them, but at least 180 and what the row's cap needs.
         tolerate_failures: Go on although many requests of a `map` in a row fail alike; each is
             tried as often as *retry* says, whatever becomes of the others.
         wait_for_reset: Wait when a day's limit is used up, instead of stopping.

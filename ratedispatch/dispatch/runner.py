@@ -286,8 +286,8 @@ class Runner:
             self.note(route, change, result.code)
         if decision is Decision.ANSWERED:
             self.stopping.has_answered = True
-            timeout = route.timeout
-            if attempt.latency > timeout.settled_up_to and timeout.record(attempt.latency):
+            latency, timeout = attempt.latency, route.timeout
+            if latency > timeout.settled_up_to and timeout.record(latency, result.usage):
                 self._wind_clocks()
             if result.usage is not None:
                 self._estimator.learn(call.request, call.cost, result.usage)
@@ -340,7 +340,7 @@ class Runner:
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the time-out that has just been learned."""
         for call in self._calls:
-            call.reschedule(call.started + call.route.timeout.allowed(call.timeouts))
+            call.reschedule(call.started + call.route.timeout.allowed(call.timeouts, call.cost))
 
     def _end(self, outcome: OutcomeT) -> OutcomeT:
         if self._listeners.are_there:

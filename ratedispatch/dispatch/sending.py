@@ -39,7 +39,10 @@ async def send(
         Stopped: It was given up.
     """
     loop, route = asyncio.get_running_loop(), call.route
-    allowed = route.timeout.allowed(call.timeouts) if call.timeouts else route.timeout.usual
+    timeout, cost = route.timeout, call.cost
+    allowed = timeout.usual
+    if call.timeouts or not cost.is_capped or cost.expected_output_tokens > timeout.covered:
+        allowed = timeout.allowed(call.timeouts, cost)
     response = None
     error: BaseException | None = None
     try:
