@@ -38,7 +38,7 @@ from benchmarks.frame.workload import even
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Limits that are on and do not bind.
 _FAR = ("--rpm", "100M", "--tpm", "100G")
@@ -102,17 +102,24 @@ def command(way: str, folder: Path, base_url: str, in_flight: int) -> list[str]:
     return [*program, "--max-in-flight", most, "--base-url", base_url, "--quiet", "--json"]
 
 
-def take(words: Sequence[str], output: Path, rows: int) -> Taken:
+def take(
+    words: Sequence[str], output: Path, rows: int, variables: Mapping[str, str] | None = None
+) -> Taken:
     """
     Run the command *words* to its end and return what it took.
+
+    Args:
+        words: The command.
+        output: The file that it makes.
+        rows: How many lines that has to have.
+        variables: Its environment; by default that of this process, and a key.
 
     Raises:
         RuntimeError: It failed, or *output* has not *rows* lines.
     """
     begin = time.perf_counter()
-    child = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, env={**os.environ, "OPENAI_API_KEY": "any"}
-    )
+    env = {**os.environ, "OPENAI_API_KEY": "any"} if variables is None else variables
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=env)
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
