@@ -25,8 +25,9 @@ class CountedTuning:
     Args:
         margin_seconds: Seconds after the end at which it is used again: requests that leave apart
             may arrive together, and clocks differ in their last digits.
-        same_seconds: Two ends within so many seconds are those of one window: both are told in
-            whole seconds, by answers that were a while on their way.
+        young_seconds: Seconds from the beginning of a window in which a number may still be that
+            of the one before: a server tells the time and the number at different instants.
+        leap_share: A number that is higher than the lowest by this share of it shows that.
         sharp_seconds: Seconds by which an end that many answers have told may be too late.
         least_answers: Answers that have to confirm what the window promises before more than the
             user's own rate is spent of it.
@@ -34,7 +35,8 @@ class CountedTuning:
     """
 
     margin_seconds: float = 0.05
-    same_seconds: float = 5.0
+    young_seconds: float = 5.0
+    leap_share: float = 0.25
     sharp_seconds: float = 0.2
     least_answers: int = 4
     least_share: float = 0.5
@@ -48,8 +50,9 @@ class CountedWindow:
     The window that runs now.
 
     left = min over its readings of (remaining - in flight then - sent since), and nothing is known
-    of it before its first reading. What was sent before it began was counted then, and only told
-    in this one.
+    of it before its first reading. Its end is the earliest that was told: a busy server tells a
+    time that is seconds old, and never one to come. What was sent before it began was counted
+    then, and only told in this one.
 
     Attributes:
         left: What may still be sent in it; infinite while nothing is known.
@@ -61,6 +64,7 @@ class CountedWindow:
         "_began",
         "_end",
         "_first",
+        "_lowest",
         "_of_before",
         "_tuning",
         "is_confirmed",
@@ -77,6 +81,7 @@ class CountedWindow:
         self.is_confirmed = False
         self._answers = 0.0
         self._first = self._of_before = 0.0
+        self._lowest = math.inf
 
     def spend(self, amount: float) -> None:
         """Take *amount* off what is left."""
@@ -114,18 +119,28 @@ class CountedWindow:
             period: Seconds from its beginning to its end.
         """
         tuning, end, amount = self._tuning, now + ends_in, mark.amount
-        if end > self._end + tuning.same_seconds:
-            # it began where the one before ended, which is known better than its own end as yet
-            is_next = abs(end - self._end - period) <= tuning.same_seconds
-            began = self._end - tuning.sharp_seconds if is_next else end - period - 1.0
-            self._begin()
-            self._began, self._end = began, end
-        elif end < self._end - tuning.same_seconds:
+        known = self._end
+        later = math.inf if known == -math.inf else round((end - known) / period)
+        if later < 0:
             return  # an answer of a window that is over
+        if later:
+            # it began where the one before ended, which many answers have told
+            is_told = known != -math.inf
+            self._begin()
+            self._began = -math.inf
+            if is_told:
+                end = min(end, known + later * period)
+                self._began = end - period - tuning.sharp_seconds
+            self._end = end
+        elif remaining > self._lowest + tuning.leap_share * remaining and (
+            now < self._began + tuning.young_seconds
+        ):
+            self._begin()  # what was read at its beginning was of the one before
         self._end = min(self._end, end)
         since = self._began
         if not self._answers:
             self._first = remaining
+        self._lowest = min(self._lowest, remaining)
         fallen = self._first - remaining
         if self._answers >= tuning.least_answers * amount:
             self.is_confirmed = fallen >= tuning.least_share * self._answers
