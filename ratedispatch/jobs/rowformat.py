@@ -38,7 +38,6 @@ class RowFormat(Protocol):
         """Return the cells of *line* by column, none if there are no columns; and its name."""
 
 
-@dataclass(frozen=True, slots=True)
 class BatchRows:
     """
     Requests in OpenAI's Batch format.
@@ -48,6 +47,9 @@ class BatchRows:
     """
 
     endpoint: str | None = None
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        self.endpoint = endpoint
 
     @property
     def names(self) -> Names:

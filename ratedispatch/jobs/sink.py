@@ -12,7 +12,15 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
-from ratedispatch.jobs.state.files import check_place, copy_all, lock, sync_folder
+from ratedispatch.jobs.state.files import (
+    check_place,
+    copy_all,
+    lock,
+    open_appending,
+    open_new,
+    sync_folder,
+    write_all,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +45,8 @@ class LineSink:
     Appends lines to a file.
 
     A line that a crash has cut off is removed when the file is opened again, so what was there
-    is whole. The file is created on opening.
+    is whole. The file is created on opening. Another program may cut it or append to it meanwhile:
+    what that leaves of a line is removed or ended before the next one is written.
 
     Args:
         path: The file.
@@ -49,7 +58,7 @@ class LineSink:
     Attributes:
         written: Lines that were written since the file was opened.
         synced: Lines of these that survive a power cut.
-        saved: A sentence on where the lines are, if the file was removed; else empty.
+        saved: A sentence on what another program did to the file; empty if it did nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,10 +68,12 @@ class LineSink:
         self.saved = ""
         self._sync_error: OSError | None = None
         self._buffer = bytearray()
-        self._file: BinaryIO = path.open("a+b", buffering=0)
+        self._is_cut = False
+        self._torn = bytearray()  # the part of a line that was written before the disk was full
+        self._file: BinaryIO = open_appending(path)
         try:
             lock(self._file, path)
-            _cut_torn_line(path)
+            _cut_torn_line(self._file)
             self._size = self._file.seek(0, os.SEEK_END)
         except BaseException:
             self._file.close()
@@ -82,10 +93,15 @@ class LineSink:
         Raises:
             OSError: Not all of it could be written; the rest still waits.
         """
+        if self._buffer and os.fstat(self._file.fileno()).st_size != self._size:
+            self._mend()
         while self._buffer:
             size = self._file.write(self._buffer)
             self.written += self._buffer.count(b"\n", 0, size)
             self._size += size
+            if size < len(self._buffer) or self._torn:
+                self._torn += self._buffer[:size]
+                del self._torn[: self._torn.rfind(b"\n") + 1]
             del self._buffer[:size]
 
     @property
@@ -119,7 +135,7 @@ class LineSink:
             OSError: It was removed or cut, or there is another one in its place.
         """
         check_place(self._file, self.path)
-        if os.fstat(self._file.fileno()).st_size < self._size:
+        if self._is_cut or os.fstat(self._file.fileno()).st_size < self._size:
             raise OSError(errno.EIO, f"{self.path} was cut by another program")
 
     @property
@@ -138,6 +154,22 @@ class LineSink:
         finally:
             self._file.close()
 
+    def _mend(self) -> None:
+        """Make the file end with a whole line after another program has written to it."""
+        self._buffer[:0] = self._torn  # to be written as a whole
+        self._torn.clear()
+        there = os.fstat(self._file.fileno()).st_size
+        if there < self._size:
+            # what is left of the last line is ours; its row is sent again by the next run
+            self._is_cut = True
+            _cut_torn_line(self._file)
+        else:
+            self.saved = f"another program wrote to {self.path} while the job ran"
+            self._file.seek(there - 1)
+            if self._file.read(1) != b"\n":
+                write_all(self._file, b"\n")
+        self._size = self._file.seek(0, os.SEEK_END)
+
     def _put_back(self) -> None:
         """Save what was written to a file that has lost its name."""
         with contextlib.suppress(OSError):
@@ -147,7 +179,7 @@ class LineSink:
         number = 0
         while True:
             try:
-                copy = path.open("xb", buffering=0)
+                copy = open_new(path)
                 break
             except FileExistsError:  # not ours: someone may want it
                 number += 1
@@ -159,18 +191,17 @@ class LineSink:
         self.saved = f"{self.path} was removed or replaced; its lines were saved to {path}"
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Remove what follows the last newline of *path*."""
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        position = end
-        while position > 0:
-            start = max(0, position - 65_536)
-            file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                position = start + newline + 1
-                break
-            position = start
-        if position < end:
-            file.truncate(position)
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Remove what follows the last newline of *file*."""
+    end = file.seek(0, os.SEEK_END)
+    position = end
+    while position > 0:
+        start = max(0, position - 65_536)
+        file.seek(start)
+        newline = file.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            position = start + newline + 1
+            break
+        position = start
+    if position < end:
+        file.truncate(position)

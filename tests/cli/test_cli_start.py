@@ -123,3 +123,68 @@ def test_a_log_follows_no_link(tmp_path: Path) -> None:
     assert "it is a link, which is not followed" in result.stderr
     assert other.read_text() == "mine"
     assert "standard output" in run(tmp_path, "--fake", "--log-json", "-").stderr
+
+
+@pytest.mark.parametrize("ending", [".job", ".errors.jsonl", ".stale"])
+def test_no_file_beside_the_output_is_made_through_a_link(tmp_path: Path, ending: str) -> None:
+    """Neither is what it points to touched, nor what it would make."""
+    other = tmp_path / "other"
+    other.write_text("mine")
+    name = "out.errors.jsonl" if ending == ".errors.jsonl" else f"out.jsonl{ending}"
+    for target in (other, tmp_path / "missing"):
+        (tmp_path / name).symlink_to(target)
+        result = run(tmp_path, "--fake")
+        assert result.returncode == 2
+        assert "Traceback" not in result.stderr
+        (tmp_path / name).unlink()
+    assert other.read_text() == "mine"
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_link_in_the_place_of_the_new_job_file_is_removed(tmp_path: Path) -> None:
+    """It is made for a moment, under a name that anybody can tell."""
+    other = tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / "out.jsonl.job.new").symlink_to(other)
+    assert run(tmp_path, "--fake").returncode == 0
+    assert other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("length", [221, 244, 300])
+def test_a_name_too_long_is_one_sentence(tmp_path: Path, length: int) -> None:
+    """With the lengths."""
+    result = run(tmp_path, "--fake", "-o", "x" * (length - 6) + ".jsonl")
+    assert result.returncode == 2
+    assert f"has {length} bytes" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert os.listdir(tmp_path) == ["in.jsonl"]  # noqa: PTH208  (names are what is compared)
+
+
+def test_an_output_that_is_cut_while_the_job_runs_is_whole_after_the_same_command(
+    tmp_path: Path,
+) -> None:
+    """It stops, says so, and each row stands there once."""
+    line = (tmp_path / "in.jsonl").read_text().splitlines()[0]
+    rows = [line.replace('"a"', f'"{number}"') for number in range(400)]
+    (tmp_path / "in.jsonl").write_text("\n".join(rows))
+    output = tmp_path / "out.jsonl"
+    with FakeServerProcess("--latency", "0.2") as server:
+        flags = ("--base-url", server.base_url, "--rpm", "6000", "--tpm", "none")
+        command = [sys.executable, "-m", "ratedispatch", "run", "in.jsonl", "-o", "out.jsonl"]
+        process = subprocess.Popen(
+            [*command, "--quiet", *flags],
+            cwd=tmp_path,
+            env={**os.environ, "OPENAI_API_KEY": KEY},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not output.exists() or output.stat().st_size < 5_000:
+            assert process.poll() is None
+        os.truncate(output, 3_001)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 3, errors
+        assert "was cut by another program" in errors
+        again = run(tmp_path, *flags)
+    assert again.returncode == 0, again.stderr
+    found = [json.loads(text)["custom_id"] for text in output.read_text().splitlines()]
+    assert sorted(found) == sorted(str(number) for number in range(400))

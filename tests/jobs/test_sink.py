@@ -160,6 +160,54 @@ def test_a_file_that_was_cut_by_another_program_is_noticed(tmp_path: Path) -> No
     sink.close()
 
 
+@pytest.mark.parametrize("left", [0, 2, 4, 6])
+def test_nothing_is_glued_to_what_is_left_of_a_cut_line(tmp_path: Path, left: int) -> None:
+    """What arrives after the cut is whole, and the cut is told until the end."""
+    path = tmp_path / "out"
+    sink = LineSink(path)
+    sink.append(b"one\ntwo\n")
+    sink.flush()
+    with path.open("r+b") as other:
+        other.truncate(left)
+    sink.append(b"three\n")
+    sink.flush()
+    assert path.read_bytes() == b"one\n" * (left >= 4) + b"three\n"
+    with pytest.raises(OSError, match="was cut by another program"):
+        sink.check()
+    sink.close()
+
+
+def test_what_another_program_appends_is_ended_before_the_next_line(tmp_path: Path) -> None:
+    """It is theirs, and stays; a line that was written in part is written once more."""
+    path = tmp_path / "out"
+    sink = LineSink(path)
+    sink.append(b"one\n")
+    sink.flush()
+    with path.open("ab") as other:
+        other.write(b"theirs")
+    file, sink._file = sink._file, Full(sink._file, 2)  # type: ignore[assignment]
+    sink.append(b"two\n")
+    with pytest.raises(OSError, match="No space left"):
+        sink.flush()
+    sink._file = file
+    with path.open("ab") as other:
+        other.write(b"more\n")
+    sink.append(b"three\n")
+    sink.close()
+    assert path.read_bytes() == b"one\ntheirs\ntmore\ntwo\nthree\n"
+    assert sink.saved == f"another program wrote to {path} while the job ran"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    """What it points to stays as it is."""
+    other = tmp_path / "other"
+    other.write_bytes(b"mine")
+    (tmp_path / "out").symlink_to(other)
+    with pytest.raises(OSError, match="it is a link, which is not followed"):
+        LineSink(tmp_path / "out")
+    assert other.read_bytes() == b"mine"
+
+
 def test_two_jobs_do_not_write_to_one_file(tmp_path: Path) -> None:
     """An errors file that both were given, say."""
     first = LineSink(tmp_path / "bad")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from typing import TYPE_CHECKING, BinaryIO
@@ -57,6 +58,40 @@ def copy_all(source: BinaryIO, target: BinaryIO) -> None:
         write_all(target, block)
 
 
+def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
+    """
+    Open a file that is not there yet, for appending and reading, not buffered.
+
+    Nothing that stands in its place is opened or followed: whoever may write to the folder could
+    else have any file of the user written to.
+
+    Raises:
+        OSError: Something of that name is there; or it cannot be made.
+    """
+    return _open(path, os.O_EXCL, mode)
+
+
+def open_appending(path: Path, mode: int = 0o666) -> BinaryIO:
+    """
+    Open the file *path* for appending and reading, not buffered; make it if it is missing.
+
+    Raises:
+        OSError: It is a link, which is not followed; or it cannot be opened.
+    """
+    return _open(path, 0, mode)
+
+
+def _open(path: Path, flags: int, mode: int) -> BinaryIO:
+    flags |= os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(path, flags, mode)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK}:
+            raise OSError(error.errno, "it is a link, which is not followed", str(path)) from error
+        raise
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
 def sync_folder(path: Path) -> None:
     """Wait until the name of *path* is on the disk, where the system can do that."""
     with contextlib.suppress(OSError):
@@ -88,10 +123,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Open a new file that takes the place of *path* on leaving, if no error is on its way.
 
     It is on the disk before. A link stays one, to the new file. The name of the new one is short,
-    and another each time: two processes that share a folder never write to the same file.
+    and another each time: two processes that share a folder never write to the same file. What a
+    kill has left of an earlier one is removed; only one process at a time may replace *path*.
     """
     path = path.resolve()
-    fresh = path.with_name(f".ratedispatch-{secrets.token_hex(8)}.tmp")
+    begin = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
+    for stale in path.parent.glob(f".ratedispatch-{begin}-*.tmp"):
+        stale.unlink(missing_ok=True)
+    fresh = path.with_name(f".ratedispatch-{begin}-{secrets.token_hex(4)}.tmp")
     try:
         with fresh.open("xb") as file:
             yield file

@@ -26,6 +26,8 @@ from ratedispatch.jobs.state.files import (
     CHUNK,
     check_place,
     lock,
+    open_appending,
+    open_new,
     sync_folder,
     write_all,
     write_record,
@@ -93,7 +95,8 @@ class Journal:
         # the repeats are counted in the manifest, and once more by their records
         counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
         try:
-            file = _open(fresh, os.O_TRUNC)
+            fresh.unlink(missing_ok=True)  # of a kill, or somebody's link
+            file = open_new(fresh, _MODE)
             try:
                 lock(file, self._path.with_suffix(""))
                 write_all(file, b"".join([counted.to_line(), *records]))
@@ -269,7 +272,7 @@ def open_journal(path: Path) -> Journal:
     """
     while True:
         try:
-            file = _open(path, 0)
+            file = open_appending(path, _MODE)
         except OSError as error:
             raise JobError(f"{path} cannot be opened: {error.strerror}") from error
         try:
@@ -286,11 +289,6 @@ def open_journal(path: Path) -> Journal:
 
 def _cost_record(spent: float, dearest: float) -> bytes:
     return b"c%d,%d\n" % (round(spent * _NANO), round(dearest * _NANO))
-
-
-def _open(path: Path, flags: int) -> BinaryIO:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | flags, _MODE)
-    return os.fdopen(descriptor, "r+b", buffering=0)
 
 
 def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.streams import Source
 
 
+#: Bytes of a name where the system does not tell, and those that the longest ending adds to it.
+_LONGEST_NAME = 255
+_LONGEST_ENDING = len(".answers.jsonl.errors.jsonl.damaged")
+
+#: Characters of a name that a message shows.
+_SHOWN = 80
+
 #: The name by which other programs mean standard output.
 _DASH = Path("-")
 
@@ -86,7 +93,7 @@ def files_of(
 
     Raises:
         JobError: One of them is the folder that we are in, which has no name; or is a pipe, a
-            terminal or a folder.
+            terminal or a folder; or has a name that is too long for the files beside it.
     """
     for path in (output, errors):
         if path is None:
@@ -98,8 +105,9 @@ def files_of(
                 "results cannot go to standard output (-): a job goes on from the lines in its "
                 "files; give the name of a file, and read that"
             )
+        _check_length(path)
         _check_kind(path)
-    errors = _target(errors or default_errors_path(output))
+    errors = default_errors_path(output) if errors is None else _target(errors)
     output = _target(output)
     if output_format is OutputFormat.JSONL:
         return JobFiles(input, output, errors)
@@ -120,6 +128,9 @@ def check_files(files: JobFiles) -> None:
     """
     check_input(files.input)
     _check_distinct(files)
+    for path in (files.job, files.errors, files.retry, files.stale):
+        if path.is_symlink():
+            raise JobError(f"{path} is a link, which is not followed; remove it")
     for path in files.results:
         _check_folder(path)
     if files.job.exists():
@@ -199,8 +210,28 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
 
 
+def _check_length(path: Path) -> None:
+    """Refuse a name beside which there is no room for the names of the job's other files."""
+    try:
+        most = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # no such folder, or no such question
+        most = _LONGEST_NAME
+    length = len(os.fsencode(path.name))
+    if length + _LONGEST_ENDING > most:
+        raise JobError(
+            f"the name {path.name[:_SHOWN]}… has {length} bytes, and the files of a job beside it "
+            f"up to {_LONGEST_ENDING} more, but a name may have {most}; choose a shorter one"
+        )
+
+
 def _check_kind(path: Path) -> None:
     """Refuse what is there and is no regular file, through links."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a path that is too long, a ring of links
+        raise JobError(f"{str(path)[:_SHOWN]} cannot be used: {error.strerror}") from error
     if path.is_dir():
         raise JobError(f"{path} is a directory; give the name of a file")
     if path.exists() and not path.is_file():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.jobs.batchfile import head_of, moved
+from ratedispatch.jobs.state.files import open_appending, write_all
 from ratedispatch.jobs.state.rowset import RowSet
 from ratedispatch.jobs.state.section import Section, digest_of
 
@@ -111,7 +112,7 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
         return
     try:
         with contextlib.ExitStack() as stack:
-            kept = stack.enter_context(fresh.open("wb"))
+            kept = stack.enter_context(fresh.open("xb"))
             gone: BinaryIO | None = None
             for line in _lines(path):
                 head = head_of(line)
@@ -121,8 +122,8 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
                 if place is not None:
                     kept.write(moved(line, place))
                     continue
-                gone = gone or stack.enter_context(aside.open("ab"))
-                gone.write(line)
+                gone = gone or stack.enter_context(open_appending(aside))
+                write_all(gone, line)
             for file in (kept, gone):
                 if file is not None:
                     file.flush()

@@ -299,6 +299,12 @@ def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
                 f"{path} was damaged, as by a power cut, and is whole only up to there; what "
                 f"stood behind is kept in {recovered.damaged}, and its rows are sent again"
             )
+        if recovered.foreign:
+            lines = "1 line" if recovered.foreign == 1 else f"{recovered.foreign:,} lines"
+            notes.append(
+                f"{path} has {lines} that another program wrote or tore, the first of them line "
+                f"{recovered.first_foreign:,}; they stay there, and no row counts as done for them"
+            )
     return Progress(*found), notes
 
 

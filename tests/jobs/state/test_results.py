@@ -81,28 +81,47 @@ def test_what_was_put_aside_earlier_stays(tmp_path: Path) -> None:
     assert (tmp_path / "out.damaged").read_bytes() == b"\0one\n\0two\n"
 
 
-@given(ROWS, st.integers(1, 300), st.data())
-def test_a_foreign_line_is_refused_with_its_number(
-    rows: list[int], chunk: int, data: st.DataObject
+#: Lines that are not ours, and one of ours that was torn and then ended.
+FOREIGN = [
+    b"precious",
+    b"",
+    b"\r",
+    b"{}",
+    b' {"id":"batch_req_000000000001"}',
+    b'{"id":"batch_req_12"}',
+    b'{"id": "batch_req_000000000001"}',
+    b'{"id":"batch_req_000000000001","custom_id":"a","resp',
+]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_file_of_another_program_is_refused(tmp_path: Path, foreign: bytes) -> None:
+    """The file is left as it was."""
+    path = tmp_path / "out"
+    path.write_bytes(foreign + b"\n")
+    with pytest.raises(JobError, match=r"^line 1 of .* was not written by"):
+        recover(path)
+    assert path.read_bytes() == foreign + b"\n"
+
+
+@given(ROWS.filter(bool), st.integers(1, 300), st.sampled_from(FOREIGN), st.data())
+def test_a_foreign_line_among_ours_is_passed_over(
+    rows: list[int], chunk: int, foreign: bytes, data: st.DataObject
 ) -> None:
-    """Wherever it is, and the file is left as it was."""
+    """Another program has written while the job ran; its line stays, and no row is done for it."""
     place = data.draw(st.integers(0, len(rows)))
-    foreign = data.draw(
-        st.sampled_from(
-            [
-                b"precious",
-                b"",
-                b"\r",
-                b"{}",
-                b' {"id":"batch_req_000000000001"}',
-                b'{"id":"batch_req_12"}',
-                b'{"id": "batch_req_000000000001"}',
-            ]
-        )
-    )
     text = written(rows[:place]) + foreign + b"\n" + written(rows[place:])
-    with pytest.raises(JobError, match=rf"^line {place + 1} of .* was not written by"):
-        recovered(text, chunk)
+    found, after, aside = recovered(text, chunk)
+    assert found == sorted(rows)
+    assert (after, aside) == (text, None)
+
+
+def test_foreign_lines_are_counted(tmp_path: Path) -> None:
+    """With the number of the first."""
+    path = tmp_path / "out"
+    path.write_bytes(written([1, 2]) + b"x\ny\n" + written([3]))
+    found = recover(path)
+    assert (found.foreign, found.first_foreign) == (2, 3)
 
 
 def test_a_missing_file_has_no_rows_and_is_not_made(tmp_path: Path) -> None:

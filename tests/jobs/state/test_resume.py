@@ -346,12 +346,16 @@ def test_results_beside_an_empty_job_file_are_refused(files: JobFiles) -> None:
     assert files.output.read_bytes() == b"precious\n"
 
 
-def test_a_foreign_line_in_the_output_is_refused(files: JobFiles) -> None:
-    """With its number."""
+def test_a_foreign_line_in_the_output_is_told(files: JobFiles) -> None:
+    """With its number; a file that has nothing else is refused."""
     with opened(files):
         pass
+    files.output.write_bytes(b"precious\n")
+    assert refusal(files).startswith(f"line 1 of {files.output} was not written by ratedispatch")
     files.output.write_bytes(answer(1) + b"precious\n")
-    assert refusal(files).startswith(f"line 2 of {files.output} was not written by ratedispatch")
+    with opened(files) as job:
+        assert list(job.progress.answered) == [1]
+        assert job.notes[0].startswith(f"{files.output} has 1 line that another program wrote")
 
 
 def test_a_damaged_job_file_is_refused(files: JobFiles) -> None:
