@@ -7,6 +7,7 @@ Checks names, kinds, permissions, locks and sizes; creates and changes nothing.
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 #: Bytes of a name where the system does not tell, and those that the longest ending adds to it.
 _LONGEST_NAME = 255
 _LONGEST_ENDING = len(".answers.jsonl.errors.jsonl.damaged")
+
+#: Bytes that have to be free: a hundred answers in flight.
+_LEAST_ROOM = 65_536
 
 #: Characters of a name that a message shows.
 _SHOWN = 80
@@ -133,6 +137,7 @@ def check_files(files: JobFiles) -> None:
             raise JobError(f"{path} is a link, which is not followed; remove it")
     for path in files.results:
         _check_folder(path)
+    _check_room(files.output.parent)
     if files.job.exists():
         _check_folder(files.job)
     else:
@@ -236,6 +241,19 @@ def _check_kind(path: Path) -> None:
         raise JobError(f"{path} is a directory; give the name of a file")
     if path.exists() and not path.is_file():
         raise JobError(f"{path} is not a regular file; a job needs one that it can go on with")
+
+
+def _check_room(folder: Path) -> None:
+    """Refuse a disk that is full: what is in flight when that is noticed is paid for and lost."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    if free < _LEAST_ROOM:
+        raise JobError(
+            f"the disk of the folder {folder} has {free:,} bytes left, and a job needs "
+            f"{_LEAST_ROOM:,}; make room, or choose another folder"
+        )
 
 
 def _check_folder(path: Path) -> None:

@@ -422,3 +422,14 @@ def test_a_new_job_does_not_begin_with_a_file_that_another_writes_to(files: JobF
     sink.close()
     with opened(files):
         pass
+
+
+def test_a_full_disk_is_noticed_before_anything_is_paid_for(
+    files: JobFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both numbers; nothing is made."""
+    usage = type("Usage", (), {"free": 1_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(JobError, match="has 1,000 bytes left, and a job needs 65,536"):
+        check_files(files)
+    assert not files.job.exists()
