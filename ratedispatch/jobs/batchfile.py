@@ -8,6 +8,7 @@ Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -95,7 +96,7 @@ def parse_line(line: bytes, row: int, endpoint: str | None = None) -> Request | 
             raise InvalidRequest("body.stream must not be true: a row has one answer")
     except InvalidRequest as error:
         return BadRow(row, custom_id, "invalid_line", f"line {row}: {error}")
-    return Request(body, url, custom_id, row)
+    return Request(body, url, custom_id, row, was_read=True)
 
 
 def _endpoint(value: dict[str, Any], default: str | None) -> str:
@@ -219,6 +220,9 @@ def _line(row: int | None, digest: str, custom_id: str | None, response: Any, er
         "response": response,
         "error": error,
     }
+    if error is None and response["body"] is None:  # names and a status: no NaN among them
+        with contextlib.suppress(UnicodeEncodeError):
+            return _json.encode(value) + b"\n"
     try:
         text = _ENCODER.encode(value)
     except ValueError:  # Python reads NaN and 1e999, which JSON has not

@@ -159,7 +159,7 @@ class BulkTransport:
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
-        body = write_body(request.body)
+        body = write_body(request.body, was_read=request.was_read)
         headers = naming_headers(request)
         try:
             with self._deadlines.within(timeout):
