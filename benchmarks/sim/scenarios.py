@@ -232,8 +232,29 @@ def _queue(seed: int) -> Setup:
     return Setup(requests, server, Limits(), (need,), {"max_in_flight": "auto"})
 
 
+def _full(seed: int) -> Setup:
+    """Return a server without limits that serves 16 at once, and refuses beyond 8 that wait."""
+    rows = 1_500
+    server = ProviderSettings(engine_slots=16, queue=8, latency=0.5, latency_sigma=_SIGMA)
+    need = Need(rows, (Step(0.0, 16 / mean_service(0.5, _SIGMA)),))
+    return Setup(_requests(short(rows, seed)), server, Limits(), (need,))
+
+
 _HALF = Step(_CHANGE, _RPM / 2 / 60)
 _HALVES: dict[str, Any] = {"changes": ((_CHANGE, _RPM / 2, _TPM / 2),)}
+#: Another client of the account takes half of it from 8 to 16 s.
+_OTHERS: dict[str, Any] = {"competitor": ((_CHANGE, _RPM / 2), (2 * _CHANGE, 0.0))}
+_SHARED = (_HALF, Step(2 * _CHANGE, _RPM / 60))
+
+#: The limit falls twice, and nothing but refusals tells it.
+_QUARTER = Step(2 * _CHANGE, _RPM / 4 / 60)
+_SILENT: dict[str, Any] = {
+    "changes": ((_CHANGE, _RPM / 2, None), (2 * _CHANGE, _RPM / 4, None)),
+    "headers": False,
+    "numbers": False,
+    "retry_after": "none",
+}
+
 _FAULTS: dict[str, Any] = {"faults": dict.fromkeys(FAULTS, 0.02), "options": {"timeout": 5.0}}
 
 #: In the order in which they are played.
@@ -258,6 +279,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("sorted", "the same, the shortest first", _by_tokens(_mixed, _ascending, _as_tight)),
     Scenario("halved", "half of both limits after 8 s", _short(_HALF, **_HALVES)),
     Scenario("halved-silent", "the same, and no headers", _short(_HALF, headers=False, **_HALVES)),
+    Scenario("competitor", "another client takes half from 8 to 16 s", _short(*_SHARED, **_OTHERS)),
+    Scenario(
+        "refused-silent",
+        "the limit falls twice, and only bare refusals tell it",
+        _short(_HALF, _QUARTER, **_SILENT),
+    ),
     Scenario(
         "refusing",
         "everything is refused from 8 to 13 s",
@@ -274,4 +301,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("groups", "two models with limits of their own", _groups),
     Scenario("groups-outage", "the same, one is refused from 8 to 38 s", _groups_outage),
     Scenario("queue", "32 places and no limits, in flight to be found", _queue),
+    Scenario("full", "16 places, the rest is refused once 8 wait", _full),
 )

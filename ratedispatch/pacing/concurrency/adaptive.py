@@ -70,7 +70,7 @@ class AdaptiveLimit:
         self._tuning = tuning
         self.follows_rate = follows_rate
         self._silent_since: float | None = None  # while room is what is short
-        self._typical = 0.0  # seconds until an answer
+        self._newest = 0.0  # seconds that the newest answer took
         self._least = least
         self._most = most
         self._phase = Phase.DOUBLING
@@ -98,7 +98,7 @@ class AdaptiveLimit:
             return inf
         if self._silent_since is None:
             self._silent_since = now
-        patience = max(self._tuning.patience_s, self._typical)
+        patience = max(self._tuning.patience_s, self._newest)
         wait = self._silent_since + patience - now
         if wait < -patience / 2:  # this process stood still, and answers may lie unread
             self._silent_since, wait = now, patience
@@ -133,8 +133,7 @@ class AdaptiveLimit:
         if self.follows_rate:
             if self._silent_since is not None:
                 self._silent_since = now
-            share = self._tuning.typical_share if self._typical else 1.0
-            self._typical += share * (latency - self._typical)
+            self._newest = latency
         if not token.is_saturated or not _SHORTEST <= latency < inf:
             return
         if self._phase is Phase.DOUBLING:

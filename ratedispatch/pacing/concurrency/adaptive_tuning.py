@@ -16,9 +16,8 @@ class AdaptiveTuning:
 
     Args:
         patience_s: Where the rate is known, silence for so many seconds while room is what is
-            short, or for a typical latency if that is longer, doubles the number: latency is
-            longer than thought. A short answer over a network takes about as long.
-        typical_share: The share of the newest answer in the typical latency.
+            short, or for as long as the newest answer took if that is longer, doubles the
+            number: latency is longer than thought. A short answer over a network takes as long.
         fewest_answers: Answers that make a reading: so many, or
         answers_per_place: so many for each that may be in flight. With log-normal latencies of
             sigma 0.8 the mean of 64 is off by 12 %.
@@ -40,7 +39,6 @@ class AdaptiveTuning:
     """
 
     patience_s: float = 0.25
-    typical_share: float = 1 / 16
     fewest_answers: int = 64
     answers_per_place: float = 2.0
     fewest_answers_doubling: int = 16

@@ -434,8 +434,8 @@ def test_without_a_rate_silence_says_nothing() -> None:
     assert limit.limit == 8
 
 
-def test_silence_is_longer_than_a_typical_latency() -> None:
-    """After answers that took two seconds, two more without one are needed."""
+def test_silence_is_longer_than_the_newest_answer_took() -> None:
+    """After one that took two seconds, two more without any are needed."""
     limit = AdaptiveLimit(start=8, most=1000, follows_rate=True)
     token = limit.sent(0.0, 8, False)
     assert limit.full(0.0) == 0.25
