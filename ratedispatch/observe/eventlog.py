@@ -7,6 +7,7 @@ the job goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -123,14 +124,17 @@ class EventLog:
                 self._append("stop", code=event.code, message=event.message)
 
     def flush(self) -> None:
-        """Write what waits; a file that cannot be written ends the log."""
+        """Write what waits; a file that cannot be written ends the log, after a whole line."""
+        waiting, written = bytes(self._buffer), 0
+        self._buffer.clear()
         try:
-            while self._buffer:
-                written = self._file.write(self._buffer)
-                del self._buffer[:written]
+            while written < len(waiting):
+                written += self._file.write(waiting[written:])
         except OSError as error:
             self._is_broken = True
-            self._buffer.clear()
+            torn = written - (waiting.rfind(b"\n", 0, written) + 1)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), os.fstat(self._file.fileno()).st_size - torn)
             self._on_failure(
                 f"the log {self._path} cannot be written ({error.strerror or error}) and ends "
                 f"here; the job goes on"

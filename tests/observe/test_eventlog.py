@@ -6,7 +6,7 @@ import errno
 import json
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -166,15 +166,25 @@ def test_the_key_never_gets_in(path: Path, warned: list[str]) -> None:
 def test_a_full_disk_ends_the_log_with_one_warning(
     path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes later is not even kept."""
+    """What comes later is not even kept, and no line is torn."""
 
     class Full:
-        def write(self, _: bytes) -> NoReturn:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        room = 10
+
+        def __init__(self, file: Any) -> None:
+            self.file = file
+            self.fileno = file.fileno
+
+        def write(self, data: bytes) -> int:
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.room, room = 0, self.room
+            written: int = self.file.write(data[:room])
+            return written
 
     with open_log(path, warned) as log:
         with monkeypatch.context() as patch:
-            patch.setattr(log, "_file", Full())
+            patch.setattr(log, "_file", Full(log._file))
             log(JobStopped("a", "b", 12.0))
             log.flush()
             log(JobStopped("a", "b", 12.0))
