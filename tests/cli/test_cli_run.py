@@ -312,6 +312,12 @@ def test_an_unreachable_host_stops_within_seconds(job: Path) -> None:
         (("--base-url", ""), "--base-url is empty"),
         (("--base-url", "http://127.0.0.1 :8021/v1"), "is not a URL"),
         (("-o", "-"), "standard output"),
+        (("--endpoint", "/v1/nothing"), "is not one of"),
+        (
+            ("--prompt", "Say hi", "--model", "gpt-4o", "--endpoint", "/v1/responses"),
+            "Batch format",
+        ),
+        (("--model-alias", "mine=nomodel"), "'nomodel' is neither a model"),
         (("--errors-file", "-"), "standard output"),
         (("--base-url", "http://127.0.0.1:99999/v1"), "is not a URL"),
         (("--errors-file", "{folder}/out.jsonl.job"), "same file"),
