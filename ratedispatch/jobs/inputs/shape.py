@@ -23,8 +23,8 @@ _LINES = 50
 #: Characters of the beginning of a document that are looked at.
 _HEAD = 1_000_000
 
-#: Fields of a row in Batch format.
-_BATCH = frozenset({"custom_id", "method", "url", "body"})
+#: The field without which nothing is a request in Batch format.
+_BODY = "body"
 
 #: Names of fields that a message lists.
 _MOST_FIELDS = 8
@@ -51,7 +51,7 @@ def check_shape(file: BinaryIO, name: str, *, is_table: bool) -> None:
         value = _object(line)
         if value is None:
             continue
-        if is_table or not _BATCH.isdisjoint(value):
+        if is_table or _BODY in value:
             return
         first = value if first is None else first
     if not texts:
@@ -114,7 +114,7 @@ def _fields(row: dict[str, Any]) -> str:
     there = ", ".join(names) if names else "no fields"
     column = next((name for name in row if name.isidentifier()), "column")
     return (
-        f"has rows with {there} and none of custom_id, url and body, which requests in Batch "
-        f"format have; to make requests of such rows, give a template and a model: "
+        f"has rows with {there} and no body, which requests in Batch format have (custom_id, url, "
+        f"body); to make requests of such rows, give a template and a model: "
         f"--prompt '{{{column}}}' --model NAME"
     )
