@@ -97,6 +97,15 @@ def check_descriptors() -> None:
         )
 
 
+def check_way(url: str) -> None:
+    """Raise a usage error if the environment keeps every request from *url*."""
+    from ratedispatch.dispatch.transports.ways import fault_of_way
+
+    fault = fault_of_way(url, os.environ)
+    if fault is not None:
+        raise click.UsageError(fault)
+
+
 def connections_for(max_in_flight: int | Literal["auto"] | None) -> int:
     """Return how many connections the pool may hold: as many as asked for, or as can be open."""
     from ratedispatch.pacing.concurrency.slots import most_in_flight, open_descriptors

@@ -13,6 +13,7 @@ import click
 from ratedispatch.cli.client import (
     DEFAULT_URL,
     check_descriptors,
+    check_way,
     checked_url,
     connections_for,
     key_in,
@@ -166,6 +167,8 @@ def _check(settings: RunSettings) -> _Start:
     caps = settings.caps.caps()
     key = FAKE_KEY if sending.fake else key_in(sending.api_key_env)
     url = None if sending.fake else checked_url(url_of(settings.provider.base_url))
+    if not sending.fake:
+        check_way(url or DEFAULT_URL)
     options = JobOptions(
         template=settings.source.template(),
         input_format=settings.source.format,

@@ -2,20 +2,30 @@
 Removes API keys from what a server says.
 
 A server may repeat the key that it was sent, most often in an error message; the key must not
-reach a file or a terminal.
+reach a file or a terminal. It may come as it is, or as a server or a gateway writes it: escaped
+once or twice, with percent signs, split by white space, or in base64, alone or behind ``Bearer``.
 """
 
 from __future__ import annotations
 
-import json
+import base64
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 _PLACEHOLDER = "[key removed]"
 
 _SHORTEST = 8
 
-_NEEDLESS_ESCAPE = re.compile(rb"\\u00[2-7]|\\/")
+#: What may stand between two characters of a key that was wrapped: white space, also escaped.
+_GAP = r"(?:\s|\\+[nrt])*"
+
+#: Characters of a piece by which a key shows itself. A key that is split has some whole ones.
+_PIECE = 5
+
+#: Escapes that follow each other, as of a text of which every character is escaped.
+_PERCENT = re.compile(rb"%(?:25)?[0-9A-Fa-f]{2}(?:%(?:25)?[0-9A-Fa-f]{2}){3}")
+_UNICODE = re.compile(rb"\\u00[0-7][0-9A-Fa-f](?:\\+u00[0-7][0-9A-Fa-f]){3}")
 
 
 def is_secret(key: str) -> bool:
@@ -29,29 +39,81 @@ def is_secret(key: str) -> bool:
 
 
 def redact_text(text: str, key: str) -> str:
-    """Return *text* with *key* replaced by ``[key removed]``."""
-    return text.replace(key, _PLACEHOLDER) if is_secret(key) else text
+    """Return *text* with *key*, however it is written, replaced by ``[key removed]``."""
+    if not is_secret(key) or not _may_hold(text.encode("utf-8", "replace"), key):
+        return text
+    return _forms(key).pattern.sub(_PLACEHOLDER, text)
 
 
 def contains_key(line: bytes, key: str) -> bool:
-    """Return whether the JSON *line* holds *key*, as it is or escaped."""
-    if not is_secret(key):
+    """Return whether the JSON *line* holds *key*, as it is or written in another way."""
+    if not is_secret(key) or not _may_hold(line, key):
         return False
-    escaped = json.dumps(key, ensure_ascii=False)[1:-1]
-    if key.encode() in line or escaped.encode() in line:
+    return _forms(key).pattern.search(line.decode("utf-8", "replace")) is not None
+
+
+class _Forms(NamedTuple):
+    """
+    How a key may be written.
+
+    Args:
+        pattern: Matches all of it.
+        pieces: Some of these stand in whatever it matches, unless every character is escaped.
+    """
+
+    pattern: re.Pattern[str]
+    pieces: tuple[bytes, ...]
+
+
+@lru_cache(maxsize=8)
+def _forms(key: str) -> _Forms:
+    cores = {
+        core for code in (base64.b64encode, base64.urlsafe_b64encode) for core in _cores(key, code)
+    }
+    plain = _GAP.join(_written(character) for character in key)
+    packed = (_GAP.join(re.escape(character) for character in core) for core in cores)
+    pattern = re.compile("|".join([plain, *packed]))
+    start = min(3, len(key) - _PIECE)  # most keys begin alike
+    pieces = {key[at : at + _PIECE] for at in range(start, len(key) - _PIECE + 1, _PIECE)}
+    for core in cores:
+        pieces |= {core[:_PIECE], core[-_PIECE:]}
+    return _Forms(pattern, tuple(piece.encode("utf-8", "replace") for piece in sorted(pieces)))
+
+
+def _written(character: str) -> str:
+    """A pattern for *character* as it is, behind backslashes, or as an escape."""
+    code = ord(character)
+    return rf"(?:\\*{re.escape(character)}|%(?:25)?(?i:{code:02x})|\\+u(?i:{code:04x}))"
+
+
+def _cores(key: str, code: Any) -> list[str]:
+    """What *key* is in base64, behind any text: without the digits that neighbours share."""
+    content = key.encode("utf-8", "replace")
+    cores = []
+    for before, shared in ((0, 0), (1, 2), (2, 3)):
+        digits = code(bytes(before) + content).decode("ascii")
+        cores.append(digits[shared : (before + len(content)) * 8 // 6])
+    return cores
+
+
+def _may_hold(text: bytes, key: str) -> bool:
+    """Whether there is any sign of *key* in *text*; quick, for it is asked of every answer."""
+    if any(piece in text for piece in _forms(key).pieces):
         return True
-    # other programs escape what need not be: "+" as "\\u002b", "/" as "\\/"
-    if _NEEDLESS_ESCAPE.search(line) is None:
-        return False
-    return escaped in json.dumps(json.loads(line), ensure_ascii=False)
+    if b"%" in text and _PERCENT.search(text) is not None:
+        return True
+    return b"\\u00" in text and _UNICODE.search(text) is not None
 
 
 def redact_value(value: Any, key: str) -> Any:
     """Return the JSON *value* with *key* replaced in its strings and names."""
-    if isinstance(value, str):
-        return redact_text(value, key)
-    if isinstance(value, list):
-        return [redact_value(item, key) for item in value]
-    if isinstance(value, dict):
-        return {redact_text(name, key): redact_value(item, key) for name, item in value.items()}
+    try:
+        if isinstance(value, str):
+            return redact_text(value, key)
+        if isinstance(value, list):
+            return [redact_value(item, key) for item in value]
+        if isinstance(value, dict):
+            return {redact_text(name, key): redact_value(item, key) for name, item in value.items()}
+    except RecursionError:  # nobody nests so deeply but to break something
+        return "[nested too deeply]"
     return value

@@ -12,24 +12,30 @@ import re
 import aiohttp
 
 from ratedispatch.dispatch.transports.exchange import CONNECT_TIMEOUT, sentence
+from ratedispatch.dispatch.transports.ways import without_password
 from ratedispatch.errors import AttemptTimeout, TransportError
 
 #: An address in memory, in what aiohttp says of a connection that failed.
 _SSL_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 
 
-def fault_of(error: aiohttp.ClientError | TimeoutError, timeout: float) -> TransportError:
+def fault_of(
+    error: aiohttp.ClientError | TimeoutError, timeout: float, proxy: str | None = None
+) -> TransportError:
     """
     Name what broke, and whether the server was reached before.
 
     Args:
         error: As aiohttp raised it.
         timeout: Seconds that the attempt was allowed.
+        proxy: The URL of the proxy on the way, if there is one.
     """
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return AttemptTimeout(f"no answer within {timeout:g} s")
     unreached = _text_if_unreached(error, timeout)
     if unreached is not None:
+        if proxy is not None:
+            unreached += f" (over the proxy {without_password(proxy)})"
         return TransportError(unreached, reached=False)
     match error:
         case aiohttp.ClientResponseError():

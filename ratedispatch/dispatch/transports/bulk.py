@@ -165,7 +165,7 @@ class BulkTransport:
             with self._deadlines.within(timeout):
                 answer = await self._exchange(request.endpoint, body, headers)
         except (aiohttp.ClientError, TimeoutError) as error:
-            broken = fault_of(error, timeout)
+            broken = fault_of(error, timeout, self._settings.proxy)
         else:
             lower = _lower(answer.headers)
             if answer.moved_to:

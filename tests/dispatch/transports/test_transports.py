@@ -617,7 +617,7 @@ def test_a_proxy_that_refuses_was_not_reached(monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
             await exchange("bulk", "https://host.invalid/v1", chat(), 5)
 
-    with pytest.raises(TransportError, match="407") as caught:
+    with pytest.raises(TransportError, match=r"407.*over the proxy http://127\.0\.0\.1") as caught:
         asyncio.run(main())
     assert not caught.value.reached
 
