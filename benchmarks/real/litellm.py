@@ -33,8 +33,8 @@ _LATENCY = 0.2
 #: Seconds in which the program starts, before its first request.
 _STARTING = 1.0
 
-#: Seconds that the last answer takes where many are asked for at once: it is a slow server.
-_LAST_ANSWER = 2.0
+#: Requests that the proxy answers in a second at most, on a core it shares with the program.
+_PER_SECOND = 80.0
 
 _UNTIL_IT_LISTENS = 90.0
 
@@ -60,11 +60,12 @@ def ideal(second: float) -> float:
     """
     Return the seconds that the rows take at least if the first is sent in *second* of a minute.
 
-    The limit goes in the first minute and the rest after its end. And a bucket of the limit that
-    the program is told, a minute deep and full at the start, has to hold them all.
+    The limit goes in the first minute, and the rest after its end as fast as the proxy answers.
+    And a bucket of the limit that the program is told, a minute deep and full at the start, has
+    to hold them all.
     """
     by_user = (_ROWS - _RPM) / _RPM * 60
-    return max(60 - second, by_user) + _LAST_ANSWER
+    return max(60 - second + (_ROWS - _RPM) / _PER_SECOND, by_user + _LATENCY)
 
 
 def _program() -> str | None:
