@@ -70,11 +70,11 @@ def _told(told: str, ideal: float) -> Trial:
 #: At the rate that is told, after a second's worth of burst.
 _AT_RATE = (_ROWS - _REQUESTS / _SECONDS) / _REQUESTS * _SECONDS
 
-#: A hundred at once, and two periods later the last hundred.
-_BY_WINDOWS = (_ROWS / _REQUESTS - 1) * _SECONDS
+#: A hundred at once, none until the period ends, and then as the hundred fade; or one by one.
+_BY_PERIODS = _ROWS / _REQUESTS * _SECONDS
 
 HAPROXY = RealServer(
     "haproxy",
     partial(missing_package, "haproxy"),
-    (_told("600", _AT_RATE), _told("auto", _BY_WINDOWS), _told("none", _BY_WINDOWS)),
+    (_told("600", _AT_RATE), _told("auto", _BY_PERIODS), _told("none", _BY_PERIODS)),
 )

@@ -182,7 +182,7 @@ class Admission:
             with self._lock:
                 now = self._alarm.time()
                 try:
-                    return self._brake.report(permit, feedback, now, self.in_flight)
+                    return self._brake.report(permit, feedback, now)
                 finally:  # whatever becomes of the report, the permit is closed
                     self.in_flight -= 1
                     if self._queue.size or self._has_alarm:
@@ -265,13 +265,14 @@ class Admission:
         if isinstance(reserved, NotUntil):
             return self._wait_for(reserved, now, speed)
         if throttle is not None:
-            throttle.take(now, speed)
+            throttle.take(now)
         if slots is not None:
             slots.take()
         if self._releases is not None:
             self._releases -= 1
         self.in_flight = load = self.in_flight + 1
         brake.granted += 1
+        brake.grants.append((now, load))
         is_full = self._is_short_of_room
         token = concurrency.sent(now, load, is_full) if concurrency.learns else None
         return Permit(self, reserved, now - since, token, load, is_full)

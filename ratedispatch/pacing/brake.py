@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.bottleneck import BottleneckClock
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
+    from ratedispatch.pacing.evidence import LoadFinding
     from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.permit import Permit
 
-#: Episodes in a row whose refusals had more in flight than anything that was answered, from
-#: which on the number in flight is what is limited. One alone may be a rate that was reached for
-#: the first time, unless only the number in flight held the queue back.
-_EPISODES_ABOVE = 2
+#: So many must be refused with more in flight than is answered before fewer are sent at once ...
+_FEWEST_ABOVE = 2
+
+#: ... and in so many bursts, unless only the number in flight held the queue back: a rate that is
+#: reached for the first time is refused with the most in flight there ever was, too.
+_FEWEST_BURSTS = 2
+
+#: A number in flight this many times what was refused is not lowered step by step.
+_FAR_ABOVE = 2
 
 
 class Brake:
@@ -49,21 +55,22 @@ class Brake:
         cooldown: The pauses.
         throttle: The rate that was learned where none is set; None if none was.
         granted: Permits so far.
+        grants: When the latest of them were granted, and how many were in flight with each.
     """
 
     __slots__ = (
-        "_above",
         "_bottleneck",
         "_budget",
         "_evidence",
-        "_first_sent_at",
         "_has_readings",
+        "_is_crowded",
         "_refused",
         "_replaced",
         "_rng",
         "concurrency",
         "cooldown",
         "granted",
+        "grants",
         "throttle",
     )
 
@@ -79,18 +86,16 @@ class Brake:
         self._rng = rng
         self._evidence = Evidence()
         self._has_readings = False
-        self._first_sent_at: float | None = None
         self._refused = 0
-        self._above = 0
+        self._is_crowded = False
         self._replaced: ConcurrencyLimit | None = None
         self.concurrency = concurrency
         self.cooldown = Cooldown()
         self.throttle: Throttle | None = None
         self.granted = 0
+        self.grants = self._evidence.grants
 
-    def report(
-        self, permit: Permit, feedback: Feedback, now: float, in_flight: int
-    ) -> Sequence[Change]:
+    def report(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
         """
         Tell the budget, the pauses and the concurrency limit how an attempt ended.
 
@@ -98,11 +103,10 @@ class Brake:
             permit: Of the attempt; gets the verdict on a refusal.
             feedback: What the attempt said.
             now: The instant.
-            in_flight: Attempts that are not closed, this one included.
         """
         evidence = self._evidence
         if feedback.end is End.REFUSED:
-            return self._refuse(permit, feedback, now, in_flight)
+            return self._refuse(permit, feedback, now)
         if feedback.end is End.ANSWERED:
             if self.cooldown.strikes:
                 self.cooldown.on_answer(permit.granted_at)
@@ -115,23 +119,26 @@ class Brake:
             evidence.streaks.pop(feedback.row, None)
         return self._budget.report(permit.reservation, feedback, now)
 
-    def _refuse(
-        self, permit: Permit, feedback: Feedback, now: float, in_flight: int
-    ) -> Sequence[Change]:
+    def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
         evidence, sent_at = self._evidence, permit.granted_at
         self._refused += 1
         standing = evidence.refused(feedback.row, sent_at, permit.load, now)
         strain = feedback.strain
-        if strain is Strain.OVERLOADED and evidence.is_small_share(now):
+        finding = evidence.load_finding(sent_at, permit.load, now)
+        is_crowded = self._is_crowded_by(finding, permit, strain)
+        if strain is Strain.OVERLOADED and not is_crowded and evidence.is_small_share(now):
             permit.verdict = Verdict.ODD
-        elif standing.is_alone:
+        elif standing.is_alone and not is_crowded:
             permit.verdict = Verdict.ALONE
-        elif self._needs_room(permit, strain, now):
-            self._drop(permit, now, in_flight)
+        elif is_crowded:
+            self._drop(permit, finding.load, now)
             # without an answer since the last refusal fewer at once is not enough
-            is_paused = self.cooldown.on_queue_full(now)
+            has_answered = evidence.has_answered_since(self.cooldown.struck_at)
+            is_paused = self.cooldown.on_queue_full(now, has_answered=has_answered)
             permit.verdict = Verdict.LINE if is_paused else Verdict.ROOM
+            if is_paused:  # what it asks is for one request, not for all
+                feedback = dataclasses.replace(feedback, delay=None)
         else:
             permit.verdict = Verdict.UNTESTED if standing.is_untested else Verdict.LINE
             if strain is Strain.OVERLOADED:
@@ -169,7 +176,7 @@ class Brake:
         if any(level.dimension == "requests" for level in self._budget.levels(now)):
             return
         if self.throttle is None:
-            self.throttle = Throttle(self._first_sent_at or 0.0)
+            self.throttle = Throttle(self._evidence.goodput(now), now)
         admitted = self.granted - self._refused
         self.throttle.on_refusal(now, admitted=admitted, resumes_at=self.cooldown.until)
 
@@ -180,26 +187,29 @@ class Brake:
         until = self.cooldown.on_overload(now, max(shares, default=1.0))
         self._budget.slow_down(until, now)
 
-    def _needs_room(self, permit: Permit, strain: Strain | None, now: float) -> bool:
+    def _is_crowded_by(self, finding: LoadFinding, permit: Permit, strain: Strain | None) -> bool:
         """Return whether the number in flight is what a refusal is about."""
-        follows = self._evidence.follows_load(permit.granted_at, permit.load, now)
+        follows = finding.follows
         if follows is False:
-            self._above = 0
+            self._is_crowded = False
             if self._replaced is not None:  # it was taken for the number in flight
                 self.concurrency, self._replaced = self._replaced, None
-        elif follows and permit.granted_at > self.cooldown.began:
-            self._above += 1
         if strain is Strain.QUEUE_FULL:
             return follows is not False
-        return bool(follows) and (permit.was_full or self._above >= _EPISODES_ABOVE)
+        is_full = permit.was_full or finding.bursts >= _FEWEST_BURSTS
+        return bool(follows) and finding.refused >= _FEWEST_ABOVE and is_full
 
-    def _drop(self, permit: Permit, now: float, in_flight: int) -> None:
-        """Send fewer at once: the server had no room for *permit*."""
+    def _drop(self, permit: Permit, load: int, now: float) -> None:
+        """Send fewer at once: the server had no room for *permit*, which made *load*."""
+        if not self._is_crowded:
+            self._is_crowded = True
+            self.throttle = None  # it was no rate
+            self._budget.forget_refusals(now)
         concurrency = self.concurrency
-        self.throttle = None  # it was no rate
-        if not isinstance(concurrency, AdaptiveLimit):
+        is_far = concurrency.limit > _FAR_ABOVE * load and not permit.was_full
+        if not isinstance(concurrency, AdaptiveLimit) or is_far:
             most = concurrency.limit
-            start = max(1, min(most, in_flight))
+            start = max(1, min(most, load))
             self._replaced = concurrency
             self.concurrency = concurrency = AdaptiveLimit(start=start, most=most)
             permit.token = concurrency.sent(now, start, True)

@@ -108,6 +108,9 @@ class Budget(Protocol):
     def slow_down(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""
 
+    def forget_refusals(self, now: float) -> None:
+        """Drop what refusals taught of rates: they were about something else."""
+
     def granted(self) -> Sequence[float]:
         """Return what was reserved in each dimension since the start, given back or not."""
 

@@ -88,17 +88,18 @@ class Cooldown:
         began: When the last episode of refusals began.
         slow_until: From here on the speed is 1.
         strikes: Refusals in a row, without an answer in between.
+        struck_at: When the last of them came.
     """
 
     __slots__ = (
         "_ramp",
         "_ramp_ends",
         "_recovery",
-        "_struck_at",
         "_tuning",
         "began",
         "slow_until",
         "strikes",
+        "struck_at",
         "until",
     )
 
@@ -111,7 +112,7 @@ class Cooldown:
         self._ramp_ends = 0.0
         self._recovery = _FULL
         self.strikes = 0
-        self._struck_at = -1.0
+        self.struck_at = -1.0
 
     def on_answer(self, sent_at: float) -> None:
         """
@@ -120,21 +121,25 @@ class Cooldown:
         An answer to what was sent before them is a sign of life too: pauses stay short. Where
         refusals come at once and answers take their time, there may be no other answers.
         """
-        if sent_at > self._struck_at:
+        if sent_at > self.struck_at:
             self.strikes = 0
         else:
             self.strikes = min(self.strikes, self._tuning.strikes_of_the_living)
 
-    def on_queue_full(self, now: float) -> bool:
+    def on_queue_full(self, now: float, *, has_answered: bool) -> bool:
         """
         Count a server without room; return whether a pause is needed.
 
         It needs fewer requests at once rather than a pause, unless it has answered nothing since
         it last said so.
+
+        Args:
+            now: The instant.
+            has_answered: Whether an answer has come since the last refusal that counted.
         """
-        if self.strikes:
+        if self.strikes and not has_answered:
             return True
-        self.strikes, self._struck_at = 1, now
+        self.strikes, self.struck_at = 1, now
         return False
 
     def on_refusal(
@@ -161,7 +166,7 @@ class Cooldown:
         is_new = self.begin(now, delay, sent_at)
         if is_new:
             self.strikes = min(self.strikes + 1, _MOST_STRIKES)
-            self._struck_at = now
+            self.struck_at = now
         return Episode(is_new, delay)
 
     def begin(self, now: float, delay: float, sent_at: float) -> bool:

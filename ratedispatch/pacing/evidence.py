@@ -8,9 +8,16 @@ the instants that it is handed.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
+
+#: Grants of which is remembered how many were in flight with them.
+_MOST_GRANTS = 512
+
+_MORE_THAN_ALL = 1_000_000_000
 
 #: Requests in a row whose refusals are remembered at most; the oldest are forgotten.
 _MOST_STREAKS = 10_000
@@ -24,6 +31,8 @@ class EvidenceTuning:
     Args:
         remembered: Answers, and refusals, that are looked at.
         longest_seconds: Older ones say nothing of now.
+        shortest_seconds: What goes at once at the start says little about a rate, so this much
+            time is taken for it at least.
         small_share: Up to this share of refusals among all ends a queue need not slow down: the
             errors of a server that come at any speed are a few in a hundred.
         fewest_refusals: Up to so many are no share yet.
@@ -32,16 +41,21 @@ class EvidenceTuning:
         above_share: Of attempts with at least as many in flight as a refused one had, at most
             this share was answered if the number in flight is what is limited. A few are: they
             came when a place had just become free.
+        reordering_seconds: What leaves within so many seconds may arrive in another order.
+        apart_seconds: Refusals that are this far apart are not of one burst.
         alone_seconds: A request that is refused while there is nothing else to send is given up
             after this long: two of the longest windows of a minute.
     """
 
     remembered: int = 64
     longest_seconds: float = 60.0
+    shortest_seconds: float = 1.0
     small_share: float = 0.1
     fewest_refusals: int = 2
     fewest_answers: int = 4
     above_share: float = 0.2
+    reordering_seconds: float = 0.005
+    apart_seconds: float = 0.1
     alone_seconds: float = 120.0
 
 
@@ -97,6 +111,23 @@ class Standing(NamedTuple):
 _FIRST = Standing(False, False)
 
 
+class LoadFinding(NamedTuple):
+    """
+    Whether refusals follow the number in flight.
+
+    Args:
+        follows: Whether they do; None if that cannot be told.
+        refused: How many were refused with as many in flight.
+        bursts: In how many bursts of sending.
+        load: How many the server had with this one, at most.
+    """
+
+    follows: bool | None
+    refused: int
+    bursts: int
+    load: int
+
+
 class Evidence:
     """
     The latest attempts of one route.
@@ -104,14 +135,17 @@ class Evidence:
     Attributes:
         answers: The latest answers; when it came, when its attempt left, and how many were in
             flight with it; the owner adds them.
+        grants: The latest attempts that left, answered or not: when, and how many were in flight
+            with it; the owner adds them.
         streaks: Requests whose last attempt was refused.
     """
 
-    __slots__ = ("_refusals", "_tuning", "answers", "streaks")
+    __slots__ = ("_refusals", "_tuning", "answers", "grants", "streaks")
 
     def __init__(self, tuning: EvidenceTuning = _TUNING) -> None:
         self._tuning = tuning
         self.answers: deque[tuple[float, float, int]] = deque(maxlen=tuning.remembered)
+        self.grants: deque[tuple[float, int]] = deque(maxlen=_MOST_GRANTS)
         self._refusals: deque[_Refusal] = deque(maxlen=tuning.remembered)
         self.streaks: dict[int, _Streak] = {}
 
@@ -155,6 +189,19 @@ class Evidence:
         """Return how many requests that left after *since* were refused for the first time."""
         return sum(end.sent_at > since and end.is_first for end in self._refusals)
 
+    def has_answered_since(self, instant: float) -> bool:
+        """Return whether an answer came after *instant*, whenever its attempt left."""
+        return bool(self.answers) and self.answers[-1][0] > instant
+
+    def goodput(self, now: float) -> float:
+        """Return how many attempts a second were not refused lately; more than 0."""
+        if not self.grants:
+            return 1.0
+        since = self.grants[0][0]
+        refused = sum(end.sent_at >= since for end in self._refusals)
+        seconds = max(self._tuning.shortest_seconds, now - since)
+        return max(1, len(self.grants) - refused) / seconds
+
     def is_small_share(self, now: float) -> bool:
         """Return whether so few attempts are refused that no slowing is called for."""
         tuning, since = self._tuning, self._since(now)
@@ -164,9 +211,9 @@ class Evidence:
         answered = sum(at >= since for at, _, _ in self.answers)
         return refused <= tuning.small_share * (refused + answered)
 
-    def follows_load(self, sent_at: float, load: int, now: float) -> bool | None:
+    def load_finding(self, sent_at: float, load: int, now: float) -> LoadFinding:
         """
-        Return whether what is refused is the number in flight; None if that cannot be told.
+        Return whether what is refused is the number in flight.
 
         It is where attempts with fewer in flight than this one are answered, and next to none
         with as many. It is not where as many were answered lately.
@@ -179,23 +226,38 @@ class Evidence:
         tuning = self._tuning
         since = now - tuning.longest_seconds
         answers = [end for end in self.answers if end[0] >= since]
+        own = self._true_load(sent_at, load, 1)
         if len(answers) < tuning.fewest_answers:
-            return None
-        own = self._true_load(sent_at, load)
+            return LoadFinding(None, 0, 0, own)
         above = sum(self._true_load(sent, other) >= own for _, sent, other in answers)
-        if not above:
-            return True
-        refused = sum(
-            self._true_load(end.sent_at, end.load) >= own
+        refused = [
+            end.sent_at
             for end in self._refusals
-            if end.at >= since
-        )
-        return above <= tuning.above_share * (above + refused)
+            if end.at >= since and self._true_load(end.sent_at, end.load, 1) >= own
+        ]
+        bursts = 0
+        last = -math.inf
+        for sent in sorted(refused):
+            bursts += sent - last >= tuning.apart_seconds
+            last = sent
+        follows = above <= tuning.above_share * (above + len(refused)) if above else True
+        return LoadFinding(follows, len(refused), bursts, own)
 
-    def _true_load(self, sent_at: float, load: int) -> int:
-        """Return how many the server had with an attempt: without those that it refused."""
-        refused = sum(end.sent_at <= sent_at < end.at and end.load < load for end in self._refusals)
-        return load - refused
+    def _true_load(self, sent_at: float, load: int, itself: int = 0) -> int:
+        """
+        Return how many the server had with an attempt, at most.
+
+        Those that left with it may have arrived before it, and those that were refused took no
+        place. *itself* is 1 if the attempt is one of these.
+        """
+        until = sent_at + self._tuning.reordering_seconds
+        grants = self.grants
+        place = bisect_right(grants, (until, _MORE_THAN_ALL)) - 1
+        while place >= 0 and grants[place][0] >= sent_at:
+            load = max(load, grants[place][1])
+            place -= 1
+        refused = sum(end.sent_at <= until and end.at > sent_at for end in self._refusals)
+        return load - refused + itself
 
     def _since(self, now: float) -> float:
         """Return from when on both answers and refusals are remembered."""

@@ -166,6 +166,12 @@ class LocalBudget:
             for limit in self._limits:
                 limit.drop_surplus_until(until, now)
 
+    def forget_refusals(self, now: float) -> None:
+        """Drop what refusals taught of rates: they were about something else."""
+        with self._lock:
+            for limit in self._limits:
+                limit.forget_refusals(now)
+
     def granted(self) -> list[float]:
         """Return what was reserved in each dimension since the start, given back or not."""
         # without the lock: totals that a report changes meanwhile are only a moment old

@@ -12,25 +12,22 @@ from ratedispatch.pacing.limit.rate_search import RateSearch
 #: Seconds of rate that may go at once after a wait that was too long: timers are late.
 _CATCH_UP_SECONDS = 0.05
 
-#: The shortest stretch over which a first rate is taken, in seconds: what goes at once at the
-#: start says little about a rate.
-_SHORTEST_STRETCH = 1.0
-
 
 class Throttle:
     """
     One request after the other, at the rate of a `RateSearch`.
 
     Args:
-        began: When the first request was sent.
+        guess: The rate to begin with, per second: what was admitted lately.
+        now: The instant.
     """
 
-    __slots__ = ("_began", "_next", "_search")
+    __slots__ = ("_next", "_search")
 
-    def __init__(self, began: float) -> None:
-        self._began = began
+    def __init__(self, guess: float, now: float) -> None:
         self._search = RateSearch()
-        self._next = began
+        self._search.seed(guess, now, is_guess=True)
+        self._next = now
 
     def on_refusal(self, now: float, *, admitted: int, resumes_at: float) -> None:
         """
@@ -41,11 +38,7 @@ class Throttle:
             admitted: Requests that the provider has admitted in all.
             resumes_at: When we shall send again.
         """
-        search = self._search
-        if not search.is_set:
-            stretch = max(_SHORTEST_STRETCH, now - self._began)
-            search.seed(max(1, admitted) / stretch, resumes_at)
-        search.on_refusal(now, amount=1.0, admitted=admitted, resumes_at=resumes_at)
+        self._search.on_refusal(now, amount=1.0, admitted=admitted, resumes_at=resumes_at)
         self._next = resumes_at
 
     def rate(self, now: float) -> float:
@@ -56,7 +49,7 @@ class Throttle:
         """Return the seconds until the next request may go."""
         return max(0.0, self._next - now)
 
-    def take(self, now: float, speed: float) -> None:
-        """Count a request that goes *now*, at *speed* times the rate."""
+    def take(self, now: float) -> None:
+        """Count a request that goes *now*."""
         earliest = now - _CATCH_UP_SECONDS
-        self._next = max(self._next, earliest) + 1 / (self._search.rate(now) * speed)
+        self._next = max(self._next, earliest) + 1 / self._search.rate(now)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ratedispatch.limits import Limits
-from tests.dispatch.limiters import Chance, Leaky, Outage, Poison, run_limited
+from tests.dispatch.limiters import (
+    AtOnce,
+    Chance,
+    Leaky,
+    Outage,
+    Poison,
+    Weighed,
+    run_limited,
+)
 
 
 @pytest.mark.parametrize("row", [0, 30, 119])
@@ -28,14 +38,39 @@ def test_several_such_rows_are_told_from_a_line() -> None:
     assert run.seconds < 30
 
 
-@pytest.mark.parametrize("told", [600, "auto"])
-def test_a_server_that_says_503_is_held_to_its_rate(told: float | str) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("limits", [Limits(600), Limits("auto"), Limits()], ids=str)
+def test_a_rate_is_kept_whatever_is_told_of_it(limits: Limits, status: int) -> None:
     """Ten a second and five beside it, an HTML page for the rest: 29.5 s for 300 rows."""
-    limits = Limits(requests_per_minute=told)  # type: ignore[arg-type]
-    run = run_limited(Leaky(10, 5), limits, status=503)
+    run = run_limited(Leaky(10, 5), limits, status=status)
     assert len(run.answered) == 300
     assert run.last_answer < 1.15 * 29.5
-    assert run.refused <= 12
+    assert run.refused <= 30
+
+
+@pytest.mark.parametrize("limits", [Limits(600), Limits("auto"), Limits()], ids=str)
+def test_a_rate_of_periods_is_found(limits: Limits) -> None:
+    """A hundred in ten seconds, refusals counted: after the first hundred nothing for long."""
+    run = run_limited(Weighed(100, 10), limits)
+    assert len(run.answered) == 300
+    assert run.last_answer < 2 * 30
+
+
+@pytest.mark.parametrize("body", [None, {"error": {"message": "Too many at once", "code": "1"}}])
+@pytest.mark.parametrize("limits", [Limits(3000), Limits()], ids=str)
+def test_a_limit_on_the_number_in_flight_is_found(limits: Limits, body: object) -> None:
+    """Five at once, and advice to wait 5 s, which is for a row: 12 s for 120 rows."""
+    server: dict[str, Any] = {"headers": {"retry-after": "5"}, "body": body, "latency": 0.5}
+    run = run_limited(AtOnce(5), limits, rows=120, **server)
+    assert len(run.answered) == 120
+    assert run.last_answer < 2 * 12
+    assert run.refused <= 10
+
+
+def test_nothing_is_slowed_down_where_nothing_is_refused() -> None:
+    """Without limits and refusals: as fast as the number in flight rises."""
+    run = run_limited(Chance(0.0), Limits(), rows=1500)
+    assert run.last_answer < 4
 
 
 def test_a_few_503_at_any_speed_slow_nobody_down() -> None:

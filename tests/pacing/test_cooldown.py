@@ -97,10 +97,11 @@ def test_advice_is_followed_but_zero_again_and_again_is_none() -> None:
 def test_a_server_without_room_needs_a_pause_only_when_it_says_so_again() -> None:
     """The first time fewer at once are enough; an answer in between starts over."""
     cooldown = Cooldown()
-    assert not cooldown.on_queue_full(10)
-    assert cooldown.on_queue_full(11)
-    cooldown.on_answer(10.5)
-    assert not cooldown.on_queue_full(12)
+    assert not cooldown.on_queue_full(10, has_answered=False)
+    assert cooldown.on_queue_full(11, has_answered=False)
+    assert not cooldown.on_queue_full(12, has_answered=True)
+    cooldown.on_answer(12.5)
+    assert not cooldown.on_queue_full(13, has_answered=False)
 
 
 def test_an_overload_lowers_the_speed_which_rises_by_itself() -> None:

@@ -202,17 +202,28 @@ class LimitSource:
             return False
         return abs(self.told - told) > self._tuning.news_share * told
 
-    def on_refusal(self, per_second: float, now: float, resumes_at: float) -> None:
+    def on_refusal(self, per_second: float, resumes_at: float) -> None:
         """Search between refusals from now on, if the limit was a guess: it was too much."""
-        if not self.is_known:
+        if not self.is_known and not self._search.is_set:
             self._guess = self._guessed_at = math.inf
-            self._search.seed(min(per_second, self._search.rate(now)), resumes_at)
+            self._search.seed(per_second, resumes_at, is_guess=True)
 
     def search(self, now: float, *, amount: float, admitted: float, resumes_at: float) -> bool:
         """Learn from a refusal where there are no readings; return whether it found a rate."""
         self._search.on_refusal(now, amount=amount, admitted=admitted, resumes_at=resumes_at)
         self._update_moving()
         return self._search.is_set
+
+    def forget_search(self) -> bool:
+        """End a search between refusals that were about no rate; return whether there was one."""
+        if not self._search.is_set or self.is_named:
+            return False
+        if self.is_known:
+            self._search.forget()
+        else:  # there is nothing else to go by
+            self._search.loosen()
+        self._update_moving()
+        return True
 
     def come_closer(self) -> None:
         """Lower the limit: it is enforced more closely than the readings show."""

@@ -29,6 +29,12 @@ class SearchTuning:
             to find out when a limit has been lifted.
         lifted_after_seconds: Seconds without a refusal after which the limit counts as lifted.
         doubling_seconds: Seconds in which the rate doubles then, again and again.
+        guess_doubling_seconds: The same of a rate that is a mere guess, from its beginning on.
+        guess_share: What a refusal leaves of a guess, unless so much of it was admitted that this
+            tells the rate; less may be because the guess had been too low until shortly before.
+        run_factor: It is at most so many times what was admitted lately,
+        run_slack: with so many requests added to these,
+        shortest_run_seconds: over so many seconds at least.
     """
 
     longest_gap_seconds: float = 120.0
@@ -38,6 +44,11 @@ class SearchTuning:
     slow_climb_share_per_second: float = 0.0005
     lifted_after_seconds: float = 60.0
     doubling_seconds: float = 30.0
+    guess_doubling_seconds: float = 10.0
+    guess_share: float = 0.75
+    run_factor: float = 2.0
+    run_slack: float = 2.0
+    shortest_run_seconds: float = 0.25
 
 
 _TUNING = SearchTuning()
@@ -53,16 +64,50 @@ class _Bounds:
     high: float
     since: float
     span: float
+    is_guess: bool = False
 
     def rate(self, now: float, tuning: SearchTuning) -> float:
         """Return the rate to try at *now*: from *low* to *high* in *span* seconds, then beyond."""
         elapsed = max(0.0, now - self.since)
+        if self.is_guess:
+            return self.low * _doubled(elapsed / tuning.guess_doubling_seconds)
         calm = tuning.lifted_after_seconds
         rate = self.low + (self.high - self.low) * min(1.0, elapsed / self.span)
         rate *= 1 + tuning.slow_climb_share_per_second * min(elapsed, calm)
         if elapsed > calm:
-            rate *= 2.0 ** min(_MOST_DOUBLINGS, (elapsed - calm) / tuning.doubling_seconds)
+            rate *= _doubled((elapsed - calm) / tuning.doubling_seconds)
         return rate
+
+
+def _doubled(times: float) -> float:
+    return float(2.0 ** min(_MOST_DOUBLINGS, times))
+
+
+class _Stretch:
+    """What was admitted since an instant."""
+
+    __slots__ = ("_admitted", "_since")
+
+    def __init__(self) -> None:
+        self._since = -math.inf
+        self._admitted = 0.0
+
+    def restart(self, now: float, admitted: float) -> None:
+        """Begin anew."""
+        self._since, self._admitted = now, admitted
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has a beginning."""
+        return self._since > -math.inf
+
+    def seconds(self, now: float) -> float:
+        """Return how long it is; infinite before the first."""
+        return now - self._since
+
+    def gained(self, admitted: float) -> float:
+        """Return what was admitted in it."""
+        return admitted - self._admitted
 
 
 class RateSearch:
@@ -73,15 +118,20 @@ class RateSearch:
     least low = admitted / whole time (if it did not run over during our pause), at most
     high = admitted / time in which we sent. The longer the stretch, the closer the two. The rate
     climbs from low to high, then slowly on, and doubles again and again once no refusal comes.
+
+    A limiter that counts in windows gives nothing at all until its window ends, and then
+    everything; so where refusal follows refusal with nothing in between, the time until then
+    is left out, if enough is admitted in one go afterwards to tell a rate of its own.
     """
 
-    __slots__ = ("_admitted", "_bounds", "_refused_at", "_resumed_at", "_tuning")
+    __slots__ = ("_bounds", "_last", "_resumed_at", "_run", "_tuning", "_whole")
 
     def __init__(self, tuning: SearchTuning = _TUNING) -> None:
         self._bounds: _Bounds | None = None
-        self._refused_at = -math.inf
+        self._whole = _Stretch()  # since the last refusal that told something
+        self._run = _Stretch()  # the same, or since the last that had nothing before it
+        self._last = -1.0  # what had been admitted at the last refusal
         self._resumed_at = -math.inf
-        self._admitted = 0.0
         self._tuning = tuning
 
     def on_refusal(self, now: float, *, amount: float, admitted: float, resumes_at: float) -> None:
@@ -95,26 +145,59 @@ class RateSearch:
             resumes_at: When we shall send again.
         """
         tuning = self._tuning
-        gained, stretch = admitted - self._admitted, now - self._refused_at
-        known, is_telling = self._bounds, gained >= tuning.least_requests * amount
-        is_near = stretch <= tuning.longest_gap_seconds
-        if is_telling and (is_near or (known is not None and stretch < math.inf)):
-            low = gained / stretch
-            sending = max(now - self._resumed_at, stretch / 10)
+        is_dead = admitted <= self._last
+        if is_dead:
+            self._run.restart(now, admitted)
+        self._last = admitted
+        least = tuning.least_requests * amount
+        stretch = self._run if self._run.gained(admitted) >= least else self._whole
+        gained, seconds = stretch.gained(admitted), stretch.seconds(now)
+        known, is_telling = self._bounds, gained >= least
+        is_near = seconds <= tuning.longest_gap_seconds
+        if known is not None and known.is_guess:
+            tried = tuning.guess_share * known.rate(now, tuning)
+            if is_telling and gained >= tried * seconds:
+                span = max(tuning.shortest_climb_seconds, 2 * seconds)
+                low = gained / seconds
+                self._bounds = _Bounds(low, tuning.widest_ratio * low, resumes_at, span)
+            else:
+                low = known.low
+                if not is_dead and self._run.has_begun:
+                    run = max(self._run.seconds(now), tuning.shortest_run_seconds)
+                    most = self._run.gained(admitted) + tuning.run_slack * amount
+                    low = min(tried, tuning.run_factor * most / run)
+                self._bounds = replace(known, low=low, since=resumes_at)
+        elif is_telling and (is_near or (known is not None and seconds < math.inf)):
+            low = gained / seconds
+            sending = max(now - self._resumed_at, seconds / 10)
             high = min(tuning.widest_ratio * low, gained / sending)
             if known is not None:
                 high = max(low, min(high, known.rate(now, tuning)))
-            span = max(tuning.shortest_climb_seconds, 2 * stretch)
+            span = max(tuning.shortest_climb_seconds, 2 * seconds)
             self._bounds = _Bounds(low, high, resumes_at, span)
         elif known is not None:
             self._bounds = replace(known, since=resumes_at)
-        if is_telling or self._refused_at == -math.inf:
-            self._refused_at, self._resumed_at = now, resumes_at
-            self._admitted = admitted
+        if is_telling or not self._whole.has_begun:
+            self._resumed_at = resumes_at
+            self._whole.restart(now, admitted)
+            self._run.restart(now, admitted)
 
-    def seed(self, per_second: float, now: float) -> None:
-        """Start from *per_second*, which a refusal named and which may be lifted unsaid."""
-        self._bounds = _Bounds(per_second, per_second, now, self._tuning.shortest_climb_seconds)
+    def seed(self, per_second: float, now: float, *, is_guess: bool = False) -> None:
+        """
+        Start from *per_second*.
+
+        Args:
+            per_second: What a refusal named, which may be lifted unsaid, or a guess.
+            now: When it begins to rise.
+            is_guess: Whether nothing supports it: then it soon rises.
+        """
+        span = self._tuning.shortest_climb_seconds
+        self._bounds = _Bounds(per_second, per_second, now, span, is_guess)
+
+    def loosen(self) -> None:
+        """Rise soon from where it is: the refusals were about something else."""
+        if self._bounds is not None:
+            self._bounds = replace(self._bounds, is_guess=True)
 
     def rate(self, now: float) -> float:
         """Return what may be spent a second; infinite while nothing has been learned."""
@@ -128,4 +211,4 @@ class RateSearch:
     def forget(self) -> None:
         """Drop what was learned: the limit has been lifted."""
         self._bounds = None
-        self._refused_at = -math.inf
+        self._whole, self._run, self._last = _Stretch(), _Stretch(), -1.0

@@ -157,7 +157,7 @@ class TrackedLimit(LimitState):
         self._opening.drop()
         if self.is_daily:  # enforced over a day, which is too long to learn by trying
             return
-        source.on_refusal(bucket.per_second, now, resumes_at)
+        source.on_refusal(bucket.per_second, resumes_at)
         if self._level.on_refusal(amount, now):
             source.come_closer()
         elif self._window is not None:
@@ -213,6 +213,11 @@ class TrackedLimit(LimitState):
         by_then = sums_at(position, rule.prompt, output=rule.output)
         by_now = sums_at(ledger.position(), rule.prompt, output=rule.output)
         level.correct(reading, remaining, mark, now, by_then, by_now)
+
+    def forget_refusals(self, now: float) -> None:
+        """Drop the rate that refusals taught: they were about something else."""
+        if self.source.forget_search():
+            self._put_in_force(now)
 
     def drop_surplus_until(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""

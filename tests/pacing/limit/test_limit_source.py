@@ -103,7 +103,7 @@ def test_a_guess_doubles_after_three_silent_answers_until_a_refusal() -> None:
     source.advance(10.0)
     for now, limit in [(10.0, 6000), (10.5, 12_000), (11.0, 24_000), (1e9, 6000 * 2.0**40)]:
         assert source.limit(now) == limit
-    source.on_refusal(400.0, 11.0, 12.0)
+    source.on_refusal(400.0, 12.0)
     assert source.limit(12.0) == 24_000  # what was in force when it was refused
     assert source.is_moving
 
