@@ -67,7 +67,7 @@ class Decision(enum.Enum):
     UNPAID = "unpaid"
     """It speaks of money, in words that are not known: the queue is held, and asks again."""
     STOP = "stop"
-    """No request on this route can succeed until somebody acts: it retires, resumable."""
+    """No request on this route can succeed until a person acts: it retires, resumable."""
 
     # each attempt looks decisions up in sets, and the hash of enum.Enum is written in Python
     __hash__ = object.__hash__

@@ -18,7 +18,8 @@ import click
 from ratedispatch.cli.console import fitted, install, say, tell_loss
 from ratedispatch.cli.help import HELP
 
-_COMMANDS = {
+#: Where the commands are, by their names.
+COMMANDS = {
     "run": "ratedispatch.cli.run:run",
     "plan": "ratedispatch.cli.plan:plan",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",
@@ -29,7 +30,7 @@ class _LazyGroup(click.Group):
     """A group that imports a command's module only when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
         """Exit with 130 on an interruption, and make the message of an error fit to be shown."""
@@ -46,9 +47,9 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return the command, whose module is imported only now."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), name)
         if signal.getsignal(signal.SIGINT) is _end_early:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -97,11 +98,19 @@ def entry() -> NoReturn:
     cls=_LazyGroup,
     context_settings=HELP,
     epilog="""\b
+Examples:
+  ratedispatch plan in.jsonl --rpm 3000 --tpm 2M
+  ratedispatch run in.jsonl -o out.jsonl --rpm 3000 --tpm 2M
+  ratedispatch run in.jsonl -o trial.jsonl --fake
+
+\b
 Completion of flags in bash, and likewise in zsh and fish:
   eval "$(_RATEDISPATCH_COMPLETE=bash_source ratedispatch)"
 
 Documentation: the docs folder of the project; start with docs/tutorial.md.""",
 )
-@click.version_option(package_name="ratedispatch", message="%(prog)s %(version)s")
+@click.version_option(
+    None, "-V", "--version", package_name="ratedispatch", message="%(prog)s %(version)s"
+)
 def main() -> None:
     """Send many requests to an LLM API at its rate limits, without being refused."""

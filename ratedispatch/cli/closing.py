@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from ratedispatch.cli.console import json_text, say
+from ratedispatch.cli.console import columns, json_text, say
 
 if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
@@ -47,20 +48,27 @@ def print_report(
     base_url: str | None,
 ) -> None:
     """Print *report*, and the reason and a piece of advice if the run stopped early."""
-    from ratedispatch.jobs.plan.spending import usd
+    from ratedispatch.observe.human import about_usd
     from ratedispatch.observe.redact import redact_text
+    from ratedispatch.observe.summary import table
 
     if report.stop_code is not None:
         advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
         message = redact_text(report.stop_message or report.stop_code, key).rstrip(". ")
         say(f"stopped: {message}; {advice}")
-    text = report.sentence()
+    cost = None
     if with_cost and report.cost_usd is not None:
-        cost = report.cost_usd
-        # from a dollar on, cents tell enough
-        text = f"{text.removesuffix('.')}; cost {usd(round(cost, 2) if cost >= 1 else cost)}."
-    click.echo(redact_text(json_text(report.as_dict()) if as_json else text, key))
+        cost = about_usd(report.cost_usd)
+    if as_json:
+        text = json_text(report.as_dict())
+    elif sys.stdout.isatty():
+        text = table(report, cost=cost, width=columns(sys.stdout))
+    else:
+        text = report.sentence()
+        if cost is not None:
+            text = f"{text.removesuffix('.')}; cost {cost}."
+    click.echo(redact_text(text, key))
 
 
 def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> None:
@@ -68,8 +76,9 @@ def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> N
     for note in report.notes[shown:]:
         say(note)
     if report.failed and not quiet:
-        rows = "1 row" if report.failed == 1 else f"{report.failed:,} rows"
-        say(f"{rows} failed; the reasons are in {errors}")
+        from ratedispatch.observe.summary import failures_text
+
+        say(f"{failures_text(report)}; each row's reason is in {errors}")
 
 
 def exit_code(report: Report) -> int:

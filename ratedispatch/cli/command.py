@@ -199,6 +199,8 @@ def collect(
     names = [field.name for field in fields(kind)]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        """Return *command* with the flags, which it gets as one value."""
+
         @functools.wraps(command)
         def with_flags(**values: Any) -> None:
             flags = kind(**{name: values.pop(name) for name in names})

@@ -38,9 +38,10 @@ _PLAIN = {
     "\N{FULL BLOCK}": "#",
     "\N{EN DASH}": "-",
     "\N{EM DASH}": "-",
-    "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
-    "\N{BOX DRAWINGS HEAVY LEFT}": "-",
-    "\N{BOX DRAWINGS HEAVY RIGHT}": "-",
+    "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "#",
+    "\N{BOX DRAWINGS HEAVY LEFT}": "#",
+    "\N{BOX DRAWINGS HEAVY RIGHT}": "#",
+    "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
     "\N{LEFT SINGLE QUOTATION MARK}": "'",
     "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\N{LEFT DOUBLE QUOTATION MARK}": '"',
@@ -52,6 +53,9 @@ _PLAIN = {
 _LEAST_COLUMNS = 20
 
 _USUAL_COLUMNS = 80
+
+#: Decimals of a number in JSON: billionths of a dollar, and of a second.
+_DECIMALS = 9
 
 #: The name of the handler of characters that an encoding lacks.
 _OTHERWISE = "ratedispatch.otherwise"
@@ -81,7 +85,7 @@ def fitted(text: str, indent: int = 0) -> str:
         return text
     import textwrap  # here because --help must not wait for it
 
-    width = max(_LEAST_COLUMNS, columns())
+    width = max(_LEAST_COLUMNS, columns(sys.stderr))
     return textwrap.fill(
         text,
         width,
@@ -91,10 +95,10 @@ def fitted(text: str, indent: int = 0) -> str:
     )[indent:]
 
 
-def columns() -> int:
-    """Return the width of the terminal on standard error; 80 if it tells none."""
+def columns(stream: TextIO) -> int:
+    """Return the width of the terminal that *stream* leads to; 80 if it tells none."""
     with contextlib.suppress(OSError, ValueError):
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
     return _USUAL_COLUMNS
 
 
@@ -102,7 +106,18 @@ def json_text(value: object) -> str:
     """Return *value* as one line of JSON that no terminal acts on."""
     import json
 
-    return json.dumps(value).replace("\x7f", "\\u007f")  # the only one that JSON leaves as it is
+    return json.dumps(_rounded(value)).replace(
+        "\x7f", "\\u007f"
+    )  # the only one that JSON leaves as it is
+
+
+def _rounded(value: Any) -> Any:
+    """Return *value* without the digits that are left of binary arithmetic."""
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _otherwise(error: UnicodeError) -> tuple[str, int]:

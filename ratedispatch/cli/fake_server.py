@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.provider.provider import ProviderSettings
 
 
-@click.command(name="fake-server", cls=SettingsCommand, context_settings=HELP)
+@click.command(
+    name="fake-server",
+    cls=SettingsCommand,
+    context_settings=HELP,
+    short_help="Serve a fake LLM provider that enforces rate limits.",
+)
 @server_options
 @account_options
 @answer_options

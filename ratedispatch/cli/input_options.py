@@ -91,7 +91,7 @@ class InputFlags:
             if useless:
                 raise click.UsageError(
                     f"{useless[0]} is for rows of a table, and needs --prompt; the rows of a "
-                    f"Batch file say themselves what is sent"
+                    f"Batch file are requests already"
                 )
             if self.format is not Format.JSONL:
                 raise click.UsageError(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import click
 
 from ratedispatch.cli.command import collect, option
 from ratedispatch.cli.param_types import AMOUNT, LIMIT, NONE, FiniteRange
+from ratedispatch.dimension import STANDARD
 from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
@@ -26,6 +27,22 @@ if TYPE_CHECKING:
     from ratedispatch.tokens import ChargePolicy
 
 PerMinute: TypeAlias = float | Literal["auto", "none"] | None
+
+
+#: The fields of `Limits`, by the flags that set them and the keys of a limits file.
+AMOUNTS = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "rpd": "requests_per_day",
+    "tpd": "tokens_per_day",
+    "input_tpm": "input_tokens_per_minute",
+    "output_tpm": "output_tokens_per_minute",
+}
+
+
+def is_learnable(field: str) -> bool:
+    """Return whether *field* of `Limits` can be learned from answers."""
+    return any(one.setting == field and one.start is not None for one in STANDARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +90,13 @@ class LimitFlags:
 
         if self.limits is not None:
             return _read_file(self.limits, self.given())
-        return Limits(
-            _limit(self.rpm, missing),
-            _limit(self.tpm, missing),
-            BURST_SECONDS if self.burst_seconds is None else self.burst_seconds,
-            requests_per_day=self.rpd,
-            tokens_per_day=self.tpd,
-            input_tokens_per_minute=self.input_tpm,
-            output_tokens_per_minute=self.output_tpm,
-        )
+        amounts: dict[str, Any] = {
+            field: _limit(getattr(self, flag), missing if is_learnable(field) else None)
+            for flag, field in AMOUNTS.items()
+        }
+        if self.burst_seconds is not None:
+            amounts["burst_seconds"] = self.burst_seconds
+        return Limits(**amounts)
 
 
 def _limit(given: PerMinute, missing: Literal["auto"] | None) -> float | Literal["auto"] | None:
@@ -96,8 +111,8 @@ def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
 
     if excluded:
         raise click.UsageError(
-            f"--limits and {', '.join(excluded)} exclude each other: the file has the limits of "
-            f"every group, and [default] in it those of the other models"
+            f"--limits and {', '.join(excluded)} cannot be used together: the file has the "
+            f"limits of every group, and [default] in it those of the other models"
         )
     try:
         return read_limits(path)

@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ratedispatch.cli.limit_options import AMOUNTS, is_learnable
 from ratedispatch.cli.param_types import NONE, parse_amount
 from ratedispatch.cli.toml_file import read_toml
 from ratedispatch.errors import InvalidLimits, JobError
@@ -22,17 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-#: The keys of limits, by the fields of `Limits`.
-_AMOUNTS = {
-    "rpm": "requests_per_minute",
-    "tpm": "tokens_per_minute",
-    "rpd": "requests_per_day",
-    "tpd": "tokens_per_day",
-    "input_tpm": "input_tokens_per_minute",
-    "output_tpm": "output_tokens_per_minute",
-}
-_LEARNABLE = ("rpm", "tpm")
-_OF_LIMITS = (*_AMOUNTS, "burst_seconds")
+#: The keys of limits that can be learned.
+_LEARNABLE = tuple(key for key, field in AMOUNTS.items() if is_learnable(field))
+_OF_LIMITS = (*AMOUNTS, "burst_seconds")
 _OF_GROUP = ("models", *_OF_LIMITS, "max_in_flight")
 _OF_FILE = ("groups", "default")
 
@@ -105,8 +98,8 @@ class _File:
         return self._limits(title, values)
 
     def _limits(self, title: str, values: Mapping[str, Any]) -> Limits:
-        fields: dict[str, Any] = {_AMOUNTS[key]: AUTO for key in _LEARNABLE}
-        for key, field in _AMOUNTS.items():
+        fields: dict[str, Any] = {AMOUNTS[key]: AUTO for key in _LEARNABLE}
+        for key, field in AMOUNTS.items():
             if key in values:
                 fields[field] = self._amount(f"{title} {key}", key, values[key])
         if "burst_seconds" in values:
@@ -122,7 +115,9 @@ class _File:
             if word in {AUTO, NONE}:
                 if key in _LEARNABLE:
                     return AUTO if word == AUTO else None
-                self._refuse(f"{title} must be a number; only rpm and tpm can be {word}")
+                self._refuse(
+                    f"{title} must be a number; only {' and '.join(_LEARNABLE)} can be {word}"
+                )
             try:
                 return parse_amount(value)
             except ValueError as error:

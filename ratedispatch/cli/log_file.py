@@ -49,7 +49,7 @@ def open_log(path: Path, files: JobFiles, key: str) -> EventLog:
         )
     except OSError as error:
         raise click.UsageError(
-            f"--log-json {path} cannot be opened: {error.strerror}; give another file"
+            f"--log-json {path} cannot be opened: {error.strerror}; name another file"
         ) from error
 
 

@@ -47,12 +47,16 @@ class PlanDisplayFlags:
 
 
 _DISPLAY_OPTIONS = (
-    option("--quiet", group="Display", is_flag=True, help="Show no progress."),
+    option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the plan as JSON."),
 )
 
 
-@click.command(cls=SettingsCommand, context_settings=HELP)
+@click.command(
+    cls=SettingsCommand,
+    context_settings=HELP,
+    short_help="Say what a file will take; nothing is sent.",
+)
 @input_options
 @limit_options(missing="not known, so that it does not bind")
 @provider_options
@@ -70,6 +74,10 @@ def plan(
 
     The plan has rows, tokens, time, cost, the limit that binds, and the rows that cannot be sent.
     It needs at least one limit, and no API key.
+
+    \b
+    Example:
+      ratedispatch plan in.jsonl --rpm 3000 --tpm 2M
 
     \b
     Exit codes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ratedispatch.dimension import dimension_named, period_of
-from ratedispatch.observe.human import duration_text, one_line
+from ratedispatch.observe.human import about_usd, duration_text, one_line
 
 if TYPE_CHECKING:
     from ratedispatch.jobs.plan.model import GroupPlan, Need, Plan
@@ -24,12 +24,13 @@ _OTHERS = "the other models"
 
 _BAR_WIDTH = 40
 
+#: Why a row cannot be sent, of one row and of several.
 _WHY = {
-    "invalid_line": "malformed",
-    "duplicate_custom_id": "with a custom_id that is there already",
-    "invalid_request": "that cannot be counted",
-    "cost_exceeds_limit": "that can never fit into the limit",
-    "no_limits": "of models without limits",
+    "invalid_line": ("is malformed", "are malformed"),
+    "duplicate_custom_id": ("repeats a custom_id", "repeat a custom_id"),
+    "invalid_request": ("cannot be counted", "cannot be counted"),
+    "cost_exceeds_limit": ("can never fit into the limit", "can never fit into the limit"),
+    "no_limits": ("is of a model without limits", "are of models without limits"),
 }
 
 
@@ -45,9 +46,10 @@ def describe(plan: Plan, *, bar: str = "#") -> str:
 
 def _rows(plan: Plan) -> str:
     text = f"{_count(plan.rows, 'row')}: {plan.sendable:,} can be sent"
-    return text + "".join(
-        f", {count:,} {_WHY.get(code, code)}" for code, count in plan.counts.items()
-    )
+    for code, count in plan.counts.items():
+        one, many = _WHY.get(code, (code, code))
+        text += f", {count:,} {one if count == 1 else many}"
+    return text
 
 
 def _table(plan: Plan) -> str:
@@ -78,7 +80,7 @@ def _table(plan: Plan) -> str:
         for line in lines
     )
     if plan.output_tokens:
-        text += "\nOutput is what is reserved for it: the rows' caps"
+        text += "\nOutput counts what is reserved: each row's output cap"
         if plan.uncapped:
             text += f", and {plan.default_output_tokens:,} tokens where there is none"
         text += "."
@@ -197,7 +199,7 @@ def _sum(plan: Plan) -> list[str]:
     priced = [group for group in plan.groups if group.price is not None]
     ingoing = sum(group.input_tokens for group in priced)
     outgoing = sum(group.cap_tokens for group in priced)
-    line = f"Cost: {_usd(plan.usd)} for {ingoing:,} input tokens"
+    line = f"Cost: {about_usd(plan.usd)} for {ingoing:,} input tokens"
     if outgoing:
         line += f" and at most {outgoing:,} output tokens: an upper bound, as if every answer "
         line += "were as long as what is reserved for it"
@@ -243,12 +245,6 @@ def _findings(plan: Plan) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _usd(amount: float) -> str:
-    if amount == 0 or amount >= 0.995:
-        return f"${amount:,.2f}"
-    return f"${amount:.2g}"
 
 
 def _rate(amount: float) -> str:

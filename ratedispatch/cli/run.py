@@ -67,7 +67,11 @@ if TYPE_CHECKING:
 _LARGE_INPUT = 50_000_000
 
 
-@click.command(cls=SettingsCommand, context_settings=HELP)
+@click.command(
+    cls=SettingsCommand,
+    context_settings=HELP,
+    short_help="Send the rows of a file at the limits of the account.",
+)
 @input_options
 @output_options
 @limit_options(missing="auto: learned from the answers")
@@ -92,6 +96,12 @@ def run(
     IN is a JSONL file in OpenAI's Batch format, plain, .gz or .zst; or with --prompt a table; or -
     for standard input. Rows that fail go to the errors file. The same command again does what is
     left.
+
+    \b
+    Examples:
+      ratedispatch run in.jsonl -o out.jsonl --rpm 3000 --tpm 2M
+      ratedispatch run texts.csv -o out.csv --model gpt-4.1-mini \\
+        --prompt 'Translate to French: {text}'
 
     \b
     Exit codes:
@@ -161,7 +171,7 @@ def _check(settings: RunSettings) -> _Start:
 
     sending, durability = settings.sending, settings.durability
     if sending.fake and settings.provider.base_url is not None:
-        raise click.UsageError("--fake and --base-url exclude each other")
+        raise click.UsageError("--fake and --base-url cannot be used together")
     check_descriptors()
     account = settings.limits.read(missing=AUTO)
     caps = settings.caps.caps()
@@ -296,7 +306,7 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
     print_report(
         report,
         as_json=settings.display.as_json,
-        with_cost=start.caps.bind_cost or start.caps.price is not None,
+        with_cost=not settings.sending.fake or start.caps.bind_cost or start.caps.price is not None,
         key=start.key,
         key_env=settings.sending.api_key_env,
         base_url=start.base_url,

@@ -244,7 +244,7 @@ _DISPLAY_OPTIONS = (
         metavar="FILE",
         help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
     ),
-    option("--quiet", group="Display", is_flag=True, help="Show no progress."),
+    option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the report as JSON."),
 )
 

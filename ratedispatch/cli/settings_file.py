@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ratedispatch.cli import COMMANDS
 from ratedispatch.cli.toml_file import read_toml
 from ratedispatch.errors import JobError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 NAME = "ratedispatch.toml"
-
-#: One table for each command.
-_TABLES = ("run", "plan", "fake-server")
 
 _KEY_OF_API = "api-key"
 
@@ -90,9 +88,9 @@ class SettingsFile:
                     f"{title} stands in no table; write [{self._command}] above it, or the name of "
                     f"another command"
                 )
-            if name not in _TABLES:
-                near = difflib.get_close_matches(name, _TABLES, 1)
-                hint = f"did you mean [{near[0]}]?" if near else f"there are {_listed(_TABLES)}"
+            if name not in COMMANDS:
+                near = difflib.get_close_matches(name, COMMANDS, 1)
+                hint = f"did you mean [{near[0]}]?" if near else f"there are {_listed(COMMANDS)}"
                 self._refuse(f"[{title}] is an unknown table; {hint}")
             if name == self._command:
                 made = values
@@ -156,7 +154,7 @@ def _dashed(key: str) -> str:
     return key.replace("_", "-")
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"[{name}]" for name in names)
 
 

@@ -39,6 +39,6 @@ def _check(path: Path, name: str) -> None:
     if path.is_dir():
         raise JobError(f"{name} is a directory; give a TOML file")
     if not path.stat().st_mode & 0o444:
-        raise JobError(f"{name} cannot be read: nobody has permission to")
+        raise JobError(f"{name} cannot be read: its permissions forbid it")
     if not path.is_file():
         raise JobError(f"{name} is not a regular file")

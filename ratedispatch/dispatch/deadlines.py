@@ -5,6 +5,9 @@ Does for a block what ``asyncio.timeout`` does, which sets a timer for each and 
 (Python 3.11), a twentieth of all that a request costs. Here a block notes when it has to be over,
 and one timer waits for the earliest of these instants. Most attempts end long before it, so that
 the timer is set again every minute or so. Follows: CPython, ``asyncio/timeouts.py``.
+
+After the process was suspended, answers lie in the sockets and the timer is overdue. It waits a
+little longer then, so that these answers are read first.
 """
 
 from __future__ import annotations
@@ -17,14 +20,23 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+#: A timer that comes later than this, in seconds, was held up by more than a busy loop.
+_LATE_SECONDS = 1.0
+
+#: What blocks get then, in seconds: enough to read the answers that have come meanwhile.
+_GRACE_SECONDS = 1.0
+
+
 class Deadlines:
     """The deadlines of what runs, in whichever loop it runs."""
 
-    __slots__ = ("_loop", "_next", "_running", "_timer")
+    __slots__ = ("_due", "_has_waited", "_loop", "_next", "_running", "_timer")
 
     def __init__(self) -> None:
         self._running: dict[Deadline, None] = {}  # a set that keeps its order
         self._next = math.inf  # the instant of the timer
+        self._due = 0.0  # when it can come at the earliest
+        self._has_waited = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -52,12 +64,19 @@ class Deadlines:
             self._timer.cancel()
         assert self._loop is not None
         self._next = when
+        self._due = max(when, self._loop.time())
         self._timer = self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
         """Cancel what has run out, and look again when the next may have."""
         assert self._loop is not None
         now, self._next = self._next, math.inf
+        at = self._loop.time()
+        if at > self._due + _LATE_SECONDS and not self._has_waited:
+            self._has_waited = True
+            self.look_at(at + _GRACE_SECONDS)
+            return
+        self._has_waited = False
         for deadline in [one for one in self._running if one.when <= now]:
             self.discard(deadline)
             deadline.expire()

@@ -22,7 +22,7 @@ from ratedispatch.dispatch.runner import Runner
 from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.groups import LimitGroups
 from ratedispatch.outcome import Failed
-from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of
+from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
 from ratedispatch.providers.registry import provider_for
 from ratedispatch.tokens.estimator import Estimator
 
@@ -198,7 +198,7 @@ class Dispatcher:
         state = self._runner.routes.busiest()
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         shares = {level.dimension: level.share for level in state.levels}
-        return bottleneck_of(state.binding, shares, cpu)
+        return bottleneck_of(state.binding, shares, cpu, unknown_of(state.levels))
 
     def _stay_in_loop(self) -> None:
         """Remember the event loop; raise if it is another one than before."""

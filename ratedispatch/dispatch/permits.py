@@ -121,7 +121,7 @@ class _LoopEntry(Entry):
         super().__init__(self._loop.create_future())
 
     def grant(self, permit: Permit) -> None:
-        """Hand *permit* over; give it back if nobody waits any more."""
+        """Hand *permit* over; give it back if the caller has left."""
         try:
             if threading.get_ident() != self._thread:
                 self._loop.call_soon_threadsafe(self.grant, permit)
@@ -129,7 +129,7 @@ class _LoopEntry(Entry):
                 permit.cancel()
             else:
                 self.future.set_result(permit)
-        except RuntimeError:  # the loop is closed, and nobody waits in it any more
+        except RuntimeError:  # the loop is closed, and its callers have left
             permit.cancel()
 
     def fail(self, error: BaseException) -> None:
@@ -156,7 +156,7 @@ class _ThreadEntry(Entry):
         super().__init__(concurrent.futures.Future())
 
     def grant(self, permit: Permit) -> None:
-        """Hand *permit* over; give it back if nobody waits any more."""
+        """Hand *permit* over; give it back if the caller has left."""
         try:
             self.future.set_result(permit)
         except concurrent.futures.InvalidStateError:

@@ -251,7 +251,8 @@ def _decode(line: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"not UTF-8: {error.reason} at byte {error.start + 1}") from error
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"not JSON: {error.msg} at column {error.colno}") from error
+        reason = error.msg.removesuffix(" at")
+        raise InvalidRequest(f"not JSON: {reason} at column {error.colno}") from error
     except RecursionError as error:
         raise InvalidRequest("not JSON that can be read: nested too deeply") from error
     except _json.NoJsonNumber as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.observe.report import Report
-from ratedispatch.pacing.bottleneck import NOTHING, bottleneck_of
+from ratedispatch.pacing.bottleneck import NOTHING, bottleneck_of, unknown_of
 
 if TYPE_CHECKING:
     from ratedispatch.errors import JobError, Stopped
@@ -94,6 +94,7 @@ def report_of(
         refusals=tally.refusals,
         retries=tally.retries,
         seconds=tally.seconds,
+        failures=dict(tally.failures),
         **constraints,
         prompt_tokens=tally.prompt_tokens,
         output_tokens=tally.output_tokens,
@@ -132,7 +133,8 @@ def constraints_of(state: Snapshot, cpu_seconds: float) -> dict[str, Any]:
     return {
         "request_share": used.get("requests"),
         "token_share": used.get("tokens"),
-        "binding": bottleneck_of(binding, used, cpu).binding,
+        "shares": used,
+        "binding": bottleneck_of(binding, used, cpu, unknown_of(state.levels)).binding,
         "held_seconds": {cause: round(time, 3) for cause, time in state.held.items()},
         "limits": limits,
     }

@@ -1,7 +1,7 @@
 """
 Runs a job: reads a file, sends every row that is not done, and writes a line for each.
 
-Modules `opening`, `final_table` and `ending` open the files, make the table and report.
+Modules `job_files`, `final_table` and `ending` open the files, make the table and report.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.events import JobStopped
+from ratedispatch.jobs.ahead import Outlook
 from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable
 from ratedispatch.jobs.halt import Halt
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job_files import open_files
 from ratedispatch.jobs.job_options import JobOptions
-from ratedispatch.jobs.journaling import JournalingTransport
-from ratedispatch.jobs.order import is_interleaved
+from ratedispatch.jobs.journaling import JournalingTransport, key_of
 from ratedispatch.jobs.outputs.table import output_format_of
 from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.sink import Fsync
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.writer import Flushable
     from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
+    from ratedispatch.observe.status import Ahead
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.snapshot import Snapshot
 
@@ -132,6 +133,7 @@ class Job:
         self._ending = Ending()
         self._halt = Halt()
         self._listeners = Listeners(())
+        self._outlook = Outlook(self._files, self._options, limits)
         self.tally = Tally()
 
     @property
@@ -159,6 +161,10 @@ class Job:
         """Sentences on what was found when the files were opened, and at the end."""
         return tuple(self._notes)
 
+    def ahead(self) -> Ahead | None:
+        """Return what is still to be sent in this run; None before anything was sent."""
+        return self._outlook.ahead(self.tally)
+
     def snapshot(self) -> Snapshot | None:
         """Return the state of the queue; ``None`` before it runs."""
         return self._dispatcher.snapshot() if self._dispatcher is not None else None
@@ -181,7 +187,7 @@ class Job:
         Args:
             timeout: Seconds after which the job gives up what is still in flight.
         """
-        self._halt.stop("drained", "stopped on request")
+        self._halt.stop("drained", "the run was asked to stop")
         self._halt.limit(timeout)
 
     def close(self) -> None:
@@ -216,7 +222,7 @@ class Job:
         spending = Spending(caps, self._halt.stop, self._files.earlier, may_be_billed)
         with contextlib.closing(self._files):
             self._writer = writer = self._open_writer(
-                _key_of(client), flushable(listeners), spending
+                key_of(client), flushable(listeners), spending
             )
             source = self._source(writer)
             self._dispatcher = dispatcher = Dispatcher(
@@ -288,7 +294,7 @@ class Job:
         """Return the rows that are not done; those that are not requests fail at once."""
 
         def write_bad_row(bad: BadRow, digest: str) -> None:
-            self.tally.count_bad_row()
+            self.tally.count_bad_row(bad.code)
             writer.write_bad_row(bad, digest)
 
         files = self._files
@@ -298,7 +304,7 @@ class Job:
             files.format,
             done=files.progress.done,
             on_bad_row=write_bad_row,
-            in_order=not is_interleaved(self._options.order, files.scan, self._limits),
+            in_order=self._outlook.is_in_order,
         )
 
     def _on_write_error(self, error: OSError) -> None:
@@ -339,8 +345,3 @@ class Job:
         at = asyncio.get_running_loop().time()
         self._listeners.tell(JobStopped(report.stop_code, report.stop_message or "", at))
         writer.flush_others()
-
-
-def _key_of(client: Any) -> str:
-    key = getattr(client, "api_key", None)  # a client may have none, or a function
-    return key if isinstance(key, str) else ""

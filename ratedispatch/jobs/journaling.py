@@ -6,7 +6,7 @@ An attempt that cannot be noted is not sent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import TransportError
 
@@ -45,3 +45,9 @@ class JournalingTransport:
         if request.row is not None and not self._note(request.row):
             raise TransportError("the attempt could not be noted in the job file", reached=False)
         return self._inner.send(request, timeout)
+
+
+def key_of(client: Any) -> str:
+    """Return the API key of *client*; an empty one if it has none that is a text."""
+    key = getattr(client, "api_key", None)  # a client may have none, or a function
+    return key if isinstance(key, str) else ""

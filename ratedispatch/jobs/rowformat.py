@@ -83,7 +83,7 @@ class BatchRows:
 @dataclass(frozen=True, slots=True)
 class TableRows:
     """
-    Rows of somebody's data, and what makes requests of them.
+    Rows of a table, and the template that makes requests of them.
 
     Args:
         template: What a request looks like.

@@ -93,7 +93,7 @@ class RowSource:
             return BadRow(number, None, "invalid_line", line.message)
         row = self._format.parse(line, number)
         if self._has_duplicates and number in self._scan.duplicates and row.custom_id is not None:
-            message = f"line {number}: custom_id {row.custom_id!r:.80} is there already, further up"
+            message = f"line {number}: custom_id {row.custom_id!r:.80} is used on an earlier line"
             return BadRow(number, row.custom_id, "duplicate_custom_id", message)
         return row
 

@@ -45,7 +45,7 @@ class EventLog:
         on_failure: Called once with a sentence when the file can no longer be written.
 
     Raises:
-        OSError: It cannot be opened for reading and writing, or is no regular file.
+        OSError: It cannot be opened for reading and writing, or is not a regular file.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class EventLog:
     ) -> None:
         if path.exists() and not path.is_file():
             # a pipe without a reader would hold up the job
-            raise OSError(None, "it is no regular file", str(path))
+            raise OSError(None, "it is not a regular file", str(path))
         self._path = path
         self._clock = clock
         self._key = key
@@ -67,7 +67,7 @@ class EventLog:
         self._waited: dict[int, float] = {}  # by id of the request in flight
         self._is_broken = False
         if path.is_symlink():
-            # whoever may write to the folder could have the log appended to any file
+            # another user of the folder could have the log appended to any file
             raise OSError(None, "it is a link, which is not followed", str(path))
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, _MODE)

@@ -36,6 +36,19 @@ def clock_text(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
+def usd(amount: float) -> str:
+    """Return an amount of USD, to a millionth where cents do not tell it: ``$0.00006``."""
+    whole, _, cents = f"{amount:,.6f}".rstrip("0").partition(".")
+    return f"${whole}.{cents:0<2}"
+
+
+def about_usd(amount: float) -> str:
+    """Return about how many USD: cents from a dollar on, and else the first two digits."""
+    if not 0 < amount < 1:
+        return usd(round(amount, 2))
+    return usd(float(f"{amount:.1e}"))
+
+
 def visible(text: str) -> str:
     """Return *text* with what could act on a terminal as an escape, such as ``\\x1b``."""
     return _HIDDEN.sub(_escape, text)

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.observe.human import duration_text
-from ratedispatch.outcome import REFUSALS, Completed
+from ratedispatch.outcome import REFUSALS, Completed, Failed
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.events import Event
+
+#: Codes that are told apart: they are the provider's own words, and may be as many as the rows.
+_MOST_REASONS = 1_000
+_OTHER = "other"
+
+#: Weight of the newest attempt in the mean latency, so that about twenty count.
+_NEWEST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,11 @@ class Report:
         seconds: From the first request sent to the last answer.
         request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
         token_share: The same of the token limit.
+        shares: The same of every limit, by dimension.
+        failures: Rows that failed in this run, by the code of the reason.
         binding: The bottleneck for the longest time: the dimension of a limit, ``in_flight``,
-            ``pause``, ``unreachable``, ``cpu``, or ``nothing_waiting``; ``None`` if nothing ran.
+            ``pause``, ``unreachable``, ``search``, ``cpu``, or ``nothing_waiting``; ``None`` if
+            nothing ran.
         held_seconds: For how long each of these was the bottleneck.
         limits: The limits in force at the end, by dimension; those of groups as
             ``group.dimension``, those per day as ``…_per_day``. Those that were to be learned
@@ -67,6 +77,8 @@ class Report:
     seconds: float = 0.0
     request_share: float | None = None
     token_share: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
     binding: str | None = None
     held_seconds: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -84,6 +96,12 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
         return asdict(self)
+
+    @property
+    def deviation(self) -> str:
+        """How far the prompt tokens billed are from the estimate: ``+0.12 %``."""
+        off = self.prompt_tokens / max(1, self.expected_tokens) - 1
+        return f"{off * 100:+.2f} %".replace("-", "−")
 
     def sentence(self) -> str:
         """Return the report as one sentence for a person."""
@@ -104,10 +122,9 @@ class Report:
         if self.binding is not None and self.attempts > 1:
             text += f"; bound by {words_for(self.binding)}"
         if self.prompt_tokens:
-            off = self.prompt_tokens / max(1, self.expected_tokens) - 1
             text += (
                 f"; prompt tokens estimated {self.expected_tokens:,}, "
-                f"billed {self.prompt_tokens:,} ({f'{off * 100:+.2f} %'.replace('-', '−')})"
+                f"billed {self.prompt_tokens:,} ({self.deviation})"
             )
         if self.in_doubt:
             text += f"; {self.in_doubt:,} given up in flight, which may have been billed"
@@ -117,11 +134,19 @@ class Report:
 
 
 class Tally:
-    """A listener that counts what a report and a progress display need."""
+    """
+    A listener that counts what a report and a progress display need.
+
+    Attributes:
+        latency: The mean of the last attempts in seconds, rising from 0.
+    """
 
     def __init__(self) -> None:
         self.answered = 0
         self.failed = 0
+        self.bad_rows = 0
+        self.failures: dict[str, int] = {}
+        self.latency = 0.0
         self.attempts = 0
         self.refusals = 0
         self.retries = 0
@@ -143,6 +168,7 @@ class Tally:
                     self.first_sent = event.at
             case AttemptEnded():
                 self.last_ended = event.at
+                self.latency += _NEWEST_SHARE * (event.latency - self.latency)
                 self.refusals += event.decision in REFUSALS
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
@@ -150,12 +176,24 @@ class Tally:
                     self.prompt_tokens += outcome.usage.prompt_tokens
                     self.output_tokens += outcome.usage.output_tokens
                     self.expected_tokens += outcome.cost.expected_tokens
-            case RequestEnded():
-                self.failed += 1
+            case RequestEnded(outcome=Failed() as outcome):
+                self._count_failure(outcome.code)
 
-    def count_bad_row(self) -> None:
-        """Count a row that failed before it became a request."""
+    def count_bad_row(self, code: str) -> None:
+        """Count a row that failed for *code* before it became a request."""
+        self._count_failure(code)
+        self.bad_rows += 1
+
+    def _count_failure(self, code: str) -> None:
         self.failed += 1
+        if code not in self.failures and len(self.failures) >= _MOST_REASONS:
+            code = _OTHER
+        self.failures[code] = self.failures.get(code, 0) + 1
+
+    @property
+    def sent(self) -> int:
+        """Rows that were sent at least once."""
+        return self.attempts - self.retries
 
     @property
     def seconds(self) -> float:

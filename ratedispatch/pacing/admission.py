@@ -119,7 +119,7 @@ class Admission:
                 return entry
             entry = make_entry()
             queue.join(entry, rank, cost, now)
-            # behind the head nobody changes who goes next
+            # a request behind the head does not change which one goes next
             grants = self._pump(now) if queue.head() is entry else ()
         deliver(grants)
         return entry

@@ -7,6 +7,7 @@ words. Changes nothing about the queue. Knows causes by name; no buckets and no 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 from ratedispatch.dimension import dimension_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from ratedispatch.pacing.snapshot import Level
 
 #: Seconds over which causes and shares are taken.
 WINDOW = 15.0
@@ -29,6 +32,7 @@ REFUSALS = "refusals"
 HOLD = "unreachable"
 NOTHING = "nothing_waiting"
 CPU = "cpu"
+SEARCH = "search"
 
 #: The share of a processor above which this process is what there is too little of, if no limit
 #: holds the queue back.
@@ -39,7 +43,8 @@ _WORDS = {
     PAUSE: "pauses after refusals",
     REFUSALS: "the rate that was learned from refusals",
     HOLD: "a server that cannot be reached",
-    NOTHING: "the input (rows arrive too slowly)",
+    NOTHING: "no limit",
+    SEARCH: "the search for a limit that is not known yet",
     CPU: "this process's CPU",
 }
 
@@ -51,7 +56,7 @@ class Bottleneck:
 
     Args:
         binding: The dimension of a limit (``requests``, ``tokens``, …), ``in_flight``,
-            ``pause``, ``refusals``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
+            ``pause``, ``refusals``, ``search``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
         share: The share of the binding limit that is used, or of the most used one.
         cpu: The share of one processor that this process takes.
     """
@@ -70,7 +75,15 @@ def words_for(binding: str) -> str:
     return _WORDS.get(binding) or dimension_named(binding).phrase
 
 
-def bottleneck_of(binding: str, shares: dict[str, float], cpu: float) -> Bottleneck:
+def unknown_of(levels: Iterable[Level]) -> frozenset[str]:
+    """Return the dimensions of *levels* whose limit is not known."""
+    known = {level.dimension for level in levels if math.isfinite(level.per_minute)}
+    return frozenset(level.dimension for level in levels) - known
+
+
+def bottleneck_of(
+    binding: str, shares: dict[str, float], cpu: float, unknown: Collection[str] = ()
+) -> Bottleneck:
     """
     Return the bottleneck of a queue.
 
@@ -78,7 +91,11 @@ def bottleneck_of(binding: str, shares: dict[str, float], cpu: float) -> Bottlen
         binding: What held the queue back the longest.
         shares: Of each limit, by dimension, what is used.
         cpu: The share of one processor that this process takes.
+        unknown: Dimensions whose limit is not known: what holds the queue back there is no limit
+            of the account's.
     """
+    if binding in unknown:
+        return Bottleneck(SEARCH, None, cpu)
     if binding in {NOTHING, IN_FLIGHT} and cpu >= _BUSY:  # answers wait for us, not we for them
         binding = CPU
     share = shares.get(binding, max(shares.values(), default=None))

@@ -133,7 +133,7 @@ class LocalBudget:
         is_new_episode: bool = False,
     ) -> Sequence[LimitChange]:
         """
-        Close *reservation*, learn everything its attempt has said, and return what has changed.
+        Close *reservation*, as :meth:`Budget.report` says.
 
         Raises:
             RuntimeError: It was reported before.
@@ -205,6 +205,7 @@ class LocalBudget:
             group=self._group,
             limit=rate.limit if is_known else math.inf,
             per_second=rate.per_second,
+            returned=limit.came_back,
         )
 
     def _read(

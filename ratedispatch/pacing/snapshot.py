@@ -29,6 +29,7 @@ class Level:
         group: The group of models that it limits; empty if they all share their limits.
         limit: The same limit as it is given: per minute, or per day.
         per_second: The rate that the bucket refills at, known or not.
+        returned: What of that was spent came back, because answers were shorter than reserved.
     """
 
     dimension: str
@@ -41,6 +42,7 @@ class Level:
     group: str = ""
     limit: float = math.inf
     per_second: float = math.inf
+    returned: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

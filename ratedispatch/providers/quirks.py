@@ -34,8 +34,8 @@ class Quirks:
     What is particular to the errors of one provider. None of the functions raises.
 
     Args:
-        quota_codes: Codes or types after which no request succeeds until somebody pays or raises
-            a limit.
+        quota_codes: Codes or types after which no request succeeds until the account is paid for
+            or its limit is raised.
         quota_texts: Parts of messages that mean the same where the code does not say it.
         statuses: The HTTP status that a code or type stands for inside an answer with status 200.
         classify: Returns decision and code for a status and an error; None leaves both to the

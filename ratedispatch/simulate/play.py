@@ -106,6 +106,7 @@ def play(
     heard = [*([events.append] if keeps_events else []), *listeners]
 
     async def main() -> Played:
+        """Send the requests in virtual time, and return what came of them."""
         stopped = None
         transport = ProviderTransport(provider, random.Random(seed), travel=travel)
         async with Dispatcher(transport, limits, listeners=heard, **options) as dispatcher:

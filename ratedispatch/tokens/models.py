@@ -196,7 +196,7 @@ _PREFIXES: Mapping[str, Family] = {
 _LONGEST = max(map(len, _PREFIXES))
 # a deployment of Azure has no dot in its name; gpt-4-1106 and gpt-4-32k are no versions
 _DOTLESS = re.compile(r"gpt-?(\d)[-_]?(\d)(?![0-9a-z])")
-# where a known model may begin within somebody's own name
+# where a known model may begin within a name of the user's own
 _BEGINNING = re.compile(r"(?<![0-9a-z])(?=gpt|chatgpt-|o[134]\b|text-embedding-)")
 _SEARCHED = 128  # characters: no name that means something is longer
 
@@ -227,7 +227,7 @@ def lookup_within(model: str) -> tuple[str, Family] | None:
     """
     Return the end of *model* that names a known one, and its family; or None.
 
-    ``my-gpt-4o-mini`` is somebody's own name, but most likely for a ``gpt-4o-mini``.
+    ``my-gpt-4o-mini`` is a name of the user's own, but most likely for a ``gpt-4o-mini``.
     """
     name = base_name(model)[:_SEARCHED]
     for beginning in _BEGINNING.finditer(name):

@@ -121,7 +121,7 @@ def test_a_model_without_a_price_is_a_mistake(job: Path, server: FakeServerProce
         (("--max-cost", "nan"), "--max-cost"),
         (("--max-rows", "0"), "--max-rows"),
         (("--log-json", "missing/log"), "cannot be opened: No such file or directory"),
-        (("--log-json", "."), "cannot be opened: it is no regular file"),
+        (("--log-json", "."), "cannot be opened: it is not a regular file"),
         (("--log-json", "in.jsonl"), "is the input file of the job"),
         (("--log-json", "link.jsonl"), "is the input file of the job"),
         (("--log-json", "out.jsonl.job"), "is the job file of the job"),

@@ -109,7 +109,7 @@ def test_a_changed_input_is_refused_with_the_difference_and_goes_on_by_force(
     before, sent = Path("out.jsonl").read_bytes(), server.stats()["arrived"]
     refused = run("in.jsonl", "-o", "out.jsonl")
     assert refused.exit_code == 2
-    assert "of 6 rows done, 5 are the same" in refused.stderr
+    assert "of 6 rows done, 5 are unchanged" in refused.stderr
     assert "--allow-changed-input" in refused.stderr
     assert Path("out.jsonl").read_bytes() == before
     forced = run("in.jsonl", "-o", "out.jsonl", "--allow-changed-input")

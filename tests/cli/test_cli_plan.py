@@ -93,11 +93,11 @@ def test_rows_that_cannot_be_sent_are_named_by_line(path: Path) -> None:
     result = plan(path)
     assert result.exit_code == 1
     text = result.stdout
-    assert text.startswith("6 rows: 2 can be sent, 1 malformed, 1 with a custom_id that is there")
+    assert text.startswith("6 rows: 2 can be sent, 1 is malformed, 1 repeats a custom_id")
     assert "4 rows cannot be sent:" in text
     for sentence in (
         "line 2: not JSON",
-        "line 4: custom_id 'a' is there already",
+        "line 4: custom_id 'a' is used on an earlier line",
         "line 5: request 'b' costs 1,000,008 tokens but the limit is 200,000",
         "line 6: request 'c' costs 2,000,008 tokens",
     ):
@@ -132,7 +132,7 @@ def test_only_the_first_twenty_are_listed(path: Path) -> None:
         (lambda f: (f.unlink(), f.mkdir()), "is a directory; give a JSONL file"),
         (lambda f: f.write_text(""), "is empty"),
         (lambda f: f.write_text("\n \n"), "is empty"),
-        (lambda f: f.chmod(0), "cannot be read: nobody has permission to"),
+        (lambda f: f.chmod(0), "cannot be read: its permissions forbid it"),
     ],
 )
 def test_an_input_that_is_wrong_is_one_sentence(path: Path, prepare: Any, message: str) -> None:
@@ -216,7 +216,7 @@ def test_groups_of_limits_come_from_a_file(path: Path) -> None:
     ]
     assert made["time"]["seconds"] == pytest.approx(1.0)
     text = alone(path, "--limits", str(limits)).stdout
-    assert "1 of models without limits" in text
+    assert "1 is of a model without limits" in text
     assert "small (gpt-4o-mini): 2 rows" in text
     limits.write_text('[groups.small]\nmodels = ["gpt-4o-mini"]\n')
     text = alone(path, "--limits", str(limits)).stdout
@@ -227,7 +227,7 @@ def test_a_limits_file_excludes_the_other_limits(path: Path) -> None:
     """And names those that were given."""
     result = alone(path, "--limits", "x.toml", "--rpd", "5", "--rpm", "auto")
     assert result.exit_code == 2
-    assert "--limits and --rpm, --rpd exclude each other" in result.stderr
+    assert "--limits and --rpm, --rpd cannot be used together" in result.stderr
     result = alone(path, "--limits", str(path.with_name("none.toml")))
     assert result.exit_code == 2
     assert "none.toml does not exist" in result.stderr
@@ -361,6 +361,11 @@ def test_a_deployments_name_is_counted_like_its_model(tmp_path: Path) -> None:
         return int(json.loads(result.stdout)["tokens"]["prompt"])
 
     assert prompt_tokens("--model-alias", "prod=gpt-4") > prompt_tokens()
+    alias = ["--model-alias", "prod=nomodel"]
+    result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", *alias])
+    assert (result.exit_code, "'nomodel' is not known" in result.stderr) == (2, True)
+    result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--prompt", " "])
+    assert (result.exit_code, "--prompt is empty" in result.stderr) == (2, True)
     result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-alias", "prod"])
     assert result.exit_code == 2
     assert "NAME=MODEL" in result.stderr

@@ -135,7 +135,8 @@ def test_bad_lines_fail_with_their_number_and_the_others_run(
         8,
     ]
     assert "2 answered, 7 failed" in result.stdout
-    assert f"7 rows failed; the reasons are in {tmp_path / 'out.errors.jsonl'}" in result.stderr
+    assert "7 rows failed (6 × invalid_line, 1 × duplicate_custom_id)" in result.stderr
+    assert f"each row's reason is in {tmp_path / 'out.errors.jsonl'}" in result.stderr
 
 
 def test_the_same_command_again_sends_nothing(job: Path, server: FakeServerProcess) -> None:
@@ -180,7 +181,7 @@ def test_strange_texts_are_counted_and_sent(tmp_path: Path, server: FakeServerPr
         (lambda f: (f / "in.jsonl").write_text(""), "is empty"),
         (lambda f: (f / "in.jsonl").write_text("\n \n"), "is empty"),
         (lambda f: (f / "in.jsonl").write_bytes(b"\xef\xbb\xbf\n"), "is empty"),
-        (make_pipe, "no regular file"),
+        (make_pipe, "not a regular file"),
         (lambda f: (f / "in.jsonl").chmod(0), "cannot be read"),
         (lambda f: (f / "out.jsonl").write_text("mine"), "was not made by this job"),
         (lambda f: (f / "out.errors.jsonl").write_text("mine"), "was not made by this job"),

@@ -166,6 +166,7 @@ PLAN = "ratedispatch plan in.jsonl --rpm 500 --tpm 2M"
         (f"{PLAN} >&-", "utf-8"),
         (f"{PLAN} --json | true; exit ${{PIPESTATUS[0]}}", "utf-8"),
         ("ratedispatch run in.jsonl -o out.jsonl --fake", "cp1252"),
+        ("ratedispatch run in.jsonl -o out.jsonl --fake", "utf-16"),
         ("ratedispatch run in.jsonl -o out.jsonl --fake >&- 2>&- <&-", "ascii"),
         ("ratedispatch run in.jsonl -o out.jsonl --fake | true; exit ${PIPESTATUS[0]}", "utf-8"),
     ],

@@ -146,7 +146,7 @@ def test_a_mistake_is_one_sentence_with_file_table_and_key(
     [
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a directory; give a TOML file"),
-        (lambda path: (path.touch(), path.chmod(0)), "cannot be read: nobody has permission to"),
+        (lambda path: (path.touch(), path.chmod(0)), "cannot be read: its permissions forbid it"),
         (os.mkfifo, "is not a regular file"),
         (lambda path: path.write_bytes(b"a = '\xff'"), "is not UTF-8: see byte 5"),
         (lambda path: path.write_text("a = 1\x00"), "is not valid TOML"),

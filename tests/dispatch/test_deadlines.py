@@ -144,3 +144,28 @@ def test_another_loop_has_a_timer_of_its_own() -> None:
     made = Deadlines()
     assert run_virtual(sleep_within(made, 5, 1)) == ("done", 1)
     assert run_virtual(sleep_within(made, 5, 60)) == ("late", 5)
+
+
+def test_an_answer_that_came_while_the_process_was_suspended_is_read() -> None:
+    """The timer is overdue then, and so is what tells of the answer; only silence runs out."""
+
+    async def main() -> list[tuple[str, float]]:
+        made, loop = Deadlines(), asyncio.get_running_loop()
+        answered, silent = loop.create_future(), loop.create_future()
+
+        async def wait(future: asyncio.Future[None]) -> tuple[str, float]:
+            try:
+                with made.within(5):
+                    await future
+            except TimeoutError:
+                return "late", now()
+            return "done", now()
+
+        blocks = [asyncio.ensure_future(wait(one)) for one in (answered, silent)]
+        await asyncio.sleep(1)
+        clock, slept = loop.time, 100.0
+        loop.time = lambda: clock() + slept  # type: ignore[method-assign]
+        loop.call_later(0, lambda: loop.call_soon(answered.set_result, None))
+        return await asyncio.gather(*blocks)
+
+    assert run_virtual(main()) == [("done", 101.0), ("late", 102.0)]

@@ -332,7 +332,7 @@ def test_a_drain_gives_up_after_its_time_and_tells_what_is_in_doubt(tmp_path: Pa
     assert (first.in_doubt, first.billed_twice_at_most) == (3, 0)
     second = play(tmp_path)
     assert second.notes[0] == (
-        "3 rows that may have been billed are sent again: they left in an earlier run and have no "
+        "3 rows that may have been billed are sent again: an earlier run sent them and has no "
         "line in the files"
     )
     assert (second.answered, second.in_doubt, second.billed_twice_at_most) == (10, 0, 3)

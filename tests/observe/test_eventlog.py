@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_log_with_one_warning(
 
 def test_what_is_no_file_is_refused(tmp_path: Path, warned: list[str]) -> None:
     """A folder, or a folder that is not there."""
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         open_log(tmp_path, warned)
     with pytest.raises(FileNotFoundError):
         open_log(tmp_path / "missing" / "log.jsonl", warned)

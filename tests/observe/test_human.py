@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratedispatch.observe.human import clock_text, duration_text
+from ratedispatch.observe.human import about_usd, clock_text, duration_text, usd
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_a_time_has_two_units_at_most(seconds: float, text: str) -> None:
 )
 def test_a_clock_shows_hours_only_if_there_are_any(seconds: float | None, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "exact", "about"),
+    [
+        (0.0, "$0.00", "$0.00"),
+        (0.00006, "$0.00006", "$0.00006"),
+        (0.012345, "$0.012345", "$0.012"),
+        (0.5, "$0.50", "$0.50"),
+        (1_234.567, "$1,234.567", "$1,234.57"),
+    ],
+)
+def test_dollars_have_no_exponent(amount: float, exact: str, about: str) -> None:
+    assert (usd(amount), about_usd(amount)) == (exact, about)

@@ -8,10 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from ratedispatch.observe.progress import Meter, Status, plain_line
+from ratedispatch.observe.progress import picture, plain_line
 from ratedispatch.observe.report import Tally
+from ratedispatch.observe.status import Ahead, Meter, Status, seconds_for
 from ratedispatch.pacing.bottleneck import Bottleneck
+from ratedispatch.pacing.snapshot import Level, Snapshot
 from ratedispatch.simulate.clock import run_virtual
+
+
+def level(dimension: str = "tokens", **state: Any) -> Level:
+    """A limit of 100 a second of which 1,000 were spent."""
+    values = {"per_minute": 6_000.0, "per_second": 100.0, "available": 0.0, "spent": 1_000.0}
+    return Level(dimension, **{**values, **state})
 
 
 @dataclass
@@ -21,14 +29,20 @@ class _Job:
     binding: str = "requests"
     is_stopping: bool = False
     total: int = 1_000
+    levels: tuple[Level, ...] = ()
+    in_flight: int = 0
     tally: Tally = field(default_factory=Tally)
 
     @property
     def done(self) -> int:
         return self.tally.answered
 
-    def snapshot(self) -> None:
-        return None
+    def ahead(self) -> Ahead | None:
+        sent = self.tally.sent
+        return Ahead((self.total - sent) / sent, (self.total - sent) / sent) if sent else None
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.in_flight, 100, 0, 0.0, self.levels)
 
     def bottleneck(self) -> Bottleneck:
         return Bottleneck(self.binding, None, 0.0)
@@ -41,18 +55,59 @@ def status(**state: Any) -> Status:
         job = _Job(**state)
         meter = Meter(cast("Any", job))
         meter.read()
-        await asyncio.sleep(10)
-        job.tally.answered = 100
+        for _ in range(10):
+            await asyncio.sleep(1)
+            job.tally.attempts += 10
+            job.tally.answered += 10
+            meter.read()
         return meter.read()
 
     return run_virtual(main())
 
 
-def test_the_time_that_is_left_follows_from_the_last_seconds() -> None:
-    seen = status()
+def test_without_limits_the_time_that_is_left_follows_from_the_last_seconds() -> None:
+    seen = status(binding="in_flight")
     assert seen.eta == pytest.approx(90)
     assert "ETA 01:30" in plain_line(seen)
-    assert seen.verdict == "bound by requests per minute"
+    assert seen.verdict == "bound by the number in flight"
+
+
+def test_the_time_that_is_left_follows_from_the_limits() -> None:
+    """900 rows are 9 times what was sent, and the limits need 50 and 200 s for them."""
+    quick, slow = level("requests", spent=1_000.0, available=4_000.0), level(spent=2_300.0)
+    assert status(binding="tokens", levels=(quick, slow)).eta == pytest.approx(207)
+
+
+def test_a_piled_up_minute_does_not_shorten_it() -> None:
+    """The speed of the last seconds says 90 s; the limit is what counts from now on."""
+    assert status(binding="nothing_waiting", levels=(level(spent=4_000.0),)).eta == 360.0
+
+
+def test_a_job_slower_than_its_limits_takes_as_long_as_its_speed_says() -> None:
+    assert status(binding="in_flight", levels=(level(),)).eta == pytest.approx(90)
+
+
+def test_the_last_answer_takes_its_latency() -> None:
+    tally = Tally()
+    tally.latency = 2.0
+    seen = status(binding="tokens", levels=(level(),), tally=tally)
+    assert seen.eta == pytest.approx(92)
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds"),
+    [
+        ({"available": 1_000.0}, 80.0),
+        ({"available": 1e9}, 0.0),
+        ({"others": 3_000.0}, 180.0),
+        ({"others": 9_000.0}, 1_800.0),
+        ({"returned": 400.0}, 18.0),
+        ({"dimension": "requests"}, 20.0),
+    ],
+)
+def test_the_seconds_that_a_limit_needs(state: dict[str, Any], seconds: float) -> None:
+    """What others take and what comes back count; half of what was sent has an answer."""
+    assert seconds_for(level(**state), Ahead(2.0, 9.0), 0.5) == pytest.approx(seconds)
 
 
 def test_a_job_that_waits_for_a_day_or_stops_has_no_such_time() -> None:
@@ -62,3 +117,35 @@ def test_a_job_that_waits_for_a_day_or_stops_has_no_such_time() -> None:
     assert "ETA --:--" in plain_line(waiting)
     assert waiting.verdict == "bound by requests per day"
     assert stopping.verdict == "stopping"
+
+
+BUSY = Status(
+    done=1_234_567,
+    total=5_000_000,
+    failed=12_345,
+    requests_per_minute=20_749,
+    tokens_per_minute=14_059_895,
+    in_flight=10_000,
+    refusals=54_321,
+    retries=1,
+    eta=123_456,
+    paused=3,
+    limits={"requests": 3_000, "tokens": 2_000_000},
+    verdict="bound by the search for a limit that is not known yet",
+)
+
+
+@pytest.mark.parametrize("width", [12, 44, 80, 100])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    lines = picture(BUSY, width).plain.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == {12: 9, 44: 7, 80: 4, 100: 4}[width]
+
+
+def test_the_display_at_80_columns() -> None:
+    assert picture(BUSY, 80).plain.splitlines() == [
+        "━━━━━━━━───────────────────────────  1,234,567/5,000,000 rows  25%  ETA 34:17:36",
+        "20,749 of 3,000 RPM (piled up)  14.06M of 2.00M TPM (piled up)",
+        "10,000 in flight  54,321 refused  1 retry  12,345 failed",
+        "bound by the search for a limit that is not known yet  paused 3 s",
+    ]

@@ -95,7 +95,7 @@ class BodyBound:
 
         Raises:
             AnswerTooLarge: It is larger than allowed.
-            TransportError: It is damaged, or packed in a way that nobody has asked for.
+            TransportError: It is damaged, or packed in a way that was not asked for.
         """
         encoding = encoding.strip().lower()
         if encoding in {"", "identity"}:

@@ -42,7 +42,7 @@ def destination(url: str, status: int, location: str) -> tuple[str, bool]:
         return quote(location.strip(), safe=_SAFE)[:300], False
     place = f"[{host}]" if ":" in host else host
     place += f":{port}" if port is not None else ""
-    # without a user and a password, whoever they are
+    # without a user and a password, whichever they are
     address = urlunsplit((parts.scheme, place, parts.path, parts.query, ""))
     old, new = (
         (one.scheme, one.hostname, one.port or _PORTS.get(one.scheme)) for one in (origin, parts)

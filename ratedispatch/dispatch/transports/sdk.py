@@ -39,7 +39,7 @@ _OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-enc
 
 
 class OwnHttpClient(openai.DefaultAioHttpClient):
-    """The HTTP client of `make_client`; its type tells it from one that somebody else set up."""
+    """The HTTP client of `make_client`; its type tells it from one that the caller set up."""
 
     def _init_transport(self, *arguments: Any, **settings: Any) -> Any:
         return _bounded(super()._init_transport(*arguments, **settings))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def load(module: str, what: str) -> ModuleType:
     """
-    Return *module*, which reading *what* takes.
+    Return *module*, which reading *what* needs.
 
     Raises:
         JobError: It is not installed; the sentence has the command that installs it.
@@ -23,5 +23,6 @@ def load(module: str, what: str) -> ModuleType:
     except ImportError as error:
         library = module.partition(".")[0]
         raise JobError(
-            f"{what} takes {library}, which is not installed; pip install 'ratedispatch[files]'"
+            f"{what} needs {library}, which is not installed; install it with: pip install "
+            f"{library}"
         ) from error

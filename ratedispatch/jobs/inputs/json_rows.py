@@ -51,7 +51,9 @@ def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
     except UnicodeDecodeError as error:
         return BrokenRow(f"line {number}: not UTF-8: {error.reason} at byte {error.start + 1}")
     except json.JSONDecodeError as error:
-        return BrokenRow(f"line {number}: not JSON: {error.msg} at column {error.colno}")
+        return BrokenRow(
+            f"line {number}: not JSON: {error.msg.removesuffix(' at')} at column {error.colno}"
+        )
     except RecursionError:
         return BrokenRow(f"line {number}: not JSON that can be read: nested too deeply")
     except ValueError as error:  # a constant, or a number of more than 4,300 digits

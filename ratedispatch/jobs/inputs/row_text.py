@@ -68,7 +68,7 @@ def open_text(
     Args:
         path: The file, or ``-``.
         format: How it is written.
-        is_table: Whether its rows are somebody's data rather than requests in Batch format.
+        is_table: Whether its rows are data for a template rather than requests in Batch format.
         folder: Where a copy is kept while it is needed; by default that of temporary files.
 
     Raises:

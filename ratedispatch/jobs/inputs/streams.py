@@ -178,7 +178,7 @@ def _gunzip(packed: _Packed) -> _Chunks:
             raise _Damaged("is cut off: its gzip data have no end") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             reason = str(error).partition(" (b")[0]
-            raise _Damaged(f"is damaged or no gzip file ({reason})") from error
+            raise _Damaged(f"is damaged or not a gzip file ({reason})") from error
 
 
 def _unzstd(packed: _Packed) -> _Chunks:
@@ -193,7 +193,7 @@ def _unzstd(packed: _Packed) -> _Chunks:
                 unpacked = frame.decompress(data)
             except zstandard.ZstdError as error:
                 reason = str(error).removeprefix("zstd decompressor error: ")
-                raise _Damaged(f"is damaged or no Zstandard file ({reason})") from error
+                raise _Damaged(f"is damaged or not a Zstandard file ({reason})") from error
             if unpacked:
                 yield unpacked
             data = frame.unused_data if frame.eof else b""

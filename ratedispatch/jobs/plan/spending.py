@@ -18,6 +18,7 @@ from ratedispatch.errors import InvalidRequest
 from ratedispatch.events import AttemptEnded, RequestEnded, RequestSkipped
 from ratedispatch.jobs.plan.bills import Bills
 from ratedispatch.jobs.plan.prices import price_of
+from ratedispatch.observe.human import usd
 from ratedispatch.outcome import Completed, Decision
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Spending:
             refusal = await self._try(request, estimator)
             if refusal is not None:
                 self._stop(refusal.code, refusal.message)
-                # the stop cancels whoever reads this, and is to find them waiting here
+                # the stop cancels the reader of this, and is to find it waiting here
                 await asyncio.sleep(0)
                 return
             yield request
@@ -236,7 +237,8 @@ class Spending:
         for most, spent, words, code in self._sums():
             if spent > most + _SLOP:
                 self._stop(
-                    code, f"{usd(spent)} {words} or in doubt are more than the cap of {usd(most)}"
+                    code,
+                    f"{usd(spent)} {words} or in doubt are more than the cap of {usd(most)}",
                 )
 
     def _sums(self) -> Iterator[tuple[float, float, str, str]]:
@@ -333,12 +335,6 @@ class Spending:
         if attempts == 0:
             self.rows -= 1
         self._ended.set()
-
-
-def usd(amount: float) -> str:
-    """Return *amount* of USD as a person reads it, to a millionth where cents do not tell it."""
-    whole, _, cents = f"{amount:,.6f}".rstrip("0").partition(".")
-    return f"${whole}.{cents:0<2}"
 
 
 def _rows(count: int) -> str:

@@ -186,10 +186,10 @@ def check_input(path: Source) -> None:
     if path.is_dir():
         raise JobError(f"the input {path} is a directory; give a JSONL file")
     if not path.stat().st_mode & 0o444:
-        raise JobError(f"the input {path} cannot be read: nobody has permission to")
+        raise JobError(f"the input {path} cannot be read: its permissions forbid it")
     if not path.is_file():
         raise JobError(
-            f"the input {path} is no regular file, and has to be read more than once; "
+            f"the input {path} is not a regular file, and has to be read more than once; "
             f"for a pipe, give - and let it be standard input"
         )
 

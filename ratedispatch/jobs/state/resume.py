@@ -175,8 +175,9 @@ class _Resumption:
         progress, more = _retry(self.files, progress, self.options, self.journal, doubtful)
         if doubt:
             more.append(
-                f"{_rows(doubt, 'that may have been billed')} sent again: they left in an "
-                f"earlier run and have no line in the files"
+                f"{_rows(doubt, 'that may have been billed')} sent again: an earlier run sent "
+                f"{'it' if doubt == 1 else 'them'} and has no "
+                f"line in the files"
             )
         return OpenJob(progress, self.journal, (*notes, *more))
 
@@ -258,9 +259,9 @@ class _Resumption:
         journal.count_open_rows_as_billed_twice()
         journal.write_manifest(replace(self.now, is_rewriting=True))
         _finish_rewriting(files, journal, self.now)
-        text = f"of the results, {found.kept:,} are of rows that are in the input still"
+        text = f"{_results(found.kept)} kept, of rows that are still in the input"
         if found.gone:
-            text += f", and {found.gone:,} are not, and were moved to {files.stale}"
+            text += f"; {_results(found.gone)} moved to {files.stale}"
         return text
 
     def _match(self) -> Match:
@@ -278,8 +279,8 @@ class _Resumption:
                 f"content"
             )
             if found.kept + found.gone:
-                text += f" (of {found.kept + found.gone:,} rows done, {found.kept:,} are the same"
-                text += f"; the first that is not is row {found.first:,})" if found.first else ")"
+                text += f" (of {found.kept + found.gone:,} rows done, {found.kept:,} are unchanged"
+                text += f"; row {found.first:,} is the first that changed)" if found.first else ")"
             words.insert(0, text)
         return (
             f"{self.files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose "
@@ -337,6 +338,10 @@ def _retry(
     files.errors.replace(files.retry)
     note = f"{_rows(len(progress.failed), 'that failed')} sent once more"
     return Progress(progress.answered, RowSet()), [note]
+
+
+def _results(count: int) -> str:
+    return "1 result was" if count == 1 else f"{count:,} results were"
 
 
 def _rows(count: int, which: str) -> str:

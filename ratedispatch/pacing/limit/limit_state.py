@@ -115,6 +115,11 @@ class LimitState:
         return self.account.spent
 
     @property
+    def came_back(self) -> float:
+        """What went through, turned out unused, and may be spent once more."""
+        return self.account.returned if self._level.refunds else 0.0
+
+    @property
     def given_back(self) -> float:
         """What went through but was not sent."""
         return self.account.given_back

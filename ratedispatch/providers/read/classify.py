@@ -131,7 +131,7 @@ def classify(
 
 
 def is_quota(error: ErrorBody, quirks: Sequence[Quirks]) -> bool:
-    """Return whether no request succeeds until somebody pays or raises a limit."""
+    """Return whether no request succeeds until the account is paid for or its limit is raised."""
     code, kind, text = error.code, error.kind, error.text
     return any(
         code in quirk.quota_codes

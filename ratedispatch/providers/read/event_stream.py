@@ -139,7 +139,7 @@ def _joined(
         for choice in body["choices"]:
             choice["finish_reason"] = "error"
         return body
-    # without its end nobody knows what is missing
+    # without its end it is not known what is missing
     return body if is_whole or (is_done and choices) else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -69,8 +70,9 @@ class FakeServerProcess:
             [*command, "--exit-with-parent", *self._flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            env=self._env,
+            encoding="utf-8",
+            # the console of the user may be set to what no line can be read from
+            env={**(os.environ if self._env is None else self._env), "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,  # a Ctrl-C on the terminal is for the parent to deal with
         )
         try:

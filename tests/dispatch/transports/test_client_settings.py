@@ -25,6 +25,13 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+async def settings_of_sdk(url: str | None) -> object:
+    """What an AsyncOpenAI for *url* is set to."""
+    async with make_client(base_url=url, api_key=KEY, max_connections=1) as client:
+        assert unsupported_reason(client) is None
+        return settings_of(client)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -47,13 +54,7 @@ def test_it_is_what_the_client_is_set_to(
     """URL, headers, key, query and proxy are those of an AsyncOpenAI with the same arguments."""
     if variable is not None:
         monkeypatch.setenv("OPENAI_BASE_URL", variable)
-
-    async def theirs() -> object:
-        async with make_client(base_url=url, api_key=KEY, max_connections=1) as client:
-            assert unsupported_reason(client) is None
-            return settings_of(client)
-
-    assert plain_settings(url, KEY, os.environ) == asyncio.run(theirs())
+    assert plain_settings(url, KEY, os.environ) == asyncio.run(settings_of_sdk(url))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +110,11 @@ def test_the_sdk_reads_no_other_name() -> None:
 
 def test_the_known_variables_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client has the same settings with and without those that are known."""
+    without = plain_settings(None, KEY, {})
     for name in _KNOWN - {"OPENAI_BASE_URL"}:
         monkeypatch.setenv(name, "info" if name == "OPENAI_LOG" else "something")
-    test_it_is_what_the_client_is_set_to(None, None, monkeypatch)
+    assert plain_settings(None, KEY, os.environ) == without
+    assert asyncio.run(settings_of_sdk(None)) == without
 
 
 def test_a_transport_without_a_client_sends_to_the_base_url() -> None:

@@ -87,9 +87,9 @@ def test_damage_is_a_sentence(tmp_path: Path, suffix: str) -> None:
     """Bytes that were changed, or were never packed."""
     whole = bytearray(gzip.compress(TEXT) if suffix == ".gz" else zstd(TEXT))
     whole[len(whole) // 2 : len(whole) // 2 + 8] = b"\xff" * 8
-    with pytest.raises(JobError, match=rf"damaged\{suffix} is damaged or no .* file \("):
+    with pytest.raises(JobError, match=rf"damaged\{suffix} is damaged or not a .* file \("):
         read(put(tmp_path, f"damaged{suffix}", bytes(whole)))
-    with pytest.raises(JobError, match=rf"plain\{suffix} is damaged or no .* file \("):
+    with pytest.raises(JobError, match=rf"plain\{suffix} is damaged or not a .* file \("):
         read(put(tmp_path, f"plain{suffix}", b"no archive at all\n"))
 
 
@@ -170,7 +170,7 @@ def test_a_missing_library_is_one_sentence_with_the_command(
 ) -> None:
     """Not a traceback."""
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(JobError, match=r"takes zstandard, .*pip install 'ratedispatch\[files\]'"):
+    with pytest.raises(JobError, match=r"needs zstandard, .*pip install zstandard"):
         read(put(tmp_path, "in.zst", b"x"))
 
 

@@ -322,7 +322,7 @@ def test_parquet_without_its_library_is_one_sentence(
     """With the command that installs it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(JobError, match=r"takes pyarrow, .*pip install 'ratedispatch\[files\]'"):
+    with pytest.raises(JobError, match=r"needs pyarrow, .*pip install pyarrow"):
         list(read_rows(tmp_path / "in.parquet", Format.PARQUET))
 
 

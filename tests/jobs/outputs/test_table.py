@@ -232,7 +232,7 @@ def test_a_library_that_is_missing_is_told_before_anything_is_sent(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     check_format(OutputFormat.CSV)
     check_format(OutputFormat.JSONL)
-    with pytest.raises(JobError, match=r"Parquet takes pyarrow, .* 'ratedispatch\[files\]'"):
+    with pytest.raises(JobError, match=r"Parquet needs pyarrow, .* pip install pyarrow"):
         check_format(OutputFormat.PARQUET)
     monkeypatch.undo()
     check_format(OutputFormat.PARQUET)

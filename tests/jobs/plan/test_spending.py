@@ -19,9 +19,10 @@ from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan import spending as caps_module
 from ratedispatch.jobs.plan.prices import Price
-from ratedispatch.jobs.plan.spending import Caps, Spending, usd
+from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.state.paths import JobFiles
 from ratedispatch.limits import Limits
+from ratedispatch.observe.human import usd
 from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings

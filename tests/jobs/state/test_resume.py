@@ -102,7 +102,7 @@ def test_rows_in_flight_when_the_last_run_ended_are_told(files: JobFiles) -> Non
     with opened(files) as job:
         (note,) = job.notes
     assert note == (
-        "2 rows that may have been billed are sent again: they left in an earlier run and have no "
+        "2 rows that may have been billed are sent again: an earlier run sent them and has no "
         "line in the files"
     )
 
@@ -255,7 +255,7 @@ def test_another_input_is_refused_with_what_is_the_same(files: JobFiles) -> None
     words = refusal(files)
     assert "made from in.jsonl of 4 rows and" in words
     assert "in.jsonl with 5 rows and" in words
-    assert "(of 3 rows done, 2 are the same; the first that is not is row 3)" in words
+    assert "(of 3 rows done, 2 are unchanged; row 3 is the first that changed)" in words
 
 
 def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
@@ -271,8 +271,8 @@ def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
         assert not len(job.progress.failed)
         (note,) = job.notes
     assert note == (
-        f"of the results, 2 are of rows that are in the input still, and 1 are not, and were "
-        f"moved to {files.stale}"
+        f"2 results were kept, of rows that are still in the input; 1 result was moved to "
+        f"{files.stale}"
     )
     assert files.stale.read_bytes() == answer(3)
     with opened(files) as job:

@@ -1,0 +1,89 @@
+"""Writes the report of a job for a person: a small table, and why rows failed."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from ratedispatch.dimension import dimension_named
+from ratedispatch.observe.human import duration_text, one_line
+from ratedispatch.pacing.bottleneck import words_for
+
+if TYPE_CHECKING:
+    from ratedispatch.observe.report import Report
+
+#: Reasons that a person is shown; the others are counted together.
+_SHOWN = 8
+
+#: Columns of a reason; codes are the provider's own words, and some put whole sentences there.
+_LONGEST_CODE = 40
+
+
+def table(report: Report, *, cost: str | None, width: int) -> str:
+    """
+    Return *report* as a table with a line for each topic.
+
+    Args:
+        report: Of the run.
+        cost: What the run cost, as a person reads it; None to leave it out.
+        width: Columns of the terminal.
+    """
+    rows = [f"{report.answered:,} answered", f"{report.failed:,} failed"]
+    if report.unanswered:
+        rows.append(f"{report.unanswered:,} not yet answered")
+    if report.resumed:
+        rows.append(f"{report.resumed:,} of them by an earlier run")
+    lines = {"rows": ", ".join(rows), "time": duration_text(report.seconds)}
+    lines["requests"] = (
+        f"{report.attempts:,} sent, {report.refusals:,} refused, {report.retries:,} retried"
+    )
+    doubt = []
+    if report.in_doubt:
+        doubt.append(f"{report.in_doubt:,} given up in flight, which may have been billed")
+    if report.billed_twice_at_most:
+        doubt.append(f"{report.billed_twice_at_most:,} at most billed twice")
+    if doubt:
+        lines["in doubt"] = ", ".join(doubt)
+    if report.prompt_tokens:
+        lines["tokens in"] = (
+            f"{report.prompt_tokens:,} (estimated {report.expected_tokens:,}, {report.deviation})"
+        )
+        lines["tokens out"] = f"{report.output_tokens:,}"
+    if cost is not None:
+        lines["cost"] = cost
+    if report.shares and report.attempts:
+        lines["limits"] = ", ".join(
+            f"{share:.0%} of {dimension_named(name).phrase}"
+            for name, share in report.shares.items()
+        )
+    if report.binding is not None and report.attempts > 1:
+        lines["bound by"] = words_for(report.binding)
+    label = max(map(len, lines)) + 2
+    return "\n".join(
+        textwrap.fill(
+            text,
+            max(width, 2 * label),
+            initial_indent=name.ljust(label),
+            subsequent_indent=" " * label,
+        )
+        for name, text in lines.items()
+    )
+
+
+def failures_text(report: Report) -> str:
+    """Return how many rows failed, and for which reasons: ``3 rows failed (2 × a, 1 × b)``."""
+    rows = "1 row" if report.failed == 1 else f"{report.failed:,} rows"
+    reasons = sorted(report.failures.items(), key=lambda item: -item[1])
+    parts = [f"{count:,} × {_short(code)}" for code, count in reasons[:_SHOWN]]
+    others = sum(count for _, count in reasons[_SHOWN:])
+    if others:
+        parts.append(f"{others:,} for other reasons")
+    earlier = report.failed - sum(report.failures.values())
+    if earlier > 0 and parts:
+        parts.append(f"{earlier:,} in earlier runs")
+    return f"{rows} failed" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _short(code: str) -> str:
+    code = one_line(code) or "unknown"
+    return code if len(code) <= _LONGEST_CODE else code[: _LONGEST_CODE - 1] + "…"
