@@ -363,9 +363,9 @@ def test_a_deployments_name_is_counted_like_its_model(tmp_path: Path) -> None:
     assert prompt_tokens("--model-alias", "prod=gpt-4") > prompt_tokens()
     alias = ["--model-alias", "prod=nomodel"]
     result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", *alias])
-    assert (result.exit_code, "'nomodel' is not known" in result.stderr) == (2, True)
+    assert (result.exit_code, "'nomodel' is neither" in result.stderr) == (2, True)
     result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--prompt", " "])
-    assert (result.exit_code, "--prompt is empty" in result.stderr) == (2, True)
+    assert (result.exit_code, "prompt is empty" in result.stderr) == (2, True)
     result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-alias", "prod"])
     assert result.exit_code == 2
     assert "NAME=MODEL" in result.stderr
