@@ -7,6 +7,8 @@ has to stand in exactly one of the two files, once; and what was sent again may 
 what was in flight at the kills.
 
     python -m benchmarks.live.kill --kills 300
+
+With ``--outages`` one fault after the other strikes everything for a few seconds as well.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ from ratedispatch.simulate.server.child import FakeServerProcess
 #: Each at this share of the requests; what hangs is ended by the timeout of an attempt.
 FAULTS = ("500", "503", "429", "html", "html200", "reset", "disconnect", "truncate", "hang")
 _FAULT_SHARE = 0.002
+
+#: With outages: seconds from the start of one to that of the next, how long each lasts, and how
+#: many there may be.
+_BETWEEN = 20
+_AWAY = 3
+_OUTAGES = 180
 
 _LATENCY = 0.05
 
@@ -94,7 +102,13 @@ class Killed:
 
 
 def kill_over_and_over(
-    folder: Path, *, kills: int, seed: int, rows: int, in_flight: int = 16
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    rows: int,
+    in_flight: int = 16,
+    has_outages: bool = False,
 ) -> Killed:
     """
     Run a job in *folder* that is killed *kills* times, then to its end.
@@ -105,12 +119,15 @@ def kill_over_and_over(
         seed: Of the workload, the faults and the instants.
         rows: Of the input.
         in_flight: The most in flight.
+        has_outages: Whether everything fails for a few seconds now and then.
     """
     rng = random.Random(seed)
     workload = short(rows, seed)
     source, output, errors = (folder / name for name in ("in.jsonl", "out.jsonl", "bad.jsonl"))
     workload.write(source)
     faults = [flag for name in FAULTS for flag in ("--fault", f"{name}={_FAULT_SHARE}")]
+    if has_outages:
+        faults += _outage_flags()
     begin = time.perf_counter()
     done = sent_again = 0
     env = {"OPENAI_API_KEY": "kill-test-key-1"}
@@ -166,6 +183,15 @@ def kill_over_and_over(
     )
 
 
+def _outage_flags() -> list[str]:
+    """Return the flags of outages in which each fault has its turn."""
+    flags = []
+    for number in range(_OUTAGES):
+        name, start = FAULTS[number % len(FAULTS)], _BETWEEN * (number + 0.5)
+        flags += ["--fault-time", f"{name}={start:g}:{_AWAY}"]
+    return flags
+
+
 def _wait_for_arrival(server: FakeServerProcess, before: int) -> None:
     end = time.perf_counter() + _HANGING
     while server.stats()["arrived"] == before:
@@ -183,13 +209,18 @@ def main() -> int:
     parser = make_parser(__doc__, repeats=1)
     parser.add_argument("--kills", type=positive, default=300, metavar="N")
     parser.add_argument("--rows", type=positive, default=40_000, metavar="N")
+    parser.add_argument("--outages", action="store_true", help="let everything fail now and then")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
     runs = []
     for run in range(arguments.repeats):
         with tempfile.TemporaryDirectory() as folder:
             killed = kill_over_and_over(
-                Path(folder), kills=arguments.kills, seed=arguments.seed + run, rows=arguments.rows
+                Path(folder),
+                kills=arguments.kills,
+                seed=arguments.seed + run,
+                rows=arguments.rows,
+                has_outages=arguments.outages,
             )
         runs.append({**asdict(killed), "is_on_target": killed.is_right})
     is_on_target = all(run["is_on_target"] for run in runs)

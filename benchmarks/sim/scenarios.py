@@ -257,6 +257,17 @@ _SILENT: dict[str, Any] = {
 
 _FAULTS: dict[str, Any] = {"faults": dict.fromkeys(FAULTS, 0.02), "options": {"timeout": 5.0}}
 
+#: Five that a server on a bad day shows, and a minute in which it shows one only.
+_FIVE = dict.fromkeys(("500", "slow_down", "reset", "html", "truncate"), 0.02)
+_MINUTE = 60.0
+
+
+def _away(fault: str) -> Callable[[int], Setup]:
+    """Return the maker of 4,000 rows in the midst of which *fault* strikes all for a minute."""
+    end = _CHANGE + _MINUTE
+    return _short(*_outage(end, _RPM), rows=4_000, fault_times=((_CHANGE, _MINUTE, fault),))
+
+
 #: In the order in which they are played.
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("paced", "short rows against a bucket one second deep", _short(rows=1_500)),
@@ -291,6 +302,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         _short(*_outage(_OUTAGE_END, _RPM), outage=(_CHANGE, _OUTAGE_END - _CHANGE)),
     ),
     Scenario("faults", "each of ten faults strikes 2 % of the admitted", _short(**_FAULTS)),
+    Scenario("faults-five", "each of five faults strikes 2 %", _short(rows=1_500, faults=_FIVE)),
+    Scenario("away-500", "4,000 rows, everything gets a 500 for 60 s from 8 s on", _away("500")),
+    Scenario("away-502", "the same with a page and 502", _away("html")),
+    Scenario("away-reset", "the same with connections that are reset", _away("reset")),
     Scenario("auto", "paced, and nobody tells the limits", _short(limits=Limits("auto", "auto"))),
     Scenario(
         "auto-silent",

@@ -109,6 +109,7 @@ class FaultFlags:
     """What goes wrong, and what refusals and headers say."""
 
     faults: tuple[str, ...]
+    fault_times: tuple[str, ...]
     outage: str | None
     no_headers: bool
     header_factor: float
@@ -125,6 +126,7 @@ class FaultFlags:
         period, model = _parse_outage(self.outage)
         return {
             "faults": _parse_faults(self.faults),
+            "fault_times": tuple(_parse_fault_time(text) for text in self.fault_times),
             "outage": period,
             "outage_model": model,
             "headers": not self.no_headers,
@@ -143,6 +145,15 @@ _FAULT_OPTIONS = (
         metavar="NAME=RATE",
         help="Share of the admitted requests that a fault strikes; repeatable. Names: 500, "
         "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate.",
+    ),
+    option(
+        "--fault-time",
+        "fault_times",
+        group="Faults",
+        multiple=True,
+        metavar="NAME=START:SECONDS",
+        help="A fault that strikes all admitted requests for SECONDS, from START seconds on; "
+        "repeatable, and those at the same time take turns.",
     ),
     option(
         "--outage",
@@ -191,6 +202,18 @@ def _parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
         except ValueError:
             raise ValueError(f"--fault {text!r} is not NAME=RATE, such as 500=0.01") from None
     return faults
+
+
+def _parse_fault_time(text: str) -> tuple[float, float, str]:
+    """Return the start, the length and the name of a fault that strikes all."""
+    name, _, times = text.partition("=")
+    start, _, length = times.partition(":")
+    try:
+        return float(start), float(length), name
+    except ValueError:
+        raise ValueError(
+            f"--fault-time {text!r} is not NAME=START:SECONDS, such as 502=10:30"
+        ) from None
 
 
 def _parse_outage(text: str | None) -> tuple[tuple[float, float] | None, str | None]:

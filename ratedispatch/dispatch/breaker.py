@@ -144,9 +144,18 @@ class CircuitBreaker:
         finally:
             self._parked.pop(future, None)
 
-    def covers(self, number: int) -> bool:
-        """Whether attempt *number* failed in an outage, and not by itself."""
-        return 0 < self._first <= number <= self._opened_after
+    def clears(self, call: InFlight) -> bool:
+        """
+        Whether the failure of *call* is not its own, as seen when it is about to come again.
+
+        It fell into an outage; or others failed too, and nothing that left later was answered:
+        at a low rate attempts are used up before enough have failed to tell.
+        """
+        number, streak = call.number, self.streak
+        if 0 < self._first <= number <= self._opened_after:
+            return True
+        is_dark = streak.is_dark and number > streak.answered
+        return is_dark and call.attempts <= self._tuning.dark_attempts
 
     def excuses(self, result: Interpretation) -> bool:
         """Whether an attempt that ended with *result* is not counted: most others end like it."""

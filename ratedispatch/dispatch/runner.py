@@ -231,7 +231,7 @@ class Runner:
                 await breaker.park()
                 continue
             await self.stopping.sleep(delay, call.route)
-            if breaker.covers(call.number):
+            if breaker.clears(call):
                 waits.forgive()
 
     async def _attempt(self, call: InFlight, permit: Permit | None) -> Attempt:

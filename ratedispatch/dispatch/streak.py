@@ -62,6 +62,7 @@ class StreakTuning:
     Args:
         server_rows: Requests that met a fault of the server. If each tenth answer is a fault,
             so many in a row are chance once in 10^8 answers.
+        dark_rows: So many are a sign, but no proof.
         alike_rows: Requests of which the server says the same.
         failed_rows: Requests that failed, whatever was said of each.
         least_share: Of the attempts that left since the first failure, the share that must have
@@ -71,6 +72,7 @@ class StreakTuning:
     """
 
     server_rows: int = 8
+    dark_rows: int = 3
     alike_rows: int = 10
     failed_rows: int = 50
     least_share: float = 0.3
@@ -112,6 +114,11 @@ class Streak:
     def is_troubled(self) -> bool:
         """Whether most attempts meet faults of the server, though some are answered."""
         return self.trouble > self._tuning.trouble_share
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether several requests have met faults of the server, and none was answered since."""
+        return self.rows(Kind.SERVER) >= self._tuning.dark_rows
 
     @property
     def start(self) -> int:

@@ -44,6 +44,8 @@ class ProviderSettings:
         output_share: Real length of an output as a share of its cap, 0..1.
         output_tokens: Real length of an output in tokens, at most its cap; overrides the share.
         faults: Rates (0..1) by name; the names are in `ratedispatch.simulate.provider.faults`.
+        fault_times: Times in which a fault strikes every admitted request: seconds from the
+            provider's start, length in seconds, name. Those that overlap take turns.
         api_key: The only key accepted; None accepts any, and none.
         quota: After so many admitted requests the account is empty; None for never.
         outage: Start and length in seconds, counted from the provider's start, of a time in
@@ -91,6 +93,7 @@ class ProviderSettings:
     output_share: float = 0.5
     output_tokens: int | None = None
     faults: Mapping[str, float] = field(default_factory=dict)
+    fault_times: tuple[tuple[float, float, str], ...] = ()
     api_key: str | None = None
     quota: int | None = None
     outage: tuple[float, float] | None = None
@@ -180,6 +183,11 @@ class ProviderSettings:
                 raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
             if not 0 <= rate <= 1:
                 raise ValueError(f"the rate of fault {name!r} is {rate}, not within 0..1")
+        for start, length, name in self.fault_times:
+            if name not in FAULTS:
+                raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            if not (0 <= start < math.inf and 0 < length < math.inf):
+                raise ValueError(f"fault {name!r} strikes from {start} s on for {length} s")
 
     def _check_models(self) -> None:
         for name, (requests, tokens) in self.models.items():

@@ -329,3 +329,9 @@ def test_a_row_whose_error_speaks_of_money_fails_alone() -> None:
     """Its own text is quoted, say; the others are answered."""
     ran = run(lambda call: error(400, message="my balance") if call.row == 9 else OK)
     assert (ran.answered, ran.failed, ran.stop) == (299, [9], None)
+
+
+def test_an_outage_at_a_low_rate_costs_no_row() -> None:
+    """The first row comes again many times before eight others have met it."""
+    ran = run(lambda call: error(502) if 10 <= call.at < 130 else OK, 150, Limits(40))
+    assert (ran.answered, ran.failed, ran.stop) == (150, [], None)

@@ -13,7 +13,7 @@ from ratedispatch.simulate.provider.answers import error_body
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 #: Faults that a connection has to act out, with what each does.
 WIRE_FAULTS: Mapping[str, str] = {
@@ -77,3 +77,16 @@ def draw_fault(rates: Mapping[str, float], rng: random.Random) -> str | None:
         if rng.random() < rate:
             return name
     return None
+
+
+def fault_at(times: Sequence[tuple[float, float, str]], at: float, number: int) -> str | None:
+    """
+    Return the fault that strikes everything at the second *at*, or None.
+
+    Args:
+        times: Start, length and name of each.
+        at: Seconds since the provider's start.
+        number: Of the request; those that strike at once take turns.
+    """
+    struck = [name for start, length, name in times if start <= at < start + length]
+    return struck[number % len(struck)] if struck else None

@@ -24,7 +24,7 @@ from ratedispatch.simulate.provider.answers import answer_body, error_body, mode
 from ratedispatch.simulate.provider.call_reader import CallReader, counter
 from ratedispatch.simulate.provider.calls import Call, Problem, endpoint_of
 from ratedispatch.simulate.provider.engine_slots import EngineSlots
-from ratedispatch.simulate.provider.faults import ANSWER_FAULTS, draw_fault
+from ratedispatch.simulate.provider.faults import ANSWER_FAULTS, draw_fault, fault_at
 from ratedispatch.simulate.provider.limit_headers import describe_limits
 from ratedispatch.simulate.provider.refusal_text import (
     QUEUE_FULL,
@@ -249,6 +249,8 @@ class Provider:
         self.admitted += 1
         tickets = own.take(call.tokens, now)
         fault = draw_fault(settings.faults, rng) if settings.faults else None
+        if settings.fault_times:
+            fault = fault_at(settings.fault_times, now - self._start, self._number) or fault
         length = self._output_length(call)
         delay = settings.latency + settings.token_time * length
         if settings.latency and settings.latency_sigma:
