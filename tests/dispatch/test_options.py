@@ -10,7 +10,7 @@ import pytest
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.limits import Limits
-from tests.dispatch.test_dispatcher import Doomed
+from tests.dispatch.test_stops import Doomed
 
 
 @pytest.mark.parametrize(
