@@ -20,6 +20,7 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import NOTHING, table
 from benchmarks.real.haproxy import HAPROXY
 from benchmarks.real.litellm import LITELLM
+from benchmarks.real.llama import LLAMA
 from benchmarks.real.measure import is_met, measure
 from benchmarks.real.nginx import NGINX
 
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from benchmarks.real.parts import RealServer, Trial
 
 #: In the order in which they are tried.
-SERVERS: tuple[RealServer, ...] = (NGINX, HAPROXY, LITELLM)
+SERVERS: tuple[RealServer, ...] = (NGINX, HAPROXY, LITELLM, LLAMA)
 
 _NAMES = tuple(server.name for server in SERVERS)
 
-_CAVEATS = (SHARED_MACHINE, "the model behind each server is a fake one: only the limiter is real")
+_CAVEATS = (SHARED_MACHINE, "the model behind each limiter is a fake one")
 
 #: Columns of the table: heading, figure, format.
 _COLUMNS = (
