@@ -15,6 +15,9 @@ from ratedispatch.dispatch.transports.exchange import CONNECT_TIMEOUT, sentence
 from ratedispatch.dispatch.transports.ways import without_password
 from ratedispatch.errors import AttemptTimeout, TransportError
 
+#: What OpenSSL says of a server that answers a TLS handshake in clear.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
 #: An address in memory, in what aiohttp says of a connection that failed.
 _SSL_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 
@@ -54,5 +57,7 @@ def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float
         case aiohttp.ClientHttpProxyError():
             return f"the proxy refused with {error.status} {error.message}"
         case aiohttp.ClientConnectorError():
-            return _SSL_OBJECT.sub("", sentence(error))
+            text = _SSL_OBJECT.sub("", sentence(error))
+            is_plain = any(sign in text for sign in _NO_TLS)
+            return f"{text}; the port does not speak TLS: is http:// meant?" if is_plain else text
     return None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -253,3 +254,41 @@ def test_nested_without_end_or_of_endless_digits_is_an_answer_or_text(kind: str)
             assert json.dumps(response.body)
 
     asyncio.run(main())
+
+
+#: Sends eight requests at once, and says how much memory that took at most, in megabytes.
+CHILD = """
+import asyncio, resource, sys
+import ratedispatch as rd
+from ratedispatch.dispatch.transports.bulk import bulk_for
+from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
+from ratedispatch.errors import AnswerTooLarge
+
+async def main(url, kind):
+    client = make_client(base_url=url, api_key="sk-1234567890", max_connections=8)
+    one = SdkTransport(client) if kind == "sdk" else bulk_for(client, 8)
+    request = rd.Request.chat(model="m", messages=[])
+    found = await asyncio.gather(*(one.send(request, 50) for _ in range(8)), return_exceptions=True)
+    assert all(isinstance(error, AnswerTooLarge) for error in found), found
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+@pytest.mark.parametrize("kind", ["bulk", "sdk"])
+def test_eight_bombs_at_once_stay_within_300_megabytes(kind: str) -> None:
+    """A quarter of a gigabyte each, in 250 kB."""
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b" " * MEGABYTE) for _ in range(256)) + packer.flush()
+
+    async def main() -> int:
+        async with Scripted([answer(bomb, "Content-Encoding: gzip")]) as server:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", CHILD, server.url, kind, stdout=asyncio.subprocess.PIPE
+            )
+            output, _ = await child.communicate()
+        return int(output)
+
+    assert asyncio.run(main()) <= 300

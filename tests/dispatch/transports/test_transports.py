@@ -590,6 +590,24 @@ def test_certificates_are_checked(
     assert asyncio.run(main()).status == 200
 
 
+def test_a_port_without_tls_is_told() -> None:
+    """A base URL with one letter too many."""
+
+    async def in_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer(b"", status="400 Bad Request"))
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(in_clear, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await exchange("bulk", f"https://127.0.0.1:{port}/v1", chat(), 20)
+
+    with pytest.raises(TransportError, match="is http:// meant") as caught:
+        asyncio.run(main())
+    assert not caught.value.reached
+
+
 def test_the_proxy_of_the_environment_is_used(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless the host is excepted."""
 
