@@ -72,7 +72,7 @@ class StreakTuning:
     """
 
     server_rows: int = 8
-    dark_rows: int = 3
+    dark_rows: int = 2
     alike_rows: int = 10
     failed_rows: int = 50
     least_share: float = 0.3
