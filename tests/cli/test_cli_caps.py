@@ -63,7 +63,7 @@ def test_rows_are_sent_in_portions_and_logged_in_one_file(
     first = run(job, *flags, url=server.base_url)
     assert first.exit_code == 3, first.output
     assert "2 rows were sent in this run, and the cap is 2; run the same command" in first.stderr
-    assert "cost" not in first.stdout
+    assert "cost $" in first.stdout
     second = run(job, *flags, url=server.base_url)
     assert second.exit_code == 0, second.output
     events = lines(log)
