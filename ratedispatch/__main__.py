@@ -1,6 +1,16 @@
-"""``python -m ratedispatch`` is the command line."""
+"""
+``python -m ratedispatch`` and the script ``ratedispatch`` are the command line.
 
-from ratedispatch.cli import entry
+While it is still being imported, an interruption ends the process without a traceback.
+"""
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from ratedispatch.cli import entry  # noqa: E402 - the import takes most of the start
+
+__all__ = ["entry"]
 
 if __name__ == "__main__":
     entry()

@@ -17,6 +17,7 @@ import click
 
 from ratedispatch.cli.console import fitted, install, say, tell_loss
 from ratedispatch.cli.help import HELP
+from ratedispatch.cli.interrupt import interrupt_once
 
 #: Where the commands are, by their names.
 COMMANDS = {
@@ -52,7 +53,7 @@ class _LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), name)
         if signal.getsignal(signal.SIGINT) is _end_early:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, interrupt_once)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         assert isinstance(command, click.Command)
         return command

@@ -8,6 +8,7 @@ command under ``nohup`` ignores it.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.job import Job
 
 
+#: The exit code of a command that was interrupted before the loop or after it.
+_INTERRUPTED = 130
+
 #: None on Windows.
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
@@ -33,22 +37,29 @@ def _signals() -> tuple[signal.Signals, ...]:
     return (*usual, _HANGUP)
 
 
+def interrupt_once(_number: int, _frame: object) -> None:
+    """Raise the first interruption; a second one ends the process while that is being told."""
+    for number in _signals():
+        signal.signal(number, _end)
+    raise KeyboardInterrupt
+
+
+def _end(_number: int, _frame: object) -> None:
+    os._exit(_INTERRUPTED)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let one interruption end the command; for what runs before and after the loop."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
         for number in _signals():
-            before[number] = signal.signal(number, interrupt)
+            before[number] = signal.signal(number, interrupt_once)
     try:
         yield
     except KeyboardInterrupt:
         say("cancelled; the same command starts again, or goes on")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

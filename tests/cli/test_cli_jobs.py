@@ -415,5 +415,46 @@ def test_an_interruption_before_anything_was_sent_is_one_sentence(
             code, _, errors = child.end()
         # before Python has begun it is the system's; once the loop runs, it is a stop
         assert code in {3, 130, -number}, errors
-        assert "Traceback" not in errors
+        assert "Traceback" not in errors or "ratedispatch/cli" not in errors  # Python's own start
         assert "Aborted" not in errors
+
+
+def test_an_interruption_during_the_imports_leaves_no_traceback(tmp_path: Path) -> None:
+    """The first module that the command line imports is replaced by one that interrupts."""
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "ratedispatch", "--version"],
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_interruption_ends_the_command_while_the_first_is_told(
+    number: signal.Signals,
+) -> None:
+    """It ends with the same code, and says no more."""
+    program = f"""
+import os, time
+from ratedispatch.cli import interrupt
+
+def say(text):
+    os.kill(os.getpid(), {number.value})
+    time.sleep(60)
+
+interrupt.say = say
+with interrupt.interruptible():
+    os.kill(os.getpid(), {number.value})
+    time.sleep(60)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 130
+    assert not done.stderr
