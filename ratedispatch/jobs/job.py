@@ -257,7 +257,7 @@ class Job:
                 fsync=Fsync(self._options.fsync),
                 interval=self._options.flush_interval,
                 flushed=flushed,
-                spent=lambda: spending.record,
+                spent=spending.record,
                 on_error=self._on_write_error,
             )
         except OSError as error:

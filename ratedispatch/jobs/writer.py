@@ -242,8 +242,10 @@ class Writer:
         """Note what was spent before the answers are written that it was spent for."""
         spent = self._spent()
         if spent is not None:
-            with self._telling():
+            try:
                 self._journal.note_spent(*spent)
+            except OSError as error:
+                self._on_error(error)
 
     def _flush(self) -> None:
         self._is_due = False

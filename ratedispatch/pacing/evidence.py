@@ -256,7 +256,11 @@ class Evidence:
         while place >= 0 and grants[place][0] >= sent_at:
             load = max(load, grants[place][1])
             place -= 1
-        refused = sum(end.sent_at <= until and end.at > sent_at for end in self._refusals)
+        refused = 0
+        for end in reversed(self._refusals):
+            if end.at <= sent_at:  # and all before it
+                break
+            refused += end.sent_at <= until
         return load - refused + itself
 
     def _since(self, now: float) -> float:

@@ -37,7 +37,7 @@ from ratedispatch.tokens.notices import (
     UnreadValueWarning,
 )
 from ratedispatch.tokens.text import TextCounter, count_text
-from ratedispatch.tokens.token_count import TEXTS, Scale, TokenCount
+from ratedispatch.tokens.token_count import ASSUMED, TEXTS, Scale, TokenCount
 from ratedispatch.tokens.vocabulary import ENCODINGS, SHARED, Vocabulary
 from ratedispatch.tokens.whole import weigh_whole
 
@@ -204,6 +204,9 @@ class Counter:
         expected_output = default_output_tokens if total.cap is None else total.cap
         expected_output *= total.choices
         output = expected_output if policy.output_up_front else 0
+        assumed = 0
+        if total.is_unread or not ASSUMED.isdisjoint(total.parts):  # seldom
+            assumed = total.assumed
         reasons: tuple[Part, ...] = ()
         if explain:
             reasons = tuple(_reasons(total, expected - counted, surplus, output, policy))
@@ -216,7 +219,7 @@ class Counter:
             choices=total.choices,
             is_capped=total.cap is not None,
             expected_output_tokens=expected_output,
-            assumed_tokens=total.assumed,
+            assumed_tokens=assumed,
             character_tokens=estimated if by_characters else 0,
         )
 

@@ -142,6 +142,7 @@ class Spending:
         is_billed: Callable[[AttemptEnded], bool] = lambda _: False,
     ) -> None:
         self._caps = caps
+        self._binds_cost = caps.bind_cost
         self._stop = stop
         self._earlier = earlier
         self._is_billed = is_billed
@@ -166,10 +167,10 @@ class Spending:
         """USD that all runs of the job have spent, as far as it was billed or may have been."""
         return self._earlier.spent + (self.cost or 0.0) + self.doubt
 
-    @property
     def record(self) -> tuple[float, float] | None:
         """The total and the dearest answer, in USD, for the next run; None without a price."""
-        return None if not self.total else (self.total, self._dearest)
+        total = self.total
+        return (total, self._dearest) if total else None
 
     def __call__(self, event: Event) -> None:
         """Take in *event*."""
@@ -324,7 +325,7 @@ class Spending:
             amount = price.usd(*self._bills.most(model, cost))
         self._dearest = max(self._dearest, amount)
         self.cost = (self.cost or 0.0) + amount
-        if self._caps.bind_cost:
+        if self._binds_cost:
             self._bills.learn(model, cost, usage)
 
     def _close(self, request: Request, attempts: int) -> None:

@@ -2,7 +2,7 @@
 Writes, locks and replaces files so that they are whole.
 
 A system call may write fewer bytes than it was given; a program that ignores that loses the rest,
-so all unbuffered writes go through this module.
+so all unbuffered writes go through this module, or count what was written.
 """
 
 from __future__ import annotations
@@ -36,15 +36,9 @@ def write_all(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def write_record(file: BinaryIO, data: bytes) -> None:
-    """
-    Write the few bytes of *data* with one call of the system.
-
-    Raises:
-        OSError: Not all of it could be written.
-    """
-    if file.write(data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def no_space() -> OSError:
+    """Return the error of a call of the system that has written less than it was given."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def copy_all(source: BinaryIO, target: BinaryIO) -> None:

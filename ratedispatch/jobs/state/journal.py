@@ -26,11 +26,11 @@ from ratedispatch.jobs.state.files import (
     CHUNK,
     check_place,
     lock,
+    no_space,
     open_appending,
     open_new,
     sync_folder,
     write_all,
-    write_record,
 )
 from ratedispatch.jobs.state.manifest import Manifest
 from ratedispatch.jobs.state.rowset import RowSet
@@ -206,7 +206,8 @@ class Journal:
 
     def _append(self, record: bytes) -> None:
         # one call of the system, not buffered: it has to be there when the process is killed
-        write_record(self._file, record)
+        if self._file.write(record) != len(record):
+            raise no_space()
 
     def _read(self) -> None:
         self._file.seek(0)

@@ -46,9 +46,10 @@ class RowSet:
 
     def discard(self, row: int) -> bool:
         """Take *row* out; return whether it was there."""
-        if row not in self:
+        bits, index, bit = self._bits, row >> 3, 1 << (row & 7)
+        if index >= len(bits) or not bits[index] & bit:
             return False
-        self._bits[row >> 3] &= ~(1 << (row & 7)) & 0xFF
+        bits[index] ^= bit
         self._count -= 1
         return True
 

@@ -50,12 +50,12 @@ class Section:
         return self
 
     def __next__(self) -> tuple[int, bytes | LongLine]:
-        while True:
+        while self._line <= self._last:
             if self._line in self._done:
                 self._skip(self._done.next_missing(self._line) - self._line)
             line = self._next_line() if self._line <= self._last else None
             if line is None:
-                raise StopIteration
+                break
             number = self._line
             self._line += 1
             if isinstance(line, LongLine):
@@ -65,6 +65,7 @@ class Section:
             text = line.strip()
             if text:
                 return number, text
+        raise StopIteration
 
     def _skip(self, count: int) -> None:
         """Move past the next *count* lines without decoding them."""

@@ -221,8 +221,10 @@ class LevelTracker:
             return  # what the last step let go has not been admitted yet
         allowance = self._allowance(now)
         if remaining - since <= available:
-            return  # a bound of what is proven; to find what has overtaken takes a while
+            return
         reserve = min(bucket.rate.burst, bucket.per_second * surplus.reserve_seconds)
+        if min(remaining - since - reserve, allowance) <= available:
+            return  # a bound of what is proven; to find what has overtaken takes a while
         others = self.readings.others
         proven = surplus_from(remaining, age, others, since, mark.overtaken(), reserve)
         proven = min(proven, allowance)

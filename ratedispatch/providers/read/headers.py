@@ -8,6 +8,7 @@ no provider: each has the table of its names in its own module.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -55,6 +56,9 @@ class HeaderNames:
 
 HeaderTable = tuple[HeaderNames, ...]
 
+#: Tells a plain number that needs no second look; ``\d`` would let digits of other scripts pass.
+_DIGITS = re.compile(r"[0-9]{1,15}").fullmatch
+
 _parse_limit = lru_cache(maxsize=256)(parse_amount)  # a limit is the same in each answer
 
 
@@ -101,7 +105,10 @@ def read_headers(table: HeaderTable, headers: Mapping[str, str]) -> tuple[Readin
         limit_text = get(names.limit)
         if remaining_text is None and limit_text is None:
             continue
-        remaining = parse_amount(remaining_text)
+        if remaining_text is not None and _DIGITS(remaining_text):  # nearly all there are
+            remaining: float | None = float(remaining_text)
+        else:
+            remaining = parse_amount(remaining_text)
         limit = _parse_limit(limit_text) or None
         if remaining is None and limit is None:
             continue

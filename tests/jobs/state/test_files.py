@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.jobs.state.files import copy_all, replacing, write_all, write_record
+from ratedispatch.jobs.state.files import copy_all, replacing, write_all
+from ratedispatch.jobs.state.journal import Journal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from _typeshed import ReadableBuffer
 
 
@@ -33,9 +33,14 @@ def test_what_a_call_leaves_is_written_by_the_next() -> None:
 
 def test_a_record_is_whole_or_an_error() -> None:
     """Half a record says nothing."""
+    journal = Journal(Path("out.jsonl.job"), Short())
     with pytest.raises(OSError, match="No space left"):
-        write_record(Short(), b"s123\n")
-    write_record(Short(), b"s1\n")
+        journal.send(123)
+    assert 123 not in journal.open_rows
+    with pytest.raises(OSError, match="No space left"):
+        journal.note_spent(0.1, 0.01)
+    assert journal.spent == 0
+    journal.send(1)
 
 
 def test_a_file_takes_the_place_of_another_whole_or_not_at_all(tmp_path: Path) -> None:
