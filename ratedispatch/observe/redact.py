@@ -3,7 +3,8 @@ Removes API keys from what a server says.
 
 A server may repeat the key that it was sent, most often in an error message; the key must not
 reach a file or a terminal. It may come as it is, or as a server or a gateway writes it: escaped
-once or twice, with percent signs, split by white space, or in base64, alone or behind ``Bearer``.
+once or twice, with percent signs, split by white space, in hexadecimal digits, or in base64, alone
+or behind ``Bearer``.
 """
 
 from __future__ import annotations
@@ -72,11 +73,13 @@ def _forms(key: str) -> _Forms:
     }
     plain = _GAP.join(_written(character) for character in key)
     packed = (_GAP.join(re.escape(character) for character in core) for core in cores)
-    pattern = re.compile("|".join([plain, *packed]))
+    digits = key.encode("utf-8", "replace").hex()
+    pattern = re.compile("|".join([plain, *packed, f"(?i:{digits})"]))
     start = min(3, len(key) - _PIECE)  # most keys begin alike
     pieces = {key[at : at + _PIECE] for at in range(start, len(key) - _PIECE + 1, _PIECE)}
     for core in cores:
         pieces |= {core[:_PIECE], core[-_PIECE:]}
+    pieces |= {digits[-2 * _PIECE :], digits[-2 * _PIECE :].upper()}
     return _Forms(pattern, tuple(piece.encode("utf-8", "replace") for piece in sorted(pieces)))
 
 

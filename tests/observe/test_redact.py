@@ -57,6 +57,8 @@ BASIC = base64.b64encode(f"Bearer {LONG}".encode()).decode()
     "echo",
     [
         LONG,
+        LONG.encode().hex(),
+        f"Bearer {LONG}".encode().hex().upper(),
         BASIC,
         base64.b64encode(LONG.encode()).decode(),
         base64.urlsafe_b64encode(f"user:{LONG}".encode()).decode(),

@@ -12,13 +12,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.inputs.json_rows import parse_row
 from ratedispatch.jobs.inputs.lines import LongLine, numbered_lines
+from ratedispatch.jobs.inputs.row import BrokenRow
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
 #: Lines that are looked at: those of a JSON document over several lines seldom are objects.
 _LINES = 50
+
+#: Fewer lines without an object are rows that are broken.
+_LEAST_LINES = 3
 
 #: Characters of the beginning of a document that are looked at.
 _HEAD = 1_000_000
@@ -56,7 +61,9 @@ def check_shape(file: BinaryIO, name: str, *, is_table: bool) -> None:
         first = value if first is None else first
     if not texts:
         return
-    reason = _document(b"\n".join(texts)) or (_fields(first) if first is not None else None)
+    reason = _document(b"\n".join(texts))
+    if reason is None:
+        reason = _no_rows(texts) if first is None else _fields(first)
     if reason is not None:
         raise JobError(f"the input {name} {reason}")
 
@@ -94,6 +101,18 @@ def _document(head: bytes) -> str | None:
             "jq -c . in.json > in.jsonl"
         )
     return None
+
+
+def _no_rows(lines: list[bytes]) -> str | None:
+    """Return in words that no line is an object; None for so few that they may be broken rows."""
+    if len(lines) < _LEAST_LINES:
+        return None
+    broken = parse_row(1, lines[0])
+    why = f" ({broken.message})" if isinstance(broken, BrokenRow) else ""
+    return (
+        f"has no JSON object on any of its first {len(lines)} lines{why}; each line must be one, "
+        f"unless it is a table whose format you name, such as --input-format csv"
+    )
 
 
 def _is_spread(text: str) -> bool:

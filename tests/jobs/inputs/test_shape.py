@@ -86,6 +86,11 @@ def reason(tmp_path: Path, text: str, *, is_table: bool = False) -> str | None:
         ('{"a b": 1, "text": "x"}', "has rows with 'a b', 'text' and no body"),
         ('{"custom_id": "a", "params": {}}', "has rows with 'custom_id', 'params' and no body"),
         ("{}", "has rows with no fields"),
+        (
+            "Say 1\nSay 2\nSay 3\n",
+            "has no JSON object on any of its first 3 lines (line 1: not JSON",
+        ),
+        ("id,text\n1,a\n2,b\n3,c\n", "unless it is a table whose format you name"),
     ],
 )
 def test_what_is_no_row_on_each_line_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
