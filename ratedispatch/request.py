@@ -170,3 +170,18 @@ class Cost:
             prompt_tokens=self.prompt_tokens - prompt,
             assumed_tokens=self.assumed_tokens - prompt,
         )
+
+
+def checked_request(value: object) -> Request:
+    """
+    Return *value*, which is a request.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, Request):
+        return value
+    raise TypeError(
+        f"expected a Request, got {type(value).__name__}; Request.chat(model=…, messages=…) makes "
+        f"one, and Request(body) from a body"
+    )

@@ -21,9 +21,11 @@ from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.runner import Runner
 from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
 from ratedispatch.providers.registry import provider_for
+from ratedispatch.request import Cost, checked_request
 from ratedispatch.tokens.estimator import Estimator
 
 if TYPE_CHECKING:
@@ -31,12 +33,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ratedispatch.events import Listener
-    from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.snapshot import Snapshot
-    from ratedispatch.request import Cost, Request
+    from ratedispatch.request import Request
 
 
 class Dispatcher:
@@ -57,7 +58,8 @@ class Dispatcher:
             or beside them.
 
     Raises:
-        TypeError: *client* is neither a client nor a transport, or there is no such option.
+        TypeError: *client* is neither a client nor a transport, *limits* are none, or there is
+            no such option.
         ValueError: An option is out of its range.
     """
 
@@ -71,6 +73,11 @@ class Dispatcher:
         options: DispatcherOptions | None = None,
         **changes: Any,
     ) -> None:
+        if not isinstance(limits, Limits | LimitGroups):
+            raise TypeError(
+                f"expected Limits or LimitGroups, got {type(limits).__name__}; a budget is given "
+                f"beside them, as budget="
+            )
         options = dataclasses.replace(options or DispatcherOptions(), **changes)
         transport = as_transport(client)
         provider = provider_for(getattr(transport, "base_url", None))
@@ -112,13 +119,14 @@ class Dispatcher:
         Raises:
             Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
             RuntimeError: It is called in another event loop than before.
+            TypeError: *request* is no request.
         """
         runner = self._runner
         if self._loop is not asyncio.get_running_loop():
             self._stay_in_loop()
         if runner.stopping.reason is not None:
             raise runner.stopping.reason()
-        call = await runner.prepare(request)
+        call = await runner.prepare(checked_request(request))
         return call if isinstance(call, Failed) else await runner.run(call)
 
     def map(
@@ -134,6 +142,7 @@ class Dispatcher:
         Raises:
             Stopped: Nothing more is sent, or not to some models; raised after the outcomes of all
                 others.
+            TypeError: *requests* yields something else than requests; raised as its errors are.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
         return outcomes_of(requests, self._runner, self._stay_in_loop)
@@ -151,10 +160,16 @@ class Dispatcher:
             model: Whose limits it falls under, where groups of models are limited apart.
 
         Raises:
+            TypeError: *cost* is no cost.
             CostExceedsLimit: It can never be paid.
             InvalidLimits: The model belongs to no group, and there are no limits for others.
             Stopped: Nothing more is sent.
         """
+        if not isinstance(cost, Cost):
+            raise TypeError(
+                f"expected a Cost, got {type(cost).__name__}; that of a request is given by "
+                f"await dispatcher.estimator.estimate(request)"
+            )
         self._runner.stopping.check()
         route = self._runner.routes.of(model)
         route.admission.budget.check(cost, lambda: "a permit")

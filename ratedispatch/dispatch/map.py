@@ -15,6 +15,7 @@ from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.prefetch import PrefetchBuffer
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Failed
+from ratedispatch.request import checked_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
@@ -269,9 +270,9 @@ class _Source:
     async def __anext__(self) -> Request:
         try:
             if self._slow is not None:
-                return await self._reader.next_request(self._slow)
+                return checked_request(await self._reader.next_request(self._slow))
             if not self._reader.has_stopped():
-                return next(self._at_hand)
+                return checked_request(next(self._at_hand))
         except (StopIteration, StopAsyncIteration):
             pass
         except Exception as error:

@@ -14,6 +14,7 @@ from ratedispatch.errors import Stopped
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
+from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
@@ -138,5 +139,38 @@ def test_however_often_a_stop_is_said_its_reason_is_raised(is_resting: bool) -> 
         sender.abandon()
         with pytest.raises(Stopped, match="enough is enough"):
             await task
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("limits", [LIMITS, GROUPS], ids=["one line", "groups"])
+def test_what_is_no_request_is_named_after_the_outcomes_before_it(
+    limits: Limits | LimitGroups,
+) -> None:
+    """As an error of the source is, and not as one inside of a group."""
+
+    async def main() -> int:
+        ended = 0
+        async with dispatcher(limits) as sender:
+            outcomes = sender.map([*many(3), {"model": "gpt-4o"}])  # type: ignore[list-item]
+            for _ in range(3):
+                ended += (await anext(outcomes)).request.model.startswith("gpt")
+            with pytest.raises(TypeError, match=r"expected a Request, got dict; Request\.chat"):
+                await anext(outcomes)
+            with pytest.raises(TypeError, match="got str"):
+                await sender.submit("Hello")  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="expected a Cost, got Request"):
+                sender.permit(chat(1))  # type: ignore[arg-type]
+        return ended
+
+    assert run_virtual(main()) == 3
+
+
+def test_a_budget_in_the_place_of_limits_is_told_where_it_belongs() -> None:
+    """Both say what may be spent."""
+
+    async def main() -> None:
+        with pytest.raises(TypeError, match="got LocalBudget; a budget is given beside them"):
+            dispatcher(LocalBudget(LIMITS))  # type: ignore[arg-type]
 
     run_virtual(main())

@@ -175,7 +175,7 @@ def test_an_error_is_found_in_any_shape(body: Any, message: str) -> None:
     assert interpret(Response(500, {}, body)).message == message
 
 
-@pytest.mark.parametrize("status", [*PASSING, 500, 502, 504, 520, 524, 530, 599])
+@pytest.mark.parametrize("status", [*PASSING, 101, 304, 307, 500, 502, 504, 520, 524, 530, 599])
 def test_statuses_that_pass(status: int) -> None:
     """By the table, whatever the body is."""
     assert interpret(Response(status, {}, "", is_json=False)).decision is Decision.TRANSIENT

@@ -33,6 +33,16 @@ _PIECE = 256 * 1024
 _ANY_HEADER = zlib.MAX_WBITS | 32
 
 
+#: Encodings that are asked for.
+_KNOWN = frozenset({"gzip", "x-gzip", "deflate"})
+
+#: Encodings around each other, of a server and the gateways before it.
+_MOST_LAYERS = 4
+
+#: How a body begins that is JSON as it stands, which nothing packed does.
+_JSON_STARTS = frozenset({b"{", b"[", b" ", b"\n"})
+
+
 class Reader(Protocol):
     """What is used of aiohttp's ``StreamReader``."""
 
@@ -97,19 +107,31 @@ class BodyBound:
             AnswerTooLarge: It is larger than allowed.
             TransportError: It is damaged, or packed in a way that was not asked for.
         """
-        encoding = encoding.strip().lower()
+        names = [name.strip() for name in encoding.lower().split(",")]
+        if len(names) > _MOST_LAYERS:
+            raise TransportError(f"an answer that cannot be unpacked: {len(names)} encodings")
+        for name in reversed(names):
+            content = self._unpack_once(content, name)
+        return content
+
+    def _unpack_once(self, content: bytes, encoding: str) -> bytes:
         if encoding in {"", "identity"}:
             return content
-        if encoding not in {"gzip", "x-gzip", "deflate"}:
+        if encoding not in _KNOWN:
             raise TransportError(f"an encoding that was not asked for: {encoding:.40}")
-        is_raw = encoding == "deflate" and content[:1] != b"" and content[0] & 0xF != 8
+        is_gzip = encoding != "deflate"
+        if is_gzip and content[:1] in _JSON_STARTS:
+            return content  # a gateway has unpacked it, and left the header as it was
+        is_raw = not is_gzip and content[:1] != b"" and content[0] & 0xF != 8
         unpacked = bytearray()
         unpacker = _unpacker(is_raw=is_raw)
         try:
             for start in range(0, len(content), _PIECE):
                 data = content[start : start + _PIECE]
                 while data:
-                    if unpacker.eof:  # several may follow each other
+                    if unpacker.eof:  # several may follow each other, or zeros that fill a block
+                        if is_gzip and not data.strip(b"\0"):
+                            break
                         unpacker = _unpacker(is_raw=is_raw)
                     unpacked += unpacker.decompress(data, _PIECE)
                     self._check(len(unpacked))

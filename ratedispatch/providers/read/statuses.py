@@ -29,7 +29,15 @@ LASTING: Mapping[int, str] = {
     505: "RFC 9110, 15.6.6: the server does not speak this version of HTTP",
 }
 
+#: From here on a status finds fault, first with the request (RFC 9110, 15.5).
+_AT_FAULT = 400
+
 
 def passes(status: int) -> bool:
-    """Return whether the same request may be answered later in spite of *status*."""
-    return status in PASSING or (status >= 500 and status not in LASTING)
+    """
+    Return whether the same request may be answered later in spite of *status*.
+
+    Below 400 it finds no fault with the request: a 304 comes from a cache on the way, a 101 from a
+    proxy for something else.
+    """
+    return status < _AT_FAULT or status in PASSING or (status >= 500 and status not in LASTING)

@@ -119,13 +119,36 @@ def test_large_answers_grow_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
         (gzip.compress(mtime=0, data=b"x") + b"y", "gzip"),
         (b"x", "br"),
         (b"x", "zstd"),
-        (gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=b"{}")), "gzip, gzip"),
+        (b"x", "br, gzip"),
+        (gzip.compress(mtime=0, data=b"x"), "gzip, br"),
     ],
 )
 def test_what_cannot_be_unpacked_is_a_broken_answer(content: bytes, encoding: str) -> None:
     """Or what nobody has asked for."""
     with pytest.raises(TransportError, match=r"unpacked|not asked for"):
         BodyBound().unpack(content, encoding)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=b"{}")), "gzip, gzip"),
+        (gzip.compress(mtime=0, data=b"{}"), "gzip, gzip"),
+        (gzip.compress(mtime=0, data=b"{}"), "identity, GZIP"),
+        (gzip.compress(mtime=0, data=b"{}") + bytes(512), "gzip"),
+        (b"{}", "gzip"),
+    ],
+    ids=["packed twice", "named twice", "behind none", "filled up", "unpacked on the way"],
+)
+def test_what_gateways_do_to_a_packed_body_is_read(content: bytes, encoding: str) -> None:
+    """The bytes decide where the header says more than was done."""
+    assert BodyBound().unpack(content, encoding) == b"{}"
+
+
+def test_encodings_without_end_are_too_many() -> None:
+    """Each layer costs a pass over the body."""
+    with pytest.raises(TransportError, match="5 encodings"):
+        BodyBound().unpack(b"{}", "gzip, gzip, gzip, gzip, gzip")
 
 
 def test_an_empty_body_in_an_encoding_is_empty() -> None:
