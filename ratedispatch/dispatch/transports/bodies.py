@@ -107,6 +107,8 @@ class BodyBound:
             AnswerTooLarge: It is larger than allowed.
             TransportError: It is damaged, or packed in a way that was not asked for.
         """
+        if not encoding:
+            return content
         names = [name.strip() for name in encoding.lower().split(",")]
         if len(names) > _MOST_LAYERS:
             raise TransportError(f"an answer that cannot be unpacked: {len(names)} encodings")

@@ -20,7 +20,7 @@ from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.transports.bodies import MOST_BYTES, BodyBound
 from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.client_settings import ClientSettings, plain_settings
-from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, is_known
+from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, encoding_of, is_known
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
     KEEPALIVE_EXPIRY,
@@ -127,6 +127,11 @@ class BulkTransport:
             client if isinstance(client, ClientSettings) else _settings_of(client)
         )
         self.base_url = str(settings.root)
+        self._headers = {
+            name: value
+            for name, value in settings.headers.items()
+            if name.lower() != "accept-encoding"
+        } | {"Accept-Encoding": "gzip, deflate"}  # what can be unpacked
         self._connections = connections
         self._bound = BodyBound(most_bytes)
         self._urls: dict[str, URL] = {}
@@ -209,13 +214,14 @@ class BulkTransport:
         session = self._session or self._open()
         data = body if len(body) <= _LARGE_BODY else io.BytesIO(body)
         async with session.post(url, data=data, headers=headers, allow_redirects=False) as raw:
-            content = await self._bound.read(raw.content)
+            packed = await self._bound.read(raw.content)
+        content = self._bound.unpack(packed, encoding_of(raw.headers))
         return Answer(raw.status, raw.headers, content)
 
     def _make_direct(self, endpoint: str, url: URL) -> None:
         session = self._session or self._open()
         self._direct[endpoint] = DirectExchange(
-            session, url, self._settings.headers, _LONGEST_HEADER, self._bound
+            session, url, self._headers, _LONGEST_HEADER, self._bound
         )
 
     def _url(self, endpoint: str) -> URL:
@@ -243,7 +249,8 @@ class BulkTransport:
         bound_interim(connector)
         self._session = aiohttp.ClientSession(
             connector=connector,
-            headers=self._settings.headers,
+            headers=self._headers,
+            auto_decompress=False,
             # nothing bounds the wait for a free connection but the attempt's own timeout
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),

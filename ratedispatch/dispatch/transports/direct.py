@@ -39,6 +39,8 @@ _SWITCHING = 101
 #: Statuses that are followed by another one.
 _INTERIM = range(100, 200)
 
+_ENCODING = "Content-Encoding"
+
 _PARAMETERS = frozenset(
     {"read_until_eof", "auto_decompress", "read_bufsize", "max_line_size", "max_field_size"}
 )
@@ -59,6 +61,13 @@ class Answer(NamedTuple):
     headers: CIMultiDictProxy[str]
     content: bytes
     moved_to: str = ""
+
+
+def encoding_of(headers: Mapping[str, str]) -> str:
+    """Return the encodings that *headers* name, in any number of lines."""
+    if _ENCODING not in headers:
+        return ""
+    return ", ".join(value for name, value in headers.items() if name.title() == _ENCODING)
 
 
 def is_known() -> bool:
@@ -142,7 +151,7 @@ class DirectExchange:
         assert protocol is not None
         protocol.set_response_params(
             read_until_eof=True,
-            auto_decompress=True,
+            auto_decompress=False,
             read_bufsize=_BUFFER,
             max_line_size=self._longest_header,
             max_field_size=self._longest_header,
@@ -160,7 +169,8 @@ class DirectExchange:
             raise aiohttp.ClientResponseError(
                 self._model.request_info, (), status=error.code, message=error.message
             ) from error
-        content = await self._bound.read(payload)
+        packed = await self._bound.read(payload)
+        content = self._bound.unpack(packed, encoding_of(message.headers))
         if message.code == _SWITCHING:
             connection.close()
         return Answer(message.code, message.headers, content)

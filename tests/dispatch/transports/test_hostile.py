@@ -145,6 +145,23 @@ def test_what_gateways_do_to_a_packed_body_is_read(content: bytes, encoding: str
     assert BodyBound().unpack(content, encoding) == b"{}"
 
 
+@pytest.mark.parametrize("kind", ["direct", "bulk", "sdk"])
+def test_a_body_unpacked_on_the_way_is_read_by_every_transport(kind: str) -> None:
+    """On the session's connection first, then directly; and one named in two lines."""
+    twice = gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=b"{}"))
+    contents = [
+        *[answer(b"{}", "Content-Encoding: gzip")] * 2,
+        answer(twice, "Content-Encoding: gzip\r\ncontent-encoding: gzip"),
+    ]
+
+    async def main() -> None:
+        async with Scripted(contents) as server, transport(kind, server.url) as one:
+            for _ in contents:
+                assert (await one.send(chat(), 5)).body == {}
+
+    asyncio.run(main())
+
+
 def test_encodings_without_end_are_too_many() -> None:
     """Each layer costs a pass over the body."""
     with pytest.raises(TransportError, match="5 encodings"):
