@@ -103,14 +103,19 @@ class Report:
         off = self.prompt_tokens / max(1, self.expected_tokens) - 1
         return f"{off * 100:+.2f} %".replace("-", "−")
 
+    @property
+    def rows(self) -> str:
+        """How many rows were answered, failed, or are left."""
+        text = f"{self.answered:,} answered, {self.failed:,} failed"
+        if self.resumed:
+            text += f" ({self.resumed:,} of them by an earlier run)"
+        if self.unanswered:
+            text += f", {self.unanswered:,} not yet answered"
+        return text
+
     def sentence(self) -> str:
         """Return the report as one sentence for a person."""
-        counts = [f"{self.answered:,} answered", f"{self.failed:,} failed"]
-        if self.unanswered:
-            counts.append(f"{self.unanswered:,} not yet answered")
-        if self.resumed:
-            counts.append(f"{self.resumed:,} of them by an earlier run")
-        text = ", ".join(counts) + f" in {duration_text(self.seconds)}"
+        text = f"{self.rows} in {duration_text(self.seconds)}"
         text += f"; {self.attempts:,} sent, {self.refusals:,} refused, {self.retries:,} retried"
         shares = [
             f"{share:.0%} of the {name} limit"

@@ -28,12 +28,7 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
         cost: What the run cost, as a person reads it; None to leave it out.
         width: Columns of the terminal.
     """
-    rows = [f"{report.answered:,} answered", f"{report.failed:,} failed"]
-    if report.unanswered:
-        rows.append(f"{report.unanswered:,} not yet answered")
-    if report.resumed:
-        rows.append(f"{report.resumed:,} of them by an earlier run")
-    lines = {"rows": ", ".join(rows), "time": duration_text(report.seconds)}
+    lines = {"rows": report.rows, "time": duration_text(report.seconds)}
     lines["requests"] = (
         f"{report.attempts:,} sent, {report.refusals:,} refused, {report.retries:,} retried"
     )

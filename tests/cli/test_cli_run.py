@@ -148,7 +148,7 @@ def test_the_same_command_again_sends_nothing(job: Path, server: FakeServerProce
     assert result.exit_code == 0
     assert (job / "out.jsonl").read_bytes() == before
     assert server.stats()["arrived"] == sent
-    assert "1 answered, 0 failed, 1 of them by an earlier run" in result.stdout
+    assert "1 answered, 0 failed (1 of them by an earlier run)" in result.stdout
 
 
 def test_the_report_as_json(job: Path, server: FakeServerProcess) -> None:

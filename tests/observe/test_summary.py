@@ -24,8 +24,8 @@ def test_a_small_table_says_how_a_run_ended() -> None:
     )
     text = table(report, cost="$0.07", width=60)
     assert text.splitlines() == [
-        "rows        290 answered, 10 failed, 100 of them by an",
-        "            earlier run",
+        "rows        290 answered, 10 failed (100 of them by an",
+        "            earlier run)",
         "time        16.2 s",
         "requests    205 sent, 2 refused, 5 retried",
         "in doubt    3 given up in flight, which may have been billed",
@@ -40,10 +40,18 @@ def test_a_small_table_says_how_a_run_ended() -> None:
 
 def test_a_run_that_sent_nothing_has_a_short_one() -> None:
     assert table(Report(answered=3, resumed=3), cost=None, width=80).splitlines() == [
-        "rows      3 answered, 0 failed, 3 of them by an earlier run",
+        "rows      3 answered, 0 failed (3 of them by an earlier run)",
         "time      0.0 s",
         "requests  0 sent, 0 refused, 0 retried",
     ]
+
+
+def test_an_earlier_run_is_said_of_the_rows_that_are_done() -> None:
+    """Not of those that are still to be answered."""
+    rows = "5 answered, 1 failed (4 of them by an earlier run), 7 not yet answered"
+    report = Report(answered=5, failed=1, resumed=4, unanswered=7)
+    assert report.sentence().startswith(f"{rows} in 0.0 s;")
+    assert table(report, cost=None, width=80).splitlines()[0] == f"rows      {rows}"
 
 
 def test_rows_that_failed_are_summed_up_by_reason() -> None:
