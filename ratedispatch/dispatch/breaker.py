@@ -18,7 +18,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.dispatch.patience import DEFAULT_TUNING, Past, delay_before, is_over
-from ratedispatch.dispatch.streak import KINDS, Kind, Streak
+from ratedispatch.dispatch.streak import Kind, Streak, kind_of
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Decision
 
@@ -71,6 +71,7 @@ class CircuitBreaker:
         self._opened_after = 0  # the number of the last attempt that left before
         self._first = 0  # the number of the first failure of this outage, or of the last one
         self._since: dict[Kind, float] = {}
+        self._dark_since: float | None = None
         self._probes = 0
         self._closed_at = -math.inf
         self._troubled_since: float | None = None
@@ -86,6 +87,7 @@ class CircuitBreaker:
         """Attempt *number* was answered in earnest."""
         streak = self.streak
         streak.answer(number)
+        self._dark_since = None
         if self.is_open and (number > self._first or not len(streak)):
             self._close()
         for waiter, failed in self._held.items():
@@ -96,7 +98,7 @@ class CircuitBreaker:
     def on_failure(self, call: InFlight, attempt: Attempt) -> None:
         """The last attempt of *call* was not answered."""
         result, response = attempt.result, attempt.response
-        kind = KINDS.get(result.decision)
+        kind = kind_of(result)
         if response is not None:
             self._is_reached = True
             if self._shows_life(result.decision, kind):
@@ -107,6 +109,8 @@ class CircuitBreaker:
             kind = None
         else:
             self.streak.fail(call.number, call.rank, result)
+            if self._dark_since is None:
+                self._dark_since = asyncio.get_running_loop().time()
             self._last = kind, result, response.status if response is not None else 0
         if self.is_open:
             if call.number > self._opened_after and self._timer is None:
@@ -133,7 +137,7 @@ class CircuitBreaker:
 
     def parks(self, result: Interpretation) -> bool:
         """Whether an attempt that ended with *result* is made again once the outage is over."""
-        return self.is_open and KINDS.get(result.decision) is not Kind.REQUEST
+        return self.is_open and kind_of(result) is not Kind.REQUEST
 
     async def park(self) -> None:
         """Wait until it is closed, or for a turn as a probe."""
@@ -219,7 +223,9 @@ class CircuitBreaker:
     def _trips(self, kind: Kind, result: Interpretation) -> bool:
         if kind in {Kind.SERVER, Kind.REQUEST}:
             undecided = self.place.undecided(self.streak.start)
-            return self.streak.is_outage(result, undecided)
+            since = self._dark_since
+            dark = 0.0 if since is None else asyncio.get_running_loop().time() - since
+            return self.streak.is_outage(result, undecided, dark)
         return kind is not Kind.ACCOUNT or self.streak.answered > 0
 
     def _open(self, kind: Kind) -> None:

@@ -49,7 +49,7 @@ class BreakerTuning:
     request_probe_seconds: float = 0.25
     patience_seconds: float = 900.0
     starting_seconds: float = 25.0
-    unanswered_seconds: float = 10.0
+    unanswered_seconds: float = 7.0
     unreached_seconds: float = 4.0
     unreached_probes: int = 3
     request_seconds: float = 7.5

@@ -85,7 +85,16 @@ class RetryWaits:
         rng: The source of jitter.
     """
 
-    __slots__ = ("_alone", "_attempts", "_exponential", "_odd", "_policy", "_refusals", "_rng")
+    __slots__ = (
+        "_alone",
+        "_attempts",
+        "_exponential",
+        "_odd",
+        "_policy",
+        "_refusals",
+        "_rng",
+        "_was_odd",
+    )
 
     def __init__(self, policy: RetryPolicy, rng: random.Random) -> None:
         self._policy = policy
@@ -94,6 +103,7 @@ class RetryWaits:
         self._refusals = 0
         self._alone = 0
         self._odd = 0
+        self._was_odd = False
         # max_value, because expo overflows without it after 1,024 tries
         self._exponential: Generator[float, None, None] = backoff.expo(
             base=2, factor=policy.first_delay, max_value=policy.max_delay
@@ -102,7 +112,10 @@ class RetryWaits:
 
     def forgive(self) -> None:
         """Count an attempt less: its failure was not the request's own."""
-        self._attempts -= 1
+        if self._was_odd:
+            self._odd -= 1
+        else:
+            self._attempts -= 1
 
     def next(self, result: Interpretation, verdict: Verdict | None = None) -> float | None:
         """
@@ -119,6 +132,7 @@ class RetryWaits:
             if self._refusals > self._policy.max_refusals:
                 return None
             return self._after_refusal(result, verdict)
+        self._was_odd = is_odd
         self._odd += is_odd
         self._attempts += not is_odd
         if max(self._attempts, self._odd) >= self._policy.max_attempts:

@@ -9,7 +9,9 @@ take and however quickly failures come.
 What is alike: all faults of a server or of the way to it (5xx, broken connections, time-outs,
 pages in the place of answers) are one outage, in whatever mixture they come. Refusals of requests
 (400 and the like) are alike if the server says the same of each. Refusals for the rate are
-neither: they are the business of pacing.
+neither: they are the business of pacing. A server that says it is at its end (503, 529) may mean
+the rate as well: pacing has the first word, and if nothing at all is answered for a while, it is
+an outage.
 """
 
 from __future__ import annotations
@@ -50,6 +52,14 @@ KINDS = {
     Decision.UNPAID: Kind.UNPAID,
 }
 
+
+def kind_of(result: Interpretation) -> Kind | None:
+    """Return what *result* may be about, beside its request; None if it is no failure."""
+    if result.decision is Decision.OVERLOADED and result.delay is None:
+        return Kind.SERVER
+    return KINDS.get(result.decision)
+
+
 #: Decisions after which an account that was good is asked once more.
 ABOUT_ACCOUNT = frozenset({Decision.STOP, Decision.UNPAID})
 
@@ -63,6 +73,8 @@ class StreakTuning:
         server_rows: Requests that met a fault of the server. If each tenth answer is a fault,
             so many in a row are chance once in 10^8 answers.
         dark_rows: So many are a sign, but no proof.
+        strained_rows: So many are enough where the server says that it is at its end ...
+        strained_seconds: ... and has answered nothing for so long.
         alike_rows: Requests of which the server says the same.
         failed_rows: Requests that failed, whatever was said of each.
         least_share: Of the attempts that left since the first failure, the share that must have
@@ -73,6 +85,8 @@ class StreakTuning:
 
     server_rows: int = 8
     dark_rows: int = 2
+    strained_rows: int = 3
+    strained_seconds: float = 3.0
     alike_rows: int = 10
     failed_rows: int = 50
     least_share: float = 0.3
@@ -141,7 +155,8 @@ class Streak:
         if result.decision is Decision.TRANSIENT:
             self.trouble += (1 - self.trouble) * self._tuning.trouble_weight
         if number > self.answered:
-            kind = KINDS[result.decision]
+            kind = kind_of(result)
+            assert kind is not None
             said = "" if kind is Kind.SERVER else _alike(result)
             self._failures[row] = (number, kind, said)
 
@@ -149,16 +164,21 @@ class Streak:
         """Return how many requests failed, the last time with *kind*."""
         return sum(one is kind for _, one, _ in self._failures.values())
 
-    def is_outage(self, result: Interpretation, undecided: int) -> bool:
+    def is_outage(self, result: Interpretation, undecided: int, dark_seconds: float) -> bool:
         """
         Return whether the failures show that others fail as the last one did.
 
         Args:
             result: Of the last one.
             undecided: Attempts that left since the first failure and have not ended.
+            dark_seconds: Since the first failure after the last answer.
         """
         tuning, failures = self._tuning, self._failures.values()
-        if KINDS[result.decision] is Kind.SERVER:
+        if result.decision is Decision.OVERLOADED:
+            if dark_seconds < tuning.strained_seconds:
+                return False
+            count, enough = self.rows(Kind.SERVER), tuning.strained_rows
+        elif KINDS[result.decision] is Kind.SERVER:
             count, enough = self.rows(Kind.SERVER), tuning.server_rows
         else:
             said = _alike(result)

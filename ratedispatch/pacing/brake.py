@@ -13,6 +13,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+from ratedispatch.pacing.constancy import Constancy
 from ratedispatch.pacing.cooldown import Cooldown
 from ratedispatch.pacing.evidence import Evidence
 from ratedispatch.pacing.feedback import End, Pause, Strain, Verdict
@@ -61,6 +62,7 @@ class Brake:
     __slots__ = (
         "_bottleneck",
         "_budget",
+        "_constancy",
         "_evidence",
         "_has_readings",
         "_is_crowded",
@@ -85,6 +87,7 @@ class Brake:
         self._bottleneck = bottleneck
         self._rng = rng
         self._evidence = Evidence()
+        self._constancy = Constancy()
         self._has_readings = False
         self._refused = 0
         self._is_crowded = False
@@ -127,7 +130,15 @@ class Brake:
         strain = feedback.strain
         finding = evidence.load_finding(sent_at, permit.load, now)
         is_crowded = self._is_crowded_by(finding, permit, strain)
-        if strain is Strain.OVERLOADED and not is_crowded and evidence.is_small_share(now):
+        is_bare = strain is None and feedback.delay is None and feedback.dimension is None
+        is_rateless = (
+            is_bare
+            and not standing.is_alone
+            and not (self._has_readings or feedback.readings)
+            and self._is_rateless(permit, now)
+        )
+        is_strained = strain is Strain.OVERLOADED or is_rateless
+        if is_strained and not is_crowded and evidence.is_small_share(now):
             permit.verdict = Verdict.ODD
         elif standing.is_alone and not is_crowded:
             permit.verdict = Verdict.ALONE
@@ -149,6 +160,28 @@ class Brake:
         if permit.verdict in {Verdict.LINE, Verdict.UNTESTED}:
             return self._pause(permit, feedback, now)
         return self._budget.report(permit.reservation, feedback, now)
+
+    def _is_rateless(self, permit: Permit, now: float) -> bool:
+        """
+        Return whether a refusal that says nothing comes at any speed.
+
+        What was slowed down for such refusals goes on at full speed.
+        """
+        constancy, evidence = self._constancy, self._evidence
+        was_refuted = constancy.is_refuted
+        constancy.on_refusal(
+            permit.granted_at,
+            admitted=self.granted - self._refused,
+            resumed_at=self.cooldown.until,
+            grants=evidence.grants,
+        )
+        if constancy.is_refuted:
+            if not evidence.is_small_share(now):
+                constancy.forget()
+            elif not was_refuted:
+                self.throttle = None
+                self._budget.forget_refusals(now)
+        return constancy.is_refuted
 
     def _pause(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
         """Pause the queue for a refusal, once for each episode, and learn from it."""

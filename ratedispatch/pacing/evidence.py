@@ -117,7 +117,7 @@ class LoadFinding(NamedTuple):
 
     Args:
         follows: Whether they do; None if that cannot be told.
-        refused: How many were refused with as many in flight.
+        refused: How many were refused with as many in flight; 0 if they do not follow it.
         bursts: In how many bursts of sending.
         load: How many the server had with this one, at most.
     """
@@ -229,7 +229,11 @@ class Evidence:
         own = self._true_load(sent_at, load, 1)
         if len(answers) < tuning.fewest_answers:
             return LoadFinding(None, 0, 0, own)
-        above = sum(self._true_load(sent, other) >= own for _, sent, other in answers)
+        above = 0
+        for _, sent, other in answers:
+            above += self._true_load(sent, other) >= own
+            if above > tuning.above_share * (above + len(self._refusals)):
+                return LoadFinding(False, 0, 0, own)  # whatever the refusals are, not enough
         refused = [
             end.sent_at
             for end in self._refusals

@@ -135,11 +135,21 @@ def test_a_minute_in_which_everything_fails_costs_no_row(
 
 
 def test_a_minute_of_503_costs_no_row() -> None:
-    """It may follow the speed, so it is met by pauses, which are longer than probes in the end."""
+    """It may follow the speed, so pauses come first, and probes when nothing at all is answered."""
     ran = run(lambda call: error(503, message="no upstream") if 10 <= call.at < 70 else OK, 4_000)
     assert (ran.answered, ran.failed, ran.stop) == (4_000, [], None)
     assert ran.within(10, 70) <= 100
-    assert ran.seconds <= 1.2 * (4_000 / 50 + 60)
+    assert ran.seconds <= 1.1 * (4_000 / 50 + 60)
+
+
+@pytest.mark.parametrize("status", [503, 529])
+def test_a_server_that_only_says_that_it_is_at_its_end_is_given_up(status: int) -> None:
+    """It has never answered, so it is not waited for for long; no row is written off."""
+    ran = run(lambda call: error(status, message="no upstream"))
+    assert ran.stop is not None
+    assert (ran.stop.code, ran.answered, ran.failed) == ("outage", 0, [])
+    assert ran.seconds < 40
+    assert len(ran.calls) < 60
 
 
 @pytest.mark.parametrize("status", [500, 502])

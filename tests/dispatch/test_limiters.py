@@ -80,6 +80,17 @@ def test_a_few_503_at_any_speed_slow_nobody_down() -> None:
     assert run.last_answer == pytest.approx(30.2, abs=0.1)  # 29.2, and the last row's own wait
 
 
+@pytest.mark.parametrize(
+    ("limits", "most"), [(Limits(3000), 40), (Limits("auto"), 32), (Limits(), 21)], ids=str
+)
+def test_a_few_429_at_any_speed_are_found_to_be_about_no_rate(limits: Limits, most: float) -> None:
+    """2 % bare ones: slowed down for at first, until two come at a speed that was well borne."""
+    run = run_limited(Chance(0.02), limits, rows=1500)
+    assert len(run.answered) == 1500
+    assert run.refused == 36
+    assert run.last_answer < most
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_an_outage_of_a_minute_fails_no_row(status: int) -> None:
     """Everything is refused from 8 to 68 s: some thirty requests meet it, of 4,000."""

@@ -169,7 +169,8 @@ class RateSearch:
                 self._bounds = replace(known, low=low, since=resumes_at)
         elif is_telling and (is_near or (known is not None and seconds < math.inf)):
             low = gained / seconds
-            sending = max(now - self._resumed_at, seconds / 10)
+            # the stretch may have begun after our pause was over
+            sending = min(seconds, max(now - self._resumed_at, seconds / 10))
             high = min(tuning.widest_ratio * low, gained / sending)
             if known is not None:
                 high = max(low, min(high, known.rate(now, tuning)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ratedispatch.pacing.limit.rate_search import RateSearch
@@ -68,6 +68,7 @@ def test_it_can_be_forgotten() -> None:
     assert search.rate(1) == math.inf
 
 
+@example([(1.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 10.0, 0.0)], 1.0, None)
 @given(
     st.lists(st.tuples(st.floats(0.001, 500), st.floats(0, 1e6), st.floats(0, 60)), max_size=30),
     st.floats(0, 1e9),
