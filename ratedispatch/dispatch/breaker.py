@@ -70,6 +70,7 @@ class CircuitBreaker:
         self._is_reached = False
         self._opened_after = 0  # the number of the last attempt that left before
         self._first = 0  # the number of the first failure of this outage, or of the last one
+        self._final = 0  # the number of the last attempt that may have met it
         self._since: dict[Kind, float] = {}
         self._dark_since: float | None = None
         self._probes = 0
@@ -156,7 +157,7 @@ class CircuitBreaker:
         at a low rate attempts are used up before enough have failed to tell.
         """
         number, streak = call.number, self.streak
-        if 0 < self._first <= number <= self._opened_after:
+        if self._fell_into_outage(number):
             return True
         is_dark = streak.is_dark and number > streak.answered
         return is_dark and call.attempts <= self._tuning.dark_attempts
@@ -171,17 +172,20 @@ class CircuitBreaker:
             self._troubled_since = now
         return now - self._troubled_since < self._tuning.patience_seconds
 
-    async def confirm(self, call: InFlight) -> None:
+    async def confirm(self, call: InFlight) -> bool:
         """
-        Return when it is certain that *call*, which has failed, did so by itself.
+        Wait until a later attempt than that of *call*, which has failed, was answered.
 
-        That is when a later attempt has been answered, or when nothing else is left.
+        Or until nothing else is left.
+
+        Returns:
+            Whether it failed while all did, which is over; otherwise it failed by itself.
 
         Raises:
             Stopped: All fail, and the route is given up.
         """
         if self._is_tolerant or call.number < self.streak.answered:
-            return
+            return False
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held[future] = call.number
         self._update()
@@ -194,6 +198,10 @@ class CircuitBreaker:
         finally:
             del self._held[future]
             self._update()
+        return self._fell_into_outage(call.number) and call.number < self.streak.answered
+
+    def _fell_into_outage(self, number: int) -> bool:
+        return 0 < self._first <= number <= self._final
 
     def settle(self) -> None:
         """Let failures stand as they are if nothing else is left that could be answered."""
@@ -231,7 +239,8 @@ class CircuitBreaker:
     def _open(self, kind: Kind) -> None:
         now = asyncio.get_running_loop().time()
         self.is_open = True
-        self._opened_after, self._first = self.sent, self.streak.start
+        self._opened_after = self._final = self.sent
+        self._first = self.streak.start
         self._since = {kind: now}
         is_new = now - self._closed_at > self._tuning.reopening_seconds
         self._probes = 0 if is_new else max(0, self._probes - 1)
@@ -240,6 +249,7 @@ class CircuitBreaker:
 
     def _close(self) -> None:
         self.is_open = False
+        self._final = self.sent
         self._closed_at = asyncio.get_running_loop().time()
         self._cancel_timer()
         if not self.place.is_held():

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.dispatch.routing import RouteFactory
     from ratedispatch.limits import Rate
-    from ratedispatch.outcome import Outcome
+    from ratedispatch.outcome import Interpretation, Outcome
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
     from ratedispatch.request import Request
@@ -152,10 +152,9 @@ class Runner:
         self._calls.add(call)
         try:
             attempt = await self._persist(call, permit)
-            if is_mapped and attempt.result.decision is not Decision.ANSWERED:
-                if attempt.result.decision is Decision.MISSING:
-                    await self._doubt.confirm(attempt.result)
-                await call.route.breaker.confirm(call)
+            if is_mapped and await self._is_in_doubt(call, attempt.result):
+                attempt = await self._persist(call, None)  # once more: an outage is over
+                await self._is_in_doubt(call, attempt.result)
         finally:
             self._calls.discard(call)
             if call.route.breaker.is_watching:
@@ -166,13 +165,17 @@ class Runner:
                 raise reason()
         return self._end(outcome_of(call, attempt))
 
+    async def _is_in_doubt(self, call: InFlight, result: Interpretation) -> bool:
+        """Wait until it is certain why *call* failed; whether that may not have been its own."""
+        if result.decision is Decision.MISSING:
+            await self._doubt.confirm(result)
+        return result.decision is not Decision.ANSWERED and await call.route.breaker.confirm(call)
+
     def stop(self, code: str, message: str) -> None:
         """Send nothing more; only the first stop counts."""
-        stopping = self.stopping
-        if stopping.reason is not None:
+        if self.stopping.reason is not None:
             return
-        reason = stopping.error(code, message)
-        stopping.set(reason)
+        self.stopping.set(reason := self.stopping.error(code, message))
         self.routes.close(reason)
         self._doubt.abandon()
         for tell in self._on_stop:
@@ -186,9 +189,8 @@ class Runner:
     def abandon(self) -> None:
         """After a stop: wait no longer for what is in flight."""
         self.stopping.is_abandoned = True
-        now = asyncio.get_running_loop().time()
         for call in self._calls:
-            call.reschedule(now)
+            call.reschedule(asyncio.get_running_loop().time())
 
     def retire(self, route: Route, code: str, message: str) -> None:
         """Send nothing more on *route*; stop if it was the last."""

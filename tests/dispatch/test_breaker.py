@@ -232,6 +232,14 @@ def test_a_403_in_mid_job_stops_without_failing_a_row() -> None:
     assert (ran.stop.code, ran.failed) == ("all_failed", [])
 
 
+def test_rows_refused_while_a_door_was_shut_are_asked_once_more() -> None:
+    """Two seconds in which everything gets a 403; none of the rows is at fault."""
+    ran = run(lambda call: error(403, message="Forbidden") if 2 <= call.at < 4 else OK)
+    assert (ran.answered, ran.failed, ran.stop) == (300, [], None)
+    assert len(ran.calls) - 300 == ran.within(2, 4)
+    assert ran.seconds < 10
+
+
 def test_bad_rows_among_good_ones_fail_by_themselves() -> None:
     """Also twelve in a row, and those at the end, for which no answer comes any more."""
     bad = {0, *range(100, 112), 297, 298, 299}
