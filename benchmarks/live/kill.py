@@ -141,22 +141,11 @@ def kill_over_and_over(
             *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
         ]
         for _ in range(kills):
-            before = server.stats()["arrived"]
-            process = fork_server.start(arguments)
-            if rng.random() < _EARLY_SHARE:
-                time.sleep(rng.uniform(0.0, _EARLY))
-            else:
-                _wait_for_arrival(server, before)
-                time.sleep(rng.uniform(0.0, _LATE))
-            abandoned = server.stats()["abandoned"]
-            os.kill(process, signal.SIGKILL)
-            if fork_server.wait() != -signal.SIGKILL:
+            again = _kill_once(server, fork_server, arguments, output, rng)
+            if again is None:
                 break
             done += 1
-            time.sleep(_NOTICING)
-            stats = server.stats()
-            sent_again += stats["abandoned"] - abandoned
-            sent_again += max(0, stats["answered_rows"] - _lines(output))
+            sent_again += again
         last = subprocess.run(
             [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
             env={**os.environ, **env},
@@ -181,6 +170,31 @@ def kill_over_and_over(
         last.returncode,
         round(time.perf_counter() - begin, 1),
     )
+
+
+def _kill_once(
+    server: FakeServerProcess,
+    fork_server: ForkServer,
+    arguments: list[str],
+    output: Path,
+    rng: random.Random,
+) -> int | None:
+    """Run and kill; return how many rows will be sent again for it, None if it ended before."""
+    before = server.stats()["arrived"]
+    process = fork_server.start(arguments)
+    if rng.random() < _EARLY_SHARE:
+        time.sleep(rng.uniform(0.0, _EARLY))
+    else:
+        _wait_for_arrival(server, before)
+        time.sleep(rng.uniform(0.0, _LATE))
+    abandoned = server.stats()["abandoned"]
+    os.kill(process, signal.SIGKILL)
+    if fork_server.wait() != -signal.SIGKILL:
+        return None
+    time.sleep(_NOTICING)
+    stats = server.stats()
+    at_work = stats["abandoned"] - abandoned
+    return int(at_work + max(0, stats["answered_rows"] - _lines(output)))
 
 
 def _outage_flags() -> list[str]:
