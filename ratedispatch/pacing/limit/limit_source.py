@@ -209,10 +209,10 @@ class LimitSource:
             self._search.seed(per_second, resumes_at, is_guess=True)
 
     def search(self, now: float, *, amount: float, admitted: float, resumes_at: float) -> bool:
-        """Learn from a refusal where there are no readings; return whether it found a rate."""
+        """Learn from a refusal without readings; return whether the rate is more than a guess."""
         self._search.on_refusal(now, amount=amount, admitted=admitted, resumes_at=resumes_at)
         self._update_moving()
-        return self._search.is_set
+        return self._search.is_set and not self._search.is_guess
 
     def forget_search(self) -> bool:
         """End a search between refusals that were about no rate; return whether there was one."""

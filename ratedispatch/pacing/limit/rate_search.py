@@ -209,6 +209,11 @@ class RateSearch:
         """Whether anything has been learned."""
         return self._bounds is not None
 
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing supports the rate yet."""
+        return self._bounds is not None and self._bounds.is_guess
+
     def forget(self) -> None:
         """Drop what was learned: the limit has been lifted."""
         self._bounds = None
