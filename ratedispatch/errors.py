@@ -11,6 +11,8 @@ Every other module may raise from here.
     ├── TransportError(ConnectionError) no usable answer came back
     │   ├── AnswerTooLarge
     │   └── AttemptTimeout(TimeoutError)
+    ├── RequestFailed(RuntimeError)     a request that failed, where its answer was asked for
+    ├── UnusableAnswer(ValueError)      an answer that cannot be what was asked for
     ├── JobError(ValueError)            a job that cannot start: files, flags
     └── Stopped(RuntimeError)           nothing more is sent; what is unanswered can be resumed
 """
@@ -87,6 +89,37 @@ class AttemptTimeout(TransportError, TimeoutError):
 
 class AnswerTooLarge(TransportError):
     """An answer larger than is taken. It would be as large the next time."""
+
+
+class RequestFailed(RateDispatchError, RuntimeError):
+    """
+    A request that cannot be answered, where its answer was asked for.
+
+    Attributes:
+        code: The reason, as in `Failed`.
+        outcome: The `Failed` itself.
+    """
+
+    def __init__(self, message: str, code: str, outcome: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.outcome = outcome
+
+
+class UnusableAnswer(RateDispatchError, ValueError):
+    """
+    An answer of which the object that was asked for cannot be made.
+
+    Attributes:
+        reason: ``refused``, ``truncated``, ``filtered``, ``empty``, ``no_text``, ``no_json`` or
+            ``misfit``.
+        text: What the model wrote.
+    """
+
+    def __init__(self, message: str, reason: str, text: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.text = text
 
 
 class JobError(RateDispatchError, ValueError):

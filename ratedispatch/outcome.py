@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from ratedispatch.errors import RequestFailed
+from ratedispatch.request import endpoint_like
+from ratedispatch.typed.parsing import parse_answer, text_of_answer
+from ratedispatch.typed.sdk_types import sdk_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.limits import Reading
     from ratedispatch.request import Cost, Request
+
+KindT = TypeVar("KindT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,49 @@ class Completed:
         """The JSON of the answer."""
         return self.response.body
 
+    @property
+    def text(self) -> str:
+        """
+        What the model wrote, of several choices the first; empty if it wrote nothing.
+
+        Raises:
+            UnusableAnswer: It is an answer of a kind that has no text, such as an embedding.
+        """
+        return text_of_answer(self.response.body, self.request.label)
+
+    @property
+    def completion(self) -> Any:
+        """
+        The answer as the object that the openai package makes of it.
+
+        A ``ChatCompletion``, ``Response``, ``CreateEmbeddingResponse``, ``Completion`` or
+        ``ModerationCreateResponse``, by the endpoint.
+
+        Raises:
+            LookupError: The package has no class for an answer of that endpoint.
+        """
+        endpoint = self.request.endpoint
+        known = endpoint_like(endpoint) or endpoint
+        return sdk_object(self.response.body, known, self.response.request_id)
+
+    @overload
+    def parsed(self, kind: type[KindT]) -> KindT: ...
+    @overload
+    def parsed(self, kind: dict[str, Any]) -> Any: ...
+    def parsed(self, kind: Any) -> Any:
+        """
+        Return the text of the answer as a *kind*.
+
+        Args:
+            kind: A pydantic model, or any other type that pydantic validates; or a JSON schema,
+                by which the package ``jsonschema`` checks what the JSON holds.
+
+        Raises:
+            UnusableAnswer: The model refused, was cut off, or wrote something else; its
+                ``reason`` says which.
+        """
+        return parse_answer(self.response.body, kind, self.request.label)
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -165,6 +215,40 @@ class Failed:
     response: Response | None = None
     attempts: int = 0
     error: BaseException | None = field(default=None, compare=False)
+
+    @property
+    def text(self) -> NoReturn:
+        """
+        There is none.
+
+        Raises:
+            RequestFailed: With the reason.
+        """
+        self._raise()
+
+    @property
+    def completion(self) -> NoReturn:
+        """
+        There is none.
+
+        Raises:
+            RequestFailed: With the reason.
+        """
+        self._raise()
+
+    def parsed(self, kind: object) -> NoReturn:
+        """
+        Say that there is nothing to parse.
+
+        Raises:
+            RequestFailed: With the reason.
+        """
+        del kind
+        self._raise()
+
+    def _raise(self) -> NoReturn:
+        message = f"{self.request.label} failed: {self.message or self.code} ({self.code})"
+        raise RequestFailed(message, self.code, self) from self.error
 
 
 Outcome = Completed | Failed

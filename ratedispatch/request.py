@@ -7,10 +7,12 @@ Values only: `ratedispatch.tokens` finds the cost of a request, a transport send
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dimension import dimension_named
+from ratedispatch.typed.schema import chat_format_of, text_format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +54,13 @@ class Request:
         custom: What it costs in dimensions of the caller's own, for `Limits.custom`.
         was_read: Whether *body* was read from JSON, and so holds nothing else; such a body is
             written several times as fast.
+        timeout: Seconds that one attempt may take, in the place of what the dispatcher allows.
+        headers: Sent with it, in the place of those of the same names that the client sends.
+            They are shown nowhere, since one may be a key.
+
+    Raises:
+        ValueError: *timeout* is not above 0, or a header cannot be sent.
+        TypeError: *timeout* is no number, or a header is no text.
     """
 
     body: Mapping[str, Any]
@@ -60,6 +69,8 @@ class Request:
     row: int | None = None
     custom: Mapping[str, float] | None = None
     was_read: bool = field(default=False, repr=False, compare=False)
+    timeout: float | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
     model: str = field(init=False, repr=False, compare=False)
     """The model named in the body; an empty string if there is none."""
 
@@ -67,6 +78,10 @@ class Request:
         model = self.body.get("model")
         # frozen: a derived field can only be set this way
         object.__setattr__(self, "model", model if isinstance(model, str) else "")
+        if self.timeout is not None:
+            _check_timeout(self.timeout)
+        if self.headers is not None:
+            _check_headers(self.headers)
 
     @classmethod
     def chat(
@@ -75,11 +90,48 @@ class Request:
         model: str,
         messages: Iterable[Mapping[str, Any]],
         custom_id: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> Request:
-        """Return a chat completion request; *parameters* are further fields of the body."""
+        """
+        Return a chat completion request; *parameters* are further fields of the body.
+
+        *timeout* and *headers* are those of the request. A ``response_format`` may be a type, as
+        in the SDK's ``parse``: a pydantic model, or a dataclass of pydantic's. It becomes a
+        strict JSON schema, and ``outcome.parsed(type)`` gives the answer as one.
+        """
+        if isinstance(parameters.get("response_format"), type):
+            parameters["response_format"] = chat_format_of(parameters["response_format"])
         body = {"model": model, "messages": list(messages), **parameters}
-        return cls(body, CHAT, custom_id)
+        return cls(body, CHAT, custom_id, timeout=timeout, headers=headers)
+
+    @classmethod
+    def responses(
+        cls,
+        *,
+        model: str,
+        input: str | Iterable[Mapping[str, Any]],  # noqa: A002  (as the API calls it)
+        text_format: type | None = None,
+        custom_id: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> Request:
+        """
+        Return a request for a response; *parameters* are further fields of the body.
+
+        *timeout* and *headers* are those of the request. *text_format* is a type, as the
+        ``response_format`` of `chat`.
+        """
+        body: dict[str, Any] = {
+            "model": model,
+            "input": input if isinstance(input, str) else list(input),
+        }
+        body |= parameters
+        if text_format is not None:
+            body["text"] = {**body.get("text", {}), "format": text_format_of(text_format)}
+        return cls(body, RESPONSES, custom_id, timeout=timeout, headers=headers)
 
     @property
     def label(self) -> str:
@@ -87,6 +139,51 @@ class Request:
         if self.custom_id is not None:
             return f"request {self.custom_id!r}"
         return f"request {self.row}" if self.row is not None else f"a request to {self.endpoint}"
+
+
+#: What a header may be called (RFC 9110, 5.1), and what can stand in it whoever sends it.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+
+#: Headers that describe the body and the connection: whoever sends these knows them.
+_OF_THE_WIRE = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def _check_timeout(seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"timeout must be a number of seconds, not a {type(seconds).__name__}")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"timeout must be above 0 seconds and finite, not {seconds}")
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raise if one cannot be sent; no message holds what stands in it, which may be a key."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers must be texts by name; {name!r:.80} is not")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no header can be called {name!r:.80}")
+        if name.lower() in _OF_THE_WIRE:
+            raise ValueError(f"the header {name} follows from the body and the connection")
+        if not _VALUE.fullmatch(value) or value != value.strip():
+            raise ValueError(
+                f"the header {name} holds a character that no header can; only printable ASCII, "
+                f"without blanks around it, is sent as it is"
+            )
 
 
 #: Dimensions, per minute or per day, in which a cost can be lowered.

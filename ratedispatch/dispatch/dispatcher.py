@@ -130,7 +130,10 @@ class Dispatcher:
         return call if isinstance(call, Failed) else await runner.run(call)
 
     def map(
-        self, requests: Iterable[Request] | AsyncIterable[Request]
+        self,
+        requests: Iterable[Request] | AsyncIterable[Request],
+        *,
+        ordered: bool = False,
     ) -> AsyncGenerator[Outcome, None]:
         """
         Send all *requests* in their order and yield their outcomes as they come.
@@ -139,13 +142,19 @@ class Dispatcher:
         and there is never a task for a request that only waits. Leaving the loop early cancels
         what is in flight.
 
+        Args:
+            requests: What to send.
+            ordered: Yield the outcomes in the order of the requests. Those that are ready wait
+                for the ones before them; they count as open, so that one request that takes long
+                holds up the reading of further ones once that many have ended behind it.
+
         Raises:
             Stopped: Nothing more is sent, or not to some models; raised after the outcomes of all
                 others.
             TypeError: *requests* yields something else than requests; raised as its errors are.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
-        return outcomes_of(requests, self._runner, self._stay_in_loop)
+        return outcomes_of(requests, self._runner, self._stay_in_loop, ordered=ordered)
 
     def permit(self, cost: Cost, *, model: str = "") -> PermitScope:
         """

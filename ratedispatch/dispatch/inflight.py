@@ -42,6 +42,7 @@ class InFlight:
         clock: The deadline of the attempt that is in flight; None if none is.
         number: Of the last attempt among all on its route.
         is_mapped: Whether it is one of many, whose failures say something about each other.
+        place: Its place among the requests of its map.
     """
 
     request: Request
@@ -55,6 +56,12 @@ class InFlight:
     clock: Deadline | None = None
     number: int = 0
     is_mapped: bool = False
+    place: int = 0
+
+    def allowed(self) -> float:
+        """Return the seconds that its next attempt may take."""
+        own = self.request.timeout
+        return self.route.timeout.allowed(self.timeouts, self.cost) if own is None else own
 
     def reschedule(self, when: float) -> None:
         """Let the attempt that is in flight, if any, time out at the instant *when*."""

@@ -8,9 +8,11 @@ of how a request is counted or attempted.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ratedispatch.dispatch.in_order import InOrder
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.prefetch import PrefetchBuffer
 from ratedispatch.errors import Stopped
@@ -37,28 +39,39 @@ _MOST_FAILED = 256
 
 
 class _Ended(NamedTuple):
-    """An outcome, and the semaphore to release when it has been taken."""
+    """
+    What became of a request.
 
-    outcome: Outcome
-    room: asyncio.Semaphore
+    Args:
+        outcome: None if it was left unanswered.
+        room: To be released when the outcome has been taken.
+        place: Its place among the requests.
+    """
+
+    outcome: Outcome | None
+    room: asyncio.Semaphore | None
+    place: int
 
 
 async def outcomes_of(
     requests: Iterable[Request] | AsyncIterable[Request],
     runner: Runner,
     begin: Callable[[], None],
+    *,
+    ordered: bool = False,
 ) -> AsyncGenerator[Outcome, None]:
     """
-    Yield the outcomes of *requests*, run by *runner*, as they come; see `Dispatcher.map`.
+    Yield the outcomes of *requests*, run by *runner*; see `Dispatcher.map`.
 
-    *begin* is called in the event loop before anything is read.
+    As they come, or *ordered* as the requests are. *begin* is called in the event loop before
+    anything is read.
 
     Raises:
         Stopped: Nothing more is sent, or not to some models.
         Exception: What *requests* raises.
     """
     begin()
-    mapping = Map(requests, runner)
+    mapping = Map(requests, runner, ordered=ordered)
     forget = runner.on_stop(mapping.stop)
     try:
         async for outcome in mapping:
@@ -78,14 +91,23 @@ class Map:
     Args:
         requests: Read no further ahead than what may be open at once, so it may be endless.
         runner: Prepares the requests and runs them.
+        ordered: Whether outcomes come in the order of the requests. Those that are ready wait for
+            the ones before them, and keep their room meanwhile: so no more of them wait than
+            requests may be open, and the oldest one always has its room already.
 
     Attributes:
         skipped: Why requests of some routes were not sent; None if all were.
     """
 
     def __init__(
-        self, requests: Iterable[Request] | AsyncIterable[Request], runner: Runner
+        self,
+        requests: Iterable[Request] | AsyncIterable[Request],
+        runner: Runner,
+        *,
+        ordered: bool = False,
     ) -> None:
+        self._places = itertools.count()
+        self._in_order: InOrder[_Ended] | None = InOrder() if ordered else None
         self._requests = requests
         self._runner = runner
         self.skipped: Stopped | None = None
@@ -101,11 +123,22 @@ class Map:
         return self
 
     async def __anext__(self) -> Outcome:
-        ended = await self._outcomes.get()
-        if ended is None:
-            await self._feeder  # raises what the source raised
-            raise StopAsyncIteration
-        ended.room.release()
+        order = self._in_order
+        ended = None if order is None else order.pop()
+        while ended is None or ended.outcome is None:
+            ended = await self._outcomes.get()
+            if ended is None:
+                # after a stop, requests that had been read may be missing
+                ended = None if order is None else order.pop_any()
+                if ended is None:
+                    await self._feeder  # raises what the source raised
+                    raise StopAsyncIteration
+                self._outcomes.put_nowait(None)
+            elif order is not None:
+                order.add(ended.place, None if ended.outcome is None else ended)
+                ended = order.pop()
+        if ended.room is not None:
+            ended.room.release()
         return ended.outcome
 
     def stop(self) -> None:
@@ -138,14 +171,16 @@ class Map:
         with self._runner.feeders:
             async for request in source:
                 await room.acquire()
+                place = next(self._places)
                 try:
                     call = await self._runner.prepare(request)
                     if isinstance(call, Failed):
-                        self._outcomes.put_nowait(_Ended(call, room))
+                        self._outcomes.put_nowait(_Ended(call, room, place))
                     else:
+                        call.place = place
                         await self._start(call, group)
                 except Stopped as stopped:
-                    self._skip(request, stopped)
+                    self._skip(request, place, stopped)
                     return
 
     async def _feed_many(self, source: _Source, group: asyncio.TaskGroup) -> None:
@@ -153,16 +188,18 @@ class Map:
         buffer: PrefetchBuffer[InFlight] = PrefetchBuffer(_READ_AHEAD, _READ_AHEAD_TOKENS)
         served: set[Route] = set()
         async for request in source:
+            place = next(self._places)
             try:
                 call = await self._runner.prepare(request)
             except Stopped as stopped:
-                if self._skip(request, stopped):
+                if self._skip(request, place, stopped):
                     continue
                 break
             if isinstance(call, Failed):
                 await self._room_of_failed.acquire()
-                self._outcomes.put_nowait(_Ended(call, self._room_of_failed))
+                self._outcomes.put_nowait(_Ended(call, self._room_of_failed, place))
                 continue
+            call.place = place
             route = call.route
             await buffer.put(route.name, call, call.cost.tokens)
             if route not in served:
@@ -182,7 +219,7 @@ class Map:
                     await self._start(call, group)
                 except Stopped as stopped:
                     room.release()
-                    if not self._skip(call.request, stopped):
+                    if not self._skip(call.request, call.place, stopped):
                         buffer.close()
                         return
 
@@ -202,13 +239,15 @@ class Map:
             if not isinstance(error, Stopped):
                 raise
             # unanswered, to be resumed; map raises the reason once
-            self._skip(call.request, error, call.attempts)
+            self._skip(call.request, call.place, error, call.attempts)
             return
-        self._outcomes.put_nowait(_Ended(outcome, room))
+        self._outcomes.put_nowait(_Ended(outcome, room, call.place))
 
-    def _skip(self, request: Request, stopped: Stopped, attempts: int = 0) -> bool:
+    def _skip(self, request: Request, place: int, stopped: Stopped, attempts: int = 0) -> bool:
         """Pass over *request*, whose route has *stopped*; return whether others go on."""
         self._runner.skip(request, attempts)
+        if self._in_order is not None:
+            self._outcomes.put_nowait(_Ended(None, None, place))
         if self._runner.stopping.reason is not None:
             return False
         if self.skipped is None:

@@ -342,7 +342,7 @@ class Runner:
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the time-out that has just been learned."""
         for call in self._calls:
-            call.reschedule(call.started + call.route.timeout.allowed(call.timeouts, call.cost))
+            call.reschedule(call.started + call.allowed())
 
     def _end(self, outcome: OutcomeT) -> OutcomeT:
         if self._listeners.are_there:

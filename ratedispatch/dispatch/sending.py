@@ -41,8 +41,13 @@ async def send(
     loop, route = asyncio.get_running_loop(), call.route
     timeout, cost = route.timeout, call.cost
     allowed = timeout.usual
-    if call.timeouts or not cost.is_capped or cost.expected_output_tokens > timeout.covered:
-        allowed = timeout.allowed(call.timeouts, cost)
+    if (
+        call.timeouts
+        or not cost.is_capped
+        or cost.expected_output_tokens > timeout.covered
+        or call.request.timeout is not None
+    ):
+        allowed = call.allowed()
     response = None
     error: BaseException | None = None
     try:

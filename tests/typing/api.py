@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
+
+import pydantic
 
 import ratedispatch as rd
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+
+class City(pydantic.BaseModel):
+    """What an answer is to be."""
+
+    name: str
 
 
 async def use(client: AsyncOpenAI) -> None:
@@ -16,7 +24,10 @@ async def use(client: AsyncOpenAI) -> None:
     async with rd.Dispatcher(client, limits, listeners=[print]) as dispatcher:
         outcome = await dispatcher.submit(request)
         assert_type(outcome, rd.Completed | rd.Failed)
-        async for each in dispatcher.map([request]):
+        assert_type(outcome.text, str)
+        assert_type(outcome.parsed(City), City)
+        assert_type(outcome.parsed({"type": "object"}), Any)
+        async for each in dispatcher.map([request], ordered=True):
             assert_type(each, rd.Completed | rd.Failed)
         assert_type(dispatcher.snapshot(), rd.Snapshot)
     report = await rd.run_file("in.jsonl", "out.jsonl", client=client, limits=limits)

@@ -24,8 +24,9 @@ from ratedispatch.dispatch.transports.direct import Answer, DirectExchange, enco
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
     KEEPALIVE_EXPIRY,
-    naming_headers,
+    headers_of_request,
     read_answer,
+    with_headers,
     write_body,
 )
 from ratedispatch.dispatch.transports.interim import bound_interim
@@ -165,10 +166,12 @@ class BulkTransport:
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         body = write_body(request.body, was_read=request.was_read)
-        headers = naming_headers(request)
+        headers = headers_of_request(request)
         try:
             with self._deadlines.within(timeout):
-                answer = await self._exchange(request.endpoint, body, headers)
+                answer = await self._exchange(
+                    request.endpoint, body, headers, may_be_direct=request.headers is None
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             broken = fault_of(error, timeout, self._settings.proxy)
         else:
@@ -179,11 +182,15 @@ class BulkTransport:
         # outside of the except clause: aiohttp's errors hold the headers, the key among them
         raise broken
 
-    async def _exchange(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _exchange(
+        self, endpoint: str, body: bytes, headers: dict[str, str], *, may_be_direct: bool
+    ) -> Answer:
         """Send directly where that is known to work, else through the session; follow redirects."""
         if self._settings.ask is not None:
-            headers["Authorization"] = f"Bearer {await self._settings.ask()}"
-        direct = self._direct.get(endpoint)
+            key = {"Authorization": f"Bearer {await self._settings.ask()}"}
+            headers = with_headers(key, headers)
+        # the session lets a request's own headers take the place of the client's
+        direct = self._direct.get(endpoint) if may_be_direct else None
         if direct is not None and len(body) <= _LARGE_BODY:
             answer = await direct.post(body, headers)
         else:

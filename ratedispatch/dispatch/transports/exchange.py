@@ -31,12 +31,24 @@ _LONGEST_NAME = 512
 _LONGEST_TEXT = 2**20
 
 
-def naming_headers(request: Request) -> dict[str, str]:
-    """Return the header by which a provider's support finds a request that was never answered."""
+def headers_of_request(request: Request) -> dict[str, str]:
+    """
+    Return the headers of *request* alone: its own, and one that names it.
+
+    By that name a provider's support finds a request that was never answered.
+    """
     name = request.custom_id
+    headers = {}
     if name and len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable():
-        return {"X-Client-Request-Id": name}
-    return {}
+        headers["X-Client-Request-Id"] = name
+    return with_headers(headers, request.headers) if request.headers else headers
+
+
+def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return *headers* with *others* in the place of those of the same names, in any case."""
+    replaced = {name.lower() for name in others}
+    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    return kept | dict(others)
 
 
 def _plain(value: object) -> object:

@@ -20,7 +20,7 @@ from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
     KEEPALIVE_EXPIRY,
-    naming_headers,
+    headers_of_request,
     read_answer,
     sentence,
     without_lone_surrogates,
@@ -115,7 +115,7 @@ class SdkTransport:
         options: Any = {
             "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
             "max_retries": 0,
-            "headers": naming_headers(request),
+            "headers": self._headers(request),
             "follow_redirects": False,  # the rules for that are not httpx's
         }
         try:
@@ -134,6 +134,14 @@ class SdkTransport:
             return read_answer(raw.status_code, headers, raw.content)
         # outside of the except clause: such an error holds the headers, the key among them
         raise fault
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        """The headers of *request*, as the client spells those that they take the place of."""
+        headers = headers_of_request(request)
+        if request.headers:
+            spelled = {name.lower(): name for name in self._client.default_headers}
+            headers = {spelled.get(name.lower(), name): text for name, text in headers.items()}
+        return headers
 
     async def _exchange(self, request: Request, options: Any) -> tuple[httpx2.Response, str]:
         """Send, follow redirects, and return the address of one that is not followed."""
