@@ -144,7 +144,8 @@ _FAULT_OPTIONS = (
         multiple=True,
         metavar="NAME=RATE",
         help="Share of the admitted requests that a fault strikes; repeatable. Names: 500, "
-        "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate.",
+        "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate; of streams only: "
+        "stream_cut, stream_error, stream_stall.",
     ),
     option(
         "--fault-time",

@@ -81,6 +81,9 @@ class Referee:
         self._answered_rows: set[int] = set()
         self._answered_twice: set[int] = set()
         self._latencies = Latencies()
+        self._streams = 0
+        self._streams_whole = 0
+        self._first_events = Latencies()
         self._limits = dict(limits)
         self._excess = {
             (side, name): Excess(limit, self._burst(limit), now)
@@ -148,6 +151,11 @@ class Referee:
         self._in_flight += 1
         self._in_flight_peak = max(self._in_flight_peak, self._in_flight)
 
+    def begin_stream(self, now: float, *, arrived: float) -> None:
+        """Note the first event of an answer in parts; times as of `finish`."""
+        self._streams += 1
+        self._first_events.add(now - arrived)
+
     def finish(
         self, reply: Reply, now: float, *, arrived: float, sent: bool = True, returned: int = 0
     ) -> None:
@@ -171,6 +179,8 @@ class Referee:
         if not sent:
             self._abandoned += 1
             return
+        if reply.stream is not None and reply.kind == "answer":
+            self._streams_whole += 1
         if reply.kind != "answer" or reply.call is None:
             return
         self._answered += 1
@@ -197,6 +207,11 @@ class Referee:
                 for side in ("offered", "admitted")
             },
             "latency": self._latencies.report(),
+            "streams": {
+                "begun": self._streams,
+                "whole": self._streams_whole,
+                "first_event": self._first_events.report(),
+            },
             "seconds": [
                 [second, count, self._timeline.tokens_charged[second]]
                 for second, count in enumerate(self._timeline.admitted)

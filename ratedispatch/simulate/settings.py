@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ratedispatch.groups import LimitGroups
-from ratedispatch.simulate.provider.faults import FAULTS
+from ratedispatch.simulate.provider.faults import FAULTS, STREAM_FAULTS
 from ratedispatch.simulate.provider.windows import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.limits import Limits
+
+_ALL_FAULTS = (*FAULTS, *STREAM_FAULTS)
 
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day", "tokens_per_day")
 
@@ -48,6 +50,9 @@ class ProviderSettings:
             provider's start, length in seconds, name. Those that overlap take turns.
         api_key: The only key accepted; None accepts any, and none.
         quota: After so many admitted requests the account is empty; None for never.
+        quota_time: Start and length in seconds, counted from the provider's start, of a time in
+            which the account is empty; the length may be infinite. None for none.
+        revoked_time: The same for a time in which no key is accepted.
         outage: Start and length in seconds, counted from the provider's start, of a time in
             which every request is refused; None for none.
         outage_model: The only model that the outage strikes, or the beginning of its name before
@@ -96,6 +101,8 @@ class ProviderSettings:
     fault_times: tuple[tuple[float, float, str], ...] = ()
     api_key: str | None = None
     quota: int | None = None
+    quota_time: tuple[float, float] | None = None
+    revoked_time: tuple[float, float] | None = None
     outage: tuple[float, float] | None = None
     outage_model: str | None = None
     changes: tuple[tuple[float, float | None, float | None], ...] = ()
@@ -126,6 +133,7 @@ class ProviderSettings:
         self._check_faults()
         if self.outage_model is not None and self.outage is None:
             raise ValueError(f"outage_model is {self.outage_model!r}, but there is no outage")
+        self._check_times()
         self._check_schedule()
         self._check_slots()
         self._check_models()
@@ -179,15 +187,21 @@ class ProviderSettings:
 
     def _check_faults(self) -> None:
         for name, rate in self.faults.items():
-            if name not in FAULTS:
-                raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            if name not in _ALL_FAULTS:
+                raise ValueError(f"there is no fault {name!r}; there are {', '.join(_ALL_FAULTS)}")
             if not 0 <= rate <= 1:
                 raise ValueError(f"the rate of fault {name!r} is {rate}, not within 0..1")
         for start, length, name in self.fault_times:
-            if name not in FAULTS:
-                raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            if name not in _ALL_FAULTS:
+                raise ValueError(f"there is no fault {name!r}; there are {', '.join(_ALL_FAULTS)}")
             if not (0 <= start < math.inf and 0 < length < math.inf):
                 raise ValueError(f"fault {name!r} strikes from {start} s on for {length} s")
+
+    def _check_times(self) -> None:
+        for name in ("quota_time", "revoked_time"):
+            time = getattr(self, name)
+            if time is not None and not (0 <= time[0] < math.inf and time[1] > 0):
+                raise ValueError(f"{name} begins at {time[0]} s and lasts {time[1]} s")
 
     def _check_models(self) -> None:
         for name, (requests, tokens) in self.models.items():

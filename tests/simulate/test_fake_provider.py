@@ -319,16 +319,16 @@ def test_only_the_right_key_is_accepted_when_one_is_set() -> None:
     assert (wrong.status, error(wrong)["code"]) == (401, "invalid_api_key")
     assert provider.arrive(CHAT, {"authorization": "Basic right"}, chat(), 0.0).status == 401
     assert ask(provider, chat()).status == 401
-    assert provider.get("/v1/models", {}).status == 401
+    assert provider.get("/v1/models", {}, 0.0).status == 401
 
 
 def test_models_are_listed_and_other_pages_are_not_found() -> None:
     """The one thing there is to get."""
     provider = make_provider()
-    listed = provider.get("/models", {})
+    listed = provider.get("/models", {}, 0.0)
     assert listed.status == 200
     assert json.loads(listed.body)["data"]
-    assert error(provider.get("/v1/files", {}))["code"] == "unknown_url"
+    assert error(provider.get("/v1/files", {}, 0.0))["code"] == "unknown_url"
 
 
 def test_the_answer_repeats_the_client_id_or_the_hash_of_the_body() -> None:

@@ -185,7 +185,7 @@ def test_faults_and_nonsense_are_counted_by_name() -> None:
     referee = Referee(provider.limits, 60.0, 0.0)
     visit(provider, referee, 1.0)
     referee.arrive(provider.arrive(PATH, {}, b"no json", 1.0), 1.0)
-    referee.arrive(provider.get("/v1/models", {}), 1.0)
+    referee.arrive(provider.get("/v1/models", {}, 0.0), 1.0)
     report = referee.report()
     assert report["faults"] == {"500": 1}
     assert report["invalid"] == 1

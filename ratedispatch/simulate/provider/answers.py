@@ -60,7 +60,7 @@ def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> byt
         finish: ``stop`` or ``length``.
         number: The provider's running number of this request; it makes the ids.
     """
-    text = f"answer to {call.echo}"
+    text = answer_text(call)
     if call.endpoint == CHAT:
         return _chat(call, text, output_tokens, finish, number)
     if call.endpoint == EMBEDDINGS:
@@ -69,10 +69,16 @@ def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> byt
         return _dump(_moderations(call, number))
     if call.endpoint == COMPLETIONS:
         return _dump(_completions(call, text, output_tokens, finish, number))
-    return _dump(_responses(call, text, output_tokens, finish, number))
+    return _dump(response_object(call, output_tokens, finish, number))
 
 
-def _usage(call: Call, output_tokens: int) -> dict[str, Any]:
+def answer_text(call: Call) -> str:
+    """Return the text of every output."""
+    return f"answer to {call.echo}"
+
+
+def usage_of(call: Call, output_tokens: int) -> dict[str, Any]:
+    """Return what a chat or a legacy completion of so many tokens an output has used."""
     output = output_tokens * call.outputs
     return {
         "prompt_tokens": call.prompt_tokens,
@@ -114,13 +120,12 @@ def _completions(
             {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
             for index in range(call.outputs)
         ],
-        "usage": _usage(call, output_tokens),
+        "usage": usage_of(call, output_tokens),
     }
 
 
-def _responses(
-    call: Call, text: str, output_tokens: int, finish: str, number: int
-) -> dict[str, Any]:
+def response_object(call: Call, output_tokens: int, finish: str, number: int) -> dict[str, Any]:
+    """Return the answer to *call* on ``/v1/responses``; arguments as of `answer_body`."""
     complete = finish == "stop"
     return {
         "id": f"resp_{number:048x}",
@@ -139,7 +144,12 @@ def _responses(
                 "status": "completed" if complete else "incomplete",
                 "role": "assistant",
                 "content": [
-                    {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                    {
+                        "type": "output_text",
+                        "text": answer_text(call),
+                        "annotations": [],
+                        "logprobs": [],
+                    }
                 ],
             }
         ],

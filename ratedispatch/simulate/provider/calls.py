@@ -70,6 +70,7 @@ class Call:
         outputs: How many outputs were asked for (``n``).
         inputs: How many texts an embeddings request holds.
         row: 64 bits that identify the request: of its ``X-Client-Request-Id``, else of its body.
+        is_stream: Whether the answer is to come in parts.
         echo: What the answer's text repeats: that header, else 16 hex digits of the body's hash.
     """
 
@@ -82,6 +83,7 @@ class Call:
     inputs: int
     row: int
     echo: str
+    is_stream: bool = False
 
     @property
     def tokens(self) -> int:
@@ -209,6 +211,7 @@ def read_call(
         inputs=_inputs(given) if endpoint in _SILENT else 1,
         row=int.from_bytes(digest.digest()[:8]),
         echo=echo,
+        is_stream=_is_stream(endpoint, body),
     )
 
 
@@ -252,6 +255,20 @@ def _outputs(endpoint: str, body: Mapping[str, Any]) -> int:
     if endpoint not in {CHAT, COMPLETIONS}:
         return 1
     return max(_whole(body, "n", 1), _whole(body, "best_of", 1))
+
+
+def _is_stream(endpoint: str, body: Mapping[str, Any]) -> bool:
+    """Return whether the answer is to come in parts; what generates nothing comes whole."""
+    wanted = body.get("stream")
+    if wanted is not None and not isinstance(wanted, bool):
+        raise Problem(400, "Invalid 'stream': expected true or false.", param="stream")
+    if body.get("stream_options") is not None and not wanted:
+        raise Problem(
+            400,
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+            param="stream_options",
+        )
+    return bool(wanted) and endpoint not in _SILENT
 
 
 def _whole(body: Mapping[str, Any], field: str, default: int = 0) -> int:

@@ -65,6 +65,14 @@ ANSWER_FAULTS: Mapping[str, FaultAnswer] = {
 
 FAULTS: tuple[str, ...] = (*ANSWER_FAULTS, *WIRE_FAULTS)
 
+#: Faults that strike an answer in parts, in the middle of its output; one that is sent whole is
+#: never struck by them. On a stream ``truncate`` is what ``stream_cut`` is.
+STREAM_FAULTS: Mapping[str, str] = {
+    "stream_cut": "the connection is closed in the middle of the stream",
+    "stream_error": "an event says that there was an error, and the stream ends",
+    "stream_stall": "no further event ever comes",
+}
+
 
 def draw_fault(rates: Mapping[str, float], rng: random.Random) -> str | None:
     """

@@ -18,13 +18,18 @@ from ratedispatch.simulate.provider.allowance import (
     Allowances,
     Block,
     give,
-    is_named,
 )
+from ratedispatch.simulate.provider.answer_events import make_stream
 from ratedispatch.simulate.provider.answers import answer_body, error_body, models_body
 from ratedispatch.simulate.provider.call_reader import CallReader, counter
 from ratedispatch.simulate.provider.calls import Call, Problem, endpoint_of
 from ratedispatch.simulate.provider.engine_slots import EngineSlots
-from ratedispatch.simulate.provider.faults import ANSWER_FAULTS, draw_fault, fault_at
+from ratedispatch.simulate.provider.faults import (
+    ANSWER_FAULTS,
+    STREAM_FAULTS,
+    draw_fault,
+    fault_at,
+)
 from ratedispatch.simulate.provider.limit_headers import describe_limits
 from ratedispatch.simulate.provider.refusal_text import (
     QUEUE_FULL,
@@ -34,6 +39,7 @@ from ratedispatch.simulate.provider.refusal_text import (
 )
 from ratedispatch.simulate.provider.reply import Reply
 from ratedispatch.simulate.provider.schedule import Competitor, make_events
+from ratedispatch.simulate.provider.standing import Standing
 from ratedispatch.simulate.settings import ProviderSettings, check_limit
 
 if TYPE_CHECKING:
@@ -85,6 +91,7 @@ class Provider:
         self.on_limits: Callable[[dict[str, float | None], float], None] | None = None
         self._rng = rng
         self._start = now
+        self._standing = Standing(settings, now)
         self._number = 0
         self._calls = CallReader(count or counter(settings.charge))
         self._allowances = Allowances(settings, now)
@@ -127,7 +134,8 @@ class Provider:
 
         Args:
             path: With or without ``/v1`` in front.
-            headers: Looked up by the names ``authorization`` and ``x-client-request-id``.
+            headers: Looked up by the names ``authorization``, ``api-key`` and
+                ``x-client-request-id``.
             body: JSON, as bytes or as an object.
             now: Loop time in seconds.
         """
@@ -135,7 +143,7 @@ class Provider:
         if now >= self._due:
             self.catch_up(now)
         try:
-            self._check_key(headers)
+            self._standing.check_key(headers, now)
             call = self._calls.read(endpoint_of(path), headers.get("x-client-request-id"), body)
         except Problem as problem:
             return self._problem(problem)
@@ -143,11 +151,11 @@ class Provider:
         own = allowances.of(call.model) if self.settings.models else allowances.general
         return self._refuse(call, own, now) or self._admit(call, own, now)
 
-    def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+    def get(self, path: str, headers: Mapping[str, str], now: float) -> Reply:
         """Return what a GET gets: the models, or 404."""
         self._number += 1
         try:
-            self._check_key(headers)
+            self._standing.check_key(headers, now)
             endpoint = endpoint_of(path)
             if endpoint == "/v1/models":
                 return Reply(200, self._headers(None, 0.0, 0.0), models_body(), "other")
@@ -176,7 +184,7 @@ class Provider:
 
     def _serve_other(self, now: float) -> None:
         own, tokens = self._allowances.general, self.settings.competitor_tokens
-        if self._outage_left(None, now) > 0:
+        if self._standing.outage_left(None, now) > 0:
             self.competitor.refused += 1
         elif own.block(tokens, now) is None:
             own.take(tokens, now)
@@ -187,27 +195,14 @@ class Provider:
             if self.settings.refusals_count:
                 own.take_refused(now)
 
-    def _check_key(self, headers: Mapping[str, str]) -> None:
-        wanted = self.settings.api_key
-        if wanted is None:
-            return
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and key == wanted:
-            return
-        raise Problem(
-            401,
-            "Incorrect API key provided." if key else "You didn't provide an API key.",
-            code="invalid_api_key" if key else None,
-        )
-
     def _refuse(self, call: Call, own: Allowance, now: float) -> Reply | None:
         """Return the refusal of *call*, or None if it can go now."""
         settings = self.settings
         if settings.outage is not None:
-            wait = self._outage_left(call.model, now)
+            wait = self._standing.outage_left(call.model, now)
             if wait > 0:
                 return self._throttle(call, own, Block(RPM, 1, wait), wait, now, kind="outage")
-        if settings.quota is not None and self.admitted >= settings.quota:
+        if self._standing.is_spent(self.admitted, now):
             return self._error(
                 call,
                 own,
@@ -231,26 +226,11 @@ class Provider:
             own.take_refused(now)
         return reply
 
-    def _outage_left(self, model: str | None, now: float) -> float:
-        """Return the seconds for which *model* is still refused; None is that of no outage."""
-        settings = self.settings
-        if settings.outage is None:
-            return 0.0
-        named = settings.outage_model
-        if named is not None and (model is None or not is_named(model, named)):
-            return 0.0
-        start, length = settings.outage
-        if not start <= now - self._start < start + length:
-            return 0.0
-        return self._start + start + length - now
-
     def _admit(self, call: Call, own: Allowance, now: float) -> Reply:
         settings, rng = self.settings, self._rng
         self.admitted += 1
         tickets = own.take(call.tokens, now)
-        fault = draw_fault(settings.faults, rng) if settings.faults else None
-        if settings.fault_times:
-            fault = fault_at(settings.fault_times, now - self._start, self._number) or fault
+        fault = self._fault(call, now) if settings.faults or settings.fault_times else None
         length = self._output_length(call)
         delay = settings.latency + settings.token_time * length
         if settings.latency and settings.latency_sigma:
@@ -279,8 +259,28 @@ class Provider:
             reply.headers["content-type"] = answer.content_type
             return reply
         finish = "length" if length >= call.output_cap else "stop"
-        reply.body = answer_body(call, length, finish, self._number)
+        if call.is_stream:
+            reply.stream = make_stream(
+                call,
+                length,
+                finish,
+                self._number,
+                delay=delay,
+                token_time=settings.token_time,
+                fault=fault,
+            )
+            reply.headers["content-type"] = "text/event-stream; charset=utf-8"
+        else:
+            reply.body = answer_body(call, length, finish, self._number)
         return reply
+
+    def _fault(self, call: Call, now: float) -> str | None:
+        """Return the fault that strikes *call*; those of a stream strike nothing else."""
+        settings = self.settings
+        fault = draw_fault(settings.faults, self._rng)
+        if settings.fault_times:
+            fault = fault_at(settings.fault_times, now - self._start, self._number) or fault
+        return fault if call.is_stream or fault not in STREAM_FAULTS else None
 
     def _output_length(self, call: Call) -> int:
         if call.output_cap == 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ratedispatch.simulate.provider.allowance import Tickets
+    from ratedispatch.simulate.provider.answer_events import Stream
     from ratedispatch.simulate.provider.calls import Call
 
 
@@ -32,6 +33,8 @@ class Reply:
         fault: The fault that strikes, if any. Faults named in `faults.WIRE_FAULTS` have to be
             acted out on the connection; the body is then what would have been sent.
         charged: Tokens taken at admission; 0 if it was not admitted.
+        stream: The answer in parts, if it was asked for so; *body* is empty then, and *delay* is
+            that of the last part.
         actual: Tokens really used, once answered.
         tickets: For `Provider.finish`.
         group: The name in the settings' ``models`` whose limits it draws from; empty for the
@@ -49,6 +52,7 @@ class Reply:
     actual: int = 0
     tickets: Tickets = ()
     group: str = ""
+    stream: Stream | None = None
 
     @property
     def is_admitted(self) -> bool:

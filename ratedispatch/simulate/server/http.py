@@ -44,7 +44,16 @@ class Exchange:
         on_lost: Called when the client goes away before it is answered.
     """
 
-    __slots__ = ("_connection", "_keep_alive", "body", "headers", "method", "on_lost", "path")
+    __slots__ = (
+        "_begun",
+        "_connection",
+        "_keep_alive",
+        "body",
+        "headers",
+        "method",
+        "on_lost",
+        "path",
+    )
 
     def __init__(
         self,
@@ -61,6 +70,7 @@ class Exchange:
         self.headers = headers
         self.body = b""
         self.on_lost: Callable[[], None] | None = None
+        self._begun = b""  # a head that waits for the first part
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write an answer; *headers* without ``content-length``."""
@@ -71,8 +81,22 @@ class Exchange:
         part = _head(status, headers, len(body)) + body[: len(body) // 2]
         self._connection.finish(part, keep_alive=False)
 
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Begin an answer in parts, of a length that is not known; written with the first part."""
+        self._begun = _begin(status, headers) + b"transfer-encoding: chunked\r\n\r\n"
+
+    def write(self, part: bytes) -> None:
+        """Write a part of the answer; an empty one is nothing."""
+        if part:
+            self._connection.write(b"%b%x\r\n%b\r\n" % (self._begun, len(part), part))
+            self._begun = b""
+
+    def end(self) -> None:
+        """End an answer in parts."""
+        self._connection.finish(self._begun + b"0\r\n\r\n", self._keep_alive)
+
     def close(self) -> None:
-        """Close the connection without an answer."""
+        """Close the connection, without an answer or with what is written of it."""
         self._connection.finish(b"", keep_alive=False)
 
     def reset(self) -> None:
@@ -84,6 +108,12 @@ def _head(status: int, headers: Mapping[str, str], length: int) -> bytes:
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
     head = f"{_STATUS_LINES[status]}{''.join(lines)}content-length: {length}\r\n\r\n"
     return head.encode("latin-1")
+
+
+def _begin(status: int, headers: Mapping[str, str]) -> bytes:
+    """Return a head that is not yet ended."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    return f"{_STATUS_LINES[status]}{''.join(lines)}".encode("latin-1")
 
 
 class Connection(asyncio.Protocol):
@@ -134,6 +164,11 @@ class Connection(asyncio.Protocol):
             self._read()
         elif len(self._buffer) > LARGEST_BODY + LARGEST_HEAD:
             self.abort()  # sends ahead without end
+
+    def write(self, part: bytes) -> None:
+        """Write a part of an answer that is not finished with it."""
+        if self._transport is not None:
+            self._transport.write(part)
 
     def finish(self, answer: bytes, keep_alive: bool) -> None:
         """Write *answer*, then go on with the next request or close."""

@@ -1,9 +1,8 @@
 """
 The fake provider on a real socket.
 
-Waits the latency, acts out faults of the connection, and answers ``/_stats``, ``/_limits`` and
-``/_reset``. Decides nothing: `provider` says what a request gets, `referee` what it meant, `http`
-how it is read and written.
+Answers ``/_stats``, ``/_limits`` and ``/_reset``. Decides nothing else: `provider` says what a
+request gets, `visit` gives it, `referee` says what it meant, `http` how it is read and written.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ import random
 import resource
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.simulate.provider.provider import Provider, Reply
+from ratedispatch.simulate.provider.provider import Provider
 from ratedispatch.simulate.referee import Referee
 from ratedispatch.simulate.server.http import Connection, Exchange
+from ratedispatch.simulate.server.visit import Visit
 
 if TYPE_CHECKING:
     from ratedispatch.simulate.settings import ProviderSettings
@@ -107,9 +107,9 @@ class FakeServer:
         if exchange.method == "POST":
             reply = self._provider.arrive(exchange.path, exchange.headers, exchange.body, now)
         else:
-            reply = self._provider.get(exchange.path, exchange.headers)
+            reply = self._provider.get(exchange.path, exchange.headers, now)
         self._referee.arrive(reply, now)
-        _Visit(self._loop, self._provider, self._referee, exchange, reply, now).begin()
+        Visit(self._loop, self._provider, (self._referee,), exchange, reply, now).begin()
 
     def _control(self, exchange: Exchange, path: str) -> None:
         now = self._loop.time()
@@ -138,65 +138,6 @@ class FakeServer:
             wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
         )
         return self._provider.limits
-
-
-class _Visit:
-    """One request between its arrival and its end: a timer, and the books of both referees."""
-
-    __slots__ = ("_arrived", "_exchange", "_loop", "_provider", "_referee", "_reply", "_timer")
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        provider: Provider,
-        referee: Referee,
-        exchange: Exchange,
-        reply: Reply,
-        arrived: float,
-    ) -> None:
-        self._loop = loop
-        self._provider = provider
-        self._referee = referee
-        self._exchange = exchange
-        self._reply = reply
-        self._arrived = arrived
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self) -> None:
-        """Answer at once, or set the timer."""
-        reply = self._reply
-        delay = reply.delay
-        if reply.fault == "reset":
-            delay = 0.0
-        elif reply.fault == "disconnect":
-            delay /= 2
-        self._exchange.on_lost = self._lost
-        if reply.fault == "hang":
-            return
-        if delay > 0:
-            self._timer = self._loop.call_later(delay, self._end)
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        exchange, reply = self._exchange, self._reply
-        exchange.on_lost = None
-        now = self._loop.time()
-        returned = self._provider.finish(reply, now)
-        self._referee.finish(reply, now, arrived=self._arrived, returned=returned)
-        if reply.fault == "reset":
-            exchange.reset()
-        elif reply.fault == "disconnect":
-            exchange.close()
-        elif reply.fault == "truncate":
-            exchange.truncate(reply.status, reply.headers, reply.body)
-        else:
-            exchange.answer(reply.status, reply.headers, reply.body)
-
-    def _lost(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._referee.finish(self._reply, self._loop.time(), arrived=self._arrived, sent=False)
 
 
 def raise_file_limit() -> None:
