@@ -1,8 +1,8 @@
 """
 Send many requests to an LLM API at its rate limits, without being refused.
 
-``Dispatcher`` sends requests, ``run_file`` a whole file of them, ``count_tokens`` tells what one
-costs before it is sent.
+``wrap`` paces a client of the openai package, ``Dispatcher`` sends requests, ``run_file`` a whole
+file of them, ``count_tokens`` tells what one costs before it is sent.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.retry import RetryPolicy
     from ratedispatch.dispatch.transports.protocol import Transport
+    from ratedispatch.dispatch.wrap.call_options import options
+    from ratedispatch.dispatch.wrap.drop_in import async_http_client, http_client, wrap
+    from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
     from ratedispatch.errors import (
         CostExceedsLimit,
         InvalidLimits,
@@ -68,6 +71,8 @@ _HOMES = {
     "Event": "events",
     "Failed": "outcome",
     "Feedback": "pacing.feedback",
+    "Gate": "dispatch.wrap.gate",
+    "GateOptions": "dispatch.wrap.gate",
     "LimitGroup": "groups",
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
@@ -99,9 +104,13 @@ _HOMES = {
     "UnusableAnswer": "errors",
     "Usage": "outcome",
     "Bottleneck": "pacing.bottleneck",
+    "async_http_client": "dispatch.wrap.drop_in",
     "count_tokens": "tokens",
     "estimate": "tokens",
+    "http_client": "dispatch.wrap.drop_in",
+    "options": "dispatch.wrap.call_options",
     "run_file": "jobs.job",
+    "wrap": "dispatch.wrap.drop_in",
 }
 
 __all__ = [
@@ -119,6 +128,8 @@ __all__ = [
     "Event",
     "Failed",
     "Feedback",
+    "Gate",
+    "GateOptions",
     "InvalidLimits",
     "InvalidRequest",
     "JobError",
@@ -149,9 +160,13 @@ __all__ = [
     "TransportError",
     "UnusableAnswer",
     "Usage",
+    "async_http_client",
     "count_tokens",
     "estimate",
+    "http_client",
+    "options",
     "run_file",
+    "wrap",
 ]
 
 

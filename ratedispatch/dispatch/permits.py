@@ -1,8 +1,9 @@
 """
 Waiting for permits: in an event loop, or in a thread.
 
-The queue itself knows neither. Here are the timers that wake it and the waiters that it tells,
-for both; several loops and threads may stand in one queue.
+The queue itself knows neither. Here are the timer of a loop that wakes it, and the waiters of both
+that it tells; several loops and threads may stand in one queue. The timer for threads is
+`thread_alarm`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.permit import Permit
@@ -75,32 +75,6 @@ class LoopAlarm:
         self._thread = threading.get_ident()
         self.time = loop.time
         return loop.time()
-
-
-class ThreadAlarm:
-    """The monotonic clock of the machine, and one timer thread at a time."""
-
-    def __init__(self) -> None:
-        self._timer: threading.Timer | None = None
-        # the clock that is handed in; loops take theirs from it too
-        self.time: Callable[[], float] = time.monotonic  # noqa: TID251
-
-    def set(self, when: float, callback: Callable[[], None]) -> None:
-        """Call *callback* in a thread of its own at *when*."""
-        self.clear()
-        self._timer = threading.Timer(max(0.0, when - self.time()), callback)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def clear(self) -> None:
-        """Call nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def soon(self, callback: Callable[[], None]) -> None:
-        """Call *callback* in a thread of its own."""
-        threading.Thread(target=callback, daemon=True).start()
 
 
 class _LoopEntry(Entry):

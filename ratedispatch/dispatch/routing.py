@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.breaker import CircuitBreaker
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.limits import Limits, Rate
+    from ratedispatch.pacing.alarm import Alarm
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.providers.base import Provider
 
@@ -54,6 +55,7 @@ class RouteFactory:
         options: How the dispatcher sends.
         rng: The source of jitter.
         budget: A budget for all routes instead of one of each; it is not closed with them.
+        alarm: Makes the clock and timer of each route.
 
     Attributes:
         slots: Places in flight that all routes share; None if there is one route only.
@@ -68,6 +70,7 @@ class RouteFactory:
         *,
         rng: random.Random,
         budget: Budget | None = None,
+        alarm: Callable[[], Alarm] = LoopAlarm,
     ) -> None:
         self._transport = transport
         self._provider = provider
@@ -75,6 +78,7 @@ class RouteFactory:
         self._options = options
         self._rng = rng
         self._budget = budget
+        self._alarm = alarm
         self.slots: Slots | None = None
         most = options.max_in_flight
         if isinstance(limits, LimitGroups):
@@ -123,7 +127,7 @@ class RouteFactory:
         admission = Admission(
             budget,
             adaptive or FixedLimit(possible),
-            LoopAlarm(),
+            self._alarm(),
             rng=self._rng,
             slots=self.slots,
             watcher=breaker,

@@ -82,6 +82,10 @@ class Provider:
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
 
+    def readings(self, headers: Mapping[str, str]) -> tuple[Reading, ...]:
+        """Return what the *headers* of an answer, by lower-case name, say about the buckets."""
+        return self._read_headers(headers)
+
     def interpret(self, response: Response, endpoint: str = "") -> Interpretation:
         """
         Return everything that *response* says. Raises nothing, whatever a server sends.

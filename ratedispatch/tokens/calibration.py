@@ -60,7 +60,8 @@ class Calibration:
         known = self._models.get(model)
         if known is None:
             return counted, self._first_guess
-        corrected = round(counted * known.ratio + known.difference)
+        ratio, difference = known.correction
+        corrected = round(counted * ratio + difference)
         corrected = max(round(_LEAST * counted), min(corrected, round(_MOST * counted)))
         output = known.outputs.covering
         return corrected, self._first_guess if output is None else output
@@ -92,12 +93,11 @@ class Calibration:
 class _Model:
     """Outputs and counts of one model, and the correction that follows."""
 
-    __slots__ = ("_pairs", "_since", "difference", "outputs", "ratio")
+    __slots__ = ("_pairs", "_since", "correction", "outputs")
 
     def __init__(self) -> None:
         self.outputs = _Sample()
-        self.ratio = 1.0
-        self.difference = 0.0
+        self.correction = 1.0, 0.0  # ratio and difference, replaced together for other threads
         self._pairs: deque[tuple[int, int]] = deque(maxlen=_SAMPLE)
         self._since = 0
 
@@ -111,7 +111,7 @@ class _Model:
     def _fit(self) -> None:
         differences = [billed - counted for counted, billed in self._pairs]
         if min(differences) == max(differences):  # nothing is left for a ratio to explain
-            self.ratio, self.difference = 1.0, differences[0]
+            self.correction = 1.0, float(differences[0])
             return
         difference = statistics.median(differences)
         total = sum(counted for counted, _ in self._pairs)
@@ -119,9 +119,9 @@ class _Model:
         by_difference = sum(abs(b - c - difference) for c, b in self._pairs)
         by_ratio = sum(abs(b - c * ratio) for c, b in self._pairs)
         if by_difference <= by_ratio:
-            self.ratio, self.difference = 1.0, difference
+            self.correction = 1.0, difference
         else:
-            self.ratio, self.difference = ratio, 0.0
+            self.correction = ratio, 0.0
 
 
 class _Sample:

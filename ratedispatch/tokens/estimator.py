@@ -48,7 +48,7 @@ class InThread(Protocol):
 
 class Estimator:
     """
-    Estimates the cost of requests. For one event loop.
+    Estimates the cost of requests. For one event loop; `estimate_here` for any thread.
 
     Args:
         policy: How the provider charges a request.
@@ -115,6 +115,21 @@ class Estimator:
             request.body, request.endpoint, policy=self._policy, calibration=self._calibration
         )
         return replace(cost, custom=request.custom) if request.custom else cost
+
+    def estimate_here(self, request: Request) -> Cost:
+        """
+        Return what *request* costs, counted in this thread however long that takes.
+
+        May be called in several threads at once.
+
+        Raises:
+            InvalidRequest: It cannot be counted; the message names the field.
+        """
+        if request.model not in self._met:
+            self._load(request)
+            if len(self._met) < _MOST_MODELS:
+                self._met.add(request.model)
+        return self._count_all(request)
 
     async def estimate_ahead(self, request: Request) -> Cost:
         """

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ratedispatch.dispatch.dispatcher import Dispatcher
-from ratedispatch.dispatch.permits import LoopAlarm, ThreadAlarm, acquire, acquire_in_thread
+from ratedispatch.dispatch.permits import LoopAlarm, acquire, acquire_in_thread
+from ratedispatch.dispatch.thread_alarm import ThreadAlarm
 from ratedispatch.errors import CostExceedsLimit, InvalidLimits, Stopped
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import Any, assert_type
 
 import pydantic
+from openai import AsyncOpenAI, OpenAI
 
 import ratedispatch as rd
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 
 class City(pydantic.BaseModel):
@@ -33,3 +31,11 @@ async def use(client: AsyncOpenAI) -> None:
     report = await rd.run_file("in.jsonl", "out.jsonl", client=client, limits=limits)
     assert_type(report, rd.Report)
     assert_type(rd.count_tokens({"model": "gpt-4o"}, endpoint="/v1/chat/completions"), int)
+
+
+def wrapped(plain: OpenAI, asynchronous: AsyncOpenAI) -> None:
+    limits = rd.Limits(requests_per_minute=3_000)
+    assert_type(rd.wrap(plain, limits, max_wait=30), OpenAI)
+    assert_type(rd.wrap(asynchronous, rd.Gate(limits)), AsyncOpenAI)
+    with rd.options(priority=1, caller="me", deadline=10):
+        pass

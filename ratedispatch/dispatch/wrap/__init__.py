@@ -1,0 +1,1 @@
+"""A client of the openai package, or its http client, whose calls are paced."""

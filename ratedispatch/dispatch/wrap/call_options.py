@@ -1,0 +1,102 @@
+"""
+What calls in a block ask of the queue: a context variable, so that frameworks need not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallOptions:
+    """
+    What a call asks of the queue.
+
+    Args:
+        priority: Higher ones go first.
+        caller: Whose share of the limit it uses.
+        deadline: The instant until which it must have been sent; None if there is none.
+        max_wait: Seconds in the queue at most; None for what the client was wrapped with.
+    """
+
+    priority: int = 0
+    caller: str = ""
+    deadline: float | None = None
+    max_wait: float | None = None
+
+
+NO_OPTIONS = CallOptions()
+
+_current: ContextVar[CallOptions] = ContextVar("ratedispatch_options", default=NO_OPTIONS)
+
+#: What calls ask for here and now.
+current_options = _current.get
+
+
+def clock() -> float:
+    """Return the instant on the clock that queues go by: of the event loop, or the machine's."""
+    loop = asyncio._get_running_loop()
+    return loop.time() if loop is not None else time.monotonic()  # noqa: TID251 - no loop runs
+
+
+@contextmanager
+def options(
+    *,
+    priority: int | None = None,
+    caller: str | None = None,
+    deadline: float | None = None,
+    max_wait: float | None = None,
+) -> Iterator[None]:
+    """
+    Say what the calls of wrapped clients inside this block ask of the queue.
+
+    Works in threads and in tasks. Blocks nest: what an inner one does not set stays as it is.
+
+    Args:
+        priority: Higher ones go first; 0 outside of any block.
+        caller: Whose share of the limit they use.
+        deadline: Seconds from now within which they must have been sent.
+        max_wait: Seconds that each of them may wait in the queue.
+
+    Raises:
+        TypeError: *priority* is no whole number, or *caller* no string.
+        ValueError: *deadline* or *max_wait* is not above zero.
+    """
+    changes: dict[str, Any] = {}
+    if priority is not None:
+        if not isinstance(priority, int):
+            raise TypeError(f"priority must be a whole number, not {priority!r}")
+        changes["priority"] = priority
+    if caller is not None:
+        if not isinstance(caller, str):
+            raise TypeError(f"caller must be a string, not {caller!r}")
+        changes["caller"] = caller
+    if deadline is not None:
+        changes["deadline"] = clock() + checked_seconds("deadline", deadline)
+    if max_wait is not None:
+        changes["max_wait"] = checked_seconds("max_wait", max_wait)
+    token = _current.set(dataclasses.replace(_current.get(), **changes))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def checked_seconds(name: str, value: float) -> float:
+    """
+    Return *value*, seconds above zero.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{name} must be above 0 seconds, not {value!r}")
+    return value

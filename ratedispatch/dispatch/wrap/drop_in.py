@@ -1,0 +1,150 @@
+"""
+A client of the openai package, or an http client, that stays within limits: the front of this part.
+
+What is returned is a copy of what was given, of the same type; the original stays unpaced.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ratedispatch.dispatch.wrap.call_options import checked_seconds
+from ratedispatch.dispatch.wrap.paced_http import paced
+from ratedispatch.dispatch.wrap.shared_gates import account_of, gate_for
+
+if TYPE_CHECKING:
+    from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.limits import Limits
+
+ClientT = TypeVar("ClientT")
+
+
+def wrap(
+    client: ClientT,
+    limits: Limits | LimitGroups | Gate,
+    *,
+    max_wait: float | None = None,
+    options: GateOptions | None = None,
+    **changes: Any,
+) -> ClientT:
+    """
+    Return a copy of *client* whose calls wait until the limits allow them.
+
+    Calls that are refused for the rate all the same are sent again from their old place, unseen
+    by the caller. What is not limited (files, models, audio) passes untouched. Clients with the
+    same base URL, key and limits share them, in all threads and event loops of the process.
+
+    Args:
+        client: An ``OpenAI``, an ``AsyncOpenAI``, one for Azure, or one of a subclass. It stays
+            as it is, and calls through it are not paced.
+        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
+        max_wait: Seconds that a call may wait in the queue; None for as long as it takes. The
+            time-out of a call begins when it is sent.
+        options: How to pace.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+
+    Raises:
+        TypeError: *client* is no client of the openai package, or *limits* are none.
+        ValueError: An option is out of its range.
+    """
+    inner = getattr(client, "_client", None)
+    if inner is None or not (hasattr(inner, "send") and hasattr(client, "base_url")):
+        raise TypeError(
+            f"expected a client of the openai package, got {type(client).__name__}; an http client "
+            f"is paced with http_client() or async_http_client()"
+        )
+    gate = gate_for(limits, account_of(client), inner, options, changes)
+    wrapped = copy.copy(client)
+    fields = vars(wrapped)
+    fields["_client"] = paced(inner, gate, _checked(max_wait))
+    kind: Any = type(client)
+    for name in _cached_properties(kind):  # they hold the client they were made from
+        fields.pop(name, None)
+    return wrapped
+
+
+def http_client(
+    limits: Limits | LimitGroups | Gate,
+    client: Any = None,
+    *,
+    base_url: str | None = None,
+    max_wait: float | None = None,
+    options: GateOptions | None = None,
+    **changes: Any,
+) -> Any:
+    """
+    Return a blocking http client whose calls to a model are paced, for ``http_client=``.
+
+    Args:
+        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
+            Http clients with equal limits and the same *base_url* share them.
+        client: An ``httpx.Client`` of your own; its pool, proxies and hooks are kept. By default
+            one like the SDK's own.
+        base_url: Where it sends to; tells the provider.
+        max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
+        options: How to pace.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+
+    Raises:
+        TypeError: *client* is no blocking http client, or *limits* are none.
+        ValueError: An option is out of its range.
+    """
+    if client is None:
+        import openai
+
+        client = openai.DefaultHttpxClient()
+    if not hasattr(client, "send") or hasattr(client, "aclose"):
+        raise TypeError(f"expected an httpx.Client, got {type(client).__name__}")
+    gate = gate_for(limits, (base_url, ""), client, options, changes)
+    return paced(client, gate, _checked(max_wait))
+
+
+def async_http_client(
+    limits: Limits | LimitGroups | Gate,
+    client: Any = None,
+    *,
+    base_url: str | None = None,
+    max_wait: float | None = None,
+    options: GateOptions | None = None,
+    **changes: Any,
+) -> Any:
+    """
+    Return an asynchronous http client whose calls to a model are paced; see `http_client`.
+
+    Args:
+        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
+        client: An ``httpx.AsyncClient`` of your own. By default one like the SDK's own.
+        base_url: Where it sends to; tells the provider.
+        max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
+        options: How to pace.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+
+    Raises:
+        TypeError: *client* is no asynchronous http client, or *limits* are none.
+        ValueError: An option is out of its range.
+    """
+    if client is None:
+        import openai
+
+        client = openai.DefaultAsyncHttpxClient()
+    if not hasattr(client, "send") or not hasattr(client, "aclose"):
+        raise TypeError(f"expected an httpx.AsyncClient, got {type(client).__name__}")
+    gate = gate_for(limits, (base_url, ""), client, options, changes)
+    return paced(client, gate, _checked(max_wait))
+
+
+def _checked(max_wait: float | None) -> float | None:
+    return None if max_wait is None else checked_seconds("max_wait", max_wait)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached_properties(kind: Any) -> tuple[str, ...]:
+    return tuple(
+        name
+        for base in kind.__mro__
+        for name, value in vars(base).items()
+        if isinstance(value, functools.cached_property)
+    )

@@ -1,0 +1,249 @@
+"""
+What paces the calls of one account: its queues, its estimator, and what its answers mean.
+
+Bound to no event loop and to no thread: sync clients on many threads and async clients on several
+loops may share one. Knows no HTTP client: it is asked with a path and a body, and told a status,
+headers and a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import itertools
+import os
+import random
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ratedispatch import _json
+from ratedispatch.dispatch.breaker import CircuitBreaker
+from ratedispatch.dispatch.options import SDK_CONNECTIONS, DispatcherOptions
+from ratedispatch.dispatch.retry import RetryPolicy
+from ratedispatch.dispatch.route import Routes
+from ratedispatch.dispatch.routing import RouteFactory
+from ratedispatch.dispatch.thread_alarm import ThreadAlarm
+from ratedispatch.dispatch.wrap.ticket import Ticket
+from ratedispatch.errors import InvalidRequest
+from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import Limits
+from ratedispatch.pacing.feedback import LimitChange
+from ratedispatch.providers.registry import provider_for
+from ratedispatch.request import Cost, Request, endpoint_like
+from ratedispatch.tokens.estimator import Estimator
+from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.dispatch.route import Route
+    from ratedispatch.outcome import Usage
+    from ratedispatch.pacing.alarm import Alarm
+    from ratedispatch.pacing.feedback import Change
+    from ratedispatch.pacing.snapshot import Snapshot
+    from ratedispatch.providers.charge import ChargePolicy
+    from ratedispatch.tokens.counter import Counter
+
+ResultT = TypeVar("ResultT")
+
+#: Refusals after which a call gets the last of them, where nothing else is asked for: six minutes
+#: of pauses in a row. A person waits for it, who can look after a job of hours.
+_MOST_REFUSALS = 30
+
+_PATIENCE = RetryPolicy(max_refusals=_MOST_REFUSALS)
+
+#: Bytes of a body that stand for a token, where it cannot be counted.
+_BYTES_PER_TOKEN = 4
+
+_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GateOptions:
+    """
+    How a :class:`Gate` paces.
+
+    Args:
+        max_in_flight: The most calls unanswered at once; by default what the rate and the
+            latency need, up to *connections*. ``"auto"`` finds the number that gives the most
+            throughput.
+        connections: How many the client opens at once; by default what its pool holds.
+        retry: How many refusals for the rate a call bears before it gets the last of them.
+        default_output_tokens: Reserved for the output of a call that sets no cap, until enough
+            answers of its model are known.
+        policy: How the provider charges a request; by default by the base URL.
+        counter: Counts the requests; by default one shared by the process.
+        rng: The source of jitter.
+        alarm: Makes the clock and the timer of each queue.
+    """
+
+    max_in_flight: int | Literal["auto"] | None = None
+    connections: int | None = None
+    retry: RetryPolicy = _PATIENCE
+    default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
+    policy: ChargePolicy | None = None
+    counter: Counter | None = None
+    rng: random.Random | None = None
+    alarm: Callable[[], Alarm] = ThreadAlarm
+
+    def __post_init__(self) -> None:
+        self.for_routes()  # checks the values
+
+    def for_routes(self) -> DispatcherOptions:
+        """Return the options of the routes."""
+        return DispatcherOptions(
+            max_in_flight=self.max_in_flight,
+            connections=SDK_CONNECTIONS if self.connections is None else self.connections,
+            default_output_tokens=self.default_output_tokens,
+            policy=self.policy,
+        )
+
+
+class Gate:
+    """
+    Paces the calls of one account, in all threads and event loops of a process.
+
+    Give one to several `wrap` or `http_client` in the place of limits to let them share it. After
+    a fork, the child's has everything to itself: parent and child may each spend the whole limit.
+
+    Args:
+        limits: What the account may spend, or what groups of models may.
+        base_url: Of the client; tells the provider.
+        options: How to pace.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+
+    Raises:
+        TypeError: *limits* are none, or there is no such option.
+        ValueError: An option is out of its range.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | LimitGroups,
+        *,
+        base_url: str | None = None,
+        options: GateOptions | None = None,
+        **changes: Any,
+    ) -> None:
+        if not isinstance(limits, Limits | LimitGroups):
+            raise TypeError(f"expected Limits or LimitGroups, got {type(limits).__name__}")
+        self.limits = limits
+        self.options = dataclasses.replace(options or GateOptions(), **changes)
+        self.provider = provider_for(base_url)
+        self._start()
+        _gates.add(self)
+
+    def _start(self) -> None:
+        """Begin with full buckets and empty queues."""
+        limits, options = self.limits, self.options
+        self.rng = options.rng or random.Random()
+        self._lock = threading.Lock()
+        self._ranks = itertools.count()
+        self.estimator = Estimator(
+            options.policy or self.provider.charge,
+            counter=options.counter,
+            default_output_tokens=options.default_output_tokens,
+            in_thread=in_thread,
+        )
+        factory = RouteFactory(
+            None, self.provider, limits, options.for_routes(), rng=self.rng, alarm=options.alarm
+        )
+        self._routes = Routes(
+            lambda name: factory.make(name, CircuitBreaker(), None),
+            limits.group_of if isinstance(limits, LimitGroups) else None,
+            factory.possible,
+        )
+        self._routes.start()
+
+    def ticket(self, path: bytes, body: bytes) -> Ticket | None:
+        """
+        Return the ticket of a call; None if nothing limits it.
+
+        Args:
+            path: Of the URL; what it ends like is what counts.
+            body: As it is sent.
+
+        Raises:
+            InvalidLimits: Its model belongs to no group, and there are no limits for others.
+        """
+        endpoint = _endpoint_of(path)
+        if endpoint is None:
+            return None
+        try:
+            fields = _json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(fields, dict):
+            return None
+        request = Request(fields, endpoint, was_read=True)
+        return Ticket(self, self._route_of(request.model), request, len(body), next(self._ranks))
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the queue, or of all queues together, and their buckets."""
+        return self._routes.snapshot()
+
+    async def cost_of(self, ticket: Ticket) -> Cost:
+        """Return what the call of *ticket* costs; counts long texts in a thread."""
+        try:
+            cost = self.estimator.estimate_now(ticket.request)
+            if cost is None:
+                cost = await self.estimator.estimate(ticket.request)
+        except (InvalidRequest, Warning):  # a warning may be made an error
+            return self._guess(ticket)
+        return cost
+
+    def cost_here(self, ticket: Ticket) -> Cost:
+        """Return what the call of *ticket* costs."""
+        try:
+            return self.estimator.estimate_here(ticket.request)
+        except (InvalidRequest, Warning):
+            return self._guess(ticket)
+
+    def learn(self, ticket: Ticket, usage: Usage | None, changes: Sequence[Change]) -> None:
+        """Take in what the answer to the call of *ticket* used, if it was told, and has changed."""
+        cost = ticket.cost
+        if usage is not None and cost is not None and cost.counted_tokens:
+            with self._lock:  # what it learns with goes over all samples
+                self.estimator.learn(ticket.request, cost, usage)
+        for change in changes:
+            if isinstance(change, LimitChange):
+                ticket.route.learn(change.rate)
+
+    def _guess(self, ticket: Ticket) -> Cost:
+        """What a request costs that cannot be counted; it is for the server to refuse it."""
+        tokens = ticket.size // _BYTES_PER_TOKEN
+        return Cost(tokens, self.options.default_output_tokens, is_capped=False)
+
+    def _route_of(self, model: str) -> Route:
+        only = self._routes.only
+        if only is not None:
+            return only
+        with self._lock:
+            return self._routes.of(model)
+
+
+@functools.lru_cache(maxsize=4096)
+def _endpoint_of(path: bytes) -> str | None:
+    return endpoint_like(path.decode("ascii", "replace"))
+
+
+async def in_thread(function: Callable[[Request], ResultT], request: Request, /) -> ResultT:
+    """Call *function* in a thread, in whichever event loop this is."""
+    if asyncio._get_running_loop() is not None:
+        return await asyncio.to_thread(function, request)
+    import trio
+
+    result: ResultT = await trio.to_thread.run_sync(function, request)
+    return result
+
+
+def _renew() -> None:
+    """After a fork: locks may be held by threads that stayed in the parent."""
+    for gate in list(_gates):
+        gate._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

@@ -1,0 +1,217 @@
+"""
+An http client whose ``send`` waits for the gate: the same client otherwise.
+
+It shares the state of the client it is made from (pool, proxies, cookies, hooks, whether it is
+closed) and has a type of its own below that client's type. Works for whichever httpx the client
+comes from: nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ratedispatch.dispatch.wrap.call_options import current_options
+from ratedispatch.dispatch.wrap.settled_stream import settle_at_end
+from ratedispatch.dispatch.wrap.ticket import Ruling
+from ratedispatch.errors import RateDispatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ratedispatch.dispatch.retry import RetryWaits
+    from ratedispatch.dispatch.wrap.gate import Gate
+    from ratedispatch.dispatch.wrap.ticket import Ticket
+
+ClientT = TypeVar("ClientT")
+
+#: What the SDK counts its own retries with, from 0.
+_RETRY_HEADER = "x-stainless-retry-count"
+
+#: Statuses below this have what was asked for.
+_ERROR_STATUS = 400
+
+#: Errors of httpx, by name, after which no server can have counted the request.
+_UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+
+
+class _Place(NamedTuple):
+    """The place of a call that failed, kept for the retry of the SDK in the same task."""
+
+    gate: Gate
+    path: bytes
+    size: int
+    rank: int
+    waits: RetryWaits | None
+
+
+_place: ContextVar[_Place | None] = ContextVar("ratedispatch_place", default=None)
+
+
+def paced(inner: ClientT, gate: Gate, max_wait: float | None = None) -> ClientT:
+    """
+    Return the http client *inner* with calls paced by *gate*; *inner* itself stays as it is.
+
+    Args:
+        inner: A client of httpx or of httpx2, sync or async. One that is paced already is paced
+            by *gate* instead.
+        gate: What paces.
+        max_wait: Seconds in the queue at most.
+    """
+    kind: Any = type(inner)
+    given = vars(kind).get("_ratedispatch_inner", inner)
+    kind = type(given)
+    make = _async_send if hasattr(kind, "aclose") else _blocking_send
+    names = {
+        "__doc__": kind.__doc__,
+        "__module__": kind.__module__,
+        "__del__": _do_nothing,  # the pool is closed by the client that made it
+        "send": make(kind.send, gate, max_wait),
+        "_ratedispatch_gate": gate,
+        "_ratedispatch_inner": given,  # kept: its finalizer closes the pool
+    }
+    client = object.__new__(type(kind)(kind.__name__, (kind,), names))
+    client.__dict__ = given.__dict__
+    return client  # type: ignore[no-any-return]
+
+
+def gate_of(client: object) -> Gate | None:
+    """Return what paces the http client *client*; None if nothing does."""
+    return getattr(type(client), "_ratedispatch_gate", None)
+
+
+def _do_nothing(_: object) -> None:
+    pass
+
+
+def _async_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    async def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
+        ticket = _ticket_of(request, gate)
+        if ticket is None:
+            return await plain(self, request, stream=stream, **settings)
+        options = current_options()
+        while True:
+            await ticket.enter(options, max_wait)
+            try:
+                response = await plain(self, request, stream=stream, **settings)
+                if not stream or response.is_closed:  # a hook may have read it
+                    content = getattr(response, "_content", b"")
+                elif response.status_code < _ERROR_STATUS:
+                    return settle_at_end(response, ticket, _headers_of(response))
+                else:
+                    content = await _read_ahead(response)
+            except BaseException as error:
+                _break(ticket, request, error)
+                raise
+            if _passes(ticket, request, response, content):
+                return response
+            await response.aclose()
+
+    return send
+
+
+def _blocking_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
+        ticket = _ticket_of(request, gate)
+        if ticket is None:
+            return plain(self, request, stream=stream, **settings)
+        options = current_options()
+        while True:
+            ticket.enter_blocking(options, max_wait)
+            try:
+                response = plain(self, request, stream=stream, **settings)
+                if not stream or response.is_closed:  # a hook may have read it
+                    content = getattr(response, "_content", b"")
+                elif response.status_code < _ERROR_STATUS:
+                    return settle_at_end(response, ticket, _headers_of(response))
+                else:
+                    content = _read_ahead_blocking(response)
+            except BaseException as error:
+                _break(ticket, request, error)
+                raise
+            if _passes(ticket, request, response, content):
+                return response
+            response.close()
+
+    return send
+
+
+def _ticket_of(request: Any, gate: Gate) -> Ticket | None:
+    """Return the ticket of *request*; None if nothing limits it, or its body is not at hand."""
+    if request.method != "POST":
+        return None
+    content = getattr(request, "_content", None)  # .content raises where it was not read
+    if content is None:
+        return None
+    path = request.url.raw_path
+    try:
+        ticket = gate.ticket(path, content)
+    except RateDispatchError as error:
+        from ratedispatch.dispatch.wrap.gate_errors import as_openai_error
+
+        raise as_openai_error(error) from None
+    place = _place.get()
+    if place is not None and ticket is not None:
+        _place.set(None)
+        is_retry = request.headers.get(_RETRY_HEADER, "0") != "0"
+        if is_retry and place[:3] == (gate, path, ticket.size):
+            ticket.rank, ticket.waits = place.rank, place.waits
+    return ticket
+
+
+def _passes(ticket: Ticket, request: Any, response: Any, content: bytes) -> bool:
+    """Tell the gate of a whole answer; return whether the caller gets it."""
+    status = response.status_code
+    ruling = ticket.answer(status, _headers_of(response), content)
+    if ruling is Ruling.AGAIN:
+        return False
+    if status >= _ERROR_STATUS:
+        _keep_place(ticket, request)
+    return True
+
+
+def _break(ticket: Ticket, request: Any, error: BaseException) -> None:
+    """Tell the gate of an attempt without an answer."""
+    is_unsent = False
+    if isinstance(error, Exception):
+        module = sys.modules[type(request).__module__.partition(".")[0]]
+        kinds = tuple(getattr(module, name) for name in _UNSENT if hasattr(module, name))
+        is_unsent = isinstance(error, kinds)
+        _keep_place(ticket, request)
+    ticket.broken(is_unsent=is_unsent)
+
+
+def _keep_place(ticket: Ticket, request: Any) -> None:
+    path = request.url.raw_path
+    _place.set(_Place(ticket.gate, path, ticket.size, ticket.rank, ticket.waits))
+
+
+def _headers_of(response: Any) -> dict[str, str]:
+    """The headers by lower-case name: looked up twenty times, which httpx takes long for."""
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in response.headers.raw
+    }
+
+
+async def _read_ahead(response: Any) -> bytes:
+    """Read the body of an error and put it back; return it unpacked."""
+    packed = [part async for part in response.aiter_raw()]
+    return _put_back(response, packed)
+
+
+def _read_ahead_blocking(response: Any) -> bytes:
+    return _put_back(response, list(response.iter_raw()))
+
+
+def _put_back(response: Any, packed: list[bytes]) -> bytes:
+    whole = b"".join(packed)
+    copy = type(response)(response.status_code, headers=response.headers, content=whole)
+    response.stream = type(response)(response.status_code, content=whole).stream
+    response.is_stream_consumed = response.is_closed = False
+    content: bytes = copy.content
+    return content
