@@ -18,6 +18,7 @@ from ratedispatch.cli.fake_answer_options import (
     answer_options,
     fault_options,
 )
+from ratedispatch.cli.fake_server_keys import parse_keys
 from ratedispatch.cli.fake_server_options import (
     AccountFlags,
     ServerFlags,
@@ -61,19 +62,38 @@ def fake_server(
             **answers.settings(),
             **trouble.settings(),
         )
+        keys = _keys(server, account, settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     host, port = server.host, server.port
     try:
-        asyncio.run(_serve(settings, host, port, server.seed, server.exit_with_parent))
+        asyncio.run(_serve(settings, keys, server))
     except OSError as error:
         message = error.strerror or str(error)
         say(f"cannot listen on {host}:{port}: {message}; choose another --port")
         raise click.exceptions.Exit(2) from None
 
 
+def _keys(
+    server: ServerFlags, account: AccountFlags, settings: ProviderSettings
+) -> dict[str, ProviderSettings]:
+    """Return the settings of each key; ValueError for flags that contradict it."""
+    if not server.keys:
+        return {}
+    rivals = {
+        "--api-key": server.api_key,
+        "--rpm": account.rpm,
+        "--tpm": account.tpm,
+        "--change": account.changes,
+    }
+    for flag, value in rivals.items():
+        if value:
+            raise ValueError(f"with --key there is no {flag}: a key has limits of its own")
+    return parse_keys(server.keys, settings)
+
+
 async def _serve(
-    settings: ProviderSettings, host: str, port: int, seed: int, exit_with_parent: bool
+    settings: ProviderSettings, keys: dict[str, ProviderSettings], flags: ServerFlags
 ) -> None:
     import asyncio
     import gc
@@ -96,9 +116,10 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    server = FakeServer(settings, seed=seed)
-    found = await server.start(host, port)
-    if exit_with_parent:
+    server = FakeServer(settings, seed=flags.seed, keys=keys)
+    host = flags.host
+    found = await server.start(host, flags.port)
+    if flags.exit_with_parent:
         _end_with_stdin(loop, ended)
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"fake server ready at http://{shown}:{found}/v1")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.fake_server_keys import parse_limit, parse_time
 from ratedispatch.cli.param_types import AMOUNT, parse_amount
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class ServerFlags:
     host: str
     port: int
     api_key: str | None
+    keys: tuple[str, ...]
     seed: int
     exit_with_parent: bool
 
@@ -50,6 +52,16 @@ _SERVER_OPTIONS = (
         "--api-key",
         group="Server",
         help="The only key accepted; without this flag any key is accepted, and none is needed.",
+    ),
+    option(
+        "--key",
+        "keys",
+        group="Server",
+        multiple=True,
+        metavar="NAME=RPM:TPM[,WHAT=…]",
+        help="A key with an account of its own; repeatable, and others are refused then. WHAT "
+        "befalls it: quota=N, quota-at=START[:SECONDS], revoked-at=START[:SECONDS], "
+        "outage=START:SECONDS, or FAULT=START:SECONDS.",
     ),
     option(
         "--seed", group="Server", default=0, show_default=True, help="Seed of latencies and faults."
@@ -82,6 +94,8 @@ class AccountFlags:
     start: str
     window: str
     quota: int | None
+    quota_at: str | None
+    revoked_at: str | None
     charge: str
     refund: bool
     refusals_count: bool
@@ -107,6 +121,8 @@ class AccountFlags:
             "start": self.start,
             "window": self.window,
             "quota": self.quota,
+            "quota_time": _time(self.quota_at, "--quota-at"),
+            "revoked_time": _time(self.revoked_at, "--revoked-at"),
             "charge": self.charge,
             "refund": self.refund,
             "refusals_count": self.refusals_count,
@@ -192,6 +208,18 @@ _ACCOUNT_OPTIONS = (
         help="Admitted requests after which the account's quota is exhausted.",
     ),
     option(
+        "--quota-at",
+        group="Limits",
+        metavar="START[:SECONDS]",
+        help="Exhaust the account's quota START seconds after the start, for SECONDS or for good.",
+    ),
+    option(
+        "--revoked-at",
+        group="Limits",
+        metavar="START[:SECONDS]",
+        help="Accept no key from START seconds after the start on, for SECONDS or for good.",
+    ),
+    option(
         "--charge",
         group="Charging",
         type=click.Choice(["tokens", "characters"]),
@@ -216,8 +244,8 @@ _ACCOUNT_OPTIONS = (
 account_options = collect(AccountFlags, "account", _ACCOUNT_OPTIONS)
 
 
-def _parse_limit(text: str) -> float | None:
-    return None if text == "none" else parse_amount(text)
+def _time(text: str | None, flag: str) -> tuple[float, float] | None:
+    return None if text is None else parse_time(text, flag)
 
 
 def _parse_models(texts: tuple[str, ...]) -> Mapping[str, tuple[float | None, float | None]]:
@@ -226,7 +254,7 @@ def _parse_models(texts: tuple[str, ...]) -> Mapping[str, tuple[float | None, fl
         name, _, limits = text.rpartition("=")
         try:
             requests, tokens = limits.split(":")
-            models[name] = _parse_limit(requests), _parse_limit(tokens)
+            models[name] = parse_limit(requests), parse_limit(tokens)
         except ValueError as error:
             raise ValueError(
                 f"--model {text!r} is not NAME=RPM:TPM, such as gpt-4o*=500:none: {error}"
@@ -242,7 +270,7 @@ def _parse_changes(
     for text in texts:
         try:
             at, *limits = text.split(":")
-            first, second = (part if part == "-" else _parse_limit(part) for part in limits)
+            first, second = (part if part == "-" else parse_limit(part) for part in limits)
             parsed.append((float(at), first, second))
         except ValueError as error:
             raise ValueError(

@@ -198,10 +198,13 @@ class ProviderSettings:
                 raise ValueError(f"fault {name!r} strikes from {start} s on for {length} s")
 
     def _check_times(self) -> None:
-        for name in ("quota_time", "revoked_time"):
+        for name in ("quota_time", "revoked_time", "outage"):
             time = getattr(self, name)
             if time is not None and not (0 <= time[0] < math.inf and time[1] > 0):
                 raise ValueError(f"{name} begins at {time[0]} s and lasts {time[1]} s")
+        # a refusal says when it is over
+        if self.outage is not None and self.outage[1] == math.inf:
+            raise ValueError("outage lasts for ever, not for a number of seconds")
 
     def _check_models(self) -> None:
         for name, (requests, tokens) in self.models.items():

@@ -31,9 +31,15 @@ class CallReader:
 
     def __init__(self, count: Counter) -> None:
         self._count = count
-        self._remembered: dict[tuple[str, str | None, bytes], Call] = {}
+        self._remembered: dict[tuple[str, str | None, bytes, str], Call] = {}
 
-    def read(self, endpoint: str, client_id: str | None, body: bytes | Mapping[str, Any]) -> Call:
+    def read(
+        self,
+        endpoint: str,
+        client_id: str | None,
+        body: bytes | Mapping[str, Any],
+        deployment: str = "",
+    ) -> Call:
         """
         Return what *body* asks of *endpoint*.
 
@@ -41,24 +47,32 @@ class CallReader:
             endpoint: With its version.
             client_id: The client's own name for the request, if it has one.
             body: JSON, as bytes or as an object.
+            deployment: The model, whatever *body* says; empty where that is to say it.
 
         Raises:
             Problem: It makes no sense.
         """
         if not isinstance(body, bytes):
-            return read_call(endpoint, body, client_id, self._count)
+            return self._read(endpoint, client_id, body, deployment)
         if len(body) > _LONGEST_REMEMBERED:
-            return read_call(endpoint, parse_body(body), client_id, self._count)
-        key = (endpoint, client_id, body)
+            return self._read(endpoint, client_id, parse_body(body), deployment)
+        key = (endpoint, client_id, body, deployment)
         call = self._remembered.get(key)
         if call is None:
-            call = read_call(endpoint, parse_body(body), client_id, self._count)
+            call = self._read(endpoint, client_id, parse_body(body), deployment)
             if len(self._remembered) >= _REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
         else:
             del self._remembered[key]  # back in as the newest
         self._remembered[key] = call
         return call
+
+    def _read(
+        self, endpoint: str, client_id: str | None, body: Mapping[str, Any], deployment: str
+    ) -> Call:
+        if deployment:
+            body = {**body, "model": deployment}
+        return read_call(endpoint, body, client_id, self._count)
 
 
 def counter(charge: str) -> Counter:

@@ -150,12 +150,6 @@ def _characters(content: object) -> int:
     return 0
 
 
-def endpoint_of(path: str) -> str:
-    """Return *path* with ``/v1`` in front, whether it has it already or not; no query."""
-    path = path.partition("?")[0]
-    return path if path.startswith("/v1/") else "/v1" + path
-
-
 def parse_body(raw: bytes) -> dict[str, Any]:
     """
     Return the JSON object in *raw*.

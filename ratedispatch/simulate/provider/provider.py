@@ -22,7 +22,7 @@ from ratedispatch.simulate.provider.allowance import (
 from ratedispatch.simulate.provider.answer_events import make_stream
 from ratedispatch.simulate.provider.answers import answer_body, error_body, models_body
 from ratedispatch.simulate.provider.call_reader import CallReader, counter
-from ratedispatch.simulate.provider.calls import Call, Problem, endpoint_of
+from ratedispatch.simulate.provider.calls import Call, Problem
 from ratedispatch.simulate.provider.engine_slots import EngineSlots
 from ratedispatch.simulate.provider.faults import (
     ANSWER_FAULTS,
@@ -38,6 +38,7 @@ from ratedispatch.simulate.provider.refusal_text import (
     too_large_text,
 )
 from ratedispatch.simulate.provider.reply import Reply
+from ratedispatch.simulate.provider.request_paths import target_of
 from ratedispatch.simulate.provider.schedule import Competitor, make_events
 from ratedispatch.simulate.provider.standing import Standing
 from ratedispatch.simulate.settings import ProviderSettings, check_limit
@@ -133,7 +134,7 @@ class Provider:
         Return what a POST gets that arrives *now*, and charge the limits for it.
 
         Args:
-            path: With or without ``/v1`` in front.
+            path: With or without ``/v1`` in front, or one of Azure's.
             headers: Looked up by the names ``authorization``, ``api-key`` and
                 ``x-client-request-id``.
             body: JSON, as bytes or as an object.
@@ -144,7 +145,9 @@ class Provider:
             self.catch_up(now)
         try:
             self._standing.check_key(headers, now)
-            call = self._calls.read(endpoint_of(path), headers.get("x-client-request-id"), body)
+            endpoint, deployment = target_of(path)
+            client_id = headers.get("x-client-request-id")
+            call = self._calls.read(endpoint, client_id, body, deployment)
         except Problem as problem:
             return self._problem(problem)
         allowances = self._allowances
@@ -156,7 +159,7 @@ class Provider:
         self._number += 1
         try:
             self._standing.check_key(headers, now)
-            endpoint = endpoint_of(path)
+            endpoint, _ = target_of(path)
             if endpoint == "/v1/models":
                 return Reply(200, self._headers(None, 0.0, 0.0), models_body(), "other")
             raise Problem(404, f"Unknown request URL: GET {endpoint}.", code="unknown_url")

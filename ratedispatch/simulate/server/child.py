@@ -111,6 +111,11 @@ class FakeServerProcess:
         return code
 
     @property
+    def azure_endpoint(self) -> str:
+        """``http://127.0.0.1:PORT``, as Azure's clients want it."""
+        return self.base_url.removesuffix("/v1")
+
+    @property
     def port(self) -> int:
         """The port it listens on."""
         port = urlsplit(self.base_url).port
@@ -125,9 +130,15 @@ class FakeServerProcess:
         """Start over: buckets, chance, quota, outage and referee."""
         self._ask("POST", "/_reset")
 
-    def set_limits(self, **limits: float | None) -> dict[str, Any]:
-        """Change ``rpm`` or ``tpm`` while it runs (None lifts one); return what is in force."""
-        return self._ask("POST", "/_limits", limits)
+    def set_limits(self, *, key: str | None = None, **limits: float | None) -> dict[str, Any]:
+        """
+        Change ``rpm`` or ``tpm`` while it runs (None lifts one); return what is in force.
+
+        Args:
+            key: Whose limits, where it knows several keys.
+            limits: By the name of the flag.
+        """
+        return self._ask("POST", "/_limits", {**({"key": key} if key else {}), **limits})
 
     def _ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

@@ -1,8 +1,9 @@
 """
 The fake provider on a real socket.
 
-Answers ``/_stats``, ``/_limits`` and ``/_reset``. Decides nothing else: `provider` says what a
-request gets, `visit` gives it, `referee` says what it meant, `http` how it is read and written.
+Answers ``/_stats``, ``/_limits`` and ``/_reset``. Decides nothing else: `accounts` says
+whose a request is, `provider` what it gets, and `referee` what it meant; `visit` gives it, and
+`http` reads and writes.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import resource
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.simulate.provider.provider import Provider
-from ratedispatch.simulate.referee import Referee
+from ratedispatch.simulate.accounts import Accounts
 from ratedispatch.simulate.server.http import Connection, Exchange
 from ratedispatch.simulate.server.visit import Visit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ratedispatch.simulate.settings import ProviderSettings
 
 #: Connections that may wait to be accepted: thousands are opened at the same instant.
@@ -35,13 +36,22 @@ class FakeServer:
     Args:
         settings: How the provider behaves.
         seed: Of the provider's chance; ``/_reset`` starts it over.
+        keys: How it behaves towards each key that it knows; others are refused. None for one
+            account that every key shares.
 
     Serves between `start` and `stop`.
     """
 
-    def __init__(self, settings: ProviderSettings, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        *,
+        seed: int = 0,
+        keys: Mapping[str, ProviderSettings] | None = None,
+    ) -> None:
         self._settings = settings
         self._seed = seed
+        self._keys = keys or {}
         self._connections: set[Connection] = set()
         self._connections_peak = 0
         self._connections_opened = 0
@@ -75,9 +85,8 @@ class FakeServer:
 
     def stats(self) -> dict[str, Any]:
         """Return what ``/_stats`` tells."""
-        self._provider.catch_up(self._loop.time())
         return {
-            **self._referee.report(),
+            **self._accounts.report(self._loop.time()),
             "connections": len(self._connections),
             "connections_peak": self._connections_peak,
             "connections_opened": self._connections_opened,
@@ -85,8 +94,7 @@ class FakeServer:
 
     def _restart(self) -> None:
         now = self._loop.time()
-        self._provider = Provider(self._settings, rng=random.Random(self._seed), now=now)
-        self._referee = Referee.of(self._provider, now)
+        self._accounts = Accounts(self._settings, self._keys, seed=self._seed, now=now)
         self._connections_peak = len(self._connections)
         self._connections_opened = 0
 
@@ -104,12 +112,14 @@ class FakeServer:
             self._control(exchange, path)
             return
         now = self._loop.time()
+        provider, referees = self._accounts.of(exchange.headers)
         if exchange.method == "POST":
-            reply = self._provider.arrive(exchange.path, exchange.headers, exchange.body, now)
+            reply = provider.arrive(exchange.path, exchange.headers, exchange.body, now)
         else:
-            reply = self._provider.get(exchange.path, exchange.headers, now)
-        self._referee.arrive(reply, now)
-        Visit(self._loop, self._provider, (self._referee,), exchange, reply, now).begin()
+            reply = provider.get(exchange.path, exchange.headers, now)
+        for referee in referees:
+            referee.arrive(reply, now)
+        Visit(self._loop, provider, referees, exchange, reply, now).begin()
 
     def _control(self, exchange: Exchange, path: str) -> None:
         now = self._loop.time()
@@ -132,12 +142,13 @@ class FakeServer:
 
     def _change_limits(self, body: bytes, now: float) -> dict[str, float | None]:
         wanted = json.loads(body)
-        self._provider.catch_up(now)
-        limits = self._provider.limits
-        self._provider.set_limits(
+        provider = self._accounts.named(wanted.get("key"))
+        provider.catch_up(now)
+        limits = provider.limits
+        provider.set_limits(
             wanted.get("rpm", limits["requests"]), wanted.get("tpm", limits["tokens"]), now
         )
-        return self._provider.limits
+        return provider.limits
 
 
 def raise_file_limit() -> None:
