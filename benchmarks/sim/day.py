@@ -119,7 +119,6 @@ def run(hours: int, seed: int) -> dict[str, Any]:
         script=script,
         timeout=30.0,
         max_in_flight=256,
-        cpu_clock=lambda: 0.0,
     )
     seen = Counter(outcome.request.custom_id for outcome in played.outcomes)
     failed = Counter(

@@ -110,7 +110,6 @@ def play(setup: Setup, seed: int) -> dict[str, Any]:
         seed=f"provider {seed}",
         listeners=[tally],
         rng=random.Random(f"dispatcher {seed}"),
-        cpu_clock=lambda: 0.0,  # the verdict is not asked for, and no clock of the machine is
         **{"connections": CONNECTIONS, **setup.options},
     )
     if played.stop is not None:

@@ -99,7 +99,7 @@ class Runner:
         self._retryable = retryable | ABOUT_ACCOUNT
         self._is_tolerant = options.tolerate_failures
         self._rng = rng
-        self._calls: set[InFlight] = set()
+        self._calls: dict[InFlight, None] = {}  # a set that keeps its order
         self._deadlines = Deadlines()
         self.ranks = itertools.count()
         self.stopping = StopSignal()
@@ -149,14 +149,14 @@ class Runner:
             Stopped: Nothing more is sent, and it was not answered.
         """
         call.is_mapped = is_mapped
-        self._calls.add(call)
+        self._calls[call] = None
         try:
             attempt = await self._persist(call, permit)
             if is_mapped and await self._is_in_doubt(call, attempt.result):
                 attempt = await self._persist(call, None)  # once more: an outage is over
                 await self._is_in_doubt(call, attempt.result)
         finally:
-            self._calls.discard(call)
+            del self._calls[call]
             if call.route.breaker.is_watching:
                 call.route.breaker.settle()
         if attempt.result.decision in _UNRESOLVED:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Less than any wait, and more than what rounding makes of the instants of a week.
+_RESOLUTION_SECONDS = 1e-9
+
 
 class DeadlockError(RuntimeError):
     """Every task waits for something that no timer and no socket will ever bring."""
@@ -54,6 +57,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, start: float = 0.0) -> None:
         self._jumping = _JumpingSelector(start)
         super().__init__(self._jumping)
+        # timers this close run together; a machine's clock may be as coarse as 16 ms
+        self._clock_resolution = _RESOLUTION_SECONDS
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

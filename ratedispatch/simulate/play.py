@@ -1,9 +1,9 @@
 """
 Plays requests through a dispatcher against a provider that is not there, in virtual time.
 
-A night's job takes seconds, and the same arguments give the same result: the loop is the only
-clock, threads run at once, and chance is seeded. No other module of this room knows the
-dispatcher.
+A night's job takes seconds, and the same arguments give the same result in every process: the loop
+is the only clock, threads run at once, chance is seeded, and nothing is asked of the machine. No
+other module of this room knows the dispatcher.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def play(
         options: Further arguments of the `Dispatcher`.
     """
     options.setdefault("rng", random.Random(seed))
+    options.setdefault("cpu_clock", float)  # 0.0: processor time is the machine's
     outcomes: list[Outcome] = []
     events: list[Event] = []
     heard = [*([events.append] if keeps_events else []), *listeners]

@@ -40,7 +40,10 @@ class ProviderTransport:
     Attributes:
         provider: The provider, for example to change its limits.
         referee: What it has seen.
+        is_simulated: Its requests open no files, so that what this process may open bounds nothing.
     """
+
+    is_simulated = True
 
     def __init__(
         self, settings: ProviderSettings, rng: random.Random, *, travel: float = 0.0

@@ -174,6 +174,8 @@ class LimitedTransport:
         travel: Seconds until a request arrives, and until a refusal is back.
     """
 
+    is_simulated = True
+
     def __init__(
         self,
         limiter: Limiter,
