@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ratedispatch.dispatch.answer_stream import AnswerStream
     from ratedispatch.dispatch.dispatcher import Dispatcher
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.retry import RetryPolicy
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 #: Where each public name is defined. A module is imported when one of its names is first used:
 #: importing the package costs little, and the command line answers ``--help`` at once.
 _HOMES = {
+    "AnswerStream": "dispatch.answer_stream",
     "AttemptEnded": "events",
     "AttemptSent": "events",
     "Budget": "pacing.budget",
@@ -114,6 +116,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnswerStream",
     "AttemptEnded",
     "AttemptSent",
     "Bottleneck",

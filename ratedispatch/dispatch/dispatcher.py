@@ -13,6 +13,7 @@ import functools
 import random
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.dispatch.answer_stream import AnswerStream
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
 from ratedispatch.dispatch.options import DispatcherOptions
@@ -20,24 +21,29 @@ from ratedispatch.dispatch.permits import PermitScope
 from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.runner import Runner
 from ratedispatch.dispatch.transports import as_transport
+from ratedispatch.errors import InvalidRequest
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
 from ratedispatch.providers.registry import provider_for
-from ratedispatch.request import Cost, checked_request
+from ratedispatch.request import EMBEDDINGS, MODERATIONS, Cost, checked_request
 from ratedispatch.tokens.estimator import Estimator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
     from types import TracebackType
 
+    from ratedispatch.dispatch.pump import EventPump
     from ratedispatch.events import Listener
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.snapshot import Snapshot
     from ratedispatch.request import Request
+
+#: Endpoints whose answers come in one piece only.
+WHOLE_ENDPOINTS = frozenset({EMBEDDINGS, MODERATIONS})
 
 
 class Dispatcher:
@@ -79,7 +85,7 @@ class Dispatcher:
                 f"beside them, as budget="
             )
         options = dataclasses.replace(options or DispatcherOptions(), **changes)
-        transport = as_transport(client)
+        self._transport = transport = as_transport(client)
         provider = provider_for(getattr(transport, "base_url", None))
         rng = options.rng or random.Random()
         self._listeners = Listeners(listeners)
@@ -155,6 +161,42 @@ class Dispatcher:
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
         return outcomes_of(requests, self._runner, self._stay_in_loop, ordered=ordered)
+
+    def stream(self, request: Request) -> AnswerStream:
+        """
+        Send *request* when it is its turn and yield the events of its answer as they come.
+
+        The events are the SDK's objects where the client is one of the SDK. What fails before the
+        first event is tried again as by :meth:`submit`, and nothing after it. Whoever leaves the
+        loop closes the connection. The permit is closed at the end, with the usage if an event
+        holds it: for chats ask for it, with ``stream_options={"include_usage": True}``.
+
+        ``async for event in dispatcher.stream(request)``; or ``async with
+        dispatcher.stream(request) as events``, which closes it at the end of its block.
+
+        Raises:
+            InvalidRequest: There are no events of such a request.
+            TypeError: *request* is no request, or the transport gives answers only whole.
+            RequestFailed: Raised by the loop: the request failed, or its answer broke off.
+            Stopped: The same: nothing more is sent, and it was not answered.
+        """
+        if checked_request(request).endpoint in WHOLE_ENDPOINTS:
+            raise InvalidRequest(f"{request.label}: an answer of {request.endpoint} has no events")
+        if not hasattr(self._transport, "stream"):
+            raise TypeError(
+                f"{type(self._transport).__name__} gives answers only whole; "
+                f"give the dispatcher the client itself to stream"
+            )
+        return AnswerStream(functools.partial(self._carry, request))
+
+    async def _carry(self, request: Request, pump: EventPump) -> Outcome:
+        self._stay_in_loop()
+        self._runner.stopping.check()
+        call = await self._runner.prepare(request)
+        if isinstance(call, Failed):
+            return call
+        call.pump = pump
+        return await self._runner.run(call)
 
     def permit(self, cost: Cost, *, model: str = "") -> PermitScope:
         """

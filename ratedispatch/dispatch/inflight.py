@@ -13,6 +13,7 @@ from ratedispatch.pacing.feedback import End, Feedback, Strain
 
 if TYPE_CHECKING:
     from ratedispatch.dispatch.deadlines import Deadline
+    from ratedispatch.dispatch.pump import EventPump
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
     from ratedispatch.pacing.feedback import Verdict
@@ -43,6 +44,7 @@ class InFlight:
         number: Of the last attempt among all on its route.
         is_mapped: Whether it is one of many, whose failures say something about each other.
         place: Its place among the requests of its map.
+        pump: Carries the events of its answer, if they are asked for.
     """
 
     request: Request
@@ -57,6 +59,17 @@ class InFlight:
     number: int = 0
     is_mapped: bool = False
     place: int = 0
+    pump: EventPump | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of its answer was handed over: then there is no other attempt."""
+        return self.pump is not None and self.pump.has_begun
+
+    def wind(self) -> None:
+        """Hold the attempt that is in flight to the time-out that has just been learned."""
+        if not self.has_begun:
+            self.reschedule(self.started + self.allowed())
 
     def allowed(self) -> float:
         """Return the seconds that its next attempt may take."""

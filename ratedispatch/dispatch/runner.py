@@ -214,7 +214,7 @@ class Runner:
             attempt = await self._attempt(call, permit)
             permit = None
             result = attempt.result
-            if result.decision is Decision.ANSWERED or call.route.retired is not None:
+            if result.decision is Decision.ANSWERED or call.has_begun or call.route.retired:
                 return attempt
             is_parked = breaker.parks(result)
             if is_parked and result.decision not in ABOUT_ACCOUNT:
@@ -342,7 +342,7 @@ class Runner:
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the time-out that has just been learned."""
         for call in self._calls:
-            call.reschedule(call.started + call.allowed())
+            call.wind()
 
     def _end(self, outcome: OutcomeT) -> OutcomeT:
         if self._listeners.are_there:

@@ -52,14 +52,19 @@ async def send(
     error: BaseException | None = None
     try:
         with deadlines.within(allowed) as call.clock:
-            response = await route.transport.send(call.request, allowed)
+            if call.pump is None:
+                response = await route.transport.send(call.request, allowed)
+            else:
+                response = await call.pump.carry(call, allowed, stopping)
         result = route.provider.interpret(response, call.request.endpoint)
     except (TransportError, TimeoutError) as broken:
         if stopping.is_abandoned and stopping.reason is not None:
             raise stopping.reason() from None
         error = broken
         if not isinstance(broken, TransportError):
-            error = AttemptTimeout(f"no answer within {loop.time() - call.started:.0f} s")
+            waited = allowed if call.has_begun else loop.time() - call.started
+            what = "event" if call.has_begun else "answer"
+            error = AttemptTimeout(f"no {what} within {waited:.0f} s")
         result = interpret_broken(error)
         call.timeouts += isinstance(error, AttemptTimeout)
     except asyncio.CancelledError as fault:

@@ -27,6 +27,11 @@ async def use(client: AsyncOpenAI) -> None:
         assert_type(outcome.parsed({"type": "object"}), Any)
         async for each in dispatcher.map([request], ordered=True):
             assert_type(each, rd.Completed | rd.Failed)
+        stream = dispatcher.stream(request)
+        assert_type(stream, rd.AnswerStream)
+        async for event in stream:
+            assert_type(event, Any)
+        assert_type(stream.usage, rd.Usage | None)
         assert_type(dispatcher.snapshot(), rd.Snapshot)
     report = await rd.run_file("in.jsonl", "out.jsonl", client=client, limits=limits)
     assert_type(report, rd.Report)

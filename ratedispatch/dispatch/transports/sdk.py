@@ -8,6 +8,7 @@ exceptions for status codes become plain responses again.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,11 @@ from ratedispatch.dispatch.transports.exchange import (
 )
 from ratedispatch.dispatch.transports.interim import bound_interim
 from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
+from ratedispatch.dispatch.transports.sdk_stream import open_stream
 from ratedispatch.errors import AttemptTimeout, TransportError
 
 if TYPE_CHECKING:
+    from ratedispatch.dispatch.transports.sdk_stream import SdkStream
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
@@ -112,12 +115,7 @@ class SdkTransport:
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
-        options: Any = {
-            "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-            "max_retries": 0,
-            "headers": self._headers(request),
-            "follow_redirects": False,  # the rules for that are not httpx's
-        }
+        options = self._options(request, timeout)
         try:
             async with asyncio.timeout(timeout):  # the SDK's bounds each read, not the whole
                 raw, address = await self._exchange(request, options)
@@ -134,6 +132,24 @@ class SdkTransport:
             return read_answer(raw.status_code, headers, raw.content)
         # outside of the except clause: such an error holds the headers, the key among them
         raise fault
+
+    async def stream(self, request: Request, timeout: float) -> SdkStream | Response:
+        """
+        Send *request* and ask for its answer in parts, as the SDK's objects.
+
+        See :class:`~ratedispatch.dispatch.transports.protocol.StreamingTransport`.
+        """
+        options = self._options(request, timeout)
+        named = functools.partial(_transport_error, timeout=timeout)
+        return await open_stream(self._client, request, options, timeout, self._bound, named)
+
+    def _options(self, request: Request, timeout: float) -> Any:
+        return {
+            "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+            "max_retries": 0,
+            "headers": self._headers(request),
+            "follow_redirects": False,  # the rules for that are not httpx's
+        }
 
     def _headers(self, request: Request) -> dict[str, str]:
         """The headers of *request*, as the client spells those that they take the place of."""
@@ -160,6 +176,8 @@ class SdkTransport:
         """Send *request* as the client does, and read no more of the answer than is allowed."""
         request.headers["Accept-Encoding"] = "gzip, deflate"
         response = await self._send_request(request, **{**settings, "stream": True})
+        if settings.get("stream") and response.is_success:
+            return response  # read in parts
         try:
             packed = await self._bound.collect(b"", response.aiter_raw())
         finally:
@@ -195,7 +213,7 @@ class SdkTransport:
             return error.response
 
 
-def _transport_error(error: openai.APIConnectionError, timeout: float) -> TransportError:
+def _transport_error(error: Exception, timeout: float) -> TransportError:
     """
     Name what really broke.
 

@@ -1,0 +1,128 @@
+"""
+The events of an answer, as a program reads them: `Dispatcher.stream` returns this.
+
+Decides what ends with the reading: whoever leaves the loop closes the connection, and with it the
+permit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatch.pump import END, EventPump
+from ratedispatch.errors import RequestFailed
+from ratedispatch.outcome import Completed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+
+    from ratedispatch.outcome import Outcome, Usage
+
+
+class AnswerStream:
+    """
+    An asynchronous iterator over the events of one answer; also an asynchronous context manager.
+
+    The request is sent when the first event is asked for. A loop that is left early closes the
+    stream as soon as nothing refers to it any more; with ``async with`` it is closed at the end
+    of the block.
+
+    Args:
+        start: Sends the request, and carries its events.
+
+    Attributes:
+        outcome: What became of the request, once the events have ended; None before.
+    """
+
+    def __init__(self, start: Callable[[EventPump], Coroutine[Any, Any, Outcome]]) -> None:
+        self._start = start
+        self._pump = EventPump()
+        self._task: asyncio.Task[Outcome] | None = None
+        self._is_closed = False
+        self.outcome: Outcome | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reports, once the events have ended, if it does."""
+        return self.outcome.usage if isinstance(self.outcome, Completed) else None
+
+    def __aiter__(self) -> AnswerStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        """
+        Return the next event.
+
+        Raises:
+            RequestFailed: The request failed, or its answer broke off.
+            Stopped: Nothing more is sent, and it was not answered.
+        """
+        if self._is_closed:
+            raise StopAsyncIteration
+        if self._task is None:
+            self._task = asyncio.create_task(self._start(self._pump))
+            self._task.add_done_callback(_retrieve)
+            self._task.add_done_callback(self._pump.end)
+        try:
+            event = await self._pump.take()
+        except BaseException:
+            await self.aclose()
+            raise
+        if event is not END:
+            return event
+        if self._is_closed:  # meanwhile, by another task
+            raise StopAsyncIteration
+        self._is_closed = True
+        self.outcome = self._task.result()
+        self._check(self.outcome)
+        raise StopAsyncIteration
+
+    def _check(self, outcome: Outcome) -> None:
+        label, count = outcome.request.label, self._pump.taken
+        if not isinstance(outcome, Completed):
+            after = f" after {count:,} events" if count else ""
+            raise RequestFailed(
+                f"{label} failed{after}: {outcome.message or outcome.code} ({outcome.code})",
+                outcome.code,
+                outcome,
+            ) from outcome.error
+        if not count:
+            raise RequestFailed(
+                f"{label} was answered in one piece, not in events: it is in the outcome of this "
+                f"error",
+                "not_streamed",
+                outcome,
+            )
+
+    async def aclose(self) -> None:
+        """Close the connection and the permit; what was reserved for the answer stays spent."""
+        self._is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def __aenter__(self) -> AnswerStream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        task = getattr(self, "_task", None)
+        if task is not None and not task.done():
+            loop = task.get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+
+def _retrieve(task: asyncio.Task[Outcome]) -> None:
+    """Take note of the error of *task*, whose reader may have left, so that asyncio does not."""
+    if not task.cancelled():
+        task.exception()
