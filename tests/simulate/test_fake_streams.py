@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -21,7 +23,6 @@ from ratedispatch.simulate.transport import ProvidedStream, ProviderTransport
 from tests.simulate.providers import ask, chat, error, make_provider
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Iterator
 
 MESSAGES: Any = [{"role": "user", "content": "Who is Joseph Conrad?"}]
@@ -159,7 +160,7 @@ def play(body: dict[str, Any], most: int = 1000, **settings: Any) -> tuple[Any, 
 
     async def main() -> tuple[Any, dict[str, Any]]:
         loop = asyncio.get_running_loop()
-        transport = ProviderTransport(ProviderSettings(**options), make_rng())
+        transport = ProviderTransport(ProviderSettings(**options), random.Random(1))
         response = await transport.stream(Request(body=body), 60.0)
         if isinstance(response, Response):
             return response, transport.referee.report()
@@ -177,12 +178,6 @@ def play(body: dict[str, Any], most: int = 1000, **settings: Any) -> tuple[Any, 
         return found, transport.referee.report()
 
     return run_virtual(main())
-
-
-def make_rng() -> random.Random:
-    import random
-
-    return random.Random(1)
 
 
 def test_a_stream_takes_its_time() -> None:
@@ -232,6 +227,77 @@ def test_a_stream_is_struck_in_the_middle(fault: str, end: str) -> None:
     assert report["tokens_charged"] == 11
 
 
+FAULTS = ("stream_cut", "stream_error", "stream_stall", "truncate", "disconnect", "reset", "500")
+
+
+@given(
+    plan=st.lists(st.tuples(st.booleans(), st.integers(1, 40), st.integers(0, 30)), max_size=30),
+    struck=st.sampled_from(FAULTS),
+    refund=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_the_books_hold_whatever_becomes_of_streams(
+    plan: list[tuple[bool, int, int]], struck: str, refund: bool, seed: int
+) -> None:
+    """
+    Streams and whole answers, some struck and some left: every charge is in the books once.
+
+    Of each request of the plan: whether it is a stream, its cap, and the events that are read.
+    """
+    settings = ProviderSettings(
+        charge="characters",
+        requests_per_minute=20,
+        tokens_per_minute=400,
+        refund=refund,
+        token_time=0.01,
+        faults={struck: 0.3},
+    )
+
+    async def main() -> None:
+        transport = ProviderTransport(settings, random.Random(seed))
+        arrive, replies = transport.provider.arrive, []
+        finish, returned = transport.provider.finish, []
+
+        def arriving(*arguments: Any) -> Any:
+            replies.append(arrive(*arguments))
+            return replies[-1]
+
+        def finishing(*arguments: Any) -> int:
+            returned.append(finish(*arguments))
+            return returned[-1]
+
+        transport.provider.arrive = arriving  # type: ignore[assignment, method-assign]
+        transport.provider.finish = finishing  # type: ignore[assignment, method-assign]
+
+        async def one(number: int, is_stream: bool, cap: int, most: int) -> None:
+            request = Request(body=chat(max_tokens=cap), custom_id=f"row-{number}")
+            with contextlib.suppress(TransportError, TimeoutError):
+                async with asyncio.timeout(60):
+                    if not is_stream:
+                        await transport.send(request, 60.0)
+                        return
+                    response = await transport.stream(request, 60.0)
+                    if isinstance(response, Response):
+                        return
+                    async with contextlib.aclosing(response):
+                        for _ in range(most):
+                            await anext(response, None)
+
+        await asyncio.gather(*(one(number, *each) for number, each in enumerate(plan)))
+        report = transport.referee.report()
+        assert report["tokens_charged"] == sum(reply.charged for reply in replies)
+        assert report["admitted"] == sum(reply.is_admitted for reply in replies)
+        assert report["tokens_returned"] == sum(returned)
+        assert report["in_flight"] == 0
+        struck_or_left = report["faults"].get(struck, 0) + report["abandoned"]
+        assert report["answered"] <= report["admitted"] <= report["answered"] + struck_or_left
+        assert report["answers_too_many"] == 0
+        assert report["streams"]["whole"] <= report["streams"]["begun"]
+        assert sum(report["per_second"]["tokens_charged"]) == report["tokens_charged"]
+
+    run_virtual(main())
+
+
 def test_a_refusal_comes_whole() -> None:
     response, report = play(chat(max_tokens=60), tokens_per_minute=10)
     assert isinstance(response, Response)
@@ -247,7 +313,7 @@ def test_an_error_before_the_head_comes_whole() -> None:
 
 def test_leaving_a_stream_twice_is_counted_once() -> None:
     async def main() -> None:
-        transport = ProviderTransport(ProviderSettings(charge="characters"), make_rng())
+        transport = ProviderTransport(ProviderSettings(charge="characters"), random.Random(1))
         response = await transport.stream(Request(body=chat()), 60.0)
         assert isinstance(response, ProvidedStream)
         await response.aclose()

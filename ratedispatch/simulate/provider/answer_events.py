@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ratedispatch.request import CHAT, RESPONSES
-from ratedispatch.simulate.provider.answers import CREATED, answer_text, response_object, usage_of
+from ratedispatch.simulate.provider.answers import (
+    CREATED,
+    answer_text,
+    quoted,
+    response_object,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -120,7 +126,7 @@ def _chunks(call: Call, output_tokens: int, finish: str, number: int) -> Iterato
     with_usage = isinstance(options, dict) and bool(options.get("include_usage"))
     head = (
         f'{{"id":"{made}-{number:024x}","object":"{kind}","created":{CREATED},'
-        f'"model":{json.dumps(call.model)},'
+        f'"model":{quoted(call.model)},'
         f'{tier}"choices":['
     )
     tail = '],"usage":null}' if with_usage else "]}"
@@ -139,7 +145,7 @@ def _chunks(call: Call, output_tokens: int, finish: str, number: int) -> Iterato
         for index in outputs:
             yield chunk(0, index, role)
     for token, piece in enumerate(_pieces(answer_text(call), output_tokens), 1):
-        text = json.dumps(piece)
+        text = quoted(piece)
         part = f'"delta":{{"content":{text}}}' if is_chat else f'"text":{text}'
         for index in outputs:
             yield chunk(token, index, part)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS
@@ -22,6 +23,9 @@ CREATED = 1_750_000_000
 
 #: Numbers in an embedding when the request does not say; few, since they are not looked at.
 _DIMENSIONS = 16
+
+#: The JSON of a string, without the microsecond in which `json.dumps` finds out that it is one.
+quoted = encode_basestring_ascii
 
 _MODELS = ("gpt-6-luna", "gpt-5-mini", "gpt-4.1-mini", "gpt-4o-mini", "text-embedding-3-small")
 
@@ -91,7 +95,7 @@ def usage_of(call: Call, output_tokens: int) -> dict[str, Any]:
 
 def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -> bytes:
     """Return what `_dump` would, put together by hand: nearly every answer is one of these."""
-    content = json.dumps(text)
+    content = quoted(text)
     choices = ",".join(
         f'{{"index":{index},"message":{{"role":"assistant","content":{content},"refusal":null}},'
         f'"logprobs":null,"finish_reason":"{finish}"}}'
@@ -100,7 +104,7 @@ def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -
     output = output_tokens * call.outputs
     return (
         f'{{"id":"chatcmpl-{number:024x}","object":"chat.completion","created":{CREATED},'
-        f'"model":{json.dumps(call.model)},"choices":[{choices}],"usage":{{'
+        f'"model":{quoted(call.model)},"choices":[{choices}],"usage":{{'
         f'"prompt_tokens":{call.prompt_tokens},"completion_tokens":{output},'
         f'"total_tokens":{call.prompt_tokens + output},'
         '"prompt_tokens_details":{"cached_tokens":0},'

@@ -254,15 +254,17 @@ def _outputs(endpoint: str, body: Mapping[str, Any]) -> int:
 def _is_stream(endpoint: str, body: Mapping[str, Any]) -> bool:
     """Return whether the answer is to come in parts; what generates nothing comes whole."""
     wanted = body.get("stream")
-    if wanted is not None and not isinstance(wanted, bool):
+    if wanted is True:
+        return endpoint not in _SILENT
+    if wanted is not None and wanted is not False:
         raise Problem(400, "Invalid 'stream': expected true or false.", param="stream")
-    if body.get("stream_options") is not None and not wanted:
+    if body.get("stream_options") is not None:
         raise Problem(
             400,
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             param="stream_options",
         )
-    return bool(wanted) and endpoint not in _SILENT
+    return False
 
 
 def _whole(body: Mapping[str, Any], field: str, default: int = 0) -> int:

@@ -8,6 +8,7 @@ Follows: Azure OpenAI's reference, ``/openai/deployments/NAME/â€¦?api-version=â€
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -30,6 +31,8 @@ class Target(NamedTuple):
     deployment: str = ""
 
 
+# a server is asked the same few paths all the time
+@functools.lru_cache(maxsize=256)
 def target_of(path: str) -> Target:
     """
     Return what *path* means, with or without ``/v1`` and with or without a query.

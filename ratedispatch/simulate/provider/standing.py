@@ -26,11 +26,13 @@ class Standing:
         start: Loop time in seconds from which the times in the settings are counted.
     """
 
-    __slots__ = ("_settings", "_start")
+    __slots__ = ("_has_key", "_has_quota", "_settings", "_start")
 
     def __init__(self, settings: ProviderSettings, start: float) -> None:
         self._settings = settings
         self._start = start
+        self._has_key = settings.api_key is not None or settings.revoked_time is not None
+        self._has_quota = settings.quota is not None or settings.quota_time is not None
 
     def check_key(self, headers: Mapping[str, str], now: float) -> None:
         """
@@ -39,10 +41,9 @@ class Standing:
         Raises:
             Problem: There is none, it is not the one wanted, or it is revoked.
         """
-        settings = self._settings
-        wanted, revoked = settings.api_key, settings.revoked_time
-        if wanted is None and revoked is None:
+        if not self._has_key:
             return
+        wanted, revoked = self._settings.api_key, self._settings.revoked_time
         key = key_of(headers)
         if (wanted is None or key == wanted) and not self._is_within(revoked, now):
             return
@@ -50,6 +51,8 @@ class Standing:
 
     def is_spent(self, admitted: int, now: float) -> bool:
         """Return whether the quota is used up after so many *admitted* requests."""
+        if not self._has_quota:
+            return False
         settings = self._settings
         if settings.quota is not None and admitted >= settings.quota:
             return True
