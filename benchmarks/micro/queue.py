@@ -35,6 +35,7 @@ from ratedispatch.outcome import Usage
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import End, Feedback
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
 
@@ -60,7 +61,7 @@ async def measure(waiting: int) -> Times:
     """Return what it costs with so many in the queue."""
     budget = LocalBudget(Limits(1e9, 1e12))
     concurrency = FixedLimit(_IN_FLIGHT)
-    admission = Admission(budget, concurrency, LoopAlarm(), rng=random.Random(0))
+    admission = Admission([Lane(budget, concurrency, rng=random.Random(0))], LoopAlarm())
     admission.hold()
     feedback = Feedback(End.ANSWERED, Usage(150, 40))
     cost = Cost(150, 50)

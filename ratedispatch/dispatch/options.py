@@ -7,6 +7,7 @@ Checks the values when the options are made, so that a mistake is told before an
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.dispatch.retry import RetryPolicy
     from ratedispatch.tokens import ChargePolicy, Counter
@@ -46,6 +47,8 @@ class DispatcherOptions:
             enough answers of its model are known; then what 95 % of them stay within.
         policy: How the provider charges a request; by default by the client's base URL.
         counter: Counts the requests; by default one shared by the process.
+        weights: Shares of callers among requests of the same priority, by their names, in tokens;
+            all others have a weight of 1.
         rng: The source of jitter.
         cpu_clock: Seconds of processor time that this process has taken; tells whether the
             processor is the bottleneck.
@@ -64,6 +67,7 @@ class DispatcherOptions:
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     policy: ChargePolicy | None = None
     counter: Counter | None = None
+    weights: Mapping[str, float] | None = None
     rng: random.Random | None = None
     cpu_clock: Callable[[], float] = time.process_time
 
@@ -83,3 +87,8 @@ class DispatcherOptions:
             raise ValueError(
                 f"default_output_tokens must not be negative, not {self.default_output_tokens}"
             )
+        for caller, weight in (self.weights or {}).items():
+            if not 0 < weight < math.inf:
+                raise ValueError(
+                    f"the weight of caller {caller!r} must be above 0 and finite, not {weight}"
+                )

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.permit import Permit
 from ratedispatch.pacing.queue import Entry
+from ratedispatch.pacing.turn import FIRST_COME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.feedback import Change
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost
 
 
@@ -142,16 +144,19 @@ class _ThreadEntry(Entry):
             self.future.set_exception(error)
 
 
-async def acquire(admission: Admission, cost: Cost, rank: int = 0) -> Permit:
+async def acquire(
+    admission: Admission, cost: Cost, rank: int = 0, turn: Turn = FIRST_COME
+) -> Permit:
     """
     Wait in the queue of *admission* until *cost* may be spent; return the permit.
 
-    Lower ranks go first. A cancelled wait leaves the queue and spends nothing.
+    Lower ranks go first, of those with equal turns. A cancelled wait leaves the queue and spends
+    nothing.
 
     Raises:
         BaseException: What the queue was closed with.
     """
-    entry = admission.enter(cost, rank, _LoopEntry)
+    entry = admission.enter(cost, rank, _LoopEntry, turn)
     if isinstance(entry, Permit):
         return entry
     future = entry.future
@@ -166,7 +171,11 @@ async def acquire(admission: Admission, cost: Cost, rank: int = 0) -> Permit:
 
 
 def acquire_in_thread(
-    admission: Admission, cost: Cost, rank: int = 0, timeout: float | None = None
+    admission: Admission,
+    cost: Cost,
+    rank: int = 0,
+    timeout: float | None = None,
+    turn: Turn = FIRST_COME,
 ) -> Permit:
     """
     Block until *cost* may be spent; return the permit.
@@ -176,12 +185,13 @@ def acquire_in_thread(
         cost: What to pay.
         rank: Lower ranks go first.
         timeout: Seconds to wait at most; None for as long as it takes.
+        turn: Its claim on a place in the queue.
 
     Raises:
         TimeoutError: It was not granted in time; nothing was spent.
         BaseException: What the queue was closed with.
     """
-    entry = admission.enter(cost, rank, _ThreadEntry)
+    entry = admission.enter(cost, rank, _ThreadEntry, turn)
     if isinstance(entry, Permit):
         return entry
     try:
@@ -207,23 +217,30 @@ class PermitScope:
         cost: What to pay.
         rank: Lower ranks go first.
         tell: Called with each change that the permit's report brings.
+        turn: Its claim on a place in the queue.
     """
 
-    __slots__ = ("_admission", "_cost", "_permit", "_rank", "_tell")
+    __slots__ = ("_admission", "_cost", "_permit", "_rank", "_tell", "_turn")
 
     def __init__(
-        self, admission: Admission, cost: Cost, rank: int, tell: Callable[[Change], None]
+        self,
+        admission: Admission,
+        cost: Cost,
+        rank: int,
+        tell: Callable[[Change], None],
+        turn: Turn = FIRST_COME,
     ) -> None:
         self._admission = admission
         self._cost = cost
         self._rank = rank
         self._tell = tell
+        self._turn = turn
         self._permit: Permit | None = None
 
     async def __aenter__(self) -> Permit:
         if self._permit is not None:
             raise RuntimeError("this permit is in use; ask the dispatcher for another one")
-        permit = self._permit = await acquire(self._admission, self._cost, self._rank)
+        permit = self._permit = await acquire(self._admission, self._cost, self._rank, self._turn)
         permit.tell = self._tell
         return permit
 

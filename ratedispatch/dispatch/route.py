@@ -7,11 +7,10 @@ A route: where requests of some models are sent, and what paces them there.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import CostExceedsLimit
-from ratedispatch.pacing.snapshot import Snapshot
+from ratedispatch.pacing.snapshot import busiest, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits, Rate
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
-    from ratedispatch.pacing.snapshot import Level
+    from ratedispatch.pacing.snapshot import Snapshot
     from ratedispatch.providers.base import Provider
     from ratedispatch.request import Cost
 
@@ -189,27 +188,13 @@ class Routes:
         states = [route.admission.snapshot() for route in self]
         if len(states) == 1:
             return states[0]
-        levels: list[Level] = []
         budgets = set()
-        for route, state in zip(self, states, strict=True):
-            if id(route.admission.budget) not in budgets:  # a budget that routes share counts once
-                budgets.add(id(route.admission.budget))
-                levels += state.levels
-        return Snapshot(
-            sum(state.in_flight for state in states),
-            sum(state.max_in_flight for state in states),
-            sum(state.waiting for state in states),
-            min((state.paused for state in states), default=0.0),
-            tuple(levels),
-            _busiest(states).binding,
-            dict(sum((Counter(state.held) for state in states), Counter())),
-        )
+        for index, (route, state) in enumerate(zip(self, states, strict=True)):
+            if id(route.admission.budget) in budgets:  # a budget that routes share counts once
+                states[index] = dataclasses.replace(state, levels=())
+            budgets.add(id(route.admission.budget))
+        return together(states)
 
     def busiest(self) -> Snapshot:
         """Return the state of the route with the longest queue."""
-        return _busiest([route.admission.snapshot() for route in self])
-
-
-def _busiest(states: list[Snapshot]) -> Snapshot:
-    nothing = Snapshot(0, 0, 0, 0.0, ())
-    return max(states, key=lambda state: (state.waiting, state.in_flight), default=nothing)
+        return busiest([route.admission.snapshot() for route in self])

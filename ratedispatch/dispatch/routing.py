@@ -18,6 +18,7 @@ from ratedispatch.pacing.concurrency.slots import (
     most_in_flight,
     open_descriptors,
 )
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 
 if TYPE_CHECKING:
@@ -124,15 +125,16 @@ class RouteFactory:
         budget = self._budget or LocalBudget(
             limits, refunds=charge.refunds, output_up_front=charge.output_up_front, group=name
         )
-        admission = Admission(
+        lane = Lane(
             budget,
             adaptive or FixedLimit(possible),
-            self._alarm(),
             rng=self._rng,
+            name=name,
             slots=self.slots,
             watcher=breaker,
             on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
         )
+        admission = Admission([lane], self._alarm(), weights=self._options.weights)
         return Route(
             name,
             self._transport,

@@ -11,9 +11,9 @@ from ratedispatch.pacing.feedback import ABANDONED, UNSENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.budget import Reservation
     from ratedispatch.pacing.feedback import Change, Feedback, Verdict
+    from ratedispatch.pacing.lane import Lane
 
 
 class Permit:
@@ -24,6 +24,7 @@ class Permit:
     use is unknown.
 
     Attributes:
+        lane: What it is paid from; says where the attempt is to be sent.
         cost: What was debited.
         granted_at: Seconds of the admission's clock.
         waited: Seconds in the queue.
@@ -36,10 +37,10 @@ class Permit:
     """
 
     __slots__ = (
-        "_admission",
         "_is_open",
         "cost",
         "granted_at",
+        "lane",
         "load",
         "reservation",
         "tell",
@@ -51,7 +52,7 @@ class Permit:
 
     def __init__(
         self,
-        admission: Admission,
+        lane: Lane,
         reservation: Reservation,
         waited: float,
         token: Any,
@@ -61,7 +62,7 @@ class Permit:
         self.cost = reservation.cost
         self.granted_at = reservation.at
         self.waited = waited
-        self._admission = admission
+        self.lane = lane
         self.reservation = reservation
         self.token = token
         self.load = load
@@ -80,7 +81,7 @@ class Permit:
         if not self._is_open:
             raise RuntimeError("a permit is closed exactly once")
         self._is_open = False
-        changes = self._admission.close_permit(self, feedback)
+        changes = self.lane.queue.close_permit(self, feedback)
         if self.tell is not None:
             for change in changes:
                 self.tell(change)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ratedispatch.pacing.permit import Permit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
+    from ratedispatch.pacing.turn_line import Line
     from ratedispatch.request import Cost
 
 #: Entries that have left stay until they are next, unless so many of them have gathered that they
@@ -47,10 +48,24 @@ class Entry:
         since: When it came, in seconds of the admission's clock.
         is_queued: Whether it is in the queue.
         has_left: Whether it has said that it left.
+        line: Where it waits, in a `TurnQueue`.
+        tokens: What it counts as there.
     """
 
-    __slots__ = ("cost", "future", "has_left", "is_queued", "number", "rank", "since")
+    __slots__ = (
+        "cost",
+        "future",
+        "has_left",
+        "is_queued",
+        "line",
+        "number",
+        "rank",
+        "since",
+        "tokens",
+    )
 
+    line: Line
+    tokens: int
     rank: int
     number: int
     cost: Cost
@@ -167,14 +182,6 @@ class FairQueue:
         return not (self._in_order and self._in_order[0] < self._late[0])
 
 
-#: A request that leaves the queue, with its permit or with the error of a budget that failed.
-Grant = tuple["Entry", Permit | BaseException]
-
-
-def deliver(grants: Sequence[Grant]) -> None:
-    """Tell the waiters, outside the lock: one of them may give its permit back."""
-    for entry, granted in grants:
-        if isinstance(granted, Permit):
-            entry.grant(granted)
-        else:
-            entry.fail(granted)
+#: How one that leaves the queue is told, and what: its permit, or the error of a budget that fails.
+#: To be called outside the lock: it may give its permit back at once.
+Grant = tuple["Callable[[Any], None]", Permit | BaseException]

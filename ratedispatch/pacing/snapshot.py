@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing import bottleneck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,24 @@ class Snapshot:
     levels: tuple[Level, ...]
     binding: str = bottleneck.NOTHING
     held: Mapping[str, float] = field(default_factory=dict)
+
+
+def busiest(states: Sequence[Snapshot]) -> Snapshot:
+    """Return that of *states* with the longest queue."""
+    nothing = Snapshot(0, 0, 0, 0.0, ())
+    return max(states, key=lambda state: (state.waiting, state.in_flight), default=nothing)
+
+
+def together(states: Sequence[Snapshot]) -> Snapshot:
+    """Return *states* as one; its bottleneck is that of the busiest."""
+    if len(states) == 1:
+        return states[0]
+    return Snapshot(
+        sum(state.in_flight for state in states),
+        sum(state.max_in_flight for state in states),
+        sum(state.waiting for state in states),
+        min((state.paused for state in states), default=0.0),
+        tuple(level for state in states for level in state.levels),
+        busiest(states).binding,
+        dict(sum((Counter(state.held) for state in states), Counter())),
+    )

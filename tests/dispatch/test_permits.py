@@ -20,6 +20,7 @@ from ratedispatch.outcome import Usage
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import End, Feedback
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
 from ratedispatch.simulate.clock import run_virtual
@@ -180,7 +181,7 @@ def test_a_waiter_whose_loop_is_closed_keeps_no_permit(
 ) -> None:
     """A queue outlives the loop of one that stood in it, and may be closed after it."""
     budget = LocalBudget(Limits(6e6))
-    queue = Admission(budget, FixedLimit(1), ThreadAlarm(), rng=random.Random(1))
+    queue = Admission([Lane(budget, FixedLimit(1), rng=random.Random(1))], ThreadAlarm())
     first = acquire_in_thread(queue, Cost(1))
     loop = asyncio.new_event_loop()
     task = loop.create_task(acquire(queue, Cost(1)))
@@ -214,7 +215,9 @@ class TestThreads:
 
     @staticmethod
     def queue(limits: Limits, most: int) -> Admission:
-        return Admission(LocalBudget(limits), FixedLimit(most), ThreadAlarm(), rng=random.Random(1))
+        return Admission(
+            [Lane(LocalBudget(limits), FixedLimit(most), rng=random.Random(1))], ThreadAlarm()
+        )
 
     @pytest.mark.parametrize("per_minute", [6e7, 1.8e5])
     def test_eight_threads_lose_nothing_and_are_never_more_than_may_be(
@@ -248,14 +251,14 @@ class TestThreads:
     def test_threads_and_an_event_loop_share_one_budget(self) -> None:
         """Each has a queue of its own; together they spend exactly what they were granted."""
         budget = LocalBudget(Limits(3e5))
-        threaded = Admission(budget, FixedLimit(4), ThreadAlarm(), rng=random.Random(1))
+        threaded = Admission([Lane(budget, FixedLimit(4), rng=random.Random(1))], ThreadAlarm())
 
         def work(number: int) -> None:
             for _ in range(50):
                 acquire_in_thread(threaded, Cost(1), number, timeout=5).report(ANSWERED)
 
         async def main() -> None:
-            looped = Admission(budget, FixedLimit(4), LoopAlarm(), rng=random.Random(1))
+            looped = Admission([Lane(budget, FixedLimit(4), rng=random.Random(1))], LoopAlarm())
 
             async def go(rank: int) -> None:
                 with await acquire(looped, Cost(1), rank):

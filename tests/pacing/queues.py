@@ -10,6 +10,7 @@ from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import ABANDONED, End, Feedback
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
 
@@ -30,8 +31,9 @@ class NoJitter(random.Random):
 def admission(limits: Limits, most: int = 100, *, refunds: bool = False, **rest: Any) -> Admission:
     """Return a queue of the running loop with a budget of its own, without jitter."""
     budget = rest.pop("budget", None) or LocalBudget(limits, refunds=refunds)
-    rest = {"rng": NoJitter(), **rest}
-    return Admission(budget, FixedLimit(most), LoopAlarm(), **rest)
+    weights = rest.pop("weights", None)
+    lane = Lane(budget, FixedLimit(most), **{"rng": NoJitter(), **rest})
+    return Admission([lane], LoopAlarm(), weights=weights)
 
 
 def answered(*readings: Reading, usage: Usage | None = None) -> Feedback:

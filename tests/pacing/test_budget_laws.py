@@ -15,6 +15,7 @@ from ratedispatch.outcome import Usage
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import ABANDONED, UNSENT, End, Feedback, Strain
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
 from ratedispatch.simulate.clock import run_virtual
@@ -93,7 +94,9 @@ def test_everybody_is_granted_once_and_nothing_stays_in_flight(
 
     async def main() -> None:
         budget = LocalBudget(account)
-        served = [Admission(budget, FixedLimit(most), LoopAlarm(), rng=rng) for _ in range(queues)]
+        served = [
+            Admission([Lane(budget, FixedLimit(most), rng=rng)], LoopAlarm()) for _ in range(queues)
+        ]
         lives = [
             live(served[rank % queues], rank, tokens, ending)
             for rank, (tokens, ending) in enumerate(jobs)
