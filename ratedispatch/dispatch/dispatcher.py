@@ -26,6 +26,7 @@ from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
+from ratedispatch.pacing.turn import FIRST_COME, turn_of
 from ratedispatch.providers.registry import provider_for
 from ratedispatch.request import EMBEDDINGS, MODERATIONS, Cost, checked_request
 from ratedispatch.tokens.estimator import Estimator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.snapshot import Snapshot
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Request
 
 #: Endpoints whose answers come in one piece only.
@@ -115,24 +117,36 @@ class Dispatcher:
         """Send nothing more. What is in flight belongs to the callers that await it."""
         self.stop("closed", "the dispatcher was closed")
 
-    async def submit(self, request: Request) -> Outcome:
+    async def submit(
+        self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None
+    ) -> Outcome:
         """
         Send *request* when it is its turn and return its outcome.
 
-        Requests go in the order in which this is called. A request that cannot be answered
-        returns :class:`~ratedispatch.Failed`; it does not raise.
+        Requests of one caller go in the order in which this is called. A request that cannot be
+        answered returns :class:`~ratedispatch.Failed`; it does not raise.
+
+        Args:
+            request: What to send.
+            priority: Higher goes first, whatever waits below.
+            caller: For whom it is sent: callers of one priority share what there is, in tokens,
+                by the *weights* of the options.
+            session: What it belongs to, where a pool keeps what belongs together in one place.
 
         Raises:
             Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
             RuntimeError: It is called in another event loop than before.
-            TypeError: *request* is no request.
+            TypeError: *request* is no request, *priority* no whole number, or *caller* no string.
         """
         runner = self._runner
         if self._loop is not asyncio.get_running_loop():
             self._stay_in_loop()
         if runner.stopping.reason is not None:
             raise runner.stopping.reason()
-        call = await runner.prepare(checked_request(request))
+        turn = FIRST_COME
+        if priority or caller or session is not None:
+            turn = turn_of(priority, caller, session=session)
+        call = await runner.prepare(checked_request(request), turn)
         return call if isinstance(call, Failed) else await runner.run(call)
 
     def map(
@@ -140,6 +154,8 @@ class Dispatcher:
         requests: Iterable[Request] | AsyncIterable[Request],
         *,
         ordered: bool = False,
+        priority: int = 0,
+        caller: str = "",
     ) -> AsyncGenerator[Outcome, None]:
         """
         Send all *requests* in their order and yield their outcomes as they come.
@@ -153,6 +169,8 @@ class Dispatcher:
             ordered: Yield the outcomes in the order of the requests. Those that are ready wait
                 for the ones before them; they count as open, so that one request that takes long
                 holds up the reading of further ones once that many have ended behind it.
+            priority: As in :meth:`submit`, of all of them.
+            caller: As in :meth:`submit`, of all of them.
 
         Raises:
             Stopped: Nothing more is sent, or not to some models; raised after the outcomes of all
@@ -160,9 +178,10 @@ class Dispatcher:
             TypeError: *requests* yields something else than requests; raised as its errors are.
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
-        return outcomes_of(requests, self._runner, self._stay_in_loop, ordered=ordered)
+        turn = turn_of(priority, caller)
+        return outcomes_of(requests, self._runner, self._stay_in_loop, ordered=ordered, turn=turn)
 
-    def stream(self, request: Request) -> AnswerStream:
+    def stream(self, request: Request, *, priority: int = 0, caller: str = "") -> AnswerStream:
         """
         Send *request* when it is its turn and yield the events of its answer as they come.
 
@@ -173,6 +192,11 @@ class Dispatcher:
 
         ``async for event in dispatcher.stream(request)``; or ``async with
         dispatcher.stream(request) as events``, which closes it at the end of its block.
+
+        Args:
+            request: What to send.
+            priority: As in :meth:`submit`.
+            caller: As in :meth:`submit`.
 
         Raises:
             InvalidRequest: There are no events of such a request.
@@ -187,18 +211,20 @@ class Dispatcher:
                 f"{type(self._transport).__name__} gives answers only whole; "
                 f"give the dispatcher the client itself to stream"
             )
-        return AnswerStream(functools.partial(self._carry, request))
+        return AnswerStream(functools.partial(self._carry, request, turn_of(priority, caller)))
 
-    async def _carry(self, request: Request, pump: EventPump) -> Outcome:
+    async def _carry(self, request: Request, turn: Turn, pump: EventPump) -> Outcome:
         self._stay_in_loop()
         self._runner.stopping.check()
-        call = await self._runner.prepare(request)
+        call = await self._runner.prepare(request, turn)
         if isinstance(call, Failed):
             return call
         call.pump = pump
         return await self._runner.run(call)
 
-    def permit(self, cost: Cost, *, model: str = "") -> PermitScope:
+    def permit(
+        self, cost: Cost, *, model: str = "", priority: int = 0, caller: str = ""
+    ) -> PermitScope:
         """
         Pace something of your own: wait for a permit, and pay *cost* for it.
 
@@ -209,6 +235,8 @@ class Dispatcher:
         Args:
             cost: What to pay in each dimension.
             model: Whose limits it falls under, where groups of models are limited apart.
+            priority: As in :meth:`submit`.
+            caller: As in :meth:`submit`.
 
         Raises:
             TypeError: *cost* is no cost.
@@ -226,7 +254,8 @@ class Dispatcher:
         route.admission.budget.check(cost, lambda: "a permit")
         runner = self._runner
         tell = functools.partial(runner.note, route)
-        return PermitScope(route.admission, cost, next(runner.ranks), tell)
+        turn = turn_of(priority, caller)
+        return PermitScope(route.admission, cost, next(runner.ranks), tell, turn)
 
     def stop(self, code: str, message: str) -> None:
         """

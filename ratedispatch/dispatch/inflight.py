@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.errors import AnswerTooLarge, AttemptTimeout, TransportError
 from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Usage
 from ratedispatch.pacing.feedback import End, Feedback, Strain
+from ratedispatch.pacing.turn import FIRST_COME
 
 if TYPE_CHECKING:
     from ratedispatch.dispatch.deadlines import Deadline
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
     from ratedispatch.pacing.feedback import Verdict
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost, Request
 
 #: HTTP statuses from here on are errors, for which nothing was generated.
@@ -43,6 +45,7 @@ class InFlight:
         clock: The deadline of the attempt that is in flight; None if none is.
         number: Of the last attempt among all on its route.
         is_mapped: Whether it is one of many, whose failures say something about each other.
+        turn: Its claim on a place in the queue, which it keeps, too.
         place: Its place among the requests of its map.
         pump: Carries the events of its answer, if they are asked for.
     """
@@ -59,6 +62,7 @@ class InFlight:
     number: int = 0
     is_mapped: bool = False
     place: int = 0
+    turn: Turn = FIRST_COME
     pump: EventPump | None = None
 
     @property

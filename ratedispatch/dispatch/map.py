@@ -17,6 +17,7 @@ from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.prefetch import PrefetchBuffer
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Failed
+from ratedispatch.pacing.turn import FIRST_COME
 from ratedispatch.request import checked_request
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.runner import Runner
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Request
 
 #: With several routes, requests that may have been read and wait for their turn, so that a route
@@ -59,6 +61,7 @@ async def outcomes_of(
     begin: Callable[[], None],
     *,
     ordered: bool = False,
+    turn: Turn = FIRST_COME,
 ) -> AsyncGenerator[Outcome, None]:
     """
     Yield the outcomes of *requests*, run by *runner*; see `Dispatcher.map`.
@@ -71,7 +74,7 @@ async def outcomes_of(
         Exception: What *requests* raises.
     """
     begin()
-    mapping = Map(requests, runner, ordered=ordered)
+    mapping = Map(requests, runner, ordered=ordered, turn=turn)
     forget = runner.on_stop(mapping.stop)
     try:
         async for outcome in mapping:
@@ -94,6 +97,7 @@ class Map:
         ordered: Whether outcomes come in the order of the requests. Those that are ready wait for
             the ones before them, and keep their room meanwhile: so no more of them wait than
             requests may be open, and the oldest one always has its room already.
+        turn: Their claim on a place in the queue.
 
     Attributes:
         skipped: Why requests of some routes were not sent; None if all were.
@@ -105,7 +109,9 @@ class Map:
         runner: Runner,
         *,
         ordered: bool = False,
+        turn: Turn = FIRST_COME,
     ) -> None:
+        self._turn = turn
         self._places = itertools.count()
         self._in_order: InOrder[_Ended] | None = InOrder() if ordered else None
         self._requests = requests
@@ -173,7 +179,7 @@ class Map:
                 await room.acquire()
                 place = next(self._places)
                 try:
-                    call = await self._runner.prepare(request)
+                    call = await self._runner.prepare(request, self._turn)
                     if isinstance(call, Failed):
                         self._outcomes.put_nowait(_Ended(call, room, place))
                     else:
@@ -190,7 +196,7 @@ class Map:
         async for request in source:
             place = next(self._places)
             try:
-                call = await self._runner.prepare(request)
+                call = await self._runner.prepare(request, self._turn)
             except Stopped as stopped:
                 if self._skip(request, place, stopped):
                     continue
@@ -225,7 +231,7 @@ class Map:
 
     async def _start(self, call: InFlight, group: asyncio.TaskGroup) -> None:
         """Get a request its first permit, and only then give it a task."""
-        permit = await acquire(call.route.admission, call.cost, call.rank)
+        permit = await acquire(call.route.admission, call.cost, call.rank, call.turn)
         task = group.create_task(self._finish(call, permit))
         # a task that is cancelled before its first step never closes its permit
         task.add_done_callback(permit.cancel)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.dispatch.breaker import CircuitBreaker
@@ -21,7 +20,7 @@ from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPol
 from ratedispatch.dispatch.route import Routes
 from ratedispatch.dispatch.sending import send
 from ratedispatch.dispatch.site import Feeders, Site
-from ratedispatch.dispatch.stop import StopSignal
+from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
 from ratedispatch.errors import CostExceedsLimit, InvalidLimits, InvalidRequest
 from ratedispatch.events import (
@@ -34,6 +33,7 @@ from ratedispatch.events import (
 )
 from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.pacing.feedback import Pause
+from ratedispatch.pacing.turn import FIRST_COME
 
 if TYPE_CHECKING:
     import random
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Interpretation, Outcome
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Request
     from ratedispatch.tokens.estimator import Estimator
 
@@ -109,7 +110,7 @@ class Runner:
         self.routes.start()
         self._on_stop: list[Callable[[], None]] = []
 
-    async def prepare(self, request: Request) -> InFlight | Failed:
+    async def prepare(self, request: Request, turn: Turn = FIRST_COME) -> InFlight | Failed:
         """
         Count *request*; it fails at once if that cannot be done or it can never go.
 
@@ -132,7 +133,7 @@ class Runner:
             return self._end(Failed(request, "invalid_request", str(error), error=error))
         except CostExceedsLimit as error:
             return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
-        return InFlight(request, cost, rank, route)
+        return InFlight(request, cost, rank, route, turn=turn)
 
     async def run(
         self, call: InFlight, permit: Permit | None = None, *, is_mapped: bool = False
@@ -240,7 +241,7 @@ class Runner:
         """Make one attempt, its admission included."""
         route = call.route
         if permit is None:
-            permit = await acquire(route.admission, call.cost, call.rank)
+            permit = await acquire(route.admission, call.cost, call.rank, call.turn)
         try:
             if self.stopping.is_abandoned:  # between the grant and now
                 permit.cancel()
@@ -333,8 +334,7 @@ class Runner:
             self.retire(route, code, message)
 
     def _run_dry(self, name: str, rate: Rate, wait: float) -> None:
-        seconds = f"{math.ceil(wait):,} s"
-        message = f"the limit of {rate} is used up; the next request could go in {seconds}"
+        message = used_up(rate, wait)
         for route in self.routes:
             if route.name == name and route.retired is None:
                 self.retire(route, "day_limit", message)

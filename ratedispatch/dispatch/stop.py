@@ -8,12 +8,21 @@ exception; what is in flight goes on until it is abandoned.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ratedispatch.limits import Rate
+
+
+def used_up(rate: Rate, wait: float) -> str:
+    """Return the reason of a stop for a limit of a day, which is free again after *wait* s."""
+    seconds = f"{math.ceil(wait):,} s"
+    return f"the limit of {rate} is used up; the next request could go in {seconds}"
 
 
 class StopSignal:
