@@ -11,7 +11,7 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ratedispatch.dispatch.wrap.call_options import checked_seconds
-from ratedispatch.dispatch.wrap.paced_http import paced
+from ratedispatch.dispatch.wrap.paced_http import paced, paced_send
 from ratedispatch.dispatch.wrap.shared_gates import account_of, gate_for
 
 if TYPE_CHECKING:
@@ -58,11 +58,7 @@ def wrap(
         )
     gate = gate_for(limits, account_of(client), inner, options, changes)
     wrapped = copy.copy(client)
-    fields = vars(wrapped)
-    fields["_client"] = paced(inner, gate, _checked(max_wait))
-    kind: Any = type(client)
-    for name in _cached_properties(kind):  # they hold the client they were made from
-        fields.pop(name, None)
+    _pace(wrapped, gate, _checked(max_wait))
     return wrapped
 
 
@@ -134,6 +130,32 @@ def async_http_client(
         raise TypeError(f"expected an httpx.AsyncClient, got {type(client).__name__}")
     gate = gate_for(limits, (base_url, ""), client, options, changes)
     return paced(client, gate, _checked(max_wait))
+
+
+def _pace(client: Any, gate: Gate, max_wait: float | None) -> None:
+    """Pace *client*, a copy that nobody else has, and what is copied from it."""
+    fields = vars(client)
+    kind: Any = type(client)
+    inner = fields["_client"]
+    is_async = hasattr(inner, "aclose")
+    identity = fields.get("_workload_identity_auth")
+    if hasattr(identity, "send_api_request"):  # sends past the http client, by its transport
+        send = paced_send(kind._send_request, gate, max_wait, is_async=is_async)
+        fields["_send_request"] = functools.partial(send, client)
+    else:
+        fields["_client"] = paced(inner, gate, max_wait)
+    for name in _cached_properties(kind):  # they hold the client they were made from
+        fields.pop(name, None)
+
+    plain_copy = kind.copy.__get__(client)
+
+    @functools.wraps(plain_copy)
+    def copied(*positional: Any, **named: Any) -> Any:
+        made = plain_copy(*positional, **named)
+        _pace(made, gate, max_wait)  # it may have been given another http client
+        return made
+
+    fields["copy"] = fields["with_options"] = copied
 
 
 def _checked(max_wait: float | None) -> float | None:

@@ -32,7 +32,9 @@ _TWINS: dict[type[BaseException], type[openai.OpenAIError]] = {
 
 
 def as_openai_error(error: errors.RateDispatchError) -> Exception:
-    """Return *error* as one that the SDK passes on."""
+    """Return *error* as one that the SDK passes on; itself if it is one."""
+    if isinstance(error, openai.OpenAIError):
+        return error
     kind = _TWINS.get(type(error))
     if kind is None:
         return openai.OpenAIError(str(error))

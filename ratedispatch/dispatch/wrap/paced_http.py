@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ratedispatch.dispatch.wrap.call_options import current_options
+from ratedispatch.dispatch.wrap.old_sdk import answer_holding
 from ratedispatch.dispatch.wrap.settled_stream import settle_at_end
 from ratedispatch.dispatch.wrap.ticket import Ruling
 from ratedispatch.errors import RateDispatchError
@@ -32,6 +33,12 @@ _RETRY_HEADER = "x-stainless-retry-count"
 
 #: Statuses below this have what was asked for.
 _ERROR_STATUS = 400
+
+#: What a request has that is signed as of an instant: it is refused five minutes later.
+_SIGNED_HEADER = "x-amz-date"
+
+#: Seconds that a signed request may wait, so that it arrives while its signature is good.
+_MOST_SIGNED_WAIT = 240.0
 
 #: Errors of httpx, by name, after which no server can have counted the request.
 _UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
@@ -61,15 +68,16 @@ def paced(inner: ClientT, gate: Gate, max_wait: float | None = None) -> ClientT:
         max_wait: Seconds in the queue at most.
     """
     kind: Any = type(inner)
+    if vars(kind).get("_ratedispatch_pacing") == (gate, max_wait):
+        return inner
     given = vars(kind).get("_ratedispatch_inner", inner)
     kind = type(given)
-    make = _async_send if hasattr(kind, "aclose") else _blocking_send
     names = {
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
         "__del__": _do_nothing,  # the pool is closed by the client that made it
-        "send": make(kind.send, gate, max_wait),
-        "_ratedispatch_gate": gate,
+        "send": paced_send(kind.send, gate, max_wait, is_async=hasattr(kind, "aclose")),
+        "_ratedispatch_pacing": (gate, max_wait),
         "_ratedispatch_inner": given,  # kept: its finalizer closes the pool
     }
     client = object.__new__(type(kind)(kind.__name__, (kind,), names))
@@ -79,7 +87,15 @@ def paced(inner: ClientT, gate: Gate, max_wait: float | None = None) -> ClientT:
 
 def gate_of(client: object) -> Gate | None:
     """Return what paces the http client *client*; None if nothing does."""
-    return getattr(type(client), "_ratedispatch_gate", None)
+    gate, _ = getattr(type(client), "_ratedispatch_pacing", (None, None))
+    return gate
+
+
+def paced_send(
+    plain: Callable[..., Any], gate: Gate, max_wait: float | None, *, is_async: bool
+) -> Callable[..., Any]:
+    """Return the method *plain*, which sends a request, with calls paced by *gate*."""
+    return (_async_send if is_async else _blocking_send)(plain, gate, max_wait)
 
 
 def _do_nothing(_: object) -> None:
@@ -89,12 +105,18 @@ def _do_nothing(_: object) -> None:
 def _async_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
     @functools.wraps(plain)
     async def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
-        ticket = _ticket_of(request, gate)
+        try:
+            ticket = _ticket_of(request, gate)
+        except RateDispatchError as error:
+            return _told(error, request)
         if ticket is None:
             return await plain(self, request, stream=stream, **settings)
         options = current_options()
         while True:
-            await ticket.enter(options, max_wait)
+            try:
+                await ticket.enter(options, max_wait)
+            except RateDispatchError as error:
+                return _told(error, request)
             try:
                 response = await plain(self, request, stream=stream, **settings)
                 if not stream or response.is_closed:  # a hook may have read it
@@ -116,12 +138,18 @@ def _async_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[...,
 def _blocking_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
     @functools.wraps(plain)
     def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
-        ticket = _ticket_of(request, gate)
+        try:
+            ticket = _ticket_of(request, gate)
+        except RateDispatchError as error:
+            return _told(error, request)
         if ticket is None:
             return plain(self, request, stream=stream, **settings)
         options = current_options()
         while True:
-            ticket.enter_blocking(options, max_wait)
+            try:
+                ticket.enter_blocking(options, max_wait)
+            except RateDispatchError as error:
+                return _told(error, request)
             try:
                 response = plain(self, request, stream=stream, **settings)
                 if not stream or response.is_closed:  # a hook may have read it
@@ -148,19 +176,30 @@ def _ticket_of(request: Any, gate: Gate) -> Ticket | None:
     if content is None:
         return None
     path = request.url.raw_path
-    try:
-        ticket = gate.ticket(path, content)
-    except RateDispatchError as error:
-        from ratedispatch.dispatch.wrap.gate_errors import as_openai_error
-
-        raise as_openai_error(error) from None
+    ticket = gate.ticket(path, content)
+    if ticket is None:
+        return None
+    headers = request.headers
+    if _SIGNED_HEADER in headers:
+        ticket.most_wait = _MOST_SIGNED_WAIT
     place = _place.get()
-    if place is not None and ticket is not None:
+    if place is not None:
         _place.set(None)
-        is_retry = request.headers.get(_RETRY_HEADER, "0") != "0"
+        is_retry = headers.get(_RETRY_HEADER, "0") != "0"
         if is_retry and place[:3] == (gate, path, ticket.size):
             ticket.rank, ticket.waits = place.rank, place.waits
     return ticket
+
+
+def _told(error: RateDispatchError, request: Any) -> Any:
+    """Raise *error* of the gate as one that the SDK passes on."""
+    from ratedispatch.dispatch.wrap.gate_errors import as_openai_error
+
+    twin = as_openai_error(error)
+    answer = answer_holding(twin, request)
+    if answer is None:
+        raise twin from None
+    return answer
 
 
 def _passes(ticket: Ticket, request: Any, response: Any, content: bytes) -> bool:

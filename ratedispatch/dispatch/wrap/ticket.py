@@ -14,7 +14,6 @@ from ratedispatch.dispatch.retry import REFUSALS, RetryWaits
 from ratedispatch.dispatch.transports.exchange import read_answer
 from ratedispatch.dispatch.wrap import waiting
 from ratedispatch.dispatch.wrap.call_options import NO_OPTIONS
-from ratedispatch.errors import CostExceedsLimit
 from ratedispatch.outcome import Decision
 from ratedispatch.pacing.feedback import End, Feedback
 
@@ -58,6 +57,7 @@ class Ticket:
         cost: What each attempt pays; None until it was counted.
         waits: How often it was refused; None if it never was.
         delay: Seconds to let others go first, after a refusal.
+        most_wait: Seconds after which the request itself is good no longer; None if it stays so.
     """
 
     __slots__ = (
@@ -67,6 +67,7 @@ class Ticket:
         "cost",
         "delay",
         "gate",
+        "most_wait",
         "rank",
         "request",
         "route",
@@ -83,6 +84,7 @@ class Ticket:
         self.cost: Cost | None = None
         self.waits: RetryWaits | None = None
         self.delay = 0.0
+        self.most_wait: float | None = None
         self._permit: Permit | None = None
         self._readings: tuple[Reading, ...] | None = None
         self._until: float | None = None
@@ -101,7 +103,7 @@ class Ticket:
         """
         if self.cost is None:
             self.cost = self._checked(await self.gate.cost_of(self))
-            self._until = waiting.latest(options, max_wait)
+            self._until = waiting.latest(options, max_wait, self.most_wait)
         if self.delay:
             await waiting.sleep(self.delay, self._until)
             self.delay = 0.0
@@ -115,7 +117,7 @@ class Ticket:
         """Block until it is this call's turn, and pay; see `enter`."""
         if self.cost is None:
             self.cost = self._checked(self.gate.cost_here(self))
-            self._until = waiting.latest(options, max_wait)
+            self._until = waiting.latest(options, max_wait, self.most_wait)
         if self.delay:
             waiting.sleep_blocking(self.delay, self._until)
             self.delay = 0.0
@@ -193,9 +195,4 @@ class Ticket:
             self.gate.learn(self, usage, changes)
 
     def _checked(self, cost: Cost) -> Cost:
-        try:
-            return self.route.checked(cost, lambda: self.request.label)
-        except CostExceedsLimit as error:
-            from ratedispatch.dispatch.wrap.gate_errors import as_openai_error
-
-            raise as_openai_error(error) from None
+        return self.route.checked(cost, lambda: self.request.label)

@@ -21,9 +21,20 @@ if TYPE_CHECKING:
     from ratedispatch.request import Cost
 
 
-def latest(options: CallOptions, max_wait: float | None) -> float | None:
-    """Return the instant until which a call that comes now may wait; None if for ever."""
+def latest(
+    options: CallOptions, max_wait: float | None, most_wait: float | None = None
+) -> float | None:
+    """
+    Return the instant until which a call that comes now may wait; None if for ever.
+
+    Args:
+        options: What the call asks for.
+        max_wait: Seconds that it may wait, unless *options* have others.
+        most_wait: Seconds after which it is of no use, whatever they say.
+    """
     seconds = max_wait if options.max_wait is None else options.max_wait
+    if most_wait is not None:
+        seconds = most_wait if seconds is None else min(seconds, most_wait)
     if seconds is None:
         return options.deadline
     until = clock() + seconds
@@ -102,7 +113,8 @@ def too_late(admission: Admission, began: float) -> Exception:
     return WaitTooLong(
         f"the call was not sent within the {clock() - began:.1f} s that it may wait: "
         f"{state.waiting:,} others wait for the limits and {state.in_flight:,} are in flight; "
-        f"raise max_wait or the deadline, raise the limits, or send less"
+        f"raise max_wait or the deadline (a request that is signed waits for 240 s at most), "
+        f"raise the limits, or send less"
     )
 
 
