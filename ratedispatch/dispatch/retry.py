@@ -32,7 +32,7 @@ REFUSALS = frozenset({Decision.RATE_LIMIT, Decision.OVERLOADED, Decision.QUEUE_F
 _QUEUE_WAITS = REFUSALS | {Decision.UNREACHABLE, Decision.DAY_LIMIT}
 
 #: After these a request lets others go first.
-_STEPS_ASIDE = frozenset({Verdict.ALONE, Verdict.UNTESTED})
+_STEPS_ASIDE = frozenset({Verdict.ALONE, Verdict.UNTESTED, Verdict.LEFT})
 
 #: Seconds for which it does at first; doubled each time.
 _FIRST_ASIDE_SECONDS = 1.0
@@ -54,6 +54,7 @@ class RetryPolicy:
         max_refusals: Refusals for the rate after which a request fails all the same, so that
             one which a server always refuses cannot keep a job from ending.
         max_alone: Refusals after which a request fails that is refused while others are answered.
+            Refusals while nothing was answered say nothing about it.
         first_delay: Seconds before the second attempt, doubled for each further one.
         max_delay: The longest such wait in seconds.
     """
@@ -93,6 +94,7 @@ class RetryWaits:
         "_policy",
         "_refusals",
         "_rng",
+        "_untested",
         "_was_odd",
     )
 
@@ -101,6 +103,7 @@ class RetryWaits:
         self._rng = rng
         self._attempts = 0
         self._refusals = 0
+        self._untested = 0
         self._alone = 0
         self._odd = 0
         self._was_odd = False
@@ -143,13 +146,20 @@ class RetryWaits:
         if verdict is Verdict.ROOM:  # a place may be free at once
             return self._longer(0.0, result) if result.delay else 0.0
         if verdict not in _STEPS_ASIDE:
-            self._alone = 0
+            self._untested = self._alone = 0
             return 0.0
+        if verdict is Verdict.UNTESTED:
+            self._untested += 1
+            return self._aside(self._untested)
         self._alone += 1
-        if verdict is Verdict.ALONE and self._alone >= self._policy.max_alone:
+        said = self._alone + (self._untested if verdict is Verdict.LEFT else 0)
+        if said >= self._policy.max_alone:
             return None
-        own = min(self._policy.max_delay, _FIRST_ASIDE_SECONDS * 2.0 ** (self._alone - 1))
-        return self._longer(own, result) if verdict is Verdict.ALONE else own
+        return self._longer(self._aside(self._alone), result)
+
+    def _aside(self, times: int) -> float:
+        """Return the seconds for which the request lets others go first."""
+        return min(self._policy.max_delay, _FIRST_ASIDE_SECONDS * 2.0 ** (times - 1))
 
     def _longer(self, own: float, result: Interpretation) -> float:
         """Return *own* with jitter, but no less than *result* asks for."""

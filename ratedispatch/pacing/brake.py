@@ -141,7 +141,7 @@ class Brake:
         if is_strained and not is_crowded and evidence.is_small_share(now):
             permit.verdict = Verdict.ODD
         elif standing.is_alone and not is_crowded:
-            permit.verdict = Verdict.ALONE
+            permit.verdict = Verdict.LEFT if standing.is_left else Verdict.ALONE
         elif is_crowded:
             self._drop(permit, finding.load, now)
             # without an answer since the last refusal fewer at once is not enough

@@ -102,10 +102,12 @@ class Standing(NamedTuple):
     Args:
         is_alone: Others were answered since it was last refused, and next to none was refused.
         is_untested: It was refused twice, and nothing else was sent in between that has ended.
+        is_left: It is alone because it was refused for long and nothing else is left to be sent.
     """
 
     is_alone: bool
     is_untested: bool
+    is_left: bool = False
 
 
 _FIRST = Standing(False, False)
@@ -172,6 +174,7 @@ class Evidence:
                 del self.streaks[next(iter(self.streaks))]
             self.streaks[row] = _Streak(now, now, False)
             return _FIRST
+        is_left = False
         answered = sum(sent_at > streak.last for _, sent_at, _ in self.answers)
         others = self._others(streak.last)
         if answered or others:
@@ -181,9 +184,10 @@ class Evidence:
             # is long refused by a server that has answered others
             is_old = now - streak.first >= self._tuning.alone_seconds
             is_lonely = bool(self.answers) and not self._others(streak.first)
-            is_alone = streak.was_alone or (is_old and is_lonely)
+            is_left = is_old and is_lonely
+            is_alone = streak.was_alone or is_left
         self.streaks[row] = _Streak(streak.first, now, is_alone)
-        return Standing(is_alone, not (answered or others or is_alone))
+        return Standing(is_alone, not (answered or others or is_alone), is_left)
 
     def _others(self, since: float) -> int:
         """Return how many requests that left after *since* were refused for the first time."""

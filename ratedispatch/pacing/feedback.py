@@ -52,6 +52,9 @@ class Verdict(enum.Enum):
     """Nothing that we do: the request is tried again as after any error of the server."""
     ALONE = "alone"
     """This request: others are answered. It steps aside, and is given up after a few."""
+    LEFT = "left"
+    """This request, as far as can be told: it was refused for minutes, others were answered before,
+    and nothing else is left to be the test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
 from ratedispatch.outcome import Decision, Interpretation
+from ratedispatch.pacing.feedback import Verdict
 
 POLICY = RetryPolicy(max_attempts=4, max_refusals=5, first_delay=1, max_delay=8)
 
@@ -72,6 +73,25 @@ def test_refusals_for_the_rate_use_up_no_attempts_and_wait_in_the_queue() -> Non
 def test_a_request_that_is_always_refused_ends(decision: Decision) -> None:
     """After max_refusals, whatever it is refused for."""
     assert waits([Interpretation(decision)] * 6) == [0, 0, 0, 0, 0, None]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([Verdict.ALONE] * 5, [1, 2, 4, 8, None]),
+        # what is refused with all others says nothing about the request, however often it is
+        ([*[Verdict.UNTESTED] * 5, *[Verdict.ALONE] * 5], [1, 2, 4, 8, 8, 1, 2, 4, 8, None]),
+        # unless nothing else is left that could tell
+        ([*[Verdict.UNTESTED] * 4, Verdict.LEFT], [1, 2, 4, 8, None]),
+        ([*[Verdict.ALONE] * 4, Verdict.LINE, Verdict.ALONE], [1, 2, 4, 8, 0, 1]),
+    ],
+)
+def test_a_request_is_given_up_when_it_is_refused_while_others_are_answered(
+    verdicts: list[Verdict], expected: list[float | None]
+) -> None:
+    """Five times; until then it steps aside for 1, 2, 4 and 8 s."""
+    retry = RetryWaits(RetryPolicy(max_refusals=10, max_delay=8), Chance(1))
+    assert [retry.next(REFUSED, verdict) for verdict in verdicts] == expected
 
 
 @pytest.mark.parametrize("decision", [Decision.UNREACHABLE, Decision.DAY_LIMIT])

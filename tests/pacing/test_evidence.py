@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratedispatch.pacing.evidence import Evidence
+from ratedispatch.pacing.evidence import Evidence, Standing
 
 #: The clock of a loop begins anywhere.
 BEGIN = 10_000.0
@@ -25,10 +25,10 @@ def answered(evidence: Evidence, count: int, at: float, sent_at: float) -> None:
 def test_a_row_is_alone_when_others_were_answered_since() -> None:
     """The first refusal says nothing, the second that nothing else was tried, the third it all."""
     evidence = Evidence()
-    assert evidence.refused(7, BEGIN, 1, BEGIN) == (False, False)
-    assert evidence.refused(7, BEGIN + 0.2, 1, BEGIN + 0.2) == (False, True)
+    assert evidence.refused(7, BEGIN, 1, BEGIN) == Standing(False, False)
+    assert evidence.refused(7, BEGIN + 0.2, 1, BEGIN + 0.2) == Standing(False, True)
     answered(evidence, 3, BEGIN + 0.9, BEGIN + 0.5)
-    assert evidence.refused(7, BEGIN + 1.2, 1, BEGIN + 1.2) == (True, False)
+    assert evidence.refused(7, BEGIN + 1.2, 1, BEGIN + 1.2) == Standing(True, False)
 
 
 def test_a_row_is_not_alone_when_others_are_refused_too() -> None:
@@ -37,7 +37,15 @@ def test_a_row_is_not_alone_when_others_are_refused_too() -> None:
     evidence.refused(7, BEGIN, 1, BEGIN)
     answered(evidence, 3, BEGIN + 0.9, BEGIN + 0.5)
     evidence.refused(8, BEGIN + 1, 1, BEGIN + 1)
-    assert evidence.refused(7, BEGIN + 1.2, 1, BEGIN + 1.2) == (False, False)
+    assert evidence.refused(7, BEGIN + 1.2, 1, BEGIN + 1.2) == Standing(False, False)
+
+
+def test_a_row_that_is_left_over_and_refused_for_two_minutes_is_alone_as_well() -> None:
+    """Others were answered before, and nothing else is sent that could be the test."""
+    evidence = Evidence()
+    answered(evidence, 3, BEGIN - 1, BEGIN - 2)
+    found = [evidence.refused(7, at, 1, at) for at in (BEGIN, BEGIN + 119.9, BEGIN + 120)]
+    assert found == [Standing(False, False), Standing(False, True), Standing(True, False, True)]
 
 
 def test_a_share_is_small_up_to_one_in_ten() -> None:
