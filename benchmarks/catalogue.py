@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 #: In the order in which they are listed; one that is not there is left out.
-ROOMS = ("micro", "sim", "live", "real", "peers")
+ROOMS = ("micro", "sim", "live", "real", "drop_in", "peers")
 
 _HERE = Path(__file__).resolve().parent
 _CHILD = "Run as a child"

@@ -22,6 +22,7 @@ ALLOWED = {
     "sim": {"frame"},
     "live": {"frame"},
     "real": {"frame"},
+    "drop_in": {"frame"},
     "peers": {"frame", "live"},
     "charts": {"frame", "peers"},
 }

@@ -1,0 +1,1 @@
+"""Measures the wrapped client in programs that nobody here wrote."""

@@ -1,0 +1,32 @@
+"""
+A plugin of pytest that paces every client which a test makes.
+
+Run as a child of `benchmarks.drop_in.suite`, in the environment of openai's tests. The limits are
+far above what the tests send: what is tried is whether a paced client is the same client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai._base_client as base
+
+import ratedispatch as rd
+
+#: A request waits for nothing under these.
+_LIMITS = rd.Limits(requests_per_minute=1e9, tokens_per_minute=1e12)
+
+
+def _pace(kind: type[Any], make: Any) -> None:
+    """Let every client of *kind* send through what *make* makes of its HTTP client."""
+    begin = kind.__init__
+
+    def begin_paced(client: Any, *arguments: Any, **settings: Any) -> None:
+        begin(client, *arguments, **settings)
+        client._client = make(_LIMITS, client=client._client)
+
+    kind.__init__ = begin_paced
+
+
+_pace(base.SyncAPIClient, rd.http_client)
+_pace(base.AsyncAPIClient, rd.async_http_client)
