@@ -54,7 +54,8 @@ class Environment:
             NotInstalled: pip failed.
         """
         place, python = folder / self.name, self.interpreter(folder)
-        mark, wanted = place / _DONE, "\n".join((str(PROJECT), *self.packages))
+        # without the path of the project: what is run is found by PYTHONPATH
+        mark, wanted = place / _DONE, "\n".join(self.packages)
         if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
             return python
         venv.create(place, clear=True, with_pip=True)

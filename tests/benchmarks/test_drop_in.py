@@ -1,7 +1,14 @@
-"""Comparing openai's own tests with plain and with paced clients."""
+"""Judging openai's own tests and the frameworks, with plain and with paced clients."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+import benchmarks.drop_in
+from benchmarks.drop_in.frameworks import FRAMEWORKS, Visit
+from benchmarks.drop_in.frameworks import show as show_visits
 from benchmarks.drop_in.suite import compare, ends, show
 
 REPORT = """<testsuites><testsuite>
@@ -27,3 +34,40 @@ def test_a_test_that_only_plain_clients_pass_is_lost() -> None:
     assert (result["kept"], result["lost"]) == (1, ["b", "d"])
     assert "1 of 3 tests" in show(result)
     assert "lost: b" in show(result)
+
+
+def visit(variant: str, refused: int = 0, **found: object) -> Visit:
+    """Return a visit of a framework."""
+    whole = {"ask": True, "stream": True, "failed": 0, "seconds": 4.2, "errors": []}
+    return Visit("one", variant, {**whole, **found}, refused)
+
+
+@pytest.mark.parametrize(
+    ("one", "is_met"),
+    [
+        (visit("paced"), True),
+        (visit("paced", refused=1), True),
+        (visit("paced", refused=2), False),
+        (visit("paced", failed=1), False),
+        (visit("paced", stream=False), False),
+        (Visit("one", "paced", {"errors": ["no module"]}, 0), False),
+        (visit("plain", failed=33, refused=110), True),
+    ],
+)
+def test_a_paced_framework_answers_everything(one: Visit, is_met: bool) -> None:
+    """A plain one is only there to be compared."""
+    assert one.is_met is is_met
+
+
+def test_each_framework_has_a_door() -> None:
+    """And each door a framework; its module is found by that name."""
+    folder = Path(benchmarks.drop_in.__path__[0]) / "doors"
+    doors = {path.stem for path in folder.glob("*.py")} - {"__init__", "account"}
+    assert doors == set(FRAMEWORKS)
+
+
+def test_a_visit_is_shown_with_its_errors() -> None:
+    """A framework that could not be installed is named with the reason."""
+    text = show_visits([visit("paced", failed=1, errors=["boom"])], {"two": "no such package"})
+    assert "one, paced: boom" in text
+    assert "two was skipped: no such package" in text
