@@ -7,11 +7,15 @@ far above what the tests send: what is tried is whether a paced client is the sa
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import openai._base_client as base
 
 import ratedispatch as rd
+from benchmarks.drop_in.suite import COUNTS
+from ratedispatch.dispatch.wrap.ticket import Ticket
 
 #: A request waits for nothing under these.
 _LIMITS = rd.Limits(requests_per_minute=1e9, tokens_per_minute=1e12)
@@ -30,3 +34,25 @@ def _pace(kind: type[Any], make: Any) -> None:
 
 _pace(base.SyncAPIClient, rd.http_client)
 _pace(base.AsyncAPIClient, rd.async_http_client)
+
+_closed = 0
+
+
+def _counted(method: Any) -> Any:
+    """Return *method* of a ticket, which closes its permit, with its calls counted."""
+
+    def counted(ticket: Ticket, *arguments: Any, **settings: Any) -> Any:
+        global _closed  # noqa: PLW0603 - of this child's own
+        _closed += ticket._permit is not None
+        return method(ticket, *arguments, **settings)
+
+    return counted
+
+
+for _name in ("_taken", "settle", "broken"):
+    setattr(Ticket, _name, _counted(getattr(Ticket, _name)))
+
+
+def pytest_sessionfinish() -> None:
+    """Write down how many calls of this process were paced."""
+    (Path(os.environ[COUNTS]) / f"{os.getpid()}.count").write_text(str(_closed), "utf-8")

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +92,9 @@ _QUICK = (
 #: The plugin that paces every client that a test makes.
 _PLUGIN = "benchmarks.drop_in.pace_every_client"
 
+#: The variable that names the folder where each process of pytest writes how many calls it paced.
+COUNTS = "RATEDISPATCH_COUNTS"
+
 _PASSED = "passed"
 
 
@@ -114,7 +118,9 @@ def fetch(number: str, python: Path, folder: Path) -> Path:
     return place
 
 
-def run(python: Path, source: Path, report: Path, options: Sequence[str]) -> dict[str, str]:
+def run(
+    python: Path, source: Path, report: Path, counts: str, options: Sequence[str]
+) -> dict[str, str]:
     """
     Run openai's tests and return what became of each, by its name.
 
@@ -122,12 +128,13 @@ def run(python: Path, source: Path, report: Path, options: Sequence[str]) -> dic
         python: The interpreter of their environment.
         source: The unpacked distribution.
         report: Where pytest writes what became of them.
+        counts: The folder in which processes with the plugin write how many calls they paced.
         options: Further ones of pytest, and what to run.
 
     Raises:
         RuntimeError: pytest itself failed.
     """
-    settings = {"DEFER_PYDANTIC_BUILD": "false", "PYTHONPATH": str(PROJECT)}
+    settings = {"DEFER_PYDANTIC_BUILD": "false", "PYTHONPATH": str(PROJECT), COUNTS: counts}
     report.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", "-n", "2", "-q", "--timeout=60", "-W", "default"]
     command += ["-p", "no:cacheprovider", f"--junitxml={report}", *_LEFT_OUT, *options]
@@ -177,10 +184,11 @@ def show(result: Mapping[str, Any]) -> str:
         for variant in ("plain", "paced")
     ]
     kept, lost = result["kept"], result["lost"]
+    calls = f"{result['calls']} calls were paced"
     verdict = (
         f"{kept} of {kept + len(lost)} tests that pass with plain clients pass with paced ones"
     )
-    return "\n".join([table(rows), "", verdict, *(f"lost: {name}" for name in lost)])
+    return "\n".join([table(rows), "", calls, verdict, *(f"lost: {name}" for name in lost)])
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -201,10 +209,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     chosen = _QUICK if arguments.quick else ("tests",)
     found = {}
-    for variant, plugin in (("plain", ()), ("paced", ("-p", _PLUGIN))):
-        progress(f"openai {number}, {variant} clients …")
-        found[variant] = run(python, source, folder / f"{variant}.xml", (*plugin, *chosen))
-    result = {"openai": number, **compare(found["plain"], found["paced"])}
+    with tempfile.TemporaryDirectory(prefix="ratedispatch-counts-") as counts:
+        for variant, plugin in (("plain", ()), ("paced", ("-p", _PLUGIN))):
+            progress(f"openai {number}, {variant} clients …")
+            report = folder / f"{variant}.xml"
+            found[variant] = run(python, source, report, counts, (*plugin, *chosen))
+        calls = sum(int(path.read_text("utf-8")) for path in Path(counts).glob("*.count"))
+    result = {"openai": number, "calls": calls, **compare(found["plain"], found["paced"])}
     publish(arguments, surroundings, result, show(result))
     return 1 if result["lost"] else 0
 

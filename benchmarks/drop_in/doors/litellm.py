@@ -13,7 +13,11 @@ class Door:
     """Its function for completions."""
 
     def __init__(self, url: str, is_paced: bool) -> None:
-        self._settings: dict[str, Any] = {"model": f"openai/{MODEL}", "api_base": url, "api_key": KEY}
+        self._settings: dict[str, Any] = {
+            "model": f"openai/{MODEL}",
+            "api_base": url,
+            "api_key": KEY,
+        }
         if is_paced:
             self._settings["client"] = async_client(url, is_paced)
 
