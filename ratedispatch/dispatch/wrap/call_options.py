@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.pacing.turn import FIRST_COME, Turn, turn_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,14 +23,12 @@ class CallOptions:
     What a call asks of the queue.
 
     Args:
-        priority: Higher ones go first.
-        caller: Whose share of the limit it uses.
+        turn: Its claim on a place in the queue.
         deadline: The instant until which it must have been sent; None if there is none.
         max_wait: Seconds in the queue at most; None for what the client was wrapped with.
     """
 
-    priority: int = 0
-    caller: str = ""
+    turn: Turn = FIRST_COME
     deadline: float | None = None
     max_wait: float | None = None
 
@@ -62,7 +62,8 @@ def options(
 
     Args:
         priority: Higher ones go first; 0 outside of any block.
-        caller: Whose share of the limit they use.
+        caller: For whom they are; callers of one priority share the limit, by the *weights* of
+            the options.
         deadline: Seconds from now within which they must have been sent.
         max_wait: Seconds that each of them may wait in the queue.
 
@@ -70,20 +71,18 @@ def options(
         TypeError: *priority* is no whole number, or *caller* no string.
         ValueError: *deadline* or *max_wait* is not above zero.
     """
+    outer = _current.get()
     changes: dict[str, Any] = {}
-    if priority is not None:
-        if not isinstance(priority, int):
-            raise TypeError(f"priority must be a whole number, not {priority!r}")
-        changes["priority"] = priority
-    if caller is not None:
-        if not isinstance(caller, str):
-            raise TypeError(f"caller must be a string, not {caller!r}")
-        changes["caller"] = caller
+    if priority is not None or caller is not None:
+        changes["turn"] = turn_of(
+            outer.turn.priority if priority is None else priority,
+            outer.turn.caller if caller is None else caller,
+        )
     if deadline is not None:
         changes["deadline"] = clock() + checked_seconds("deadline", deadline)
     if max_wait is not None:
         changes["max_wait"] = checked_seconds("max_wait", max_wait)
-    token = _current.set(dataclasses.replace(_current.get(), **changes))
+    token = _current.set(dataclasses.replace(outer, **changes))
     try:
         yield
     finally:

@@ -36,7 +36,7 @@ from ratedispatch.tokens.estimator import Estimator
 from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Usage
@@ -73,6 +73,8 @@ class GateOptions:
         retry: How many refusals for the rate a call bears before it gets the last of them.
         default_output_tokens: Reserved for the output of a call that sets no cap, until enough
             answers of its model are known.
+        weights: Shares of callers among calls of the same priority, by their names, in tokens;
+            1 for each that is not named.
         policy: How the provider charges a request; by default by the base URL.
         counter: Counts the requests; by default one shared by the process.
         rng: The source of jitter.
@@ -83,6 +85,7 @@ class GateOptions:
     connections: int | None = None
     retry: RetryPolicy = _PATIENCE
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
+    weights: Mapping[str, float] | None = None
     policy: ChargePolicy | None = None
     counter: Counter | None = None
     rng: random.Random | None = None
@@ -98,6 +101,7 @@ class GateOptions:
             connections=SDK_CONNECTIONS if self.connections is None else self.connections,
             default_output_tokens=self.default_output_tokens,
             policy=self.policy,
+            weights=self.weights,
         )
 
 

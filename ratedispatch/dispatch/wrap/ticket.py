@@ -108,7 +108,7 @@ class Ticket:
             await waiting.sleep(self.delay, self._until)
             self.delay = 0.0
         self._permit = await waiting.acquire_here(
-            self.route.admission, self.cost, self.rank, self._until
+            self.route.admission, self.cost, self.rank, options.turn, self._until
         )
 
     def enter_blocking(
@@ -122,7 +122,7 @@ class Ticket:
             waiting.sleep_blocking(self.delay, self._until)
             self.delay = 0.0
         self._permit = waiting.acquire_blocking(
-            self.route.admission, self.cost, self.rank, self._until
+            self.route.admission, self.cost, self.rank, options.turn, self._until
         )
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Ruling:

@@ -18,6 +18,7 @@ from ratedispatch.pacing.queue import Entry
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.admission import Admission
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost
 
 
@@ -61,7 +62,7 @@ class _TrioEntry(Entry):
 
 
 async def acquire_in_trio(
-    admission: Admission, cost: Cost, rank: int, seconds: float | None
+    admission: Admission, cost: Cost, rank: int, turn: Turn, seconds: float | None
 ) -> Permit | None:
     """
     Wait in the queue of *admission* until *cost* may be spent.
@@ -70,12 +71,13 @@ async def acquire_in_trio(
         admission: The queue.
         cost: What to pay.
         rank: Lower ranks go first.
+        turn: Its claim on a place in the queue.
         seconds: To wait at most; None for as long as it takes.
 
     Returns:
         The permit; None if it was not granted in time.
     """
-    entry = admission.enter(cost, rank, _TrioEntry)
+    entry = admission.enter(cost, rank, _TrioEntry, turn)
     if isinstance(entry, Permit):
         return entry
     try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.wrap.call_options import CallOptions
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost
 
 
@@ -41,7 +42,9 @@ def latest(
     return until if options.deadline is None else min(until, options.deadline)
 
 
-async def acquire_here(admission: Admission, cost: Cost, rank: int, until: float | None) -> Permit:
+async def acquire_here(
+    admission: Admission, cost: Cost, rank: int, turn: Turn, until: float | None
+) -> Permit:
     """
     Wait for a permit in whichever event loop this is.
 
@@ -53,21 +56,23 @@ async def acquire_here(admission: Admission, cost: Cost, rank: int, until: float
 
         began = clock()
         seconds = None if until is None else until - began
-        permit = await acquire_in_trio(admission, cost, rank, seconds)
+        permit = await acquire_in_trio(admission, cost, rank, turn, seconds)
         if permit is None:
             raise too_late(admission, began)
         return permit
     if until is None:
-        return await acquire(admission, cost, rank)
+        return await acquire(admission, cost, rank, turn)
     began = clock()
     try:
         async with asyncio.timeout_at(until):
-            return await acquire(admission, cost, rank)
+            return await acquire(admission, cost, rank, turn)
     except TimeoutError:
         raise too_late(admission, began) from None
 
 
-def acquire_blocking(admission: Admission, cost: Cost, rank: int, until: float | None) -> Permit:
+def acquire_blocking(
+    admission: Admission, cost: Cost, rank: int, turn: Turn, until: float | None
+) -> Permit:
     """
     Block until there is a permit.
 
@@ -75,10 +80,10 @@ def acquire_blocking(admission: Admission, cost: Cost, rank: int, until: float |
         TimeoutError: It was not granted by *until*.
     """
     if until is None:
-        return acquire_in_thread(admission, cost, rank)
+        return acquire_in_thread(admission, cost, rank, turn=turn)
     began = clock()
     try:
-        return acquire_in_thread(admission, cost, rank, max(0.0, until - began))
+        return acquire_in_thread(admission, cost, rank, max(0.0, until - began), turn)
     except TimeoutError:
         raise too_late(admission, began) from None
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.wrap.call_options import NO_OPTIONS, current_options
 from ratedispatch.testing import run_virtual
 from tests.dispatch.wrap.upstream import (
     ANSWER,
@@ -271,3 +272,47 @@ def test_a_blocking_call_waits_no_longer_than_it_may() -> None:
     with pytest.raises(openai.OpenAIError, match="raise max_wait"):
         client.chat.completions.create(**ASK)
     assert len(upstream.seen) == 1
+
+
+def test_a_higher_priority_goes_first_and_callers_share_what_is_left() -> None:
+    """One that comes last goes next; two callers with weights 2 and 1 take turns by them."""
+    upstream = Upstream()
+
+    async def main() -> None:
+        client = rd.wrap(async_client(upstream), gate(weights={"big": 2.0}))
+
+        async def ask(name: str, caller: str, priority: int = 0) -> None:
+            with rd.options(caller=caller, priority=priority):
+                await client.chat.completions.create(**asked(name))
+
+        await ask("warm", "")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(6):
+                group.create_task(ask("big", "big"))
+            for _ in range(3):
+                group.create_task(ask("small", "small"))
+            await asyncio.sleep(0.1)
+            group.create_task(ask("urgent", "", 1))
+
+    run_virtual(main())
+    assert upstream.contents[:2] == ["warm", "urgent"]
+    assert sorted(upstream.contents[2:8]) == ["big"] * 4 + ["small"] * 2
+
+
+def test_options_nest_and_do_not_leak() -> None:
+    """What an inner block does not set stays; a mistake is told."""
+    with rd.options(priority=2, caller="me", max_wait=3):
+        with rd.options(priority=1, max_wait=1):
+            inner = current_options()
+        outer = current_options()
+    assert (inner.turn.priority, inner.turn.caller, inner.max_wait) == (1, "me", 1)
+    assert (outer.turn.priority, outer.turn.caller, outer.max_wait) == (2, "me", 3)
+    assert current_options() is NO_OPTIONS
+    wrong: list[dict[str, Any]] = [{"max_wait": 0}, {"deadline": -1}, {"max_wait": float("nan")}]
+    for each in wrong:
+        with pytest.raises(ValueError, match="above 0 seconds"), rd.options(**each):
+            pass
+    for name in ("priority", "caller"):
+        mistake: dict[str, Any] = {name: 1.5}
+        with pytest.raises(TypeError, match=name), rd.options(**mistake):
+            pass
