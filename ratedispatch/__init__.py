@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.dispatcher import Dispatcher
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.retry import RetryPolicy
+    from ratedispatch.dispatch.sync_dispatcher import SyncAnswerStream, SyncDispatcher, SyncPermit
     from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.dispatch.wrap.call_options import options
     from ratedispatch.dispatch.wrap.drop_in import async_http_client, http_client, wrap
@@ -100,6 +101,9 @@ _HOMES = {
     "Snapshot": "pacing.snapshot",
     "Stopped": "errors",
     "Strain": "pacing.feedback",
+    "SyncAnswerStream": "dispatch.sync_dispatcher",
+    "SyncDispatcher": "dispatch.sync_dispatcher",
+    "SyncPermit": "dispatch.sync_dispatcher",
     "Template": "jobs.inputs.template",
     "Transport": "dispatch.transports.protocol",
     "TransportError": "errors",
@@ -158,6 +162,9 @@ __all__ = [
     "Snapshot",
     "Stopped",
     "Strain",
+    "SyncAnswerStream",
+    "SyncDispatcher",
+    "SyncPermit",
     "Template",
     "Transport",
     "TransportError",

@@ -44,3 +44,15 @@ def wrapped(plain: OpenAI, asynchronous: AsyncOpenAI) -> None:
     assert_type(rd.wrap(asynchronous, rd.Gate(limits)), AsyncOpenAI)
     with rd.options(priority=1, caller="me", deadline=10):
         pass
+
+
+def use_threads(client: AsyncOpenAI) -> None:
+    request = rd.Request.responses(model="gpt-4o", input="hi", text_format=City, timeout=5)
+    with rd.SyncDispatcher(client, rd.Limits(60), max_in_flight=5) as dispatcher:
+        assert_type(dispatcher.submit(request), rd.Completed | rd.Failed)
+        for outcome in dispatcher.map([request], ordered=True):
+            assert_type(outcome, rd.Completed | rd.Failed)
+        for event in dispatcher.stream(request, priority=1):
+            assert_type(event, Any)
+        with dispatcher.permit(rd.Cost(5)) as permit:
+            assert_type(permit, rd.SyncPermit)

@@ -1,0 +1,311 @@
+"""
+A dispatcher for scripts and threads, which know no event loop.
+
+Decides nothing about sending: a `Dispatcher` does that in a loop in a thread of its own, for all
+threads that call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncIterable, Collection
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.loop_thread import LoopThread
+from ratedispatch.dispatch.source_thread import SourceThread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    from ratedispatch.dispatch.answer_stream import AnswerStream
+    from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.events import Listener
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.limits import Limits
+    from ratedispatch.outcome import Outcome, Usage
+    from ratedispatch.pacing.bottleneck import Bottleneck
+    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.feedback import Change, Feedback
+    from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.snapshot import Snapshot
+    from ratedispatch.request import Cost, Request
+
+#: What an asynchronous iterator gives when it has ended.
+_END = object()
+
+
+class SyncDispatcher:
+    """
+    A :class:`~ratedispatch.Dispatcher` for scripts and threads: its methods wait.
+
+    Use it as a context manager, or :meth:`close` it. Any number of threads may use it at once.
+    Ctrl-C cancels what its thread waits for and waits for the end of that; a second one does not
+    wait. It belongs to the process that made it: after a fork, make one in each child.
+
+    Args:
+        client: An ``openai.AsyncOpenAI``, or any transport. It sends in the loop of the thread,
+            where its connections belong, and so it is closed with this.
+        limits: What the account may spend, or what groups of models may.
+        listeners: Called with every event, in that thread.
+        budget: A budget to use instead of one of its own.
+        options: How to send.
+        changes: Fields of :class:`~ratedispatch.DispatcherOptions` by name.
+
+    Raises:
+        TypeError: As `Dispatcher`.
+        ValueError: The same.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        limits: Limits | LimitGroups,
+        *,
+        listeners: Sequence[Listener] = (),
+        budget: Budget | None = None,
+        options: DispatcherOptions | None = None,
+        **changes: Any,
+    ) -> None:
+        self._client = client
+        self._dispatcher = Dispatcher(
+            client, limits, listeners=listeners, budget=budget, options=options, **changes
+        )
+        self._thread = LoopThread("SyncDispatcher")
+
+    def __enter__(self) -> SyncDispatcher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it; after an error without waiting for what other threads have in flight."""
+        self._close(is_waiting=error is None)
+
+    def close(self) -> None:
+        """
+        Send nothing more, wait for what is in flight in other threads, and end the thread.
+
+        What they have waiting raises :class:`Stopped`. Closes the client. Only the first call
+        counts, and every other method raises ``RuntimeError`` from then on.
+        """
+        self._close(is_waiting=True)
+
+    def submit(
+        self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None
+    ) -> Outcome:
+        """
+        Send *request* when it is its turn and return its outcome; as `Dispatcher.submit`.
+
+        Raises:
+            Stopped: Nothing more is sent, and this request was not answered.
+            RuntimeError: It is closed, or was made in another process.
+        """
+        return self._thread.run(
+            self._dispatcher.submit(request, priority=priority, caller=caller, session=session)
+        )
+
+    def map(
+        self,
+        requests: Iterable[Request] | AsyncIterable[Request],
+        *,
+        ordered: bool = False,
+        priority: int = 0,
+        caller: str = "",
+    ) -> Iterator[Outcome]:
+        """
+        Send all *requests* and iterate over their outcomes; as `Dispatcher.map`.
+
+        Leaving the loop cancels what is in flight.
+
+        Args:
+            requests: What to send. Other than a collection it is read in a thread of its own, up
+                to 64 requests further than what may be open.
+            ordered: Yield the outcomes in the order of the requests.
+            priority: Of all of them.
+            caller: Of all of them.
+
+        Raises:
+            Stopped: Nothing more is sent, or not to some models.
+            Exception: What *requests* raises.
+        """
+        source = requests
+        if not isinstance(requests, Collection | AsyncIterable):
+            source = SourceThread(requests)
+        outcomes = self._dispatcher.map(source, ordered=ordered, priority=priority, caller=caller)
+        try:
+            yield from self._iterate(outcomes)
+        finally:
+            if isinstance(source, SourceThread):
+                source.close()
+            self._finish(outcomes)
+
+    def stream(self, request: Request, *, priority: int = 0, caller: str = "") -> SyncAnswerStream:
+        """
+        Send *request* when it is its turn and iterate over the events; as `Dispatcher.stream`.
+
+        Raises:
+            InvalidRequest: There are no events of such a request.
+            TypeError: *request* is no request, or the transport gives answers only whole.
+        """
+        stream = self._dispatcher.stream(request, priority=priority, caller=caller)
+        return SyncAnswerStream(stream, self)
+
+    @contextlib.contextmanager
+    def permit(
+        self, cost: Cost, *, model: str = "", priority: int = 0, caller: str = ""
+    ) -> Iterator[SyncPermit]:
+        """
+        Pace something of your own: wait for a permit and pay *cost*; as `Dispatcher.permit`.
+
+        Raises:
+            TypeError: *cost* is no cost.
+            CostExceedsLimit: It can never be paid.
+            InvalidLimits: The model belongs to no group, and there are no limits for others.
+            Stopped: Nothing more is sent.
+        """
+        claims: dict[str, Any] = {"model": model, "priority": priority, "caller": caller}
+        scope = self._thread.call(functools.partial(self._dispatcher.permit, cost, **claims))
+        permit = self._thread.run(scope.__aenter__())
+        try:
+            yield SyncPermit(permit, self._thread)
+        finally:
+            self._thread.post(permit.close)
+
+    def stop(self, code: str, message: str) -> None:
+        """Send nothing more; what is in flight is still waited for by its callers."""
+        self._thread.call(functools.partial(self._dispatcher.stop, code, message))
+
+    def abandon(self) -> None:
+        """After a :meth:`stop`: wait no longer for what is in flight either."""
+        self._thread.call(self._dispatcher.abandon)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state of the queue, or of all queues together, and their buckets."""
+        return self._thread.call(self._dispatcher.snapshot)
+
+    def bottleneck(self) -> Bottleneck:
+        """Return what holds the queue back, in the last 15 seconds."""
+        return self._thread.call(self._dispatcher.bottleneck)
+
+    @property
+    def listener_errors(self) -> int:
+        """Exceptions that listeners have raised so far."""
+        return self._dispatcher.listener_errors
+
+    def _close(self, *, is_waiting: bool) -> None:
+        def end() -> None:
+            self._dispatcher.stop("closed", "the dispatcher was closed")
+            if not is_waiting:
+                self._dispatcher.abandon()
+
+        async def close_client() -> None:
+            close = getattr(self._client, "close", None)
+            closing = None if close is None else close()
+            if inspect.isawaitable(closing):
+                await closing
+
+        self._thread.close(end, close_client)
+
+    def _iterate(self, items: AsyncIterator[Any]) -> Iterator[Any]:
+        """Iterate over *items*, each of which is waited for in the loop."""
+
+        async def following() -> Any:
+            return await anext(items, _END)
+
+        while (item := self._thread.run(following())) is not _END:
+            yield item
+
+    def _finish(self, items: Any) -> None:
+        """Close *items*, an asynchronous iterator, and wait for the end of that where possible."""
+        if self._thread.is_here:  # nobody refers to them any more, and the loop collects them
+            return
+        with contextlib.suppress(RuntimeError):  # closed, and so are they
+            self._thread.run(items.aclose())
+
+
+class SyncAnswerStream:
+    """
+    An iterator over the events of one answer; also a context manager that closes it.
+
+    Args:
+        stream: The same in the loop.
+        dispatcher: Whose loop it is.
+    """
+
+    def __init__(self, stream: AnswerStream, dispatcher: SyncDispatcher) -> None:
+        self._stream = stream
+        self._dispatcher = dispatcher
+        self._events = dispatcher._iterate(stream)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What became of the request, once the events have ended; None before."""
+        return self._stream.outcome
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reports, once the events have ended, if it does."""
+        return self._stream.usage
+
+    def __iter__(self) -> SyncAnswerStream:
+        return self
+
+    def __next__(self) -> Any:
+        """
+        Return the next event.
+
+        Raises:
+            RequestFailed: The request failed, or its answer broke off.
+            Stopped: Nothing more is sent, and it was not answered.
+        """
+        return next(self._events)
+
+    def close(self) -> None:
+        """Close the connection and the permit; what was reserved for the answer stays spent."""
+        self._dispatcher._finish(self._stream)
+
+    def __enter__(self) -> SyncAnswerStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SyncPermit:
+    """
+    A :class:`~ratedispatch.Permit` that is closed in another thread.
+
+    Args:
+        permit: The permit.
+        thread: Of its loop.
+
+    Attributes:
+        cost: What was debited.
+        waited: Seconds in the queue.
+    """
+
+    def __init__(self, permit: Permit, thread: LoopThread) -> None:
+        self._permit = permit
+        self._thread = thread
+        self.cost = permit.cost
+        self.waited = permit.waited
+
+    def report(self, feedback: Feedback) -> Sequence[Change]:
+        """
+        Close the permit with everything its attempt has said; return what has changed by it.
+
+        Raises:
+            RuntimeError: It is closed already.
+        """
+        return self._thread.call(functools.partial(self._permit.report, feedback))
+
+    def cancel(self) -> None:
+        """Close the permit unused, if it is still open: nothing was sent."""
+        self._thread.call(self._permit.cancel)
