@@ -45,12 +45,16 @@ class Excess:
         """Note *amount*, spent *now*; a negative one was given back."""
         if self._rate is None:
             return
+        # without max(): run four times for each request
+        level = self._level
         if now > self._at:
-            self._level = max(0.0, self._level - (now - self._at) * self._rate)
+            leaked = level - (now - self._at) * self._rate
+            level = leaked if leaked > 0.0 else 0.0  # noqa: FURB136
             self._at = now
-        level = self._level = max(0.0, self._level + amount)
-        if level - self._burst > self._peak:  # noqa: PLR1730 - run four times for each request
-            self._peak = level - self._burst
+        level += amount
+        self._level = level if level > 0.0 else 0.0  # noqa: FURB136
+        if self._level - self._burst > self._peak:  # noqa: PLR1730
+            self._peak = self._level - self._burst
 
     def resize(self, limit: float | None, burst: float, now: float) -> None:
         """Measure against another limit from now on; the level is kept."""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ratedispatch.request import CHAT, RESPONSES
 from ratedispatch.simulate.provider.answers import (
     CREATED,
-    answer_text,
     quoted,
     response_object,
+    tool_call,
     usage_of,
 )
+from ratedispatch.simulate.provider.shaped_text import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,13 +141,21 @@ def _chunks(call: Call, output_tokens: int, finish: str, number: int) -> Iterato
         )
 
     outputs = range(call.outputs)
-    if is_chat:
+    text, function = content_of(call)
+    if function:
+        finish = "tool_calls" if finish == "stop" else finish
+        called = json.dumps({"index": 0, **tool_call(function, "", number)})
+        role = f'"delta":{{"role":"assistant","content":null,"tool_calls":[{called}]}}'
+        form = '"delta":{"tool_calls":[{"index":0,"function":{"arguments":%s}}]}'
+    elif is_chat:
         role = '"delta":{"role":"assistant","content":"","refusal":null}'
-        for index in outputs:
-            yield chunk(0, index, role)
-    for token, piece in enumerate(_pieces(answer_text(call), output_tokens), 1):
-        text = quoted(piece)
-        part = f'"delta":{{"content":{text}}}' if is_chat else f'"text":{text}'
+        form = '"delta":{"content":%s}'
+    else:
+        role, form = "", '"text":%s'
+    for index in outputs if role else ():
+        yield chunk(0, index, role)
+    for token, piece in enumerate(_pieces(text, output_tokens), 1):
+        part = form % quoted(piece)
         for index in outputs:
             yield chunk(token, index, part)
     for index in outputs:
@@ -159,10 +168,9 @@ def _chunks(call: Call, output_tokens: int, finish: str, number: int) -> Iterato
 
 
 def _responses(call: Call, output_tokens: int, finish: str, number: int) -> Iterator[Event]:
-    """Yield the events of a response with one message of one text."""
+    """Yield the events of a response with one message, or with one call of a function."""
     done = response_object(call, output_tokens, finish, number)
-    message = done["output"][0]
-    content = message["content"][0]
+    item = done["output"][0]
     begun = {
         **done,
         "status": "in_progress",
@@ -170,30 +178,40 @@ def _responses(call: Call, output_tokens: int, finish: str, number: int) -> Iter
         "output": [],
         "usage": None,
     }
-    place = {"item_id": message["id"], "output_index": 0, "content_index": 0}
-    sequence = 0
-
-    def event(token: int, name: str, fields: dict[str, Any]) -> Event:
-        """Return the next event, called *name*."""
-        nonlocal sequence
-        data = {"type": name, "sequence_number": sequence, **fields}
-        sequence += 1
-        return Event(token, json.dumps(data, separators=(",", ":")), name)
-
-    yield event(0, "response.created", {"response": begun})
-    yield event(0, "response.in_progress", {"response": begun})
-    item = {**message, "status": "in_progress", "content": []}
-    yield event(0, "response.output_item.added", {"output_index": 0, "item": item})
-    yield event(0, "response.content_part.added", {**place, "part": {**content, "text": ""}})
-    for token, piece in enumerate(_pieces(content["text"], output_tokens), 1):
-        delta = {**place, "delta": piece, "logprobs": []}
-        yield event(token, "response.output_text.delta", delta)
-    text = {**place, "text": content["text"], "logprobs": []}
-    yield event(output_tokens, "response.output_text.done", text)
-    yield event(output_tokens, "response.content_part.done", {**place, "part": content})
-    item = {"output_index": 0, "item": message}
-    yield event(output_tokens, "response.output_item.done", item)
-    yield event(output_tokens, f"response.{done['status']}", {"response": done})
+    place: dict[str, Any] = {"item_id": item["id"], "output_index": 0}
+    events: list[tuple[int, str, dict[str, Any]]] = [
+        (0, "created", {"response": begun}),
+        (0, "in_progress", {"response": begun}),
+    ]
+    if item["type"] == "message":
+        place["content_index"] = 0
+        content = item["content"][0]
+        text, kind, made = content["text"], "output_text", {"text": content["text"], "logprobs": []}
+        empty: dict[str, Any] = {"content": []}
+        part = {**place, "part": {**content, "text": ""}}
+        opening = [(0, "content_part.added", part)]
+        closing = [(output_tokens, "content_part.done", {**place, "part": content})]
+    else:
+        text, kind = item["arguments"], "function_call_arguments"
+        made = {"arguments": text, "name": item["name"]}
+        empty = {"arguments": ""}
+        opening = closing = []
+    added = {"output_index": 0, "item": {**item, "status": "in_progress", **empty}}
+    events += [(0, "output_item.added", added), *opening]
+    more: dict[str, Any] = {"logprobs": []} if item["type"] == "message" else {}
+    events += [
+        (token, f"{kind}.delta", {**place, "delta": piece, **more})
+        for token, piece in enumerate(_pieces(text, output_tokens), 1)
+    ]
+    events += [
+        (output_tokens, f"{kind}.done", {**place, **made}),
+        *closing,
+        (output_tokens, "output_item.done", {"output_index": 0, "item": item}),
+        (output_tokens, done["status"], {"response": done}),
+    ]
+    for sequence, (token, name, fields) in enumerate(events):
+        data = {"type": f"response.{name}", "sequence_number": sequence, **fields}
+        yield Event(token, json.dumps(data, separators=(",", ":")), f"response.{name}")
 
 
 def _first_half(events: Iterator[Event], output_tokens: int) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS
+from ratedispatch.simulate.provider.shaped_text import content_of
 
 if TYPE_CHECKING:
     from ratedispatch.simulate.provider.calls import Call
@@ -64,21 +65,15 @@ def answer_body(call: Call, output_tokens: int, finish: str, number: int) -> byt
         finish: ``stop`` or ``length``.
         number: The provider's running number of this request; it makes the ids.
     """
-    text = answer_text(call)
     if call.endpoint == CHAT:
-        return _chat(call, text, output_tokens, finish, number)
+        return _chat(call, output_tokens, finish, number)
     if call.endpoint == EMBEDDINGS:
         return _dump(_embeddings(call))
     if call.endpoint == MODERATIONS:
         return _dump(_moderations(call, number))
     if call.endpoint == COMPLETIONS:
-        return _dump(_completions(call, text, output_tokens, finish, number))
+        return _dump(_completions(call, output_tokens, finish, number))
     return _dump(response_object(call, output_tokens, finish, number))
-
-
-def answer_text(call: Call) -> str:
-    """Return the text of every output."""
-    return f"answer to {call.echo}"
 
 
 def usage_of(call: Call, output_tokens: int) -> dict[str, Any]:
@@ -93,11 +88,22 @@ def usage_of(call: Call, output_tokens: int) -> dict[str, Any]:
     }
 
 
-def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -> bytes:
+def tool_call(function: str, arguments: str, number: int) -> dict[str, Any]:
+    """Return the call of *function* as chat has it."""
+    called = {"name": function, "arguments": arguments}
+    return {"id": f"call_{number:024x}", "type": "function", "function": called}
+
+
+def _chat(call: Call, output_tokens: int, finish: str, number: int) -> bytes:
     """Return what `_dump` would, put together by hand: nearly every answer is one of these."""
-    content = quoted(text)
+    text, function = content_of(call)
+    content, more = quoted(text), ""
+    if function:
+        content = "null"
+        more = f',"tool_calls":[{json.dumps(tool_call(function, text, number))}]'
+        finish = "tool_calls" if finish == "stop" else finish
     choices = ",".join(
-        f'{{"index":{index},"message":{{"role":"assistant","content":{content},"refusal":null}},'
+        f'{{"index":{index},"message":{{"role":"assistant","content":{content},"refusal":null{more}}},'
         f'"logprobs":null,"finish_reason":"{finish}"}}'
         for index in range(call.outputs)
     )
@@ -112,16 +118,20 @@ def _chat(call: Call, text: str, output_tokens: int, finish: str, number: int) -
     ).encode()
 
 
-def _completions(
-    call: Call, text: str, output_tokens: int, finish: str, number: int
-) -> dict[str, Any]:
+def _completions(call: Call, output_tokens: int, finish: str, number: int) -> dict[str, Any]:
+    text = content_of(call).text
     return {
         "id": f"cmpl-{number:024x}",
         "object": "text_completion",
         "created": CREATED,
         "model": call.model,
         "choices": [
-            {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+            {
+                "index": index,
+                "text": text,
+                "logprobs": None,
+                "finish_reason": finish,
+            }
             for index in range(call.outputs)
         ],
         "usage": usage_of(call, output_tokens),
@@ -141,22 +151,7 @@ def response_object(call: Call, output_tokens: int, finish: str, number: int) ->
         "instructions": call.body.get("instructions"),
         "max_output_tokens": call.body.get("max_output_tokens"),
         "model": call.model,
-        "output": [
-            {
-                "type": "message",
-                "id": f"msg_{number:048x}",
-                "status": "completed" if complete else "incomplete",
-                "role": "assistant",
-                "content": [
-                    {
-                        "type": "output_text",
-                        "text": answer_text(call),
-                        "annotations": [],
-                        "logprobs": [],
-                    }
-                ],
-            }
-        ],
+        "output": [_output_item(call, "completed" if complete else "incomplete", number)],
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "service_tier": "default",
@@ -172,6 +167,27 @@ def response_object(call: Call, output_tokens: int, finish: str, number: int) ->
             "total_tokens": call.prompt_tokens + output_tokens,
         },
         "metadata": {},
+    }
+
+
+def _output_item(call: Call, status: str, number: int) -> dict[str, Any]:
+    text, function = content_of(call)
+    if function:
+        return {
+            "type": "function_call",
+            "id": f"fc_{number:048x}",
+            "call_id": f"call_{number:024x}",
+            "name": function,
+            "arguments": text,
+            "status": status,
+        }
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {
+        "type": "message",
+        "id": f"msg_{number:048x}",
+        "status": status,
+        "role": "assistant",
+        "content": [part],
     }
 
 
