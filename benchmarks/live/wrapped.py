@@ -1,0 +1,169 @@
+"""
+How fast a wrapped client goes at a limit, and what its caller sees of refusals.
+
+Calls of ``chat.completions.create`` through ``rd.wrap``, all at once: the asynchronous client in
+one event loop, and the blocking one on so many threads. The fake server is a process of its own,
+answers after 50 ms and refuses above its limit of requests, for which its bucket is one second
+deep. The bound is the least time in which that server can take so many: what is beyond its bucket,
+by its rate, and one answer's time. `refused` is what the server has refused; `failed` is what the
+caller sees, with the SDK's own retries switched off.
+
+Targets: at most 1.02 times the bound, and nothing failed, both ways.
+Run: python -m benchmarks.live.wrapped [--runs N] [--calls N] [--rpm N] [--threads N]
+[--json [FILE]]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import sys
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import openai
+
+import ratedispatch as rd
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, progress, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
+from benchmarks.frame.tables import table
+from ratedispatch.simulate.server.child import FakeServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_TIMES = 1.02
+
+_LATENCY = 0.05
+_ASK: dict[str, Any] = {
+    "model": "gpt-4o",
+    "messages": [{"role": "user", "content": "Name a river."}],
+    "max_tokens": 20,
+}
+
+
+def in_loop(base_url: str, limits: rd.Limits, calls: int) -> int:
+    """Send so many *calls* at once in one event loop; return how many failed."""
+
+    async def main() -> int:
+        async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as plain:
+            client = rd.wrap(plain, rd.Gate(limits, base_url=base_url))
+            asked = [client.chat.completions.create(**_ASK) for _ in range(calls)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            return sum([isinstance(answer, BaseException) for answer in answers])
+
+    return asyncio.run(main())
+
+
+def in_threads(base_url: str, limits: rd.Limits, calls: int, threads: int) -> int:
+    """Send so many *calls* on so many *threads*; return how many failed."""
+    left = iter(range(calls))
+    lock = threading.Lock()
+    failed: list[Exception] = []
+    plain = openai.OpenAI(
+        base_url=base_url, api_key="any", max_retries=0, timeout=httpx2.Timeout(60)
+    )
+    client = rd.wrap(plain, rd.Gate(limits, base_url=base_url))
+
+    def work() -> None:
+        while True:
+            with lock:
+                if next(left, None) is None:
+                    return
+            try:
+                client.chat.completions.create(**_ASK)
+            except openai.OpenAIError as error:
+                failed.append(error)
+
+    crew = [threading.Thread(target=work) for _ in range(threads)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    plain.close()
+    return len(failed)
+
+
+def measure(calls: int, rpm: int, threads: int, runs: int) -> dict[str, dict[str, float]]:
+    """Return the seconds, the bound and the refusals of both ways, of the median of the *runs*."""
+    bound = (calls - rpm / 60) / (rpm / 60) + _LATENCY
+    limits = rd.Limits(requests_per_minute=rpm)
+    found = {}
+    ways: dict[str, Callable[[str], int]] = {
+        "event loop": lambda url: in_loop(url, limits, calls),
+        f"{threads} threads": lambda url: in_threads(url, limits, calls, threads),
+    }
+    flags = [
+        "--rpm",
+        str(rpm),
+        "--burst-seconds",
+        "1",
+        "--latency",
+        str(_LATENCY),
+        "--latency-sigma",
+        "0",
+    ]
+    with FakeServerProcess(*flags) as server:
+
+        def once(way: str, number: int) -> dict[str, float]:
+            server.reset()
+            begin = time.perf_counter()
+            failed = ways[way](server.base_url)
+            seconds = time.perf_counter() - begin
+            refused = sum(server.stats()["refused"].values())
+            progress(
+                f"{number + 1}/{runs} {way}: {seconds:.2f} s, {failed} failed, {refused} refused"
+            )
+            times = seconds / bound
+            return {
+                "times_bound": times,
+                "seconds": seconds,
+                "bound": bound,
+                "failed": failed,
+                "refused": refused,
+            }
+
+        for way, taken in interleave({way: partial(once, way) for way in ways}, runs).items():
+            taken.sort(key=operator.itemgetter("times_bound"))
+            found[way] = taken[len(taken) // 2]
+            found[way]["failed"] = max(one["failed"] for one in taken)
+    return found
+
+
+def misses(found: dict[str, dict[str, float]]) -> list[str]:
+    """Return a sentence for each target that is missed."""
+    missed = []
+    for way, figures in found.items():
+        if figures["times_bound"] > MOST_TIMES:
+            missed.append(f"{way}: {figures['times_bound']:.3f} times the bound, not {MOST_TIMES}")
+        if figures["failed"]:
+            missed.append(f"{way}: {figures['failed']:.0f} calls failed")
+    return missed
+
+
+def main() -> int:
+    """Run everything and print it; return 1 if a target was missed."""
+    parser = make_parser(__doc__, repeats=3, flag="--runs")
+    parser.add_argument("--calls", type=positive, default=1_500, metavar="N")
+    parser.add_argument("--rpm", type=positive, default=3_000, metavar="N")
+    parser.add_argument("--threads", type=positive, default=50, metavar="N")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
+    found = measure(arguments.calls, arguments.rpm, arguments.threads, arguments.repeats)
+    missed = misses(found)
+    names = ["seconds", "bound", "times_bound", "failed", "refused"]
+    rows = [["", "s", "bound", "times", "failed", "refused"]]
+    digits = [".2f", ".2f", ".3f", ",.0f", ",.0f"]
+    for way, figures in found.items():
+        rows.append([way, *(format(figures[n], d) for n, d in zip(names, digits, strict=True))])
+    text = "\n".join([table(rows), *(f"missed: {sentence}" for sentence in missed)])
+    publish(arguments, surroundings, {"ways": found, "misses": missed}, text, caveats=LOOPBACK)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
