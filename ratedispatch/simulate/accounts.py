@@ -59,7 +59,7 @@ class Accounts:
         if not keys:
             self._all = Referee.of(provider, now)
         else:
-            self._all = Referee({"requests": None, "tokens": None}, 0.0, now)
+            self._all = Referee.of_all(now)
             # it refuses whoever comes to it: those that come have another key
             provider = Provider(
                 replace(settings, api_key=next(iter(keys))), rng=random.Random(seed), now=now

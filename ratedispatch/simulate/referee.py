@@ -106,6 +106,15 @@ class Referee:
         provider.on_limits = referee.set_limits
         return referee
 
+    @classmethod
+    def of_all(cls, now: float) -> Self:
+        """
+        Return a referee of several providers together; each has one of its own too.
+
+        It knows of no limits, and counts what was admitted or answered twice, wherever.
+        """
+        return cls({"requests": None, "tokens": None}, 0.0, now)
+
     def _burst(self, limit: float | None) -> float:
         return 0.0 if limit is None else limit / 60.0 * self._burst_seconds
 

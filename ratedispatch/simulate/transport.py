@@ -36,6 +36,8 @@ class ProviderTransport:
         settings: How the provider behaves.
         rng: Draws its latencies and faults.
         travel: Seconds from here to the provider; the answer's way is part of its latency.
+        overseer: A further referee, for what several providers have seen together; see
+            `Referee.of_all`.
 
     Attributes:
         provider: The provider, for example to change its limits.
@@ -46,11 +48,17 @@ class ProviderTransport:
     is_simulated = True
 
     def __init__(
-        self, settings: ProviderSettings, rng: random.Random, *, travel: float = 0.0
+        self,
+        settings: ProviderSettings,
+        rng: random.Random,
+        *,
+        travel: float = 0.0,
+        overseer: Referee | None = None,
     ) -> None:
         now = asyncio.get_running_loop().time()
         self.provider = Provider(settings, rng=rng, now=now)
         self.referee = Referee.of(self.provider, now)
+        self._referees = (self.referee,) if overseer is None else (self.referee, overseer)
         self._travel = travel
 
     async def send(self, request: Request, timeout: float) -> Response:
@@ -75,7 +83,8 @@ class ProviderTransport:
             visit.end(is_sent=False)
             raise
         now = asyncio.get_running_loop().time()
-        self.referee.begin_stream(now, arrived=visit.arrived)
+        for referee in self._referees:
+            referee.begin_stream(now, arrived=visit.arrived)
         return ProvidedStream(visit, stream)
 
     async def _arrive(self, request: Request, body: Mapping[str, Any]) -> _Visit:
@@ -84,8 +93,9 @@ class ProviderTransport:
         now = asyncio.get_running_loop().time()
         headers = {"x-client-request-id": request.custom_id} if request.custom_id else {}
         reply = self.provider.arrive(request.endpoint, headers, body, now)
-        self.referee.arrive(reply, now)
-        return _Visit(self.provider, self.referee, reply, now)
+        for referee in self._referees:
+            referee.arrive(reply, now)
+        return _Visit(self.provider, self._referees, reply, now)
 
     async def _whole(self, visit: _Visit) -> Response:
         """Wait for the whole reply, acting out what strikes the connection."""
@@ -120,7 +130,7 @@ class _Visit(NamedTuple):
     """A request that has arrived, and the books in which its end is noted."""
 
     provider: Provider
-    referee: Referee
+    referees: tuple[Referee, ...]
     reply: Reply
     arrived: float
 
@@ -128,7 +138,8 @@ class _Visit(NamedTuple):
         """Note the end, once."""
         now = asyncio.get_running_loop().time()
         returned = self.provider.finish(self.reply, now) if is_sent else 0
-        self.referee.finish(self.reply, now, arrived=self.arrived, returned=returned, sent=is_sent)
+        for referee in self.referees:
+            referee.finish(self.reply, now, arrived=self.arrived, returned=returned, sent=is_sent)
 
 
 class ProvidedStream:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ratedispatch.request import Request
 from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.simulate.referee import Referee
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
 from tests.simulate.providers import chat
@@ -53,3 +54,37 @@ def test_limits_change_and_others_come_in_virtual_time() -> None:
     assert [status for status, _ in answers] == [200, 429, 429, 200]
     assert report["limits"] == {"requests": 120.0, "tokens": None}
     assert report["competitor"] == {"admitted": 1, "refused": 0, "tokens": 50}
+
+
+def test_one_referee_watches_several_providers() -> None:
+    """A row that two of them answered was answered twice; each has its schedule."""
+
+    async def main() -> tuple[dict[str, Any], list[int]]:
+        overseer = Referee.of_all(0.0)
+        options: Any = {"charge": "characters", "latency": 1.0, "latency_sigma": 0.0}
+        schedules: list[dict[str, Any]] = [
+            {"requests_per_minute": 600, "quota_time": (5.0, 10.0)},
+            {"requests_per_minute": 1200, "fault_times": ((5.0, 10.0, "html"),)},
+            {"requests_per_minute": 3000, "revoked_time": (5.0, 10.0)},
+        ]
+        routes = [
+            ProviderTransport(
+                ProviderSettings(**options, **schedule), random.Random(1), overseer=overseer
+            )
+            for schedule in schedules
+        ]
+        statuses = []
+        for at in (0.0, 4.0, 10.0, 15.0):
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            for number, route in enumerate(routes):
+                twice = number == 2 and at == 0.0
+                request = Request(body=chat(), custom_id=f"{at}-{0 if twice else number}")
+                statuses.append((await route.send(request, 60.0)).status)
+        return overseer.report(), statuses
+
+    report, statuses = run_virtual(main())
+    assert statuses == [200, 200, 200, 200, 502, 401, 429, 502, 401, 200, 200, 200]
+    assert (report["arrived"], report["answered"], report["answered_twice"]) == (12, 7, 1)
+    assert report["refused"] == {"quota": 1}
+    assert report["faults"] == {"html": 2}
+    assert report["excess"]["admitted"] == {"requests": None, "tokens": None}
