@@ -51,18 +51,27 @@ class Shares:
         waiting: Of how many callers something waits.
     """
 
-    __slots__ = ("_accounts", "_now", "_pruned", "_weight", "_weights", "waiting")
+    __slots__ = ("_accounts", "_now", "_pruned", "_served", "_weight", "_weights", "waiting")
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = weights
         self._accounts: dict[str, Account] = {}
-        self._now = 0.0  # virtual time: where a caller starts that has not waited until now
+        # virtual time: as it would be if all that wait were served together ...
+        self._now = 0.0
+        # ... and the start of what went last, which is never ahead of any that waits
+        self._served = 0.0
         self._weight = 0.0  # of all that wait
         self.waiting = 0
         self._pruned = 0
 
     def of(self, caller: str) -> Account:
-        """Return the account of *caller*; a new one has neither debt nor credit."""
+        """
+        Return the account of *caller*; a new one has neither debt nor credit.
+
+        It begins where all would be if they were served together. That runs on with each of them:
+        by the start of what goes it would stand still while new callers come without end, and
+        those that came before would wait for ever.
+        """
         account = self._accounts.get(caller)
         if account is None:
             if len(self._accounts) - self.waiting >= max(_MANY_IDLE, 2 * self._pruned):
@@ -74,8 +83,9 @@ class Shares:
     def wait(self, account: Account) -> None:
         """One more request of *account* waits."""
         if not account.waiting:
-            # what it did not use while nothing waited was lent, and is not asked back
-            account.start = max(account.start, self._now)
+            # What it did not use while nothing waited was lent, and is not asked back; but what
+            # others have had before it is still owed to a caller that sends one after another.
+            account.start = max(account.start, self._served)
             self._weight += account.weight
             self.waiting += 1
         account.waiting += 1
@@ -89,16 +99,13 @@ class Shares:
             self._weight = self._weight - account.weight if self.waiting else 0.0
 
     def charge(self, account: Account, tokens: float) -> None:
-        """
-        Charge *account* for a request that goes; to be called before it is said to have left.
-
-        Virtual time runs as fast as all that wait would be served together. By the start of what
-        goes alone it would stand still while new callers come without end, and those that came
-        before would wait for ever.
-        """
-        start = max(account.start, self._now) if not account.waiting else account.start
+        """Charge *account* for a request that goes; to be called before it is said to leave."""
+        start, weight = account.start, self._weight
+        if not account.waiting:
+            start = max(start, self._served)
+            weight += account.weight
         account.start = start + tokens / account.weight
-        weight = self._weight if account.waiting else self._weight + account.weight
+        self._served = max(self._served, start)
         self._now = max(self._now, start) + tokens / weight
 
     def _prune(self) -> None:
@@ -106,6 +113,6 @@ class Shares:
         self._accounts = {
             caller: account
             for caller, account in self._accounts.items()
-            if account.waiting or account.start > self._now
+            if account.waiting or account.start > self._served
         }
         self._pruned = len(self._accounts) - self.waiting

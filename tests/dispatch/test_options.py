@@ -22,6 +22,10 @@ from tests.dispatch.test_stops import Doomed
         ({"timeout": 0.0}, "timeout must be above 0 seconds, not 0.0"),
         ({"timeout": float("nan")}, "timeout must be above 0 seconds, not nan"),
         ({"default_output_tokens": -1}, "default_output_tokens must not be negative, not -1"),
+        (
+            {"weights": {"nightly": 0.0}},
+            "the weight of caller 'nightly' must be above 0 and finite, not 0.0",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused_at_once(options: dict[str, Any], message: str) -> None:

@@ -1,0 +1,151 @@
+"""Priorities and callers, from the call to the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.limits import Limits
+from ratedispatch.outcome import Completed
+from ratedispatch.request import Cost
+from ratedispatch.simulate.clock import run_virtual
+from tests.dispatch.scripted import OK, Scripted, error
+from tests.dispatch.world import chat
+
+#: One request a second, and nothing at once.
+SLOW = Limits(60, burst_seconds=0)
+
+
+def dispatcher(transport: Scripted, limits: Limits = SLOW, **options: Any) -> Dispatcher:
+    return Dispatcher(transport, limits, rng=random.Random(1), **options)
+
+
+async def submit_all(sender: Dispatcher, *turns: dict[str, Any]) -> None:
+    """Submit one request of each turn, all at once, named by their numbers."""
+    calls = [sender.submit(chat(number), **turn) for number, turn in enumerate(turns)]
+    for outcome in await asyncio.gather(*calls):
+        assert isinstance(outcome, Completed)
+
+
+def sent(*turns: dict[str, Any], **options: Any) -> str:
+    """Return the numbers of the requests in the order in which they were sent."""
+
+    async def main() -> str:
+        transport = Scripted(lambda _request, _number: OK)
+        await submit_all(dispatcher(transport, **options), *turns)
+        return "".join(str(name) for name, _ in transport.sent)
+
+    return run_virtual(main())
+
+
+def test_higher_priorities_are_sent_first() -> None:
+    """The first one goes before the others have come."""
+    assert sent({}, {}, {"priority": 1}, {"priority": -1}, {"priority": 1}, {}) == "024153"
+
+
+def test_callers_take_turns() -> None:
+    """Though the first of them has come with all its requests before the other one."""
+    a, b = {"caller": "a"}, {"caller": "b"}
+    assert sent(a, a, a, a, b, b) == "014253"
+
+
+def test_a_caller_of_weight_three_sends_three_for_one() -> None:
+    """Within one priority; a priority above it goes first all the same."""
+    a, b = {"caller": "a"}, {"caller": "b"}
+    assert sent(a, a, a, a, b, b, {"priority": 1}, weights={"a": 3.0}) == "0614235"
+
+
+def test_a_map_gives_way_to_a_priority_above_it() -> None:
+    """Its next request waits for one that was submitted meanwhile."""
+
+    async def main() -> list[str | None]:
+        transport = Scripted(lambda _request, _number: OK)
+        sender = dispatcher(transport)
+
+        async def job() -> None:
+            async for _ in sender.map((chat(f"row {row}") for row in range(4)), caller="job"):
+                pass
+
+        task = asyncio.create_task(job())
+        await asyncio.sleep(1.5)
+        await sender.submit(chat("question"), priority=1)
+        await task
+        return [name for name, _ in transport.sent]
+
+    assert run_virtual(main()) == ["row 0", "row 1", "question", "row 2", "row 3"]
+
+
+def test_a_retry_keeps_priority_and_rank() -> None:
+    """What was refused goes again before all that waits with a lower priority, in its old place."""
+
+    async def main() -> str:
+        answers = {1: error(429, "rate_limit_exceeded", retry_after="2")}
+        transport = Scripted(lambda _request, number: answers.get(number, OK))
+        await submit_all(dispatcher(transport), {"priority": 1}, {}, {}, {"priority": 1})
+        return "".join(str(name) for name, _ in transport.sent)
+
+    order = run_virtual(main())
+    assert order[0] == "0"
+    assert order.index("0", 1) < order.index("2")
+    assert sorted(order) == list("00123")
+
+
+def test_a_permit_waits_by_its_priority() -> None:
+    async def main() -> list[str]:
+        sender = dispatcher(Scripted(lambda _request, _number: OK))
+        went = []
+
+        async def work(name: str, **turn: Any) -> None:
+            async with sender.permit(Cost(1), **turn):
+                went.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for name, turn in (("a", {}), ("b", {}), ("c", {"priority": 2}), ("d", {})):
+                group.create_task(work(name, **turn))
+        return went
+
+    assert run_virtual(main()) == ["a", "c", "b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "message"),
+    [
+        ({"priority": 1.5}, "priority must be a whole number, not 1.5"),
+        ({"priority": "high"}, "priority must be a whole number, not 'high'"),
+        ({"caller": 7}, "caller must be a string, not 7"),
+        ({"session": 7}, "session must be a string, not 7"),
+    ],
+)
+def test_a_turn_that_means_nothing_is_refused_at_once(turn: dict[str, Any], message: str) -> None:
+    async def main() -> None:
+        sender = dispatcher(Scripted(lambda _request, _number: OK))
+        with pytest.raises(TypeError, match=message):
+            await sender.submit(chat(0), **turn)
+
+    run_virtual(main())
+
+
+def test_a_cancelled_call_leaves_its_place_to_others() -> None:
+    """Wherever it waits."""
+
+    async def main() -> str:
+        transport = Scripted(lambda _request, _number: OK)
+        sender = dispatcher(transport)
+        turns = [{}, {"priority": 1}, {"caller": "b"}, {"priority": 1}, {"caller": "b"}]
+        tasks = [
+            asyncio.create_task(sender.submit(chat(number), **turn))  # type: ignore[arg-type]
+            for number, turn in enumerate(turns)
+        ]
+        await asyncio.sleep(0.5)
+        assert sender.snapshot().waiting == 4
+        for number in (1, 2):
+            tasks[number].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert sender.snapshot().waiting == sender.snapshot().in_flight == 0
+        return "".join(str(name) for name, _ in transport.sent)
+
+    assert run_virtual(main()) == "034"
