@@ -16,7 +16,7 @@ from typing import Any
 _PACKAGES = ("ratedispatch", "openai", "aiohttp", "aiolimiter", "backoff", "tiktoken")
 
 #: Named where they are installed: each of them changes what something costs.
-_OPTIONAL = ("httpx2", "msgspec", "orjson", "uvloop")
+_OPTIONAL = ("httpx", "httpx2", "msgspec", "orjson", "uvloop")
 
 
 def environment(seed: int | None, *, now: datetime | None = None) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """
-Turns errors of aiohttp into transport errors.
+Turns errors of aiohttp and of the openai SDK into transport errors.
 
 Decides whether the server was reached. The new error holds no URL, whose query may hold a key,
 and no reference to aiohttp's error, which holds the headers of the request.
@@ -12,6 +12,7 @@ import re
 import aiohttp
 
 from ratedispatch.dispatch.transports.exchange import CONNECT_TIMEOUT, sentence
+from ratedispatch.dispatch.transports.http_library import errors
 from ratedispatch.dispatch.transports.ways import without_password
 from ratedispatch.errors import AttemptTimeout, TransportError
 
@@ -37,9 +38,7 @@ def fault_of(
         return AttemptTimeout(f"no answer within {timeout:g} s")
     unreached = _text_if_unreached(error, timeout)
     if unreached is not None:
-        if proxy is not None:
-            unreached += f" (over the proxy {without_password(proxy)})"
-        return TransportError(unreached, reached=False)
+        return TransportError(unreached + _over(proxy), reached=False)
     match error:
         case aiohttp.ClientResponseError():
             text = " ".join(f"an answer that is no HTTP: {error.message}".split())
@@ -61,3 +60,62 @@ def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float
             is_plain = any(sign in text for sign in _NO_TLS)
             return f"{text}; the port does not speak TLS: is http:// meant?" if is_plain else text
     return None
+
+
+def _over(proxy: str | None) -> str:
+    return "" if proxy is None else f" (over the proxy {without_password(proxy)})"
+
+
+def fault_of_sdk(
+    error: Exception, timeout: float, proxy: str | None = None
+) -> tuple[TransportError, bool]:
+    """
+    Name what really broke, and say whether *error* may be its cause: some hold the key.
+
+    The SDK's aiohttp adapter reports every broken connection, a refused one included, as a
+    connect timeout, so the causes are looked through for what aiohttp and the system said.
+    Versions before 3 report an error of anything that has to do with sending.
+
+    Args:
+        error: As the SDK raised it.
+        timeout: Seconds that the attempt was allowed.
+        proxy: The URL of the proxy on the way, if there is one.
+    """
+    causes = _causes_of(error)
+    for cause in causes:
+        if isinstance(cause, TransportError):  # its own cause would lead back to it
+            return cause, False
+        if isinstance(cause, aiohttp.ClientResponseError):
+            return fault_of(cause, timeout, proxy), False
+    unreached: tuple[type[BaseException], ...] = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        ConnectionRefusedError,
+        *errors("ConnectError", "UnsupportedProtocol"),
+    )
+    late: tuple[type[BaseException], ...] = (
+        aiohttp.ServerTimeoutError,
+        *errors("ReadTimeout", "WriteTimeout", "PoolTimeout"),
+    )
+    for cause in causes:
+        if isinstance(cause, unreached):
+            return TransportError(sentence(cause) + _over(proxy), reached=False), True
+    for cause in causes:
+        if isinstance(cause, late):
+            return AttemptTimeout(f"no answer within {timeout:g} s"), True
+        if isinstance(cause, aiohttp.ClientError):
+            return TransportError(sentence(cause)), True
+    # only now: the aiohttp adapter says connect timeout of connections that broke later, too
+    is_reached = not any(isinstance(cause, errors("ConnectTimeout")) for cause in causes)
+    text = sentence(causes[-1]) + ("" if is_reached else _over(proxy))
+    return TransportError(text, reached=is_reached), True
+
+
+def _causes_of(error: BaseException) -> list[BaseException]:
+    """Return *error*, its cause, the cause of that, and so on."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes

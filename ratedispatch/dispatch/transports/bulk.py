@@ -13,7 +13,6 @@ import io
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
-import httpx2
 from yarl import URL
 
 from ratedispatch.dispatch.deadlines import Deadlines
@@ -29,6 +28,7 @@ from ratedispatch.dispatch.transports.exchange import (
     with_headers,
     write_body,
 )
+from ratedispatch.dispatch.transports.http_library import http
 from ratedispatch.dispatch.transports.interim import bound_interim
 from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
 from ratedispatch.errors import TransportError
@@ -233,13 +233,13 @@ class BulkTransport:
 
     def _url(self, endpoint: str) -> URL:
         """Return the URL of *endpoint*: below the base URL, with the query of the client."""
-        path = httpx2.URL(endpoint.removeprefix("/v1"))  # the base URL has the version
+        path = http.URL(endpoint.removeprefix("/v1"))  # the base URL has the version
         url = path
         if path.is_relative_url:
             root = self._settings.root
             url = root.copy_with(raw_path=root.raw_path + path.raw_path.lstrip(b"/"))
         if self._settings.query:
-            url = url.copy_merge_params(httpx2.QueryParams(self._settings.query))
+            url = url.copy_merge_params(http.QueryParams(self._settings.query))
         made = URL(str(url), encoded=True)
         if len(self._urls) < _URLS_KEPT:
             self._urls[endpoint] = made
@@ -248,7 +248,7 @@ class BulkTransport:
     def _open(self) -> aiohttp.ClientSession:
         trust: ssl.SSLContext | bool = True
         if self._settings.root.scheme != "http":  # it takes as long as a hundred requests
-            trust = httpx2.create_ssl_context()  # the SDK's: the system's, or SSL_CERT_FILE
+            trust = http.create_ssl_context()  # the SDK's: the system's, or SSL_CERT_FILE
             trust.set_alpn_protocols(["http/1.1"])
         connector = aiohttp.TCPConnector(
             limit=self._connections, keepalive_timeout=KEEPALIVE_EXPIRY, ssl=trust

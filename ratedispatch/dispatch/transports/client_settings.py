@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
-import httpx2
+from ratedispatch.dispatch.transports.http_library import http
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,7 +41,7 @@ class ClientSettings:
         ask: Gives the key of the next request, where it is a function.
     """
 
-    root: httpx2.URL
+    root: http.URL
     headers: Mapping[str, str]
     api_key: str
     query: str = ""
@@ -69,8 +69,8 @@ def plain_settings(
     if not api_key or not (api_key.isascii() and api_key.isprintable()):
         return None
     try:
-        url = httpx2.URL(base_url or environment.get("OPENAI_BASE_URL") or _DEFAULT_URL)
-    except (httpx2.InvalidURL, TypeError):
+        url = http.URL(base_url or environment.get("OPENAI_BASE_URL") or _DEFAULT_URL)
+    except (http.InvalidURL, TypeError):
         return None
     if url.userinfo or url.query or url.fragment or not url.host:
         return None

@@ -9,6 +9,7 @@ Follows: openai-python, ``_base_client.py`` and ``lib/_client_auth.py``.
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any, cast
 
 import openai
@@ -17,7 +18,8 @@ from ratedispatch.dispatch.transports.client_settings import ClientSettings, own
 from ratedispatch.dispatch.transports.sdk import OwnHttpClient
 
 #: What is used of the SDK beyond its public names; without it, only the SDK itself can send.
-_PRIVATE = ("_api_key_provider", "_client", "_refresh_api_key")
+_PRIVATE = ("_client",)
+_OF_A_KEY_FUNCTION = ("_api_key_provider", "_refresh_api_key")
 
 
 def unsupported_reason(client: openai.AsyncOpenAI) -> str | None:
@@ -34,13 +36,21 @@ def _reason_of_kind(client: openai.AsyncOpenAI) -> str | None:
     kind = type(client)
     if kind is not openai.AsyncOpenAI:
         return f"{kind.__name__} builds requests in a way of its own"
-    if not all(hasattr(client, name) for name in _PRIVATE):
+    used = _PRIVATE + _OF_A_KEY_FUNCTION if takes_key_functions() else _PRIVATE
+    if not all(hasattr(client, name) for name in used):
         return "this version of the openai package is not known well enough"
-    if client.custom_auth is not None or client.workload_identity is not None:
+    if client.custom_auth is not None or getattr(client, "workload_identity", None) is not None:
         return "the client signs requests or gets tokens for them"
     if type(client._client) not in _plain_http_clients():
         return "the client was given an http_client"
     return None
+
+
+@functools.cache
+def takes_key_functions() -> bool:
+    """Whether the clients of the installed version take a function as their key."""
+    key = inspect.signature(openai.AsyncOpenAI).parameters["api_key"].annotation
+    return "Callable" in str(key)
 
 
 def _reason_of_route(client: openai.AsyncOpenAI) -> str | None:
@@ -56,7 +66,8 @@ def _reason_of_route(client: openai.AsyncOpenAI) -> str | None:
 
 def _reason_of_headers(client: openai.AsyncOpenAI) -> str | None:
     headers = headers_of(client)
-    if not asks_for_key(client) and "Authorization" not in headers:
+    has_key = headers.get("Authorization", "Bearer").strip() != "Bearer"  # as early versions wrote
+    if not asks_for_key(client) and not has_key:
         return "the client has no API key"
     if not all(text.isascii() and text.isprintable() for item in headers.items() for text in item):
         return "a header of the client holds a character that no header can have"
@@ -84,7 +95,7 @@ def _plain_http_clients() -> tuple[type, ...]:
 
 def asks_for_key(client: openai.AsyncOpenAI) -> bool:
     """Whether the key is a function, to be asked before each request."""
-    return client._api_key_provider is not None
+    return getattr(client, "_api_key_provider", None) is not None  # not before 1.106
 
 
 async def ask_for_key(client: openai.AsyncOpenAI) -> str:
@@ -95,7 +106,9 @@ async def ask_for_key(client: openai.AsyncOpenAI) -> str:
         TypeError: It gives none.
         ValueError: It gives something that no header can hold.
     """
-    key = await client._refresh_api_key()
+    key: str | None = await client._refresh_api_key()
+    if key is None:  # version 1 only keeps it
+        key = client.api_key
     if not key:
         raise TypeError("the function that gives the API key gave none")
     if not (key.isascii() and key.isprintable()):

@@ -8,24 +8,23 @@ exceptions for status codes become plain responses again.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import httpx2
 import openai
 
 from ratedispatch.dispatch.transports.bodies import MOST_BYTES, BodyBound
-from ratedispatch.dispatch.transports.broken import fault_of
+from ratedispatch.dispatch.transports.bounded_http import BoundedHttp
+from ratedispatch.dispatch.transports.broken import fault_of, fault_of_sdk
 from ratedispatch.dispatch.transports.exchange import (
     CONNECT_TIMEOUT,
     KEEPALIVE_EXPIRY,
     headers_of_request,
     read_answer,
-    sentence,
     without_lone_surrogates,
 )
+from ratedispatch.dispatch.transports.http_library import http, proxy_between
 from ratedispatch.dispatch.transports.interim import bound_interim
 from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
 from ratedispatch.dispatch.transports.sdk_stream import open_stream
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
     from ratedispatch.request import Request
 
 
-#: Headers that describe a body on its way, and no longer the one that was read.
-_OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+#: Of versions before 1.91, which know no aiohttp, the SDK's usual one.
+_Pool: Any = getattr(openai, "DefaultAioHttpClient", openai.DefaultAsyncHttpxClient)
 
 
-class OwnHttpClient(openai.DefaultAioHttpClient):
+class OwnHttpClient(_Pool):  # type: ignore[misc]
     """The HTTP client of `make_client`; its type tells it from one that the caller set up."""
 
     def _init_transport(self, *arguments: Any, **settings: Any) -> Any:
@@ -74,7 +73,7 @@ def make_client(
     Above a few hundred connections aiohttp costs a third of the CPU of the SDK's usual
     transport, whose pool gets slower with every connection.
     """
-    limits = httpx2.Limits(
+    limits = http.Limits(
         max_connections=max_connections,
         max_keepalive_connections=max_connections,
         keepalive_expiry=KEEPALIVE_EXPIRY,
@@ -103,10 +102,10 @@ class SdkTransport:
         self._client = client.with_options(max_retries=0)
         self._bound = BodyBound(most_bytes)
         self.base_url = str(client.base_url)
-        # on the copy of the client: its own answers are none of ours
-        self._send_request: Any = getattr(self._client, "_send_request", None)
-        if self._send_request is not None:
-            self._client._send_request = self._send_bounded  # type: ignore[method-assign]
+        self._proxy = proxy_between(client._client, client.base_url)
+        # in the copy of the client: its own answers are none of ours
+        bounded: Any = BoundedHttp(client._client, self._bound)
+        self._client._client = bounded
 
     @property
     def api_key(self) -> str:
@@ -120,11 +119,13 @@ class SdkTransport:
             async with asyncio.timeout(timeout):  # the SDK's bounds each read, not the whole
                 raw, address = await self._exchange(request, options)
         except openai.APIConnectionError as error:
-            raise _transport_error(error, timeout) from error
+            fault, is_safe = fault_of_sdk(error, timeout, self._proxy)
+            if is_safe:
+                raise fault from error
         except TimeoutError as error:
             raise AttemptTimeout(f"no answer within {timeout:g} s") from error
         except aiohttp.ClientError as error:  # one that the SDK's adapter has no name for
-            fault = fault_of(error, timeout)
+            fault = fault_of(error, timeout, self._proxy)
         else:
             headers = {name.lower(): value for name, value in raw.headers.items()}
             if address:
@@ -140,26 +141,21 @@ class SdkTransport:
         See :class:`~ratedispatch.dispatch.transports.protocol.StreamingTransport`.
         """
         options = self._options(request, timeout)
-        named = functools.partial(_transport_error, timeout=timeout)
+
+        def named(error: Exception) -> TransportError:
+            return fault_of_sdk(error, timeout, self._proxy)[0]
+
         return await open_stream(self._client, request, options, timeout, self._bound, named)
 
     def _options(self, request: Request, timeout: float) -> Any:
         return {
-            "timeout": httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+            "timeout": http.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
             "max_retries": 0,
-            "headers": self._headers(request),
-            "follow_redirects": False,  # the rules for that are not httpx's
+            # in lower case, for Azure's clients to find the key among them
+            "headers": {name.lower(): text for name, text in headers_of_request(request).items()},
         }
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        """The headers of *request*, as the client spells those that they take the place of."""
-        headers = headers_of_request(request)
-        if request.headers:
-            spelled = {name.lower(): name for name in self._client.default_headers}
-            headers = {spelled.get(name.lower(), name): text for name, text in headers.items()}
-        return headers
-
-    async def _exchange(self, request: Request, options: Any) -> tuple[httpx2.Response, str]:
+    async def _exchange(self, request: Request, options: Any) -> tuple[http.Response, str]:
         """Send, follow redirects, and return the address of one that is not followed."""
         path = request.endpoint.removeprefix("/v1")  # the base URL has the version
         for _ in range(MOST_REDIRECTS):
@@ -172,34 +168,10 @@ class SdkTransport:
                 return raw, path
         raise TransportError("redirected too many times")
 
-    async def _send_bounded(self, request: Any, **settings: Any) -> Any:
-        """Send *request* as the client does, and read no more of the answer than is allowed."""
-        request.headers["Accept-Encoding"] = "gzip, deflate"
-        response = await self._send_request(request, **{**settings, "stream": True})
-        if settings.get("stream") and response.is_success:
-            return response  # read in parts
-        try:
-            packed = await self._bound.collect(b"", response.aiter_raw())
-        finally:
-            await response.aclose()
-        content = self._bound.unpack(packed, response.headers.get("content-encoding", ""))
-        headers = [
-            (name, value)
-            for name, value in response.headers.raw
-            if name.lower() not in _OF_THE_WIRE
-        ]
-        return type(response)(
-            response.status_code,
-            headers=headers,
-            content=content,
-            request=response.request,
-            extensions=response.extensions,
-        )
-
-    async def _post(self, path: str, request: Request, options: Any) -> httpx2.Response:
+    async def _post(self, path: str, request: Request, options: Any) -> http.Response:
         try:
             return await self._client.post(
-                path, cast_to=httpx2.Response, body=request.body, options=options
+                path, cast_to=http.Response, body=request.body, options=options
             )
         except openai.APIStatusError as error:
             return error.response
@@ -207,40 +179,7 @@ class SdkTransport:
             text = without_lone_surrogates(json.dumps(request.body, ensure_ascii=False))
         try:
             return await self._client.post(
-                path, cast_to=httpx2.Response, body=json.loads(text), options=options
+                path, cast_to=http.Response, body=json.loads(text), options=options
             )
         except openai.APIStatusError as error:
             return error.response
-
-
-def _transport_error(error: Exception, timeout: float) -> TransportError:
-    """
-    Name what really broke.
-
-    The SDK's aiohttp adapter reports every broken connection, a refused one included, as a
-    connect timeout, so the causes are looked through for what aiohttp and the system said.
-    """
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in causes:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    unreached = (
-        aiohttp.ClientConnectorError,
-        aiohttp.ConnectionTimeoutError,
-        ConnectionRefusedError,
-        httpx2.ConnectError,
-        httpx2.UnsupportedProtocol,
-    )
-    late = (aiohttp.ServerTimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
-    for cause in causes:
-        if isinstance(cause, unreached):
-            return TransportError(sentence(cause), reached=False)
-    for cause in causes:
-        if isinstance(cause, late):
-            return AttemptTimeout(f"no answer within {timeout:g} s")
-        if isinstance(cause, aiohttp.ClientError):
-            return TransportError(sentence(cause))
-    # only now: the aiohttp adapter says connect timeout of connections that broke later, too
-    is_reached = not any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes)
-    return TransportError(sentence(causes[-1]), reached=is_reached)

@@ -145,8 +145,8 @@ async def _post(
     client: openai.AsyncOpenAI, path: str, request: Request, options: Any
 ) -> tuple[Any, Any]:
     """Return the SDK's stream, or None for a status of an error, and its response."""
-    module, name = _EVENTS.get(endpoint_like(request.endpoint) or "", _EVENTS[CHAT])
-    kind: Any = getattr(importlib.import_module(module), name)
+    kind = _event_of(request.endpoint)
+    stream_of: Any = openai.AsyncStream
     try:
         stream: Any = await client.post(
             path,
@@ -154,11 +154,20 @@ async def _post(
             body={**request.body, "stream": True},
             options=options,
             stream=True,
-            stream_cls=openai.AsyncStream[kind],
+            stream_cls=stream_of[kind],
         )
     except openai.APIStatusError as error:
         return None, error.response
     return stream, stream.response
+
+
+def _event_of(endpoint: str) -> Any:
+    """Return the class of the events of *endpoint*; ``object`` where the SDK has none yet."""
+    module, name = _EVENTS.get(endpoint_like(endpoint) or "", _EVENTS[CHAT])
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError:  # responses came with 1.66
+        return object
 
 
 def _lower(raw: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 
 from ratedispatch.dispatch.transports.sdk import SdkTransport
-from tests.dispatch.transports.wire import KEY, OK, Scripted, chat, over
+from tests.dispatch.transports.wire import KEY, KEY_FUNCTIONS, OK, Scripted, chat, over
 
 OWN = {"X-Tenant": "blue", "authorization": "Bearer sk-other", "user-agent": "mine"}
 
@@ -39,6 +39,7 @@ def test_a_name_of_its_own_replaces_the_one_that_is_made(kind: str) -> None:
     assert seen.headers["x-client-request-id"] == "mine"
 
 
+@KEY_FUNCTIONS
 def test_a_request_can_have_a_key_of_its_own_where_the_clients_is_asked_for(kind: str) -> None:
     async def key() -> str:
         return "sk-asked"

@@ -10,7 +10,6 @@ import openai
 import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseCompletedEvent, ResponseCreatedEvent
 
 import ratedispatch as rd
 from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
@@ -22,6 +21,9 @@ from tests.dispatch.transports.wire import KEY, Scripted, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# the responses of the SDK came with 1.66
+responses: Any = pytest.importorskip("openai.types.responses")
 
 LIMITS = rd.Limits(60_000, 6e7)
 HI = [{"role": "user", "content": "Who is Joseph Conrad?"}]
@@ -75,8 +77,8 @@ def test_events_are_the_objects_of_the_sdk(pool: str) -> None:
                     rd.Request.responses(model="gpt-4o", input="hi", max_output_tokens=20)
                 )
             ]
-            assert type(events[0]) is ResponseCreatedEvent
-            assert type(events[-1]) is ResponseCompletedEvent
+            assert type(events[0]) is responses.ResponseCreatedEvent
+            assert type(events[-1]) is responses.ResponseCompletedEvent
 
             old = rd.Request({"model": "gpt-3.5-turbo-instruct", "prompt": "hi"}, COMPLETIONS)
             pieces = [event async for event in dispatcher.stream(old)]

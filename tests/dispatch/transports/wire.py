@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import openai
+import pytest
 
 import ratedispatch as rd
 from ratedispatch.dispatch.transports.bulk import BulkTransport, bulk_for
-from ratedispatch.dispatch.transports.read_client import unsupported_reason
+from ratedispatch.dispatch.transports.read_client import takes_key_functions, unsupported_reason
 from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
 from ratedispatch.simulate.server.server import FakeServer
 from ratedispatch.simulate.settings import ProviderSettings
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.transports.protocol import Transport
 
 KEY = "sk-123456789-secret"
+
+#: Whether `make_client` sends through aiohttp. The SDK knows it since 1.91.
+ON_AIOHTTP = hasattr(openai, "DefaultAioHttpClient")
+
+KEY_FUNCTIONS = pytest.mark.skipif(
+    not takes_key_functions(), reason="a key is a text in this version of the SDK"
+)
 
 #: For localhost and nothing else.
 CERTIFICATE = """\

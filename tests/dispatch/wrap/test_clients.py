@@ -7,11 +7,11 @@ import gc
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.http_library import http as httpx
 from ratedispatch.dispatch.wrap.paced_http import gate_of
 from ratedispatch.dispatch.wrap.pool_size import pool_size
 from ratedispatch.simulate.server.child import FakeServerProcess
@@ -28,13 +28,13 @@ AZURE: Any = {"azure_endpoint": "http://azure.test", "api_version": "2024-06-01"
 class Own(openai.AsyncOpenAI):
     """A subclass whose constructor takes something else, so that the SDK cannot copy it."""
 
-    def __init__(self, tenant: str, http: httpx2.AsyncClient) -> None:
+    def __init__(self, tenant: str, http: httpx.AsyncClient) -> None:
         super().__init__(api_key=tenant, http_client=http)
         self.tenant = tenant
 
 
-def mock(upstream: Upstream) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.MockTransport(upstream.in_time))
+def mock(upstream: Upstream) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.MockTransport(upstream.in_time))
 
 
 KINDS: dict[str, Callable[[Upstream], openai.AsyncOpenAI]] = {
@@ -125,7 +125,7 @@ def test_an_error_of_a_hook_closes_the_permit() -> None:
         raise KeyError("mine")
 
     upstream = Upstream()
-    http = httpx2.Client(transport=httpx2.MockTransport(upstream), event_hooks={"response": [fail]})
+    http = httpx.Client(transport=httpx.MockTransport(upstream), event_hooks={"response": [fail]})
     paces = rd.Gate(LIMITS)
     client = rd.wrap(openai.OpenAI(api_key="any", http_client=http), paces)
     with pytest.raises((KeyError, openai.APIConnectionError)):
@@ -136,8 +136,8 @@ def test_an_error_of_a_hook_closes_the_permit() -> None:
 def test_an_answer_that_a_hook_has_read_is_read_once() -> None:
     """A hook that logs bodies reads streams too."""
     upstream = Upstream()
-    http = httpx2.Client(
-        transport=httpx2.MockTransport(upstream),
+    http = httpx.Client(
+        transport=httpx.MockTransport(upstream),
         event_hooks={"response": [lambda response: response.read()]},
     )
     paces = rd.Gate(LIMITS)
@@ -195,9 +195,9 @@ def test_a_gate_that_nobody_uses_is_forgotten() -> None:
 
 def test_the_pool_bounds_what_is_in_flight() -> None:
     """The SDK's, a given one, aiohttp's; what is not known is as large as the SDK's."""
-    small = httpx2.Client(limits=httpx2.Limits(max_connections=7))
+    small = httpx.Client(limits=httpx.Limits(max_connections=7))
     assert pool_size(small) == 7
-    assert pool_size(httpx2.Client()) == 100
+    assert pool_size(httpx.Client()) == 100
     assert pool_size(openai.OpenAI(api_key="any")._client) == 1000
     assert pool_size(openai.DefaultAioHttpClient()) == 1000
     assert pool_size(object()) is None
@@ -211,10 +211,10 @@ def test_the_pool_bounds_what_is_in_flight() -> None:
     ("call", "message"),
     [
         (lambda: rd.wrap(object(), LIMITS), "client of the openai package, got object"),
-        (lambda: rd.wrap(httpx2.Client(), LIMITS), "paced with http_client"),
+        (lambda: rd.wrap(httpx.Client(), LIMITS), "paced with http_client"),
         (lambda: rd.wrap(openai.OpenAI(api_key="a"), 3), "expected Limits"),  # type: ignore[arg-type]
-        (lambda: rd.http_client(LIMITS, httpx2.AsyncClient()), "httpx.Client, got AsyncClient"),
-        (lambda: rd.async_http_client(LIMITS, httpx2.Client()), "AsyncClient, got Client"),
+        (lambda: rd.http_client(LIMITS, httpx.AsyncClient()), "httpx.Client, got AsyncClient"),
+        (lambda: rd.async_http_client(LIMITS, httpx.Client()), "AsyncClient, got Client"),
         (lambda: rd.wrap(openai.OpenAI(api_key="a"), LIMITS, nothing=1), "nothing"),
         (lambda: rd.wrap(openai.OpenAI(api_key="a"), rd.Gate(LIMITS), retry=None), "Gate has"),
     ],

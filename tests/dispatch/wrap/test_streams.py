@@ -8,11 +8,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.http_library import http as httpx
 from ratedispatch.dispatch.wrap.stream_usage import StreamUsage
 from ratedispatch.outcome import Usage
 from ratedispatch.testing import run_virtual
@@ -45,7 +45,7 @@ def sse(events: list[dict[str, Any]]) -> list[bytes]:
     return [f"data: {json.dumps(event)}\n\n".encode() for event in events] + [b"data: [DONE]\n\n"]
 
 
-class Parts(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body in pieces, which may break off before its end."""
 
     def __init__(self, parts: list[bytes], breaks: bool = False) -> None:
@@ -55,7 +55,7 @@ class Parts(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         yield from self._parts
         if self._breaks:
-            raise httpx2.ReadError("cut off")
+            raise httpx.ReadError("cut off")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self:
@@ -145,7 +145,7 @@ def test_a_stream_that_breaks_is_settled() -> None:
         paces = gate(PAYS, policy=GIVES_BACK)
         client = rd.wrap(async_client(upstream), paces)
         stream = await client.chat.completions.create(**ASK, stream=True)
-        with pytest.raises((httpx2.ReadError, openai.APIConnectionError)):
+        with pytest.raises((httpx.ReadError, openai.APIConnectionError)):
             _ = [each async for each in stream]
         assert used(paces) == 23
 

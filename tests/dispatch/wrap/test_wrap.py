@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.http_library import http
 from ratedispatch.dispatch.wrap.call_options import NO_OPTIONS, current_options
 from ratedispatch.testing import run_virtual
 from tests.dispatch.wrap.upstream import (
@@ -52,7 +52,7 @@ def test_the_result_is_of_the_same_type_and_the_original_is_not_paced() -> None:
         _ = plain.chat.completions
         wrapped = rd.wrap(plain, gate())
         assert type(wrapped) is openai.AsyncOpenAI
-        assert isinstance(wrapped._client, httpx2.AsyncClient)
+        assert isinstance(wrapped._client, http.AsyncClient)
         assert wrapped.chat is not plain.chat
         await asyncio.gather(*(plain.chat.completions.create(**ASK) for _ in range(3)))
 

@@ -1,4 +1,4 @@
-"""A server behind a mock transport of httpx2, and clients of the SDK that send to it."""
+"""A server behind a mock transport, and clients of the SDK that send to it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 
 import ratedispatch as rd
 from ratedispatch.dispatch.permits import LoopAlarm
+from ratedispatch.dispatch.transports.http_library import http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,13 +59,13 @@ class Upstream:
         self._script = list(script)
         self._seconds = seconds
         self.at: list[float] = []
-        self.seen: list[httpx2.Request] = []
+        self.seen: list[http.Request] = []
 
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+    def __call__(self, request: http.Request) -> http.Response:
         self.seen.append(request)
         return self._next(request)
 
-    async def in_time(self, request: httpx2.Request) -> httpx2.Response:
+    async def in_time(self, request: http.Request) -> http.Response:
         self.at.append(asyncio.get_running_loop().time())
         self.seen.append(request)
         answer = self._next(request)
@@ -73,15 +73,15 @@ class Upstream:
             await asyncio.sleep(self._seconds)
         return answer
 
-    def _next(self, request: httpx2.Request) -> httpx2.Response:
+    def _next(self, request: http.Request) -> http.Response:
         step = self._script.pop(0) if self._script else (200, ANSWER)
         if step == BROKEN:
-            raise httpx2.ReadError("cut off", request=request)
+            raise http.ReadError("cut off", request=request)
         status, body, *headers = step
-        if isinstance(body, httpx2.SyncByteStream | httpx2.AsyncByteStream):
+        if isinstance(body, http.SyncByteStream | http.AsyncByteStream):
             kind = {"content-type": "text/event-stream"}
-            return httpx2.Response(status, headers=headers[0] if headers else kind, stream=body)
-        return httpx2.Response(status, headers=headers[0] if headers else None, json=body)
+            return http.Response(status, headers=headers[0] if headers else kind, stream=body)
+        return http.Response(status, headers=headers[0] if headers else None, json=body)
 
     @property
     def contents(self) -> list[Any]:
@@ -91,17 +91,17 @@ class Upstream:
 
 def sync_client(upstream: Upstream, **settings: Any) -> openai.OpenAI:
     """Return an unpaced client of *upstream*."""
-    transport = httpx2.MockTransport(upstream)
+    transport = http.MockTransport(upstream)
     return openai.OpenAI(
-        api_key="sk-test", http_client=httpx2.Client(transport=transport), **settings
+        api_key="sk-test", http_client=http.Client(transport=transport), **settings
     )
 
 
 def async_client(upstream: Upstream, **settings: Any) -> openai.AsyncOpenAI:
     """Return an unpaced client of *upstream*, which waits in the loop."""
-    transport = httpx2.MockTransport(upstream.in_time)
+    transport = http.MockTransport(upstream.in_time)
     return openai.AsyncOpenAI(
-        api_key="sk-test", http_client=httpx2.AsyncClient(transport=transport), **settings
+        api_key="sk-test", http_client=http.AsyncClient(transport=transport), **settings
     )
 
 

@@ -1,0 +1,78 @@
+"""
+Runs the tests of everything that sends with other versions of the openai package.
+
+Each version has an environment of its own, with this project installed: the lowest one that the
+project takes, and the last of each major version. An environment that cannot be had, as without
+a network, is skipped with the reason.
+
+Run: python -m tests.environments [NAME ...] [--quick] [--folder FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+from tests.environments.venvs import DEFAULT_FOLDER, ROOT, Environment, make, project, run
+
+#: What depends on the version: in the order in which it says most.
+_TESTS = ("tests/environments/test_jobs.py", "tests/dispatch/transports", "tests/dispatch/wrap")
+
+
+def environments() -> list[Environment]:
+    """Return the environments, by what the project says that it takes."""
+    needed = next(
+        one for one in cast("list[str]", project()["dependencies"]) if one.startswith("openai")
+    )
+    found = re.search(r">=([\d.]+),<(\d+)", needed)
+    assert found is not None, needed
+    lowest, end = found[1], int(found[2])
+    first = int(lowest.partition(".")[0])
+    majors = [(f"openai-{one}", f"openai>={one},<{one + 1}") for one in range(first, end)]
+    return [Environment("openai-lowest", (f"openai=={lowest}",))] + [
+        Environment(name, (package,)) for name, package in majors
+    ]
+
+
+def main() -> int:
+    """Run what is asked for; return 1 if a test failed."""
+    known = environments()
+    names = [one.name for one in known]
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="only a job in each")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="of the environments")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(names)
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    folder = arguments.folder.expanduser()
+    tests = [path for path in _TESTS if (ROOT / path).exists()][: 1 if arguments.quick else None]
+    failed = []
+    for environment in known:
+        if arguments.names and environment.name not in arguments.names:
+            continue
+        start = time.perf_counter()
+        reason = make(environment, folder)
+        if reason is not None:
+            print(f"{environment.name} is skipped: {reason}", flush=True)  # noqa: T201
+            continue
+        made = time.perf_counter()
+        version = "import openai; print('openai', openai.__version__, flush=True)"
+        run(environment, folder, "-c", version)
+        words = ("-m", "pytest", "-n", "2", "-q", "-p", "no:cacheprovider", *tests)
+        if run(environment, folder, *words) != 0:
+            failed.append(environment.name)
+        took = f"made in {made - start:.0f} s, tested in {time.perf_counter() - made:.0f} s"
+        print(f"{environment.name}: {took}", flush=True)  # noqa: T201
+    if failed:
+        print(f"failed: {', '.join(failed)}")  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
