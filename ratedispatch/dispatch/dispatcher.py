@@ -11,9 +11,11 @@ import asyncio
 import dataclasses
 import functools
 import random
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.answer_stream import AnswerStream
+from ratedispatch.dispatch.display.notebook import is_notebook
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
 from ratedispatch.dispatch.options import DispatcherOptions
@@ -156,6 +158,7 @@ class Dispatcher:
         ordered: bool = False,
         priority: int = 0,
         caller: str = "",
+        progress: bool | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """
         Send all *requests* in their order and yield their outcomes as they come.
@@ -171,6 +174,7 @@ class Dispatcher:
                 holds up the reading of further ones once that many have ended behind it.
             priority: As in :meth:`submit`, of all of them.
             caller: As in :meth:`submit`, of all of them.
+            progress: Show a bar; by default in a notebook only.
 
         Raises:
             Stopped: Nothing more is sent, or not to some models; raised after the outcomes of all
@@ -179,7 +183,15 @@ class Dispatcher:
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
         turn = turn_of(priority, caller)
-        return outcomes_of(requests, self._runner, self._stay_in_loop, ordered=ordered, turn=turn)
+        outcomes = outcomes_of(
+            requests, self._runner, self._stay_in_loop, ordered=ordered, turn=turn
+        )
+        if progress is False or (progress is None and not is_notebook()):
+            return outcomes
+        from ratedispatch.dispatch.display.map_bar import with_bar  # rich is loaded for it
+
+        total = len(requests) if isinstance(requests, Sized) else None
+        return with_bar(outcomes, total, lambda: self.bottleneck().binding)
 
     def stream(self, request: Request, *, priority: int = 0, caller: str = "") -> AnswerStream:
         """

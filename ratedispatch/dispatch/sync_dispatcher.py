@@ -118,6 +118,7 @@ class SyncDispatcher:
         ordered: bool = False,
         priority: int = 0,
         caller: str = "",
+        progress: bool | None = None,
     ) -> Iterator[Outcome]:
         """
         Send all *requests* and iterate over their outcomes; as `Dispatcher.map`.
@@ -130,6 +131,7 @@ class SyncDispatcher:
             ordered: Yield the outcomes in the order of the requests.
             priority: Of all of them.
             caller: Of all of them.
+            progress: Show a bar; by default in a notebook only.
 
         Raises:
             Stopped: Nothing more is sent, or not to some models.
@@ -138,7 +140,8 @@ class SyncDispatcher:
         source = requests
         if not isinstance(requests, Collection | AsyncIterable):
             source = SourceThread(requests)
-        outcomes = self._dispatcher.map(source, ordered=ordered, priority=priority, caller=caller)
+        claims: dict[str, Any] = {"priority": priority, "caller": caller}
+        outcomes = self._dispatcher.map(source, ordered=ordered, progress=progress, **claims)
         try:
             yield from self._iterate(outcomes)
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job_files import open_files
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.journaling import JournalingTransport, key_of
+from ratedispatch.jobs.opened import opened
 from ratedispatch.jobs.outputs.table import output_format_of
 from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.sink import Fsync
@@ -32,6 +34,7 @@ from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.state.paths import files_of
 from ratedispatch.jobs.writer import Writer, ended, finished, flushable, may_be_billed
 from ratedispatch.observe.report import Tally
+from ratedispatch.observe.shown import shown
 
 if TYPE_CHECKING:
     import os
@@ -75,7 +78,8 @@ async def run_file(
         errors_path: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
         listeners: Called with every event. One that has a ``flush`` method, as an
             :class:`~ratedispatch.observe.eventlog.EventLog`, is flushed as often as the answers.
-        job_options: How the job reads, writes and resumes, and the most that it may spend.
+        job_options: How the job reads, writes and resumes, the most that it may spend, and
+            whether its progress is shown.
         dispatcher_options: How it sends.
 
     Raises:
@@ -91,18 +95,11 @@ async def run_file(
         output_format_of(out, job_options.output_format),
     )
     # in a thread: the scan of a large file takes seconds, for which the loop would be held
-    opening = asyncio.ensure_future(asyncio.to_thread(Job, files, limits, job_options))
-    try:
-        job = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close_late)
-        raise
-    return await job.run(client, listeners=listeners, dispatcher_options=dispatcher_options)
-
-
-def _close_late(opening: asyncio.Future[Job]) -> None:
-    if opening.exception() is None:
-        opening.result().close()
+    job = await opened(functools.partial(Job, files, limits, job_options))
+    async with shown(job, job_options.progress) as told:
+        return await job.run(
+            client, listeners=(*listeners, *told), dispatcher_options=dispatcher_options
+        )
 
 
 class Job:
@@ -276,7 +273,7 @@ class Job:
         keeper = asyncio.create_task(writer.keep_safe())
         try:
             async with dispatcher:
-                async for outcome in dispatcher.map(rows):
+                async for outcome in dispatcher.map(rows, progress=False):
                     row = outcome.request.row
                     assert row is not None
                     writer.write(outcome, source.digests.pop(row))

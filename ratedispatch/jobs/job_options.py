@@ -38,6 +38,7 @@ class JobOptions:
         endpoint: Where rows in Batch format go that have no ``url``; by default what their bodies
             tell.
         allow_other_server: Whether to go on although there are answers of another server.
+        progress: Whether `run_file` shows how far it is; by default in a notebook only.
 
     Formats, orders and ways of syncing may be given by their names.
 
@@ -57,6 +58,7 @@ class JobOptions:
     origin: str = ""
     allow_other_server: bool = False
     endpoint: str | None = None
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:

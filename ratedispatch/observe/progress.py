@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ratedispatch.dispatch.display.notebook import NotebookPicture
 from ratedispatch.events import LimitChanged
 from ratedispatch.observe.human import clock_text, one_line
 from ratedispatch.observe.status import Meter
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 #: Seconds between two plain lines, and between two pictures of the live display.
 _LINE_INTERVAL = 10.0
 _FRAME_INTERVAL = 0.25
+
+#: The same in a notebook, whose pictures travel to a browser; and the columns of each.
+_CELL_INTERVAL = 0.5
+_CELL_COLUMNS = 100
 
 #: Share of a limit above which what is spent must have piled up before.
 _PILED_UP = 1.1
@@ -102,6 +107,26 @@ async def show_progress(job: Watched, stream: TextIO) -> AsyncIterator[Notes]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@contextlib.asynccontextmanager
+async def show_in_notebook(job: Watched) -> AsyncIterator[None]:
+    """Show the progress of *job* in the cell that is running, as long as the block runs."""
+    meter, cell = Meter(job), NotebookPicture()
+    task = asyncio.create_task(_show_pictures(meter, cell))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        cell.show(picture(meter.read(), _CELL_COLUMNS))
+
+
+async def _show_pictures(meter: Meter, cell: NotebookPicture) -> None:
+    while True:
+        cell.show(picture(meter.read(), _CELL_COLUMNS))
+        await asyncio.sleep(_CELL_INTERVAL)
 
 
 async def _show_lines(meter: Meter, console: Console) -> None:

@@ -1,0 +1,34 @@
+"""Opens what takes long in a thread, and closes it again if nobody waits for it any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Closable(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+OpenedT = TypeVar("OpenedT", bound=Closable)
+
+
+async def opened(make: Callable[[], OpenedT]) -> OpenedT:
+    """Return what *make* gives, called in a thread; one that comes too late is closed."""
+    opening = asyncio.ensure_future(asyncio.to_thread(make))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_late)
+        raise
+
+
+def _close_late(opening: asyncio.Future[OpenedT]) -> None:
+    if opening.exception() is None:
+        opening.result().close()
