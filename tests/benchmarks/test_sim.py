@@ -43,7 +43,8 @@ def test_every_scenario_is_expected_and_loses_no_row() -> None:
         for run in by_seed.values():
             assert run["answered"] + run["failed"] == run["rows"]
             assert run["lost"] == run["doubled"] == 0
-            assert run["ratio"] is None or run["ratio"] >= 0.999
+            # where places bind, the bound rests on the mean of service times that are drawn
+            assert run["ratio"] is None or run["ratio"] >= 0.998
 
 
 def little(seed: int, options: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:

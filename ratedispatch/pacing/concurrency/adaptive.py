@@ -21,7 +21,7 @@ from __future__ import annotations
 from math import ceil, exp, inf, log
 
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
-from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent
+from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent, Sums
 
 _TUNING = AdaptiveTuning()
 
@@ -84,6 +84,8 @@ class AdaptiveLimit:
         self._ceiling = inf
         self._pairs_below_ceiling = 0
         self._epoch = 0
+        self._sums = Sums()
+        self._rest = tuning.readings_at_centre
         self._cut = -1
         self._begin(self._low)
 
@@ -137,15 +139,16 @@ class AdaptiveLimit:
         if not token.is_saturated or not _SHORTEST <= latency < inf:
             return
         if self._phase is Phase.DOUBLING:
+            if token.epoch == self._epoch - 1 and self._former.ended < self._enough:
+                # both readings rest on equally many answers, and on the quickest of each
+                self._former.add(latency, token.in_flight)
             if token.epoch != self._epoch:
                 return
         elif self._skip > 0:
             self._skip -= 1
             return
-        self._ended += 1
-        self._latency += latency
-        self._in_flight += token.in_flight
-        if self._ended >= self._enough:
+        self._sums.add(latency, token.in_flight)
+        if self._sums.ended >= self._enough:
             self._judge()
 
     def dropped(self, token: Sent) -> None:
@@ -165,19 +168,26 @@ class AdaptiveLimit:
             self._ceiling = log(max(1, token.in_flight - 1))
             self._pairs_below_ceiling = 0
         self._was_worthwhile = True
-        self._climb(log(held * self._tuning.refused_factor))
+        left = held * self._tuning.refused_factor
+        if self._phase is Phase.DOUBLING and self._low < held:
+            left = max(left, self._low)  # it went well before it was doubled
+        self._rest = self._tuning.readings_at_centre
+        self._climb(log(left))
 
     def _begin(self, limit: int, *, times: int = 1) -> None:
         """Hold *limit* until enough has ended, *times* what a reading needs."""
         tuning = self._tuning
         self._limit = limit
         self._epoch += 1
-        self._ended = 0
-        self._latency = 0.0
-        self._in_flight = 0
+        self._former = self._sums
+        self._sums = Sums()
         is_coarse = self._phase in _COARSE
         fewest = tuning.fewest_answers_doubling if is_coarse else tuning.fewest_answers
         each = tuning.answers_per_place_doubling if is_coarse else tuning.answers_per_place
+        if self._phase is Phase.DOUBLING and self._first is None:
+            fewest = 1  # it goes on counting while the double is tried
+        elif self._phase is Phase.HALVING:
+            fewest *= 2  # whoever halves for nothing loses half
         self._enough = times * max(fewest, ceil(each * limit))
         # Of what was sent since the limit changed the quick answers come first, and counting
         # only those would mislead; so all that ends counts, once most of what was in flight
@@ -189,8 +199,10 @@ class AdaptiveLimit:
             self._is_resting = False
             self._hold()
             return
-        reading = Reading(log(self._in_flight / self._ended), log(self._latency / self._ended))
+        reading = self._sums.reading()
         first = self._first
+        if first is not None and self._phase is Phase.DOUBLING:
+            first = self._former.reading()
         if first is not None:
             self._compare(first, reading)
         elif self._phase is Phase.DOUBLING:
@@ -226,17 +238,26 @@ class AdaptiveLimit:
             self._climb(full_at)
 
     def _step(self, elasticity: float) -> None:
-        """Move the centre along the slope, twice as far where it goes on as it went."""
+        """
+        Move the centre along the slope, twice as far where it goes on as it went.
+
+        Where it turns back, or may not go on, it is near the best: it rests twice as long before
+        it looks again, as the numbers beside it are worse.
+        """
         tuning = self._tuning
         self._pairs_below_ceiling += 1
+        step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
         if self._pairs_below_ceiling > tuning.pairs_below_ceiling:
             self._ceiling = inf
-        step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
-        if step * self._last_step > 0:
-            self._last_step = step
-            step *= 2
+        goes_on = step * self._last_step > 0
+        is_held = step > 0 and self._centre >= log(self._bound())
+        if is_held or not goes_on:
+            self._rest = min(2 * self._rest, tuning.most_readings_at_centre)
         else:
-            self._last_step = step
+            self._rest = tuning.readings_at_centre
+        self._last_step = step
+        if goes_on:
+            step *= 2
         self._climb(self._centre + step)
 
     def _double(self, reading: Reading) -> None:
@@ -265,7 +286,7 @@ class AdaptiveLimit:
             min(self._centre + tuning.spread_ln, bound),
         )
         self._is_resting = True
-        self._begin(round(exp(self._centre)), times=tuning.readings_at_centre)
+        self._begin(round(exp(self._centre)), times=self._rest)
 
     def _pair(self, phase: Phase, low: float, high: float) -> None:
         """

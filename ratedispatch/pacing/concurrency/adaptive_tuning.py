@@ -21,16 +21,19 @@ class AdaptiveTuning:
         fewest_answers: Answers that make a reading: so many, or
         answers_per_place: so many for each that may be in flight. With log-normal latencies of
             sigma 0.8 the mean of 64 is off by 12 %.
-        fewest_answers_doubling: The same while the number doubles or halves, where a factor of
-            two is easier to tell,
+        fewest_answers_doubling: The same while the number doubles, where a factor of two is easier
+            to tell; twice as many while it halves, which costs throughput if it is wrong,
         answers_per_place_doubling: and for each place.
         decisive_elasticity: Doubling and halving go on while throughput gains, or would lose, at
             least half in proportion.
         worthwhile_elasticity: Up to this more in flight is not worth its latency. A queue has 0;
             an engine that is four times slower with 64 requests than with one still has 0.24.
-        spread_ln: The two numbers of a pair lie this far from their centre: × 0.82 and × 1.22.
+        spread_ln: The two numbers of a pair lie this far from their centre: × 0.84 and × 1.20.
         readings_at_centre: For so many readings the centre is held before a pair: half of the
-            time, as the numbers beside it cost throughput or latency.
+            time, as the numbers beside it cost throughput or latency. Each pair that turns back
+            doubles it,
+        most_readings_at_centre: up to so many: a server that changes is followed within some
+            dozens of its latencies.
         gain_ln: The centre moves by this much per elasticity above or below what is worthwhile;
             by twice as much where the pair before moved it the same way.
         refused_factor: What a refusal leaves of the number.
@@ -41,12 +44,13 @@ class AdaptiveTuning:
     patience_s: float = 0.25
     fewest_answers: int = 64
     answers_per_place: float = 2.0
-    fewest_answers_doubling: int = 16
+    fewest_answers_doubling: int = 10
     answers_per_place_doubling: float = 0.5
     decisive_elasticity: float = 0.5
     worthwhile_elasticity: float = 0.12
-    spread_ln: float = 0.2
+    spread_ln: float = 0.18
     readings_at_centre: int = 2
+    most_readings_at_centre: int = 8
     gain_ln: float = 0.25
     refused_factor: float = 0.8
-    pairs_below_ceiling: int = 8
+    pairs_below_ceiling: int = 4

@@ -4,7 +4,9 @@ What the search for a number in flight keeps of a request and of many. Values on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
+from math import log
 from typing import NamedTuple
 
 
@@ -33,3 +35,22 @@ class Reading(NamedTuple):
     def throughput(self) -> float:
         """By Little's law, as ln of answers per second."""
         return self.in_flight - self.latency
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a number held has brought so far: answers, their seconds, and those in flight."""
+
+    ended: int = 0
+    latency: float = 0.0
+    in_flight: int = 0
+
+    def add(self, latency: float, in_flight: int) -> None:
+        """Count an answer that took *latency* seconds, sent when so many were in flight."""
+        self.ended += 1
+        self.latency += latency
+        self.in_flight += in_flight
+
+    def reading(self) -> Reading:
+        """Return the means; at least one answer is needed."""
+        return Reading(log(self.in_flight / self.ended), log(self.latency / self.ended))
