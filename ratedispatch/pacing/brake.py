@@ -56,6 +56,7 @@ class Brake:
         cooldown: The pauses.
         throttle: The rate that was learned where none is set; None if none was.
         granted: Permits so far.
+        has_readings: Whether answers say anything of the buckets.
         grants: When the latest of them were granted, and how many were in flight with each.
     """
 
@@ -64,7 +65,6 @@ class Brake:
         "_budget",
         "_constancy",
         "_evidence",
-        "_has_readings",
         "_is_crowded",
         "_refused",
         "_replaced",
@@ -73,6 +73,7 @@ class Brake:
         "cooldown",
         "granted",
         "grants",
+        "has_readings",
         "throttle",
     )
 
@@ -88,7 +89,7 @@ class Brake:
         self._rng = rng
         self._evidence = Evidence()
         self._constancy = Constancy()
-        self._has_readings = False
+        self.has_readings = False
         self._refused = 0
         self._is_crowded = False
         self._replaced: ConcurrencyLimit | None = None
@@ -117,7 +118,7 @@ class Brake:
                 self.concurrency.ended(permit.token, now)
             evidence.answers.append((now, permit.granted_at, permit.load))
             if feedback.readings:
-                self._has_readings = True
+                self.has_readings = True
         if evidence.streaks and feedback.row is not None:
             evidence.streaks.pop(feedback.row, None)
         return self._budget.report(permit.reservation, feedback, now)
@@ -134,7 +135,7 @@ class Brake:
         is_rateless = (
             is_bare
             and not standing.is_alone
-            and not (self._has_readings or feedback.readings)
+            and not (self.has_readings or feedback.readings)
             and self._is_rateless(permit, now)
         )
         is_strained = strain is Strain.OVERLOADED or is_rateless
@@ -153,7 +154,7 @@ class Brake:
         else:
             permit.verdict = Verdict.UNTESTED if standing.is_untested else Verdict.LINE
             if strain is Strain.OVERLOADED:
-                if self._has_readings:  # the limits are not what it is about
+                if self.has_readings:  # the limits are not what it is about
                     self._slow_down(now)
                 else:
                     feedback = dataclasses.replace(feedback, strain=None)

@@ -22,14 +22,15 @@ from ratedispatch.pacing.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from ratedispatch.limits import Rate
+    from ratedispatch.limits import Rate, Reading
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.alarm import Watcher
-    from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.budget import Budget, Reservation
     from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
     from ratedispatch.pacing.concurrency.slots import Slots
+    from ratedispatch.pacing.feedback import LimitChange
     from ratedispatch.request import Cost
 
 #: While a lane ramps up after a pause its speed is set at least this often.
@@ -116,6 +117,20 @@ class Lane:
         """Return its state, with all that wait in front of it. Takes the lock itself."""
         with self.queue.lock:
             return self.state(self.queue.alarm.time(), self.queue.waiting)
+
+    def observe(
+        self, reservation: Reservation, readings: tuple[Reading, ...]
+    ) -> Sequence[LimitChange]:
+        """Take in *readings* of an answer that has only begun. Takes the lock itself."""
+        observe = getattr(self.budget, "observe", None)  # budgets of others need not have it
+        if observe is None:
+            return ()
+        with self.queue.lock:
+            self.brake.has_readings = True
+            changes: Sequence[LimitChange]
+            changes = observe(reservation, readings, self.queue.alarm.time())
+        self.queue.look_again()
+        return changes
 
     def state(self, now: float, waiting: int) -> Snapshot:
         """Return its state, with so many *waiting*."""

@@ -160,6 +160,15 @@ class LocalBudget:
                     self._limits[number].settle(amount, of_usage(usage), now, reservation.cost)
             return changes
 
+    def observe(
+        self, reservation: Reservation, readings: Sequence[Reading], now: float
+    ) -> Sequence[LimitChange]:
+        """Correct the buckets by the head of the answer to *reservation*, which stays open."""
+        with self._lock:
+            if reservation not in self._open:
+                return ()
+            return self._read(reservation, readings, now, refused=False)
+
     def slow_down(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""
         with self._lock:

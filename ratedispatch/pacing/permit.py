@@ -11,6 +11,7 @@ from ratedispatch.pacing.feedback import ABANDONED, UNSENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ratedispatch.limits import Reading
     from ratedispatch.pacing.budget import Reservation
     from ratedispatch.pacing.feedback import Change, Feedback, Verdict
     from ratedispatch.pacing.lane import Lane
@@ -86,6 +87,17 @@ class Permit:
             for change in changes:
                 self.tell(change)
         return changes
+
+    def observe(self, readings: tuple[Reading, ...]) -> Sequence[Change]:
+        """
+        Tell what the head of an answer says of the buckets, while its body is yet to come.
+
+        Returns:
+            What has changed by it.
+        """
+        if self._is_open and readings:
+            return self.lane.observe(self.reservation, readings)
+        return ()
 
     def cancel(self, *_: object) -> None:
         """

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.dispatch.wrap.call_options import CallOptions
     from ratedispatch.dispatch.wrap.gate import Gate
-    from ratedispatch.limits import Reading
     from ratedispatch.outcome import Usage
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
@@ -62,7 +61,6 @@ class Ticket:
 
     __slots__ = (
         "_permit",
-        "_readings",
         "_until",
         "cost",
         "delay",
@@ -86,7 +84,6 @@ class Ticket:
         self.delay = 0.0
         self.most_wait: float | None = None
         self._permit: Permit | None = None
-        self._readings: tuple[Reading, ...] | None = None
         self._until: float | None = None
 
     async def enter(self, options: CallOptions = NO_OPTIONS, max_wait: float | None = None) -> None:
@@ -157,7 +154,8 @@ class Ticket:
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Take in the head of an answer whose body comes as a stream; `settle` ends it."""
-        self._readings = self.gate.provider.readings(headers)
+        if self._permit is not None:  # now: at the end of the stream they are long out of date
+            self._learn(None, self._permit.observe(self.gate.provider.readings(headers)))
 
     def settle(self, usage: Usage | None, *, is_whole: bool = True) -> None:
         """
@@ -172,7 +170,7 @@ class Ticket:
             return
         self._permit = None
         end = End.ANSWERED if is_whole else End.FAILED
-        self._learn(usage, permit.report(Feedback(end, usage, self._readings, row=self.rank)))
+        self._learn(usage, permit.report(Feedback(end, usage, row=self.rank)))
 
     def broken(self, *, is_unsent: bool = False) -> None:
         """Close the attempt that got no answer; *is_unsent* if no server can have counted it."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeServerProcess]:
-    with FakeServerProcess("--rpm", "6000", "--burst-seconds", "0.1", "--latency", "0.01") as child:
+    with FakeServerProcess("--rpm", "6000", "--burst-seconds", "1", "--latency", "0.01") as child:
         yield child
 
 

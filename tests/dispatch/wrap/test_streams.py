@@ -212,3 +212,25 @@ def test_what_cannot_be_read_is_not_known(encoding: str, parts: list[bytes]) -> 
     for part in parts:
         reader.feed(part)
     assert reader.end() == (None, False)
+
+
+def test_the_head_of_a_stream_corrects_the_buckets_at_once() -> None:
+    """Another program has spent all of it: the bucket is empty before the stream has ended."""
+    head = {
+        "content-type": "text/event-stream",
+        "x-ratelimit-limit-requests": "6000",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "60s",
+    }
+    upstream = Upstream((200, Parts(sse(CHUNKS)), head))
+
+    async def main() -> None:
+        paces = gate(rd.Limits(6_000))
+        client = rd.wrap(async_client(upstream), paces)
+        before = paces.snapshot().levels[0].available
+        async with await client.chat.completions.create(**ASK, stream=True):
+            after = paces.snapshot().levels[0].available
+        assert (before, after) == (70, 0)
+        assert paces.snapshot().in_flight == 0
+
+    run_virtual(main())
