@@ -305,6 +305,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("faults-five", "each of five faults strikes 2 %", _short(rows=1_500, faults=_FIVE)),
     Scenario("away-500", "4,000 rows, everything gets a 500 for 60 s from 8 s on", _away("500")),
     Scenario("away-502", "the same with a page and 502", _away("html")),
+    Scenario("away-503", "the same with a server that is overloaded", _away("503")),
     Scenario("away-reset", "the same with connections that are reset", _away("reset")),
     Scenario("auto", "paced, and nobody tells the limits", _short(limits=Limits("auto", "auto"))),
     Scenario(

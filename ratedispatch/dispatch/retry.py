@@ -37,6 +37,12 @@ _STEPS_ASIDE = frozenset({Verdict.ALONE, Verdict.UNTESTED, Verdict.LEFT})
 #: Seconds for which it does at first; doubled each time.
 _FIRST_ASIDE_SECONDS = 1.0
 
+#: What is left of so many waits while others are answered. A fault that strikes by chance seldom
+#: strikes a request again, and at its end a job waits for nothing else. The later waits stay as
+#: they are: what is still at fault then needs time.
+_CALM_SHARE = 0.2
+_CALM_WAITS = 2
+
 #: What is attempted again, where a day's limit is waited for and where it is not.
 RETRYABLE = REFUSALS | {Decision.UNREACHABLE, Decision.TRANSIENT}
 RETRYABLE_WITH_DAYS = RETRYABLE | {Decision.DAY_LIMIT}
@@ -55,7 +61,8 @@ class RetryPolicy:
             one which a server always refuses cannot keep a job from ending.
         max_alone: Refusals after which a request fails that is refused while others are answered.
             Refusals while nothing was answered say nothing about it.
-        first_delay: Seconds before the second attempt, doubled for each further one.
+        first_delay: Seconds before the second attempt, doubled for each further one. Before the
+            second and the third it is a fifth of that while nearly all others are answered.
         max_delay: The longest such wait in seconds.
     """
 
@@ -95,6 +102,7 @@ class RetryWaits:
         "_refusals",
         "_rng",
         "_untested",
+        "_waits",
         "_was_odd",
     )
 
@@ -107,6 +115,7 @@ class RetryWaits:
         self._alone = 0
         self._odd = 0
         self._was_odd = False
+        self._waits = 0
         # max_value, because expo overflows without it after 1,024 tries
         self._exponential: Generator[float, None, None] = backoff.expo(
             base=2, factor=policy.first_delay, max_value=policy.max_delay
@@ -120,13 +129,20 @@ class RetryWaits:
         else:
             self._attempts -= 1
 
-    def next(self, result: Interpretation, verdict: Verdict | None = None) -> float | None:
+    def next(
+        self,
+        result: Interpretation,
+        verdict: Verdict | None = None,
+        *,
+        is_calm: bool = False,
+    ) -> float | None:
         """
         Return the seconds before the next attempt after *result*; None if it was the last.
 
         Args:
             result: What was made of the last attempt.
             verdict: What its refusal is about; None if it was not refused.
+            is_calm: Whether others are answered, all but a few.
         """
         is_odd = verdict is Verdict.ODD
         if result.decision in _QUEUE_WAITS and not is_odd:
@@ -140,7 +156,11 @@ class RetryWaits:
         self._attempts += not is_odd
         if max(self._attempts, self._odd) >= self._policy.max_attempts:
             return None
-        return self._longer(next(self._exponential), result)
+        own = next(self._exponential)
+        if is_calm and self._waits < _CALM_WAITS:
+            own *= _CALM_SHARE
+        self._waits += 1
+        return self._longer(own, result)
 
     def _after_refusal(self, result: Interpretation, verdict: Verdict | None) -> float | None:
         if verdict is Verdict.ROOM:  # a place may be free at once

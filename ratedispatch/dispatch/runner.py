@@ -226,7 +226,7 @@ class Runner:
             waits = waits or RetryWaits(self._retry, self._rng)
             if breaker.excuses(result):
                 waits.forgive()
-            delay = waits.next(result, call.verdict)
+            delay = waits.next(result, call.verdict, is_calm=breaker.streak.is_calm)
             if delay is None:
                 self.stopping.check()
                 return attempt

@@ -81,6 +81,7 @@ class StreakTuning:
             failed: where answers take long and failures are quick, the rest may still be answered.
         trouble_weight: What each end counts in the share of faults among the last ones.
         trouble_share: Where that is more than this, a fault says nothing about its request.
+        calm_share: Where it is at most this, the server is well, and a fault is a single one.
     """
 
     server_rows: int = 8
@@ -92,6 +93,7 @@ class StreakTuning:
     least_share: float = 0.3
     trouble_weight: float = 1 / 16
     trouble_share: float = 0.5
+    calm_share: float = 0.25
 
 
 DEFAULT_TUNING = StreakTuning()
@@ -128,6 +130,11 @@ class Streak:
     def is_troubled(self) -> bool:
         """Whether most attempts meet faults of the server, though some are answered."""
         return self.trouble > self._tuning.trouble_share
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the server has answered and few attempts meet its faults."""
+        return self.answered > 0 and self.trouble <= self._tuning.calm_share
 
     @property
     def is_dark(self) -> bool:

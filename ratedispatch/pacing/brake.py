@@ -17,6 +17,7 @@ from ratedispatch.pacing.constancy import Constancy
 from ratedispatch.pacing.cooldown import Cooldown
 from ratedispatch.pacing.evidence import Evidence
 from ratedispatch.pacing.feedback import End, Pause, Strain, Verdict
+from ratedispatch.pacing.scatter import Scatter
 from ratedispatch.pacing.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.bottleneck import BottleneckClock
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
-    from ratedispatch.pacing.evidence import LoadFinding
+    from ratedispatch.pacing.evidence import LoadFinding, Standing
     from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.permit import Permit
 
@@ -39,6 +40,11 @@ _FEWEST_BURSTS = 2
 
 #: A number in flight this many times what was refused is not lowered step by step.
 _FAR_ABOVE = 2
+
+
+def _is_bare(feedback: Feedback) -> bool:
+    """Return whether a refusal says neither for how long nor what it is about."""
+    return feedback.strain is None and feedback.delay is None and feedback.dimension is None
 
 
 class Brake:
@@ -66,9 +72,11 @@ class Brake:
         "_constancy",
         "_evidence",
         "_is_crowded",
+        "_is_rate",
         "_refused",
         "_replaced",
         "_rng",
+        "_scatter",
         "concurrency",
         "cooldown",
         "granted",
@@ -89,6 +97,8 @@ class Brake:
         self._rng = rng
         self._evidence = Evidence()
         self._constancy = Constancy()
+        self._scatter = Scatter()
+        self._is_rate = False
         self.has_readings = False
         self._refused = 0
         self._is_crowded = False
@@ -125,25 +135,19 @@ class Brake:
 
     def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
-        evidence, sent_at = self._evidence, permit.granted_at
+        evidence, strain = self._evidence, feedback.strain
         self._refused += 1
-        standing = evidence.refused(feedback.row, sent_at, permit.load, now)
-        strain = feedback.strain
-        finding = evidence.load_finding(sent_at, permit.load, now)
-        is_crowded = self._is_crowded_by(finding, permit, strain)
-        is_bare = strain is None and feedback.delay is None and feedback.dimension is None
-        is_rateless = (
-            is_bare
-            and not standing.is_alone
-            and not (self.has_readings or feedback.readings)
-            and self._is_rateless(permit, now)
-        )
-        is_strained = strain is Strain.OVERLOADED or is_rateless
-        if is_strained and not is_crowded and evidence.is_small_share(now):
-            permit.verdict = Verdict.ODD
-        elif standing.is_alone and not is_crowded:
-            permit.verdict = Verdict.LEFT if standing.is_left else Verdict.ALONE
-        elif is_crowded:
+        standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now)
+        if not standing.is_alone:
+            self._scatter.refused(permit.reservation.number)
+        finding = evidence.load_finding(permit.granted_at, permit.load, now)
+        is_crowded = self._is_crowded_by(finding, permit, feedback)
+        if not is_crowded and self._is_odd(permit, feedback, standing, now):
+            # a strained server says itself that it is no matter of one request
+            is_untested = standing.is_untested and strain is None
+            permit.verdict = Verdict.UNTESTED if is_untested else Verdict.ODD
+            return self._budget.report(permit.reservation, feedback, now)
+        if is_crowded:
             self._drop(permit, finding.load, now)
             # without an answer since the last refusal fewer at once is not enough
             has_answered = evidence.has_answered_since(self.cooldown.struck_at)
@@ -151,38 +155,52 @@ class Brake:
             permit.verdict = Verdict.LINE if is_paused else Verdict.ROOM
             if is_paused:  # what it asks is for one request, not for all
                 feedback = dataclasses.replace(feedback, delay=None)
+        elif standing.is_alone:
+            permit.verdict = Verdict.LEFT if standing.is_left else Verdict.ALONE
         else:
             permit.verdict = Verdict.UNTESTED if standing.is_untested else Verdict.LINE
             if strain is Strain.OVERLOADED:
-                if self.has_readings:  # the limits are not what it is about
-                    self._slow_down(now)
-                else:
+                if not self.has_readings:
                     feedback = dataclasses.replace(feedback, strain=None)
+                elif not self.cooldown.strikes:  # while all is refused, speed tells nothing
+                    self._slow_down(now)  # the limits are not what it is about
         if permit.verdict in {Verdict.LINE, Verdict.UNTESTED}:
             return self._pause(permit, feedback, now)
         return self._budget.report(permit.reservation, feedback, now)
 
-    def _is_rateless(self, permit: Permit, now: float) -> bool:
+    def _is_odd(self, permit: Permit, feedback: Feedback, standing: Standing, now: float) -> bool:
+        """Return whether a refusal is one of a few that come at any speed."""
+        if feedback.strain is Strain.OVERLOADED:
+            is_strewn = feedback.delay is None and not self._scatter.is_dense
+            return is_strewn or self._evidence.is_small_share(now)
+        says_nothing = _is_bare(feedback) and not feedback.readings
+        return says_nothing and not standing.is_alone and self._is_by_chance(permit, now)
+
+    def _is_by_chance(self, permit: Permit, now: float) -> bool:
         """
         Return whether a refusal that says nothing comes at any speed.
 
-        What was slowed down for such refusals goes on at full speed.
+        It is taken for that until several stand close together. A rate that is believed in from
+        there on is given up when what is refused contradicts it; what was slowed down for it
+        goes on at full speed.
         """
-        constancy, evidence = self._constancy, self._evidence
-        was_refuted = constancy.is_refuted
+        scatter, constancy = self._scatter, self._constancy
+        if not self._is_rate:
+            self._is_rate = scatter.is_dense
+            return not self._is_rate
         constancy.on_refusal(
             permit.granted_at,
             admitted=self.granted - self._refused,
             resumed_at=self.cooldown.until,
-            grants=evidence.grants,
+            grants=self._evidence.grants,
         )
         if constancy.is_refuted:
-            if not evidence.is_small_share(now):
-                constancy.forget()
-            elif not was_refuted:
-                self.throttle = None
-                self._budget.forget_refusals(now)
-        return constancy.is_refuted
+            constancy.forget()
+            scatter.forget()
+            self.throttle = None
+            self._budget.forget_refusals(now)
+            self._is_rate = False
+        return not self._is_rate
 
     def _pause(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
         """Pause the queue for a refusal, once for each episode, and learn from it."""
@@ -221,15 +239,17 @@ class Brake:
         until = self.cooldown.on_overload(now, max(shares, default=1.0))
         self._budget.slow_down(until, now)
 
-    def _is_crowded_by(self, finding: LoadFinding, permit: Permit, strain: Strain | None) -> bool:
+    def _is_crowded_by(self, finding: LoadFinding, permit: Permit, feedback: Feedback) -> bool:
         """Return whether the number in flight is what a refusal is about."""
         follows = finding.follows
         if follows is False:
             self._is_crowded = False
             if self._replaced is not None:  # it was taken for the number in flight
                 self.concurrency, self._replaced = self._replaced, None
-        if strain is Strain.QUEUE_FULL:
+        if feedback.strain is Strain.QUEUE_FULL:
             return follows is not False
+        if not self._is_crowded and _is_bare(feedback) and not self._scatter.is_dense:
+            return False  # a few may have been refused by chance
         is_full = permit.was_full or finding.bursts >= _FEWEST_BURSTS
         return bool(follows) and finding.refused >= _FEWEST_ABOVE and is_full
 

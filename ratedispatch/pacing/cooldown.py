@@ -22,8 +22,9 @@ class CooldownTuning:
     Args:
         pauses_seconds: Pauses after refusals in a row that do not say how long to wait: a short
             one for a refusal that stays alone, less than a second while it may be a short
-            episode; from the last one on they double.
-        longest_pause_seconds: Where that doubling ends.
+            episode, and 5 s for the five minutes that a restart may take.
+        longest_pause_seconds: All after these. So a quarter of an hour takes fewer than a
+            hundred refusals, after which a request would fail.
         strikes_of_the_living: Refusals in a row that count at most while answers still come.
         ramp_start: The share of the rate at which the ramp after a pause begins.
         longest_ramp_seconds: The ramp is as long as the pause, and at most this long.
@@ -36,7 +37,7 @@ class CooldownTuning:
             server's bad moment, so the rise is quicker, and each further overload slows it again.
     """
 
-    pauses_seconds: tuple[float, ...] = (0.2, 0.4, 0.6, *[0.8] * 12)
+    pauses_seconds: tuple[float, ...] = (0.2, 0.4, 0.6, *[0.8] * 12, 2.0, *[5.0] * 58)
     longest_pause_seconds: float = 30.0
     strikes_of_the_living: int = 2
     ramp_start: float = 0.1
@@ -154,10 +155,9 @@ class Cooldown:
             delay: Seconds that the refusal asks to wait; None if it does not say.
             rng: The source of jitter.
         """
-        pauses = self._tuning.pauses_seconds
-        beyond = self.strikes - len(pauses) + 1
-        longest = self._tuning.longest_pause_seconds
-        own = min(longest, 2.0**beyond) if beyond > 0 else pauses[self.strikes]
+        pauses, strikes = self._tuning.pauses_seconds, self.strikes
+        is_long = strikes >= len(pauses)
+        own = self._tuning.longest_pause_seconds if is_long else pauses[strikes]
         if delay is None:
             delay = own
         elif self.strikes:  # "0" again and again is no advice

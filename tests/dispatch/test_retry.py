@@ -50,6 +50,12 @@ def test_waits_double_within_their_jitter(share: float, expected: list[float]) -
     assert waits([BROKEN] * 3, rng=Chance(share)) == expected
 
 
+def test_the_first_two_waits_are_short_while_others_are_answered() -> None:
+    """A fifth of 1 and 2 seconds; what is at fault for the third time needs time."""
+    retry = RetryWaits(POLICY, Chance(1))
+    assert [retry.next(BROKEN, is_calm=True) for _ in range(4)] == [0.2, 0.4, 4, None]
+
+
 def test_no_wait_is_longer_than_the_longest() -> None:
     """At most 8 s, also after a thousand failures and more."""
     policy = RetryPolicy(max_attempts=2_000, first_delay=1, max_delay=8)

@@ -66,14 +66,15 @@ def test_the_ramp_takes_two_seconds_at_most() -> None:
 
 
 def test_pauses_without_advice_grow_from_refusal_to_refusal() -> None:
-    """0.2, 0.4, 0.6 s, then twelve of 0.8 s; from there they double up to 30 s."""
+    """0.2, 0.4, 0.6 s, then twelve of 0.8 s; 5 s for the rest of five minutes, then 30 s."""
     cooldown, now, seconds = Cooldown(), 10.0, []
-    for _ in range(22):
+    for _ in range(77):
         episode = cooldown.on_refusal(now, now, None, EXACT)
         assert episode.is_new
         seconds.append(episode.seconds)
         now = cooldown.until + 1
-    assert seconds == [0.2, 0.4, 0.6, *[0.8] * 12, 2, 4, 8, 16, 30, 30, 30]
+    assert seconds == [0.2, 0.4, 0.6, *[0.8] * 12, 2, *[5] * 58, 30, 30, 30]
+    assert sum(seconds[:-3]) == pytest.approx(302.8)
 
 
 def test_an_answer_to_what_was_sent_since_ends_the_row_of_refusals() -> None:
