@@ -11,14 +11,58 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.pump import END, EventPump
-from ratedispatch.errors import RequestFailed
-from ratedispatch.outcome import Completed
+from ratedispatch.errors import InvalidRequest, RequestFailed
+from ratedispatch.outcome import Completed, Failed
+from ratedispatch.request import EMBEDDINGS, MODERATIONS, checked_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
+    from ratedispatch.dispatch.runner import Runner
     from ratedispatch.outcome import Outcome, Usage
+    from ratedispatch.pacing.turn import Turn
+    from ratedispatch.request import Request
+
+#: Endpoints whose answers come in one piece only.
+WHOLE_ENDPOINTS = frozenset({EMBEDDINGS, MODERATIONS})
+
+
+def stream_of(
+    request: Request, turn: Turn, transport: Any, runner: Runner, begin: Callable[[], None]
+) -> AnswerStream:
+    """
+    Return the events of the answer to *request*; as `Dispatcher.stream`.
+
+    Args:
+        request: What to send.
+        turn: Its claim on a place in the queue.
+        transport: Which must be able to stream.
+        runner: Runs it.
+        begin: Called in the event loop before it is sent.
+
+    Raises:
+        InvalidRequest: There are no events of such a request.
+        TypeError: *request* is no request, or *transport* gives answers only whole.
+    """
+    if checked_request(request).endpoint in WHOLE_ENDPOINTS:
+        raise InvalidRequest(f"{request.label}: an answer of {request.endpoint} has no events")
+    if not hasattr(transport, "stream"):
+        raise TypeError(
+            f"{type(transport).__name__} gives answers only whole; give the dispatcher the client "
+            f"itself to stream"
+        )
+
+    async def carry(pump: EventPump) -> Outcome:
+        begin()
+        runner.stopping.check()
+        call = await runner.prepare(request, turn)
+        if isinstance(call, Failed):
+            return call
+        call.pump = pump
+        return await runner.run(call)
+
+    return AnswerStream(carry)
 
 
 class AnswerStream:

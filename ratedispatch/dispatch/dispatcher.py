@@ -14,7 +14,7 @@ import random
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.answer_stream import AnswerStream
+from ratedispatch.dispatch.answer_stream import stream_of
 from ratedispatch.dispatch.display.notebook import is_notebook
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
@@ -23,31 +23,28 @@ from ratedispatch.dispatch.permits import PermitScope
 from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.runner import Runner
 from ratedispatch.dispatch.transports import as_transport
-from ratedispatch.errors import InvalidRequest
+from ratedispatch.dispatch.warming import warm_up
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
 from ratedispatch.pacing.turn import FIRST_COME, turn_of
 from ratedispatch.providers.registry import provider_for
-from ratedispatch.request import EMBEDDINGS, MODERATIONS, Cost, checked_request
+from ratedispatch.request import Cost, checked_request
 from ratedispatch.tokens.estimator import Estimator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
     from types import TracebackType
 
-    from ratedispatch.dispatch.pump import EventPump
+    from ratedispatch.dispatch.answer_stream import AnswerStream
+    from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.snapshot import Snapshot
-    from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Request
-
-#: Endpoints whose answers come in one piece only.
-WHOLE_ENDPOINTS = frozenset({EMBEDDINGS, MODERATIONS})
 
 
 class Dispatcher:
@@ -75,7 +72,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        client: Any,
+        client: Client,
         limits: Limits | LimitGroups,
         *,
         listeners: Sequence[Listener] = (),
@@ -118,6 +115,28 @@ class Dispatcher:
     ) -> None:
         """Send nothing more. What is in flight belongs to the callers that await it."""
         self.stop("closed", "the dispatcher was closed")
+
+    async def warm_up(self, *models: str, connections: int = 1) -> None:
+        """
+        Do before the first request what it would have to wait for.
+
+        Loads what counting requests of *models* needs, and opens *connections* to the server: a
+        client of the SDK sends a ``HEAD`` of its base URL over each, without a key. Idle
+        connections are closed after 4 or 5 seconds, so call it when requests are near. A server
+        that is not reached raises nothing here: the first request tells that.
+
+        Args:
+            models: Those whose requests will come.
+            connections: How many requests will come at once.
+
+        Raises:
+            ValueError: *connections* is negative.
+            InvalidLimits: A model belongs to no group, and there are no limits for others.
+            RuntimeError: It is called in another event loop than before.
+        """
+        self._stay_in_loop()
+        routes = self._runner.routes
+        await warm_up(self._transport, self.estimator, routes, models, connections)
 
     async def submit(
         self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None
@@ -216,23 +235,8 @@ class Dispatcher:
             RequestFailed: Raised by the loop: the request failed, or its answer broke off.
             Stopped: The same: nothing more is sent, and it was not answered.
         """
-        if checked_request(request).endpoint in WHOLE_ENDPOINTS:
-            raise InvalidRequest(f"{request.label}: an answer of {request.endpoint} has no events")
-        if not hasattr(self._transport, "stream"):
-            raise TypeError(
-                f"{type(self._transport).__name__} gives answers only whole; "
-                f"give the dispatcher the client itself to stream"
-            )
-        return AnswerStream(functools.partial(self._carry, request, turn_of(priority, caller)))
-
-    async def _carry(self, request: Request, turn: Turn, pump: EventPump) -> Outcome:
-        self._stay_in_loop()
-        self._runner.stopping.check()
-        call = await self._runner.prepare(request, turn)
-        if isinstance(call, Failed):
-            return call
-        call.pump = pump
-        return await self._runner.run(call)
+        turn = turn_of(priority, caller)
+        return stream_of(request, turn, self._transport, self._runner, self._stay_in_loop)
 
     def permit(
         self, cost: Cost, *, model: str = "", priority: int = 0, caller: str = ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.dispatch.answer_stream import AnswerStream
     from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
@@ -62,7 +63,7 @@ class SyncDispatcher:
 
     def __init__(
         self,
-        client: Any,
+        client: Client,
         limits: Limits | LimitGroups,
         *,
         listeners: Sequence[Listener] = (),
@@ -96,6 +97,10 @@ class SyncDispatcher:
         counts, and every other method raises ``RuntimeError`` from then on.
         """
         self._close(is_waiting=True)
+
+    def warm_up(self, *models: str, connections: int = 1) -> None:
+        """Do before the first request what it would have to wait for; as `Dispatcher.warm_up`."""
+        self._thread.run(self._dispatcher.warm_up(*models, connections=connections))
 
     def submit(
         self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.listeners import Listeners
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.batchfile import BadRow
@@ -56,7 +57,7 @@ async def run_file(
     input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
     output: str | os.PathLike[str],
     *,
-    client: Any,
+    client: Client,
     limits: Limits | LimitGroups,
     errors_path: str | os.PathLike[str] | None = None,
     listeners: Sequence[Listener] = (),
@@ -193,7 +194,7 @@ class Job:
 
     async def run(
         self,
-        client: Any,
+        client: Client,
         *,
         listeners: Sequence[Listener] = (),
         dispatcher_options: DispatcherOptions | None = None,

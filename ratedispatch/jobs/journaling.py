@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.outcome import Response
@@ -35,7 +35,7 @@ class JournalingTransport:
         self._inner = inner
         self._note = note
 
-    def send(self, request: Request, timeout: float) -> Awaitable[Response]:
+    def send(self, request: Request, timeout: float) -> Coroutine[Any, Any, Response]:
         """
         Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`.
 

@@ -85,17 +85,23 @@ class Estimator:
         if cost is not None:
             return cost
         if request.model not in self._met:
-            count_text = await self._in_thread(self._load, request)
-            # tiktoken's patterns belong to the thread that counts first: 200 words take 13 µs in
-            # it, and 20 µs in any other. The loop's counts all texts but the longest.
-            if count_text is not None:
-                count_text("a")
-            if len(self._met) < _MOST_MODELS:
-                self._met.add(request.model)
+            await self.meet(request)
             cost = self.estimate_now(request)
         if cost is None:
             cost = await self._in_thread(self._count_all, request)
         return cost
+
+    async def meet(self, request: Request) -> None:
+        """Load in a thread what counting requests like *request* needs, if it is not there yet."""
+        if request.model in self._met:
+            return
+        count_text = await self._in_thread(self._load, request)
+        # tiktoken's patterns belong to the thread that counts first: 200 words take 13 µs in
+        # it, and 20 µs in any other. The loop's counts all texts but the longest.
+        if count_text is not None:
+            count_text("a")
+        if len(self._met) < _MOST_MODELS:
+            self._met.add(request.model)
 
     def estimate_now(self, request: Request) -> Cost | None:
         """

@@ -210,7 +210,7 @@ def test_something_that_is_no_client_is_refused() -> None:
     import openai
 
     with pytest.raises(TypeError, match=r"openai\.AsyncOpenAI"):
-        Dispatcher(openai.OpenAI(api_key="sk-nothing"), FAST)
+        Dispatcher(openai.OpenAI(api_key="sk-nothing"), FAST)  # type: ignore[arg-type]
 
 
 def test_answers_without_a_cap_are_reserved_for_as_they_turn_out() -> None:

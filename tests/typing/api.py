@@ -27,6 +27,7 @@ async def use(client: AsyncOpenAI) -> None:
         assert_type(outcome.parsed({"type": "object"}), Any)
         async for each in dispatcher.map([request], ordered=True):
             assert_type(each, rd.Completed | rd.Failed)
+        await dispatcher.warm_up("gpt-4o", connections=2)
         stream = dispatcher.stream(request)
         assert_type(stream, rd.AnswerStream)
         async for event in stream:
@@ -44,6 +45,12 @@ def wrapped(plain: OpenAI, asynchronous: AsyncOpenAI) -> None:
     assert_type(rd.wrap(asynchronous, rd.Gate(limits)), AsyncOpenAI)
     with rd.options(priority=1, caller="me", deadline=10):
         pass
+
+
+def wrong_clients(blocking: OpenAI, limits: rd.Limits) -> None:
+    rd.Dispatcher(blocking, limits)  # type: ignore[arg-type]
+    rd.Dispatcher("https://api.openai.com/v1", limits)  # type: ignore[arg-type]
+    rd.SyncDispatcher(blocking, limits)  # type: ignore[arg-type]
 
 
 def use_threads(client: AsyncOpenAI) -> None:

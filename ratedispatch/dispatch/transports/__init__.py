@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
+    import openai
+
     from ratedispatch.dispatch.transports.protocol import Transport
 
+#: What a program may send through, for those who check types.
+Client: TypeAlias = "openai.AsyncOpenAI | Transport"
 
-def as_transport(client: Any) -> Transport:
+
+def as_transport(client: Client) -> Transport:
     """
     Return *client* itself if it is a transport, or a transport that sends through it.
 

@@ -32,6 +32,7 @@ from ratedispatch.dispatch.transports.http_library import http
 from ratedispatch.dispatch.transports.interim import bound_interim
 from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
 from ratedispatch.errors import TransportError
+from ratedispatch.request import CHAT
 
 if TYPE_CHECKING:
     import ssl
@@ -162,6 +163,14 @@ class BulkTransport:
         """Close the connections. What is in flight ends as a broken connection."""
         if self._session is not None:
             await self._session.close()
+
+    async def warm_up(self, connections: int) -> None:
+        """Open so many connections, and send nothing on them; what fails is left to a request."""
+        if not self._can_be_direct:
+            return
+        session, url = self._session or self._open(), self._url(CHAT)
+        opener = DirectExchange(session, url, self._headers, _LONGEST_HEADER, self._bound)
+        await opener.open(min(connections, self._connections))
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""

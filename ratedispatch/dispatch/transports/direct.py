@@ -146,6 +146,16 @@ class DirectExchange:
         connection.release()  # closes it if the server wants it closed
         return answer
 
+    async def open(self, count: int) -> None:
+        """Open *count* connections for the pool; those that cannot be opened are left out."""
+        opening = [
+            self._connector.connect(self._model, traces=[], timeout=self._timeout)
+            for _ in range(count)
+        ]
+        for connection in await asyncio.gather(*opening, return_exceptions=True):
+            if not isinstance(connection, BaseException):
+                connection.release()
+
     async def _exchange(self, connection: Connection, data: bytes) -> Answer:
         protocol = connection.protocol
         assert protocol is not None

@@ -112,6 +112,21 @@ class SdkTransport:
         """The client's key, so that it can be kept out of files."""
         return self._client.api_key
 
+    async def warm_up(self, connections: int) -> None:
+        """
+        Open so many connections; what fails is left to a request.
+
+        An HTTP client opens one only to send: so a ``HEAD`` of the base URL goes over each,
+        without a key, and whatever is answered is dropped.
+        """
+
+        async def knock() -> None:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._client._client.head(self.base_url, follow_redirects=False)
+
+        _ = self._client.default_headers  # asks for the operating system, and keeps what it says
+        await asyncio.gather(*[knock() for _ in range(connections)], return_exceptions=True)
+
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         options = self._options(request, timeout)
