@@ -209,8 +209,12 @@ def test_something_that_is_no_client_is_refused() -> None:
     """The blocking client in particular."""
     import openai
 
-    with pytest.raises(TypeError, match=r"openai\.AsyncOpenAI"):
-        Dispatcher(openai.OpenAI(api_key="sk-nothing"), FAST)  # type: ignore[arg-type]
+    blocking: Any = openai.OpenAI(api_key="sk-nothing")
+    with pytest.raises(TypeError, match=r"got OpenAI, which blocks; .* SyncDispatcher.*\.wrap"):
+        Dispatcher(blocking, FAST)
+    nothing: Any = 5
+    with pytest.raises(TypeError, match=r"expected an openai\.AsyncOpenAI .*, got int$"):
+        Dispatcher(nothing, FAST)
 
 
 def test_answers_without_a_cap_are_reserved_for_as_they_turn_out() -> None:

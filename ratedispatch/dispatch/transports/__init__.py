@@ -20,15 +20,20 @@ def as_transport(client: Client) -> Transport:
     Raises:
         TypeError: *client* is neither an ``openai.AsyncOpenAI`` nor a transport.
     """
-    if hasattr(client, "send"):
-        return cast("Transport", client)
+    other: object = client
+    if hasattr(other, "send"):
+        return cast("Transport", other)
     import openai
 
     from ratedispatch.dispatch.transports.sdk import SdkTransport
 
-    if isinstance(client, openai.AsyncOpenAI):
-        return SdkTransport(client)
-    raise TypeError(
-        f"expected an openai.AsyncOpenAI or a transport with a send method, "
-        f"got {type(client).__name__}; the blocking openai.OpenAI cannot be used"
-    )
+    if isinstance(other, openai.AsyncOpenAI):
+        return SdkTransport(other)
+    kind = type(other).__name__
+    text = f"expected an openai.AsyncOpenAI or a transport with a send method, got {kind}"
+    if isinstance(other, openai.OpenAI):
+        text += (
+            ", which blocks; give an AsyncOpenAI, in a program without an event loop to a "
+            "SyncDispatcher, or pace the client itself with ratedispatch.wrap"
+        )
+    raise TypeError(text)

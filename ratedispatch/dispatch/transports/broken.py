@@ -7,17 +7,21 @@ and no reference to aiohttp's error, which holds the headers of the request.
 
 from __future__ import annotations
 
+import os
 import re
 
 import aiohttp
 
 from ratedispatch.dispatch.transports.exchange import CONNECT_TIMEOUT, sentence
 from ratedispatch.dispatch.transports.http_library import errors
-from ratedispatch.dispatch.transports.ways import without_password
+from ratedispatch.dispatch.transports.ways import trusting, without_password
 from ratedispatch.errors import AttemptTimeout, TransportError
 
 #: What OpenSSL says of a server that answers a TLS handshake in clear.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
+#: And of a certificate that nobody it trusts vouches for.
+_NO_TRUST = "CERTIFICATE_VERIFY_FAILED"
 
 #: An address in memory, in what aiohttp says of a connection that failed.
 _SSL_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
@@ -58,8 +62,15 @@ def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float
         case aiohttp.ClientConnectorError():
             text = _SSL_OBJECT.sub("", sentence(error))
             is_plain = any(sign in text for sign in _NO_TLS)
-            return f"{text}; the port does not speak TLS: is http:// meant?" if is_plain else text
+            if is_plain:
+                return f"{text}; the port does not speak TLS: is http:// meant?"
+            return text + _way_to_trust(text)
     return None
+
+
+def _way_to_trust(text: str) -> str:
+    """What helps where nobody vouches for the certificate of the server."""
+    return trusting(os.environ) if _NO_TRUST in text else ""
 
 
 def _over(proxy: str | None) -> str:
@@ -99,7 +110,8 @@ def fault_of_sdk(
     )
     for cause in causes:
         if isinstance(cause, unreached):
-            return TransportError(sentence(cause) + _over(proxy), reached=False), True
+            text = sentence(cause)
+            return TransportError(text + _way_to_trust(text) + _over(proxy), reached=False), True
     for cause in causes:
         if isinstance(cause, late):
             return AttemptTimeout(f"no answer within {timeout:g} s"), True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Schemes of proxies that a transport speaks.
 _SPOKEN = frozenset({"http", "https"})
 
+#: Variables in which libraries that send nothing here look for certificates.
+_UNREAD = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
 
 def fault_of_way(base_url: str, environment: Mapping[str, str]) -> str | None:
     """
@@ -54,6 +57,14 @@ def _fault_of_certificates(environment: Mapping[str, str]) -> str | None:
     if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
         return f"SSL_CERT_DIR names {folder!r:.300}, which is no folder; mend it, or unset it"
     return None
+
+
+def trusting(environment: Mapping[str, str]) -> str:
+    """Return the end of a message: how a certificate comes to be trusted."""
+    unread = next((name for name in _UNREAD if environment.get(name)), None)
+    if unread is None or environment.get("SSL_CERT_FILE"):
+        return "; to trust it, name a file that vouches for it in SSL_CERT_FILE"
+    return f"; {unread} is not read: name its file in SSL_CERT_FILE"
 
 
 def _proxy_for(scheme: str, host: str) -> tuple[str, str] | None:

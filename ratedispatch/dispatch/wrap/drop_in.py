@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ClientT = TypeVar("ClientT")
 
+#: Parts that hold others, of the client that they were made with.
+_FRONTS = frozenset({"with_raw_response", "with_streaming_response"})
+
 
 def wrap(
     client: ClientT,
@@ -59,6 +62,7 @@ def wrap(
     gate = gate_for(limits, account_of(client), inner, options, changes)
     wrapped = copy.copy(client)
     _pace(wrapped, gate, _checked(max_wait))
+    _make_parts_anew(wrapped, client)
     return wrapped
 
 
@@ -156,6 +160,14 @@ def _pace(client: Any, gate: Gate, max_wait: float | None) -> None:
         return made
 
     fields["copy"] = fields["with_options"] = copied
+
+
+def _make_parts_anew(wrapped: Any, client: Any) -> None:
+    """Make those parts of the copy *wrapped* anew that early versions make with *client*."""
+    fields = vars(wrapped)
+    for name, part in list(fields.items()):
+        if getattr(part, "_client", None) is client or name in _FRONTS:
+            fields[name] = type(part)(wrapped)
 
 
 def _checked(max_wait: float | None) -> float | None:

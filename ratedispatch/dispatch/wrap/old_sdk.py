@@ -1,9 +1,9 @@
 """
-How an error of the gate gets through version 1 of the openai package.
+How an error of the gate gets through the openai package before 2.31.
 
-That version takes every exception out of its http client for a broken connection, its own errors
-too: it tries again, and ends with "Connection error.". What the answer itself raises when it is
-asked whether it is an error passes untouched, so there the error travels in an answer. Later
+Those versions take every exception out of the http client for a broken connection, their own
+errors too: they try again, and end with "Connection error.". What the answer itself raises when it
+is asked whether it is an error passes untouched, so there the error travels in an answer. Later
 versions pass their own errors on, and need nothing of this.
 """
 
@@ -34,7 +34,8 @@ def answer_holding(error: Exception, request: Any) -> Any | None:
 def _is_old() -> bool:
     import openai
 
-    return openai.__version__.startswith("1.")
+    # errors pass since the version in which sending got a method of its own
+    return not hasattr(openai.OpenAI, "_send_request")
 
 
 @functools.cache

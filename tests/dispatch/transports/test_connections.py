@@ -191,7 +191,9 @@ def test_certificates_are_checked(
         async with Scripted([OK], context=context) as server:
             return await exchange(kind, f"https://localhost:{server.port}/v1", chat(), 5)
 
-    with pytest.raises(TransportError) as caught:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+    with pytest.raises(TransportError, match="BUNDLE is not read: name its file in S") as caught:
         asyncio.run(main())
     assert not caught.value.reached
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
@@ -251,3 +253,20 @@ def test_a_proxy_that_refuses_was_not_reached(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(TransportError, match=r"407.*over the proxy http://127\.0\.0\.1") as caught:
         asyncio.run(main())
     assert not caught.value.reached
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_is_named(
+    kind: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever sends, without the password."""
+    if kind in ("bulk", "direct") and not ON_AIOHTTP:
+        pytest.skip("a client whose pool is the SDK's own keeps its proxy to itself")
+    password = "me:secret@" if kind == "sdk as it comes" else ""  # aiohttp warns of its own way
+    proxy = f"http://{password}127.0.0.1:9"
+    for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(TransportError, match=r"over the proxy http://127\.0\.0\.1:9\)") as caught:
+        asyncio.run(exchange(kind, f"{scheme}://host.invalid/v1", chat(), 5))
+    assert not caught.value.reached
+    assert "secret" not in str(caught.value)

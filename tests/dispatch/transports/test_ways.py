@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.dispatch.transports.ways import fault_of_way
+from ratedispatch.dispatch.transports.ways import fault_of_way, trusting
 from tests.dispatch.transports.wire import CERTIFICATE
 
 if TYPE_CHECKING:
@@ -63,3 +63,11 @@ def test_a_proxy_that_cannot_be_used_is_named(
     assert "secret" not in (found or "")
     monkeypatch.setenv("NO_PROXY", "host.invalid")
     assert fault_of_way(URL, {}) is None
+
+
+def test_certificates_of_other_libraries_are_not_read() -> None:
+    """Which is told only where they are not trusted otherwise."""
+    theirs = {"REQUESTS_CA_BUNDLE": "/etc/company.pem"}
+    assert trusting(theirs) == "; REQUESTS_CA_BUNDLE is not read: name its file in SSL_CERT_FILE"
+    assert "to trust it" in trusting({})
+    assert "to trust it" in trusting({**theirs, "SSL_CERT_FILE": "/etc/other.pem"})

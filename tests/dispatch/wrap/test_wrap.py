@@ -73,11 +73,13 @@ def test_every_way_of_calling_goes_through_one_queue() -> None:
         streaming = client.chat.completions.with_streaming_response
         async with streaming.create(**ASK) as response:
             assert (await response.json())["id"] == "chatcmpl-1"
-        await client.chat.completions.parse(**ASK)
         await client.beta.chat.completions.parse(**ASK)
+        if hasattr(client.chat.completions, "parse"):  # since 1.92
+            await client.chat.completions.parse(**ASK)
 
     run_virtual(main())
-    assert upstream.at == pytest.approx([0, 1, 2, 3, 4, 5])
+    assert upstream.at[:5] == pytest.approx([0, 1, 2, 3, 4])
+    assert upstream.at[5:] in ([pytest.approx(5)], [])
 
 
 def test_what_is_not_limited_passes() -> None:
