@@ -7,6 +7,7 @@ Every other module may raise from here.
     ├── InvalidRequest(ValueError)      a request that cannot be counted or sent as it is
     ├── InvalidLimits(ValueError)       limits that mean nothing: zero, negative, not a number
     ├── CostExceedsLimit(ValueError)    a request that can never go: larger than the limit
+    ├── DeadlineMissed(TimeoutError)    a request that cannot go in time
     ├── VocabularyError(RuntimeError)   a packaged rank file that is damaged
     ├── TransportError(ConnectionError) no usable answer came back
     │   ├── AnswerTooLarge
@@ -63,6 +64,22 @@ def _whole(number: float, *, up: bool) -> str:
     if number < 10 and number != int(number):
         return f"{number:.3g}"
     return f"{math.ceil(number) if up else math.floor(number):,}"
+
+
+class DeadlineMissed(RateDispatchError, TimeoutError):
+    """
+    A request that was not sent by its deadline, or could not have been.
+
+    Attributes:
+        earliest: Seconds after which it could have been sent at the earliest, by what the queue
+            knew; None when it was the deadline that ended its wait.
+        allowed: Seconds within which it was to be sent.
+    """
+
+    def __init__(self, message: str, *, allowed: float, earliest: float | None = None) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+        self.earliest = earliest
 
 
 class VocabularyError(RateDispatchError, RuntimeError):

@@ -19,7 +19,9 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.pacing import bottleneck
+from ratedispatch.pacing.expiry import Expiry
 from ratedispatch.pacing.lanes import Lanes
+from ratedispatch.pacing.outlook import check_deadline, place_of
 from ratedispatch.pacing.permit import Permit
 from ratedispatch.pacing.queue import FairQueue
 from ratedispatch.pacing.snapshot import together
@@ -79,6 +81,8 @@ class Admission:
         self._queue: FairQueue | TurnQueue = FairQueue()
         self._closed: Callable[[], BaseException] | None = None
         self._has_alarm = False
+        self._alarm_at = math.inf
+        self._expiry = Expiry()
         for lane in lanes:
             lane.queue = self
         if len(lanes) > 1:
@@ -113,6 +117,7 @@ class Admission:
 
         Raises:
             CostExceedsLimit: There are several lanes, and it is larger than what any can ever pay.
+            DeadlineMissed: It cannot go by its deadline, by what the queue knows.
             BaseException: What the queue was closed with.
         """
         with self.lock:
@@ -252,16 +257,25 @@ class Admission:
         able = lanes.able(cost, turn.lanes)
         if not able:  # those that it was tied to are gone
             able, turn = lanes.able(cost, None), turn.untied()
-        if not queue.size:
+        deadline = math.inf if turn.deadline is None else turn.deadline
+        if not queue.size and now <= deadline:
             granted = lanes.grant(cost, now, now, able)
             if isinstance(granted, Permit):
                 queue.charge(turn, cost)
                 lanes.tell_bottlenecks([granted], now)
                 return granted, ()
+        if deadline < math.inf:
+            check_deadline(cost, place_of(queue, turn, rank, now), able, deadline, now)
         entry = make_entry()
         queue.join(entry, rank, cost, now, turn)
+        if deadline < math.inf:
+            self._expiry.add(entry, deadline, queue.size)
         # a request behind a head does not change which one goes next
-        return entry, self._pump(now) if entry in queue.heads(now) else ()
+        if entry in queue.heads(now):
+            return entry, self._pump(now)
+        if deadline < self._alarm_at:
+            self._set_alarm(deadline - now, now)
+        return entry, ()
 
     def _pump(self, now: float) -> Sequence[Grant]:
         """
@@ -272,10 +286,7 @@ class Admission:
         """
         queue = self._queue
         if isinstance(queue, TurnQueue):
-            grants, wait = self._lanes.pump(queue, now)
-            if self._has_alarm or 0 < wait < math.inf:
-                self._set_alarm(wait, now)
-            return grants
+            return self._pump_turns(queue, now)
         wait, cause = 0.0, bottleneck.NOTHING
         grants = []
         lane = self._lane
@@ -297,6 +308,20 @@ class Admission:
         lane.bottleneck.hold(cause, now, has_granted=bool(grants))
         return grants
 
+    def _pump_turns(self, queue: TurnQueue, now: float) -> Sequence[Grant]:
+        """Do the same where turns differ, and fail what has passed its deadline."""
+        expiry = self._expiry
+        grants = expiry.end(queue, now, is_over=False)
+        granted, wait = self._lanes.pump(queue, now)
+        grants += granted
+        while late := expiry.end(queue, now, is_over=True):  # what could not go at the instant
+            granted, wait = self._lanes.pump(queue, now)
+            grants += [*late, *granted]
+        wait = min(wait, expiry.next() - now)
+        if self._has_alarm or 0 < wait < math.inf:
+            self._set_alarm(wait, now)
+        return grants
+
     def _tell_turns_apart(self) -> TurnQueue:
         """Return the queue as one that knows turns, which it is from now on."""
         plain = self._queue
@@ -314,8 +339,10 @@ class Admission:
         if 0 < wait < math.inf:
             # a wait may be shorter than the clock can tell, and must not be over before it began
             self._has_alarm = True
-            self.alarm.set(max(now + wait, math.nextafter(now, math.inf)), self.look_again)
+            self._alarm_at = max(now + wait, math.nextafter(now, math.inf))
+            self.alarm.set(self._alarm_at, self.look_again)
 
     def _clear_alarm(self) -> None:
         self._has_alarm = False
+        self._alarm_at = math.inf
         self.alarm.clear()

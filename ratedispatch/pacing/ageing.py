@@ -61,6 +61,13 @@ class Ageing:
         """Note that nothing waits in *level* any more."""
         self._starving.pop(level, None)
 
+    def ages_in(self, level: Level | None, now: float) -> float:
+        """Return the seconds until *level* may get a share for its age; None for a new one."""
+        after = self._tuning.after_seconds
+        if level is None or not level.requests:
+            return after
+        return 0.0 if level.is_aged else max(0.0, level.touched + after - now)
+
     def first(self, top: Level, now: float) -> Level | None:
         """Return the level, other than *top*, whose next request goes for its age; or None."""
         starving, aged = self._starving, self._aged

@@ -215,6 +215,8 @@ class LocalBudget:
             limit=rate.limit if is_known else math.inf,
             per_second=rate.per_second,
             returned=limit.came_back,
+            burst=rate.burst,
+            held=limit.held,
         )
 
     def _read(

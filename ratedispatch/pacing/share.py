@@ -80,6 +80,10 @@ class Shares:
             self._accounts[caller] = account
         return account
 
+    def start_of(self, account: Account) -> float:
+        """Return where the next request of *account* that comes now would start."""
+        return account.start if account.waiting else max(account.start, self._served)
+
     def wait(self, account: Account) -> None:
         """One more request of *account* waits."""
         if not account.waiting:

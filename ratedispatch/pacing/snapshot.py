@@ -31,6 +31,8 @@ class Level:
         limit: The same limit as it is given: per minute, or per day.
         per_second: The rate that the bucket refills at, known or not.
         returned: What of that was spent came back, because answers were shorter than reserved.
+        burst: The most that may be spent at once without debt; 0 where that is not told.
+        held: What is held back of it until something was admitted.
     """
 
     dimension: str
@@ -44,6 +46,8 @@ class Level:
     limit: float = math.inf
     per_second: float = math.inf
     returned: float = 0.0
+    burst: float = 0.0
+    held: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,16 +38,26 @@ class Line:
         account: Of the caller.
         requests: How many wait.
         tokens: Theirs together.
+        highest_rank: Of all that have come since nothing waited.
         is_listed: Whether its level knows that something waits here.
     """
 
-    __slots__ = ("_entries", "account", "caller", "is_listed", "level", "requests", "tokens")
+    __slots__ = (
+        "_entries",
+        "account",
+        "caller",
+        "highest_rank",
+        "is_listed",
+        "level",
+        "requests",
+        "tokens",
+    )
 
     def __init__(self, level: Level, caller: str, account: Account) -> None:
         self.level = level
         self.caller = caller
         self.account = account
-        self.requests = self.tokens = 0
+        self.requests = self.tokens = self.highest_rank = 0
         self.is_listed = False
         self._entries: list[tuple[int, int, Entry]] = []
 
@@ -57,7 +67,9 @@ class Line:
         return self.level.order.lanes
 
     def push(self, entry: Entry) -> None:
-        """Add *entry*."""
+        """Add *entry*, which was counted already."""
+        is_alone = self.requests == 1
+        self.highest_rank = entry.rank if is_alone else max(self.highest_rank, entry.rank)
         heapq.heappush(self._entries, (entry.rank, entry.number, entry))
 
     def first(self) -> Entry | None:

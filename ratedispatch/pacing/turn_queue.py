@@ -67,6 +67,10 @@ class Order:
             heapq.heappush(self._heap, (-level.priority, level))
         self._ageing.begin(level, now)
 
+    def ages_in(self, level: Level | None, now: float) -> float:
+        """Return the seconds until *level* (None for a new one) may get a share for its age."""
+        return self._ageing.ages_in(level, now)
+
     def head(self, now: float) -> tuple[bool, int, float, int, int, Entry] | None:
         """Return what goes next, last in a tuple that sorts among those of other lanes."""
         heap = self._heap

@@ -31,6 +31,11 @@ class TrackedLimit(LimitState):
 
     __slots__ = ()
 
+    @property
+    def held(self) -> float:
+        """What is held back of the burst until something was admitted."""
+        return self._opening.held
+
     def start(self, now: float, amount: float) -> None:
         """Let *amount* go, and hold back most of the burst until something was admitted."""
         if not self.is_daily:
