@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
     from ratedispatch.errors import (
         CostExceedsLimit,
+        DeadlineMissed,
         InvalidLimits,
         InvalidRequest,
         JobError,
@@ -67,6 +68,7 @@ _HOMES = {
     "Completed": "outcome",
     "Cost": "request",
     "CostExceedsLimit": "errors",
+    "DeadlineMissed": "errors",
     "Counter": "tokens",
     "Dispatcher": "dispatch.dispatcher",
     "DispatcherOptions": "dispatch.options",
@@ -129,6 +131,7 @@ __all__ = [
     "Cost",
     "CostExceedsLimit",
     "Counter",
+    "DeadlineMissed",
     "Dispatcher",
     "DispatcherOptions",
     "End",

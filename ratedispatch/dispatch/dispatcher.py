@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.answer_stream import stream_of
 from ratedispatch.dispatch.display.notebook import is_notebook
+from ratedispatch.dispatch.in_time import instant_of
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
 from ratedispatch.dispatch.options import DispatcherOptions
@@ -139,7 +140,13 @@ class Dispatcher:
         await warm_up(self._transport, self.estimator, routes, models, connections)
 
     async def submit(
-        self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None
+        self,
+        request: Request,
+        *,
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
+        session: str | None = None,
     ) -> Outcome:
         """
         Send *request* when it is its turn and return its outcome.
@@ -152,6 +159,10 @@ class Dispatcher:
             priority: Higher goes first, whatever waits below.
             caller: For whom it is sent: callers of one priority share what there is, in tokens,
                 by the *weights* of the options.
+            deadline: Seconds from now within which it is to be sent, and every further attempt
+                too. If that is impossible by what the queue knows, it fails at once, otherwise
+                when they are over, with the code ``deadline_missed``. What was sent by then is
+                waited for.
             session: What it belongs to, where a pool keeps what belongs together in one place.
 
         Raises:
@@ -165,8 +176,8 @@ class Dispatcher:
         if runner.stopping.reason is not None:
             raise runner.stopping.reason()
         turn = FIRST_COME
-        if priority or caller or session is not None:
-            turn = turn_of(priority, caller, session=session)
+        if priority or caller or deadline is not None or session is not None:
+            turn = turn_of(priority, caller, instant_of(deadline), session)
         call = await runner.prepare(checked_request(request), turn)
         return call if isinstance(call, Failed) else await runner.run(call)
 
@@ -212,7 +223,14 @@ class Dispatcher:
         total = len(requests) if isinstance(requests, Sized) else None
         return with_bar(outcomes, total, lambda: self.bottleneck().binding)
 
-    def stream(self, request: Request, *, priority: int = 0, caller: str = "") -> AnswerStream:
+    def stream(
+        self,
+        request: Request,
+        *,
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
+    ) -> AnswerStream:
         """
         Send *request* when it is its turn and yield the events of its answer as they come.
 
@@ -228,6 +246,7 @@ class Dispatcher:
             request: What to send.
             priority: As in :meth:`submit`.
             caller: As in :meth:`submit`.
+            deadline: As in :meth:`submit`.
 
         Raises:
             InvalidRequest: There are no events of such a request.
@@ -235,11 +254,17 @@ class Dispatcher:
             RequestFailed: Raised by the loop: the request failed, or its answer broke off.
             Stopped: The same: nothing more is sent, and it was not answered.
         """
-        turn = turn_of(priority, caller)
+        turn = turn_of(priority, caller, instant_of(deadline))
         return stream_of(request, turn, self._transport, self._runner, self._stay_in_loop)
 
     def permit(
-        self, cost: Cost, *, model: str = "", priority: int = 0, caller: str = ""
+        self,
+        cost: Cost,
+        *,
+        model: str = "",
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
     ) -> PermitScope:
         """
         Pace something of your own: wait for a permit, and pay *cost* for it.
@@ -253,10 +278,12 @@ class Dispatcher:
             model: Whose limits it falls under, where groups of models are limited apart.
             priority: As in :meth:`submit`.
             caller: As in :meth:`submit`.
+            deadline: Seconds from now within which it is to be granted.
 
         Raises:
             TypeError: *cost* is no cost.
             CostExceedsLimit: It can never be paid.
+            DeadlineMissed: It was not granted in time, or cannot be.
             InvalidLimits: The model belongs to no group, and there are no limits for others.
             Stopped: Nothing more is sent.
         """
@@ -270,7 +297,7 @@ class Dispatcher:
         route.admission.budget.check(cost, lambda: "a permit")
         runner = self._runner
         tell = functools.partial(runner.note, route)
-        turn = turn_of(priority, caller)
+        turn = turn_of(priority, caller, instant_of(deadline))
         return PermitScope(route.admission, cost, next(runner.ranks), tell, turn)
 
     def stop(self, code: str, message: str) -> None:

@@ -75,7 +75,7 @@ async def outcomes_of(
     """
     begin()
     mapping = Map(requests, runner, ordered=ordered, turn=turn)
-    forget = runner.on_stop(mapping.stop)
+    forget = runner.stopping.on_stop(mapping.stop)
     try:
         async for outcome in mapping:
             yield outcome

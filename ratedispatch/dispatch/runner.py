@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.doubt import Doubt
+from ratedispatch.dispatch.in_time import in_time
 from ratedispatch.dispatch.inflight import InFlight, feedback_of, outcome_of
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
@@ -22,7 +23,7 @@ from ratedispatch.dispatch.sending import send
 from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
-from ratedispatch.errors import CostExceedsLimit, InvalidLimits, InvalidRequest
+from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, InvalidRequest
 from ratedispatch.events import (
     AttemptEnded,
     AttemptSent,
@@ -108,7 +109,6 @@ class Runner:
         self._doubt = Doubt(self.routes, self.stop)
         self.feeders = Feeders(self.routes.settle)
         self.routes.start()
-        self._on_stop: list[Callable[[], None]] = []
 
     async def prepare(self, request: Request, turn: Turn = FIRST_COME) -> InFlight | Failed:
         """
@@ -156,6 +156,9 @@ class Runner:
             if is_mapped and await self._is_in_doubt(call, attempt.result):
                 attempt = await self._persist(call, None)  # once more: an outage is over
                 await self._is_in_doubt(call, attempt.result)
+        except DeadlineMissed as error:
+            failed = Failed(call.request, "deadline_missed", str(error), None, call.attempts, error)
+            return self._end(failed)
         finally:
             del self._calls[call]
             if call.route.breaker.is_watching:
@@ -179,13 +182,7 @@ class Runner:
         self.stopping.set(reason := self.stopping.error(code, message))
         self.routes.close(reason)
         self._doubt.abandon()
-        for tell in self._on_stop:
-            tell()
-
-    def on_stop(self, tell: Callable[[], None]) -> Callable[[], None]:
-        """Call *tell* when everything stops; return what takes it back."""
-        self._on_stop.append(tell)
-        return lambda: self._on_stop.remove(tell)
+        self.stopping.tell_all()
 
     def abandon(self) -> None:
         """After a stop: wait no longer for what is in flight."""
@@ -219,7 +216,7 @@ class Runner:
                 return attempt
             is_parked = breaker.parks(result)
             if is_parked and result.decision not in ABOUT_ACCOUNT:
-                await breaker.park()
+                await in_time(call, breaker.park())
                 continue
             if result.decision not in self._retryable:
                 return attempt
@@ -231,9 +228,9 @@ class Runner:
                 self.stopping.check()
                 return attempt
             if is_parked:
-                await breaker.park()
+                await in_time(call, breaker.park())
                 continue
-            await self.stopping.sleep(delay, call.route)
+            await in_time(call, self.stopping.sleep(delay, call.route), delay)
             if breaker.clears(call):
                 waits.forgive()
 

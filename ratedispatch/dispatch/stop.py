@@ -36,13 +36,24 @@ class StopSignal:
             the configuration.
     """
 
-    __slots__ = ("_sleepers", "has_answered", "is_abandoned", "reason")
+    __slots__ = ("_sleepers", "_told", "has_answered", "is_abandoned", "reason")
 
     def __init__(self) -> None:
         self.reason: Callable[[], Stopped] | None = None
         self.is_abandoned = False
         self.has_answered = False
         self._sleepers: dict[asyncio.Future[None], object] = {}
+        self._told: list[Callable[[], None]] = []
+
+    def on_stop(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call *tell* when everything stops; return what takes it back."""
+        self._told.append(tell)
+        return lambda: self._told.remove(tell)
+
+    def tell_all(self) -> None:
+        """Tell those who want to know that everything has stopped."""
+        for tell in self._told:
+            tell()
 
     def error(self, code: str, message: str) -> Callable[[], Stopped]:
         """Return what makes a new exception for everybody who is told of a stop."""

@@ -213,7 +213,7 @@ class Admission:
     def snapshot(self) -> Snapshot:
         """Return the state of the queue and its buckets."""
         with self.lock:
-            now, size = self.alarm.time(), self._queue.size
+            now, size = self.alarm.time(), self.waiting
             # what waits is counted once, in front of the first lane
             return together(
                 [lane.state(now, 0 if number else size) for number, lane in enumerate(self._lanes)]
@@ -274,7 +274,7 @@ class Admission:
         if entry in queue.heads(now):
             return entry, self._pump(now)
         if deadline < self._alarm_at:
-            self._set_alarm(deadline - now, now)
+            self._set_alarm(max(deadline - now, math.ulp(now)), now)  # not none at all
         return entry, ()
 
     def _pump(self, now: float) -> Sequence[Grant]:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.errors import DeadlineMissed, TransportError
 from ratedispatch.limits import Limits
-from ratedispatch.outcome import Completed
+from ratedispatch.outcome import Completed, Failed
 from ratedispatch.request import Cost
 from ratedispatch.simulate.clock import run_virtual
 from tests.dispatch.scripted import OK, Scripted, error
@@ -149,3 +150,84 @@ def test_a_cancelled_call_leaves_its_place_to_others() -> None:
         return "".join(str(name) for name, _ in transport.sent)
 
     assert run_virtual(main()) == "034"
+
+
+class TestDeadlines:
+    """What cannot be sent in time is an outcome, of `submit`, and an error of `permit`."""
+
+    def test_what_is_impossible_fails_at_once(self) -> None:
+        """Two wait before it at one a second, and it has two seconds and a half."""
+
+        async def main() -> None:
+            sender = dispatcher(Scripted(lambda _request, _number: OK))
+            others = [asyncio.create_task(sender.submit(chat(number))) for number in range(3)]
+            await asyncio.sleep(0)
+            outcome = await sender.submit(chat("late"), deadline=2.5)
+            assert asyncio.get_running_loop().time() == 0
+            assert isinstance(outcome, Failed)
+            assert (outcome.code, outcome.attempts, outcome.response) == (
+                "deadline_missed",
+                0,
+                None,
+            )
+            assert isinstance(outcome.error, DeadlineMissed)
+            assert (outcome.error.earliest, outcome.error.allowed) == (3.0, 2.5)
+            in_time = await sender.submit(chat("in time"), deadline=3.0)
+            assert isinstance(in_time, Completed)
+            await asyncio.gather(*others)
+
+        run_virtual(main())
+
+    def test_a_deadline_counts_from_the_call(self) -> None:
+        """It ends the wait and not an answer: sent in time, it is waited for."""
+
+        async def main() -> None:
+            sender = dispatcher(Scripted(lambda _request, _number: OK))
+            first = asyncio.create_task(sender.submit(chat(0)))
+            await asyncio.sleep(0.5)
+            outcome = await sender.submit(chat(1), deadline=0.6)
+            assert isinstance(outcome, Completed)
+            assert asyncio.get_running_loop().time() == 2.0
+            await first
+
+        run_virtual(main())
+
+    def test_a_further_attempt_has_to_be_in_time_too(self) -> None:
+        """The server is busy, and the second attempt is not made after the deadline."""
+
+        async def main() -> None:
+            transport = Scripted(lambda _request, _number: error(500))
+            outcome = await dispatcher(transport).submit(chat(0), deadline=5.0)
+            assert isinstance(outcome, Failed)
+            assert outcome.code == "deadline_missed"
+            assert outcome.attempts == len(transport.sent) > 1
+            assert asyncio.get_running_loop().time() <= 5.0
+            assert "was not answered in" in outcome.message
+
+        run_virtual(main())
+
+    def test_it_is_missed_while_the_server_is_away(self) -> None:
+        """Then nothing waits in the queue, and nobody knows for how long."""
+
+        async def main() -> None:
+            away = TransportError("refused", reached=False)
+            transport = Scripted(lambda _request, number: OK if number == 1 else away)
+            sender = dispatcher(transport)
+            assert isinstance(await sender.submit(chat(0)), Completed)
+            outcome = await sender.submit(chat(1), deadline=60.0)
+            assert isinstance(outcome, Failed)
+            assert outcome.code == "deadline_missed"
+            assert asyncio.get_running_loop().time() == pytest.approx(61.0, abs=1.0)
+
+        run_virtual(main())
+
+    def test_a_permit_raises(self) -> None:
+        async def main() -> None:
+            sender = dispatcher(Scripted(lambda _request, _number: OK))
+            async with sender.permit(Cost(1)):
+                pass
+            with pytest.raises(DeadlineMissed, match=r"cannot be sent within 0\.5 s"):
+                async with sender.permit(Cost(1), deadline=0.5):
+                    pass
+
+        run_virtual(main())

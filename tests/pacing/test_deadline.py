@@ -172,6 +172,21 @@ def test_one_that_has_passed_before_it_came_goes_nowhere() -> None:
     run(main())
 
 
+def test_one_without_any_time_left_ends_behind_another_one_too() -> None:
+    """It is not the next, and the alarm that is set for it still rings for the others."""
+
+    async def main() -> None:
+        sender = Sender(admission(Limits(30, 1_000, burst_seconds=4)))
+        await sender.join("a")
+        await sender.join("b")
+        with pytest.raises(DeadlineMissed):
+            await sender.wait("none", within(0.0, caller="c"))
+        await sender.end()
+        assert list(sender.went) == ["a", "b"]
+
+    run(main())
+
+
 def test_a_pause_and_a_debt_count() -> None:
     async def main() -> None:
         queue = admission(TOKENS)
