@@ -10,12 +10,14 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ratedispatch.dispatch.wrap.account_gates import AccountGates
 from ratedispatch.dispatch.wrap.call_options import checked_seconds
+from ratedispatch.dispatch.wrap.gate import Gate
 from ratedispatch.dispatch.wrap.paced_http import paced, paced_send
 from ratedispatch.dispatch.wrap.shared_gates import account_of, gate_for
 
 if TYPE_CHECKING:
-    from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
+    from ratedispatch.dispatch.wrap.gate import GateOptions
     from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
 
@@ -78,12 +80,14 @@ def http_client(
     """
     Return a blocking http client whose calls to a model are paced, for ``http_client=``.
 
+    Each request is paced by the limits of its account: its base URL and its key, as the request
+    has them. Clients with the same account and limits share them, those of :func:`wrap` too.
+
     Args:
-        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
-            Http clients with equal limits and the same *base_url* share them.
+        limits: What an account may spend, what groups of models may, or a :class:`Gate`.
         client: An ``httpx.Client`` of your own; its pool, proxies and hooks are kept. By default
             one like the SDK's own.
-        base_url: Where it sends to; tells the provider.
+        base_url: Where it sends to, with whatever key: all with this base URL share the limits.
         max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
         options: How to pace.
         changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
@@ -98,8 +102,7 @@ def http_client(
         client = openai.DefaultHttpxClient()
     if not hasattr(client, "send") or hasattr(client, "aclose"):
         raise TypeError(f"expected an httpx.Client, got {type(client).__name__}")
-    gate = gate_for(limits, (base_url, ""), client, options, changes)
-    return paced(client, gate, _checked(max_wait))
+    return paced(client, _pacer(limits, base_url, client, options, changes), _checked(max_wait))
 
 
 def async_http_client(
@@ -115,9 +118,9 @@ def async_http_client(
     Return an asynchronous http client whose calls to a model are paced; see `http_client`.
 
     Args:
-        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
+        limits: What an account may spend, what groups of models may, or a :class:`Gate`.
         client: An ``httpx.AsyncClient`` of your own. By default one like the SDK's own.
-        base_url: Where it sends to; tells the provider.
+        base_url: Where it sends to, with whatever key: all with this base URL share the limits.
         max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
         options: How to pace.
         changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
@@ -132,8 +135,20 @@ def async_http_client(
         client = openai.DefaultAsyncHttpxClient()
     if not hasattr(client, "send") or not hasattr(client, "aclose"):
         raise TypeError(f"expected an httpx.AsyncClient, got {type(client).__name__}")
-    gate = gate_for(limits, (base_url, ""), client, options, changes)
-    return paced(client, gate, _checked(max_wait))
+    return paced(client, _pacer(limits, base_url, client, options, changes), _checked(max_wait))
+
+
+def _pacer(
+    limits: Limits | LimitGroups | Gate,
+    base_url: str | None,
+    http: Any,
+    options: GateOptions | None,
+    changes: dict[str, Any],
+) -> Gate | AccountGates:
+    """Return what paces *http*; where it sends to is told by its requests, without a base URL."""
+    if base_url is None and not isinstance(limits, Gate):
+        return AccountGates(limits, http, options, changes)
+    return gate_for(limits, (base_url, b""), http, options, changes)
 
 
 def _pace(client: Any, gate: Gate, max_wait: float | None) -> None:

@@ -13,6 +13,7 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from ratedispatch.dispatch.wrap.account_gates import AccountGates
 from ratedispatch.dispatch.wrap.call_options import current_options
 from ratedispatch.dispatch.wrap.old_sdk import answer_holding
 from ratedispatch.dispatch.wrap.settled_stream import settle_at_end
@@ -57,14 +58,14 @@ class _Place(NamedTuple):
 _place: ContextVar[_Place | None] = ContextVar("ratedispatch_place", default=None)
 
 
-def paced(inner: ClientT, gate: Gate, max_wait: float | None = None) -> ClientT:
+def paced(inner: ClientT, gate: Gate | AccountGates, max_wait: float | None = None) -> ClientT:
     """
     Return the http client *inner* with calls paced by *gate*; *inner* itself stays as it is.
 
     Args:
         inner: A client of httpx or of httpx2, sync or async. One that is paced already is paced
             by *gate* instead.
-        gate: What paces.
+        gate: What paces, or tells what paces a request.
         max_wait: Seconds in the queue at most.
     """
     kind: Any = type(inner)
@@ -86,13 +87,21 @@ def paced(inner: ClientT, gate: Gate, max_wait: float | None = None) -> ClientT:
 
 
 def gate_of(client: object) -> Gate | None:
-    """Return what paces the http client *client*; None if nothing does."""
+    """Return what paces the http client *client*; None if nothing does, or if requests tell it."""
     gate, _ = getattr(type(client), "_ratedispatch_pacing", (None, None))
-    return gate
+    return None if isinstance(gate, AccountGates) else gate
+
+
+def gates_of(client: object) -> tuple[Gate, ...]:
+    """Return what paces the http client *client*, as far as its requests have told."""
+    gate, _ = getattr(type(client), "_ratedispatch_pacing", (None, None))
+    if isinstance(gate, AccountGates):
+        return gate.known
+    return () if gate is None else (gate,)
 
 
 def paced_send(
-    plain: Callable[..., Any], gate: Gate, max_wait: float | None, *, is_async: bool
+    plain: Callable[..., Any], gate: Gate | AccountGates, max_wait: float | None, *, is_async: bool
 ) -> Callable[..., Any]:
     """Return the method *plain*, which sends a request, with calls paced by *gate*."""
     return (_async_send if is_async else _blocking_send)(plain, gate, max_wait)
@@ -102,7 +111,9 @@ def _do_nothing(_: object) -> None:
     pass
 
 
-def _async_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
+def _async_send(
+    plain: Any, gate: Gate | AccountGates, max_wait: float | None
+) -> Callable[..., Any]:
     @functools.wraps(plain)
     async def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
         try:
@@ -135,7 +146,9 @@ def _async_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[...,
     return send
 
 
-def _blocking_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[..., Any]:
+def _blocking_send(
+    plain: Any, gate: Gate | AccountGates, max_wait: float | None
+) -> Callable[..., Any]:
     @functools.wraps(plain)
     def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
         try:
@@ -168,12 +181,15 @@ def _blocking_send(plain: Any, gate: Gate, max_wait: float | None) -> Callable[.
     return send
 
 
-def _ticket_of(request: Any, gate: Gate) -> Ticket | None:
+def _ticket_of(request: Any, pacer: Gate | AccountGates) -> Ticket | None:
     """Return the ticket of *request*; None if nothing limits it, or its body is not at hand."""
     if request.method != "POST":
         return None
     content = getattr(request, "_content", None)  # .content raises where it was not read
     if content is None:
+        return None
+    gate = pacer.of(request) if isinstance(pacer, AccountGates) else pacer
+    if gate is None:
         return None
     path = request.url.raw_path
     ticket = gate.ticket(path, content)

@@ -10,17 +10,15 @@ import dataclasses
 import hashlib
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
 from ratedispatch.dispatch.wrap.pool_size import pool_size
-
-if TYPE_CHECKING:
-    from ratedispatch.groups import LimitGroups
-    from ratedispatch.limits import Limits
+from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import Limits
 
 #: Where a client sends to, and a digest of its key.
-Account = tuple[str | None, str]
+Account = tuple[str | None, bytes]
 
 _lock = threading.Lock()
 _gates: list[tuple[Account, GateOptions, weakref.ref[Gate]]] = []
@@ -28,13 +26,32 @@ _gates: list[tuple[Account, GateOptions, weakref.ref[Gate]]] = []
 
 def account_of(client: Any) -> Account:
     """Return the account that *client*, of the openai package, is used with."""
-    keys = []
-    for name in ("api_key", "_api_key_provider", "_azure_ad_token", "_azure_ad_token_provider"):
-        value = getattr(client, name, None)
-        # a function that gives keys is told apart by itself: its keys change
-        keys.append(value if isinstance(value, str) else str(id(value) if value else 0))
-    digest = hashlib.blake2b("\0".join(keys).encode("utf-8", "replace"), digest_size=16)
-    return str(client.base_url), digest.hexdigest()
+    for name in ("_azure_ad_token_provider", "_azure_ad_token", "_api_key_provider", "api_key"):
+        key = getattr(client, name, None)
+        if key:
+            break
+    # a function that gives keys is told apart by itself: its keys change
+    return str(client.base_url), digest_of(key if isinstance(key, str) else f"{id(key)}")
+
+
+def digest_of(key: str) -> bytes:
+    """Return what stands for *key*, which is kept nowhere."""
+    return hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def checked_options(
+    limits: object, options: GateOptions | None, changes: dict[str, Any]
+) -> GateOptions:
+    """
+    Return *options* with *changes*.
+
+    Raises:
+        TypeError: *limits* are none, or there is no such option.
+        ValueError: An option is out of its range.
+    """
+    if not isinstance(limits, Limits | LimitGroups):
+        raise TypeError(f"expected Limits or LimitGroups, got {type(limits).__name__}")
+    return dataclasses.replace(options or GateOptions(), **changes)
 
 
 def gate_for(
@@ -62,7 +79,7 @@ def gate_for(
         if options is not None or changes:
             raise TypeError("a Gate has its options already; give them to it")
         return limits
-    wanted = dataclasses.replace(options or GateOptions(), **changes)
+    wanted = checked_options(limits, options, changes)
     with _lock:
         _gates[:] = [entry for entry in _gates if entry[2]() is not None]
         for known, how, ref in _gates:

@@ -12,7 +12,7 @@ import pytest
 
 import ratedispatch as rd
 from ratedispatch.dispatch.transports.http_library import http as httpx
-from ratedispatch.dispatch.wrap.paced_http import gate_of
+from ratedispatch.dispatch.wrap.paced_http import gate_of, gates_of
 from ratedispatch.dispatch.wrap.pool_size import pool_size
 from ratedispatch.simulate.server.child import FakeServerProcess
 from ratedispatch.testing import run_virtual
@@ -180,7 +180,9 @@ def test_clients_of_one_account_share_its_limits() -> None:
     ]
     assert gate_of(one._client) is gate_of(same._client)
     assert len({gate_of(each._client) for each in (one, *others)}) == 5
-    sync, asynchronous = rd.http_client(LIMITS), rd.async_http_client(LIMITS)
+    url = "http://any.test/v1"
+    sync = rd.http_client(LIMITS, base_url=url)
+    asynchronous = rd.async_http_client(LIMITS, base_url=url)
     assert gate_of(sync) is gate_of(asynchronous) is not gate_of(one._client)
 
 
@@ -258,6 +260,5 @@ def test_http_clients_for_frameworks(server: FakeServerProcess) -> None:
     http = rd.http_client(LIMITS)
     with openai.OpenAI(base_url=server.base_url, api_key="any", http_client=http) as client:
         assert client.chat.completions.create(**ASK).choices
-    found = gate_of(client._client)
-    assert found is not None
+    (found,) = gates_of(client._client)
     assert found.snapshot().levels[0].spent == 1
