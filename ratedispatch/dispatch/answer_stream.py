@@ -62,7 +62,7 @@ def stream_of(
         call.pump = pump
         return await runner.run(call)
 
-    return AnswerStream(carry)
+    return AnswerStream(carry, EventPump(lambda call, change: runner.note(call.route, change)))
 
 
 class AnswerStream:
@@ -74,15 +74,18 @@ class AnswerStream:
     of the block.
 
     Args:
-        start: Sends the request, and carries its events.
+        start: Sends the request, and carries its events by *pump*.
+        pump: Where they come from.
 
     Attributes:
         outcome: What became of the request, once the events have ended; None before.
     """
 
-    def __init__(self, start: Callable[[EventPump], Coroutine[Any, Any, Outcome]]) -> None:
+    def __init__(
+        self, start: Callable[[EventPump], Coroutine[Any, Any, Outcome]], pump: EventPump
+    ) -> None:
         self._start = start
-        self._pump = EventPump()
+        self._pump = pump
         self._task: asyncio.Task[Outcome] | None = None
         self._is_closed = False
         self.outcome: Outcome | None = None

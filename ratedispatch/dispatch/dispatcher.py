@@ -11,11 +11,10 @@ import asyncio
 import dataclasses
 import functools
 import random
-from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.answer_stream import stream_of
-from ratedispatch.dispatch.display.notebook import is_notebook
+from ratedispatch.dispatch.display.wish import with_bar_if_wished
 from ratedispatch.dispatch.in_time import instant_of
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
@@ -213,15 +212,9 @@ class Dispatcher:
             Exception: What *requests* raises, after the outcomes of what it yielded before.
         """
         turn = turn_of(priority, caller)
-        outcomes = outcomes_of(
-            requests, self._runner, self._stay_in_loop, ordered=ordered, turn=turn
-        )
-        if progress is False or (progress is None and not is_notebook()):
-            return outcomes
-        from ratedispatch.dispatch.display.map_bar import with_bar  # rich is loaded for it
-
-        total = len(requests) if isinstance(requests, Sized) else None
-        return with_bar(outcomes, total, lambda: self.bottleneck().binding)
+        runner, begin = self._runner, self._stay_in_loop
+        outcomes = outcomes_of(requests, runner, begin, ordered=ordered, turn=turn)
+        return with_bar_if_wished(outcomes, requests, progress, self._binding)
 
     def stream(
         self,
@@ -337,6 +330,9 @@ class Dispatcher:
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         shares = {level.dimension: level.share for level in state.levels}
         return bottleneck_of(state.binding, shares, cpu, unknown_of(state.levels))
+
+    def _binding(self) -> str:
+        return self.bottleneck().binding
 
     def _stay_in_loop(self) -> None:
         """Remember the event loop; raise if it is another one than before."""

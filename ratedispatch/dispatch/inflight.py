@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
     from ratedispatch.pacing.feedback import Verdict
+    from ratedispatch.pacing.permit import Permit
     from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost, Request
 
@@ -48,6 +49,7 @@ class InFlight:
         turn: Its claim on a place in the queue, which it keeps, too.
         place: Its place among the requests of its map.
         pump: Carries the events of its answer, if they are asked for.
+        permit: Of the last attempt.
     """
 
     request: Request
@@ -64,6 +66,7 @@ class InFlight:
     place: int = 0
     turn: Turn = FIRST_COME
     pump: EventPump | None = None
+    permit: Permit | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -96,12 +99,14 @@ class Attempt:
         response: The answer, if one came.
         latency: Seconds from sending to the whole answer.
         error: What was raised instead of an answer.
+        has_told: Whether what it says of the buckets was taken in when it began.
     """
 
     result: Interpretation
     response: Response | None
     latency: float
     error: BaseException | None = None
+    has_told: bool = False
 
 
 def feedback_of(attempt: Attempt, row: int, *, waits_for_days: bool) -> Feedback:
@@ -117,7 +122,7 @@ def feedback_of(attempt: Attempt, row: int, *, waits_for_days: bool) -> Feedback
     decision = result.decision
     usage, readings = result.usage, None
     if response is not None:
-        readings = result.readings
+        readings = None if attempt.has_told else result.readings
         if response.status >= _ERROR_STATUS:
             usage = _NOTHING
     if decision is Decision.ANSWERED:

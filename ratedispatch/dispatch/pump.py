@@ -19,9 +19,12 @@ from ratedispatch.errors import TransportError
 from ratedispatch.outcome import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ratedispatch.dispatch.inflight import InFlight
     from ratedispatch.dispatch.stop import StopSignal
     from ratedispatch.dispatch.transports.protocol import StreamedResponse, StreamingTransport
+    from ratedispatch.pacing.feedback import Change
 
 #: Events that may wait to be taken, so that the reader and the connection need not take turns.
 _MOST_WAITING = 64
@@ -34,12 +37,16 @@ class EventPump:
     """
     The events of one request, whichever attempt brings them. For one event loop.
 
+    Args:
+        note: Called with each change of the pacing that the head of the answer brings.
+
     Attributes:
         has_begun: Whether an event has come: then there is no other attempt.
         taken: Events that were taken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[InFlight, Change], None]) -> None:
+        self._note = note
         self._waiting: deque[Any] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -68,9 +75,17 @@ class EventPump:
         if isinstance(opened, Response):
             return opened
         try:
+            self._read_head(opened, call)
             return await self._carry_all(opened, call, allowed, stopping)
         finally:
             await opened.aclose()
+
+    def _read_head(self, opened: StreamedResponse, call: InFlight) -> None:
+        """Take in what the head says of the buckets: at the end it would be out of date."""
+        readings = call.route.provider.readings(opened.headers)
+        if call.permit is not None:
+            for change in call.permit.observe(readings):
+                self._note(call, change)
 
     async def _carry_all(
         self, opened: StreamedResponse, call: InFlight, allowed: float, stopping: StopSignal
@@ -81,7 +96,10 @@ class EventPump:
             error = told.read(event)
             if error is not None:
                 return Response(opened.status, opened.headers, {"error": error})
-            self.has_begun = True
+            if not self.has_begun:
+                self.has_begun = True
+                if call.route.breaker.is_watching:  # the server is well, long before the end
+                    call.route.breaker.on_answer(call.number)
             self._waiting.append(event)
             if self._reader is not None and not self._reader.done():
                 self._reader.set_result(None)

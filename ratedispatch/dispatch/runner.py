@@ -243,7 +243,7 @@ class Runner:
             if self.stopping.is_abandoned:  # between the grant and now
                 permit.cancel()
                 self.stopping.check()
-            call.attempts += 1
+            call.permit, call.attempts = permit, call.attempts + 1
             breaker = route.breaker
             call.number = breaker.sent = breaker.sent + 1
             call.started = asyncio.get_running_loop().time()

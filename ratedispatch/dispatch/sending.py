@@ -80,4 +80,5 @@ async def send(
         call.clock = None
     if result.decision is Decision.DAY_LIMIT and waits_for_days and result.delay is None:
         result = dataclasses.replace(result, delay=_DAY_POLL_SECONDS)
-    return Attempt(result, response, loop.time() - call.started, error)
+    has_told = call.pump is not None and call.has_begun
+    return Attempt(result, response, loop.time() - call.started, error, has_told)

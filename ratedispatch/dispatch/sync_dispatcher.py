@@ -103,7 +103,13 @@ class SyncDispatcher:
         self._thread.run(self._dispatcher.warm_up(*models, connections=connections))
 
     def submit(
-        self, request: Request, *, priority: int = 0, caller: str = "", session: str | None = None
+        self,
+        request: Request,
+        *,
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
+        session: str | None = None,
     ) -> Outcome:
         """
         Send *request* when it is its turn and return its outcome; as `Dispatcher.submit`.
@@ -112,9 +118,8 @@ class SyncDispatcher:
             Stopped: Nothing more is sent, and this request was not answered.
             RuntimeError: It is closed, or was made in another process.
         """
-        return self._thread.run(
-            self._dispatcher.submit(request, priority=priority, caller=caller, session=session)
-        )
+        claims: dict[str, Any] = {"caller": caller, "deadline": deadline, "session": session}
+        return self._thread.run(self._dispatcher.submit(request, priority=priority, **claims))
 
     def map(
         self,
@@ -154,7 +159,14 @@ class SyncDispatcher:
                 source.close()
             self._finish(outcomes)
 
-    def stream(self, request: Request, *, priority: int = 0, caller: str = "") -> SyncAnswerStream:
+    def stream(
+        self,
+        request: Request,
+        *,
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
+    ) -> SyncAnswerStream:
         """
         Send *request* when it is its turn and iterate over the events; as `Dispatcher.stream`.
 
@@ -162,12 +174,19 @@ class SyncDispatcher:
             InvalidRequest: There are no events of such a request.
             TypeError: *request* is no request, or the transport gives answers only whole.
         """
-        stream = self._dispatcher.stream(request, priority=priority, caller=caller)
-        return SyncAnswerStream(stream, self)
+        claims: dict[str, Any] = {"priority": priority, "caller": caller, "deadline": deadline}
+        start = functools.partial(self._dispatcher.stream, request, **claims)
+        return SyncAnswerStream(self._thread.call(start), self)
 
     @contextlib.contextmanager
     def permit(
-        self, cost: Cost, *, model: str = "", priority: int = 0, caller: str = ""
+        self,
+        cost: Cost,
+        *,
+        model: str = "",
+        priority: int = 0,
+        caller: str = "",
+        deadline: float | None = None,
     ) -> Iterator[SyncPermit]:
         """
         Pace something of your own: wait for a permit and pay *cost*; as `Dispatcher.permit`.
@@ -175,11 +194,13 @@ class SyncDispatcher:
         Raises:
             TypeError: *cost* is no cost.
             CostExceedsLimit: It can never be paid.
+            DeadlineMissed: It was not granted in time, or cannot be.
             InvalidLimits: The model belongs to no group, and there are no limits for others.
             Stopped: Nothing more is sent.
         """
-        claims: dict[str, Any] = {"model": model, "priority": priority, "caller": caller}
-        scope = self._thread.call(functools.partial(self._dispatcher.permit, cost, **claims))
+        claims: dict[str, Any] = {"priority": priority, "caller": caller, "deadline": deadline}
+        ask = functools.partial(self._dispatcher.permit, cost, model=model, **claims)
+        scope = self._thread.call(ask)
         permit = self._thread.run(scope.__aenter__())
         try:
             yield SyncPermit(permit, self._thread)

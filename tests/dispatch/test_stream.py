@@ -106,8 +106,10 @@ def test_a_response_tells_its_usage_with_its_last_event() -> None:
 class Streamed:
     """An answer in parts, as a test says."""
 
-    def __init__(self, events: Iterable[Any], gap: float) -> None:
-        self.status, self.headers = 200, {"x-request-id": "r"}
+    def __init__(
+        self, events: Iterable[Any], gap: float, headers: dict[str, str] | None = None
+    ) -> None:
+        self.status, self.headers = 200, {"x-request-id": "r", **(headers or {})}
         self.events, self.gap = iter(events), gap
         self.is_closed = False
 
@@ -134,6 +136,7 @@ class Streams(Scripted):
         super().__init__(lambda *_: OK)
         self.answers, self.gap = answer, gap
         self.opened: list[Streamed] = []
+        self.headers: dict[str, str] = {}
 
     async def stream(self, request: rd.Request, timeout: float) -> Any:
         self.sent.append((request.custom_id, asyncio.get_running_loop().time()))
@@ -142,7 +145,7 @@ class Streams(Scripted):
             raise answer
         if isinstance(answer, rd.Response):
             return answer
-        self.opened.append(Streamed(answer, self.gap))
+        self.opened.append(Streamed(answer, self.gap, self.headers))
         return self.opened[-1]
 
 
@@ -415,5 +418,51 @@ def test_what_has_no_events_is_said_at_once() -> None:
                 dispatcher.stream(chat())
             with pytest.raises(TypeError, match="expected a Request"):
                 dispatcher.stream({"model": "m"})  # type: ignore[arg-type]
+
+    run_virtual(main())
+
+
+def test_what_the_head_says_of_the_buckets_holds_while_the_answer_is_made() -> None:
+    """At its end it would be out of date."""
+    events: list[Any] = []
+
+    async def main() -> None:
+        transport = Streams(lambda _: WHOLE, 100.0)
+        transport.headers = {
+            "x-ratelimit-limit-requests": "60",
+            "x-ratelimit-remaining-requests": "59",
+            "x-ratelimit-reset-requests": "1s",
+        }
+        limits = rd.Limits("auto", "auto")
+        async with rd.Dispatcher(transport, limits, listeners=[events.append]) as dispatcher:
+            await read(dispatcher)
+
+    run_virtual(main())
+    (changed,) = [event for event in events if isinstance(event, rd.LimitChanged)]
+    assert (changed.rate.limit, changed.at) == (60.0, 0.0)
+    assert max(event.at for event in events) == 400.0
+
+
+def test_a_stream_ends_an_outage_with_its_first_event() -> None:
+    """It may take minutes to its last one, and others wait."""
+
+    async def main() -> None:
+        class Mixed(Streams):
+            async def send(self, request: rd.Request, timeout: float) -> rd.Response:
+                await super().send(request, timeout)
+                now = asyncio.get_running_loop().time()
+                return error(500) if now < 30 else OK
+
+        transport = Mixed(lambda _: WHOLE, 200.0)
+        async with rd.Dispatcher(transport, FAST, rng=random.Random(1)) as dispatcher:
+            requests = [chat(str(number)) for number in range(40)]
+
+            async def work() -> list[Any]:
+                return [outcome async for outcome in dispatcher.map(requests)]
+
+            task = asyncio.create_task(work())
+            assert len(await read(dispatcher)) == 3
+            outcomes = await task
+        assert all(isinstance(outcome, rd.Completed) for outcome in outcomes)
 
     run_virtual(main())

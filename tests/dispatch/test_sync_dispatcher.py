@@ -264,6 +264,21 @@ def test_without_an_error_what_is_in_flight_is_waited_for() -> None:
     assert isinstance(outcomes[0], rd.Completed)
 
 
+def test_a_deadline_that_is_over_is_missed() -> None:
+    """Of each method that takes one, counted from its call."""
+    with rd.SyncDispatcher(Quick(), rd.Limits(1)) as dispatcher:
+        assert isinstance(dispatcher.submit(chat("a"), deadline=10), rd.Completed)
+        late = dispatcher.submit(chat("b"), deadline=1)
+        assert isinstance(late, rd.Failed)
+        assert late.code == "deadline_missed"
+        with pytest.raises(rd.RequestFailed) as caught:
+            next(dispatcher.stream(chat("c"), deadline=1))
+        assert caught.value.code == "deadline_missed"
+        permit = dispatcher.permit(rd.Cost(1), deadline=1)
+        with pytest.raises(rd.DeadlineMissed):
+            permit.__enter__()
+
+
 def test_once_closed_it_says_so() -> None:
     dispatcher = rd.SyncDispatcher(Quick(), FAST)
     outcomes = dispatcher.map([chat(n) for n in range(100)])
