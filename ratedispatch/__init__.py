@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.answer_stream import AnswerStream
     from ratedispatch.dispatch.dispatcher import Dispatcher
     from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.dispatch.pool import Member, Pool
     from ratedispatch.dispatch.retry import RetryPolicy
     from ratedispatch.dispatch.sync_dispatcher import SyncAnswerStream, SyncDispatcher, SyncPermit
     from ratedispatch.dispatch.transports.protocol import Transport
@@ -90,7 +91,9 @@ _HOMES = {
     "Limits": "limits",
     "QueuePaused": "events",
     "LocalBudget": "pacing.local_budget",
+    "Member": "dispatch.pool",
     "Outcome": "outcome",
+    "Pool": "dispatch.pool",
     "Permit": "pacing.permit",
     "RateDispatchError": "errors",
     "Report": "observe.report",
@@ -151,8 +154,10 @@ __all__ = [
     "LimitGroups",
     "Limits",
     "LocalBudget",
+    "Member",
     "Outcome",
     "Permit",
+    "Pool",
     "QueuePaused",
     "RateDispatchError",
     "Report",

@@ -28,6 +28,7 @@ class AttemptSent:
         cost: What was reserved for it.
         waited: Seconds in the queue.
         at: Loop time in seconds.
+        route: The group of models or the member of a pool; empty if there is only one place.
     """
 
     request: Request
@@ -35,6 +36,7 @@ class AttemptSent:
     cost: Cost
     waited: float
     at: float
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class AttemptEnded:
         code: The reason, if it is not answered.
         latency: Seconds from sending to the whole answer.
         at: Loop time in seconds.
+        route: As in :class:`AttemptSent`.
     """
 
     request: Request
@@ -61,6 +64,7 @@ class AttemptEnded:
     code: str
     latency: float
     at: float
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.dispatch.patience import DEFAULT_TUNING, Past, delay_before, is_over
 from ratedispatch.dispatch.streak import Kind, Streak, kind_of
 from ratedispatch.errors import Stopped
-from ratedispatch.outcome import Decision
+from ratedispatch.outcome import Decision, Interpretation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.inflight import Attempt, InFlight
     from ratedispatch.dispatch.patience import BreakerTuning
     from ratedispatch.dispatch.site import Site
-    from ratedispatch.outcome import Interpretation
 
 #: The code of a stop, where the failure does not say it.
 _CODES: Mapping[Kind, str] = {
@@ -212,6 +211,16 @@ class CircuitBreaker:
         elif self._settling is None:
             loop = asyncio.get_running_loop()
             self._settling = loop.call_later(self._tuning.settling_seconds, self._settle)
+
+    def reopen(self) -> None:
+        """The route was given up, and is tried again: what becomes of one request decides."""
+        self._last, self._since = (Kind.ACCOUNT, Interpretation(Decision.STOP), 0), {}
+        self._since[Kind.ACCOUNT] = asyncio.get_running_loop().time()
+        self._has_given_up, self.is_open, self._probes = False, True, 0
+        self._opened_after = self._final = self.sent
+        self._update()
+        self.place.admission.hold()
+        self._probe()
 
     def abandon(self) -> None:
         """Nothing more is sent: probe no more."""

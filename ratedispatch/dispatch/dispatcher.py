@@ -20,16 +20,13 @@ from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.permits import PermitScope
-from ratedispatch.dispatch.routing import RouteFactory
+from ratedispatch.dispatch.pool_factory import factory_for
 from ratedispatch.dispatch.runner import Runner
-from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.dispatch.warming import warm_up
 from ratedispatch.groups import LimitGroups
-from ratedispatch.limits import Limits
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.bottleneck import CpuMeter, bottleneck_of, unknown_of
 from ratedispatch.pacing.turn import FIRST_COME, turn_of
-from ratedispatch.providers.registry import provider_for
 from ratedispatch.request import Cost, checked_request
 from ratedispatch.tokens.estimator import Estimator
 
@@ -38,8 +35,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ratedispatch.dispatch.answer_stream import AnswerStream
+    from ratedispatch.dispatch.pool import Pool
     from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
+    from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.budget import Budget
@@ -55,8 +54,10 @@ class Dispatcher:
 
     Args:
         client: An ``openai.AsyncOpenAI`` (its own retries are switched off for what goes
-            through here), or any :class:`~ratedispatch.Transport`.
-        limits: What the account may spend, or what groups of models may.
+            through here), any :class:`~ratedispatch.Transport`, or a
+            :class:`~ratedispatch.Pool` of them.
+        limits: What the account may spend, or what groups of models may. None for a pool, whose
+            members have limits of their own.
         listeners: Called with every :data:`~ratedispatch.events.Event`. One that raises is
             logged once, and changes nothing.
         budget: A budget to use instead of one of its own; several dispatchers may share it.
@@ -65,35 +66,29 @@ class Dispatcher:
             or beside them.
 
     Raises:
-        TypeError: *client* is neither a client nor a transport, *limits* are none, or there is
-            no such option.
+        TypeError: *client* is neither a client nor a transport, *limits* are none (or given
+            beside a pool), or there is no such option.
         ValueError: An option is out of its range.
     """
 
     def __init__(
         self,
-        client: Client,
-        limits: Limits | LimitGroups,
+        client: Client | Pool,
+        limits: Limits | LimitGroups | None = None,
         *,
         listeners: Sequence[Listener] = (),
         budget: Budget | None = None,
         options: DispatcherOptions | None = None,
         **changes: Any,
     ) -> None:
-        if not isinstance(limits, Limits | LimitGroups):
-            raise TypeError(
-                f"expected Limits or LimitGroups, got {type(limits).__name__}; a budget is given "
-                f"beside them, as budget="
-            )
         options = dataclasses.replace(options or DispatcherOptions(), **changes)
-        self._transport = transport = as_transport(client)
-        provider = provider_for(getattr(transport, "base_url", None))
         rng = options.rng or random.Random()
         self._listeners = Listeners(listeners)
-        factory = RouteFactory(transport, provider, limits, options, rng=rng, budget=budget)
+        factory = factory_for(client, limits, options, rng=rng, budget=budget)
+        self._transport = factory.transport
         self._slots = factory.slots
         self.estimator = Estimator(
-            options.policy or provider.charge,
+            options.policy or factory.provider.charge,
             counter=options.counter,
             default_output_tokens=options.default_output_tokens,
             in_thread=asyncio.to_thread,

@@ -2,7 +2,7 @@
 A doubt: whether the model and the path that a job has begun with exist at all.
 
 Until one request has been answered, a 403 or 404 may be meant for all of them. Nothing further is
-sent then; what is in flight decides. Knows nothing of requests, buckets or HTTP.
+sent then; what is in flight decides. Knows nothing of buckets or HTTP.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ratedispatch.errors import Stopped
+from ratedispatch.outcome import Decision
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ratedispatch.dispatch.inflight import InFlight
     from ratedispatch.dispatch.route import Routes
     from ratedispatch.outcome import Interpretation
 
@@ -49,6 +53,25 @@ class Doubt:
             self._missing = None
             self._resolved.set()
             self._routes.release()
+
+    async def lingers(self, call: InFlight, result: Interpretation) -> bool:
+        """
+        Wait until it is certain why *call* failed; return whether that may not have been its own.
+
+        Raises:
+            Stopped: All fail, and nothing is left that it could be sent by.
+        """
+        if result.decision is Decision.ANSWERED:
+            return False
+        if result.decision is Decision.MISSING:
+            await self.confirm(result)
+        try:
+            return await call.route.breaker.confirm(call)
+        except Stopped:
+            only = self._routes.only
+            if only is call.route or only is None or only.retired is not None:
+                raise
+            return True  # it was the member of the pool that failed
 
     async def confirm(self, result: Interpretation) -> None:
         """Return when it is certain that only this request has a wrong model or path."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ratedispatch.dispatch.in_order import InOrder
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.prefetch import PrefetchBuffer
-from ratedispatch.errors import Stopped
+from ratedispatch.errors import CostExceedsLimit, Stopped
 from ratedispatch.outcome import Failed
 from ratedispatch.pacing.turn import FIRST_COME
 from ratedispatch.request import checked_request
@@ -231,7 +231,12 @@ class Map:
 
     async def _start(self, call: InFlight, group: asyncio.TaskGroup) -> None:
         """Get a request its first permit, and only then give it a task."""
-        permit = await acquire(call.route.admission, call.cost, call.rank, call.turn)
+        try:
+            permit = await acquire(call.route.admission, call.cost, call.rank, call.turn)
+        except CostExceedsLimit as error:  # the member of the pool that could take it has stopped
+            failed = self._runner.unsendable(call, error)
+            self._outcomes.put_nowait(_Ended(failed, self._room_on(call.route), call.place))
+            return
         task = group.create_task(self._finish(call, permit))
         # a task that is cancelled before its first step never closes its permit
         task.add_done_callback(permit.cancel)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits, Rate
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+    from ratedispatch.pacing.lane import Lane
     from ratedispatch.pacing.snapshot import Snapshot
     from ratedispatch.providers.base import Provider
     from ratedispatch.request import Cost
@@ -37,7 +38,8 @@ class Route:
         transport: What sends.
         provider: What interprets the answers.
         limits: What may be spent, as the user has set it.
-        admission: The queue, with its budget and its concurrency limit.
+        admission: The queue, which routes of a pool share.
+        lane: What paces it there, with its budget and its concurrency limit.
         timeout: How long an answer may take.
         breaker: Whether there is a point in sending.
         most_open: Requests of one `map` that may be open on it: in flight, waiting to be retried,
@@ -51,6 +53,7 @@ class Route:
     provider: Provider
     limits: Limits
     admission: Admission
+    lane: Lane
     timeout: AdaptiveTimeout
     breaker: CircuitBreaker
     most_open: int
@@ -70,7 +73,7 @@ class Route:
         """
         while True:
             try:
-                self.admission.budget.check(cost, name)
+                self.check(cost, name)
             except CostExceedsLimit as error:
                 lowered = cost.lowered(error.dimension, error.limit)
                 if lowered is None:
@@ -78,6 +81,15 @@ class Route:
                 cost = lowered
             else:
                 return cost
+
+    def check(self, cost: Cost, name: Callable[[], str]) -> None:
+        """
+        Do nothing if *cost* can ever be paid.
+
+        Raises:
+            CostExceedsLimit: It cannot.
+        """
+        self.lane.budget.check(cost, name)
 
     def learn(self, rate: Rate) -> None:
         """Let the number in flight follow a limit that is known now."""
@@ -129,7 +141,7 @@ class Routes:
     @property
     def in_flight(self) -> int:
         """Attempts in flight on all routes."""
-        return sum([route.admission.in_flight for route in self._routes.values()])
+        return sum([route.lane.in_flight for route in self._routes.values()])
 
     def of(self, model: str) -> Route:
         """
@@ -162,14 +174,14 @@ class Routes:
         """Grant nothing on any route until :meth:`release`."""
         self._is_held = True
         for route in self:
-            route.admission.hold()
+            route.lane.hold()
 
     def release(self) -> None:
         """Grant again, except where a breaker is open."""
         self._is_held = False
         for route in self:
             if not route.breaker.is_open:
-                route.admission.release()
+                route.lane.release()
 
     def settle(self) -> None:
         """Let failures stand as they are where nothing else is left that could be answered."""

@@ -4,7 +4,7 @@ Making routes: which limits, queue and concurrency limit the models of a group g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ratedispatch.dispatch.permits import LoopAlarm
 from ratedispatch.dispatch.route import Route
@@ -45,6 +45,23 @@ _FIRST_IN_FLIGHT = 8
 _FIRST_WITH_RATE = 64
 
 
+class Place(NamedTuple):
+    """
+    Where a route sends.
+
+    Args:
+        transport: What sends.
+        provider: What interprets the answers.
+        limits: What may be spent.
+        max_in_flight: As in the options.
+    """
+
+    transport: Any
+    provider: Provider
+    limits: Limits
+    max_in_flight: int | Literal["auto"] | None
+
+
 class RouteFactory:
     """
     Makes the routes of one client.
@@ -59,6 +76,8 @@ class RouteFactory:
         alarm: Makes the clock and timer of each route.
 
     Attributes:
+        transport: What sends; of a pool, that of the first member.
+        provider: The same for what interprets the answers.
         slots: Places in flight that all routes share; None if there is one route only.
     """
 
@@ -73,8 +92,8 @@ class RouteFactory:
         budget: Budget | None = None,
         alarm: Callable[[], Alarm] = LoopAlarm,
     ) -> None:
-        self._transport = transport
-        self._provider = provider
+        self.transport = transport
+        self.provider = provider
         self._limits = limits
         self._options = options
         self._rng = rng
@@ -108,10 +127,8 @@ class RouteFactory:
             on_dry: Called with the name, the limit and the seconds when a request has to wait for
                 a day's limit.
         """
-        limits, most = self._limits, self._options.max_in_flight
-        if isinstance(limits, LimitGroups):
-            most = limits.most_in_flight(name) or most
-            limits = limits.limits_of(name)
+        place = self._place_of(name)
+        limits, most, provider = place.limits, place.max_in_flight, place.provider
         possible = self._possible_in_flight()
         adaptive: AdaptiveLimit | None = None
         if isinstance(most, int):
@@ -121,10 +138,7 @@ class RouteFactory:
             follows_rate = most is None and has_rate
             start = min(_FIRST_WITH_RATE if follows_rate else _FIRST_IN_FLIGHT, possible)
             adaptive = AdaptiveLimit(start=start, most=possible, follows_rate=follows_rate)
-        charge = self._options.policy or self._provider.charge
-        budget = self._budget or LocalBudget(
-            limits, refunds=charge.refunds, output_up_front=charge.output_up_front, group=name
-        )
+        budget = self._budget_of(name, place)
         lane = Lane(
             budget,
             adaptive or FixedLimit(possible),
@@ -134,21 +148,42 @@ class RouteFactory:
             watcher=breaker,
             on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
         )
-        admission = Admission([lane], self._alarm(), weights=self._options.weights)
         return Route(
             name,
-            self._transport,
-            self._provider,
+            place.transport,
+            provider,
             limits,
-            admission,
+            self._admission_of(lane),
+            lane,
             AdaptiveTimeout(self._options.timeout),
             breaker,
             possible + _OPEN_BEYOND_FLIGHT,
             adaptive if most is None else None,
         )
 
+    def _place_of(self, name: str) -> Place:
+        """Return where the group *name* is sent, and what may be spent there."""
+        limits, most = self._limits, self._options.max_in_flight
+        if isinstance(limits, LimitGroups):
+            most = limits.most_in_flight(name) or most
+            limits = limits.limits_of(name)
+        return Place(self.transport, self.provider, limits, most)
+
+    def _budget_of(self, name: str, place: Place) -> Budget:
+        """Return what is spent from at *place*, for the group *name*."""
+        if self._budget is not None:
+            return self._budget
+        charge = self._options.policy or place.provider.charge
+        return LocalBudget(
+            place.limits, refunds=charge.refunds, output_up_front=charge.output_up_front, group=name
+        )
+
+    def _admission_of(self, lane: Lane) -> Admission:
+        """Return the queue in front of *lane*: one of its own."""
+        return Admission([lane], self._alarm(), weights=self._options.weights)
+
     def _possible_in_flight(self) -> int:
         most = self._options.connections
-        if getattr(self._transport, "is_simulated", False):  # it opens no files
+        if getattr(self.transport, "is_simulated", False):  # it opens no files
             return most
         return min(most, most_in_flight(open_descriptors()))

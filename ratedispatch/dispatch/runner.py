@@ -15,23 +15,23 @@ from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.doubt import Doubt
 from ratedispatch.dispatch.in_time import in_time
-from ratedispatch.dispatch.inflight import InFlight, feedback_of, outcome_of
+from ratedispatch.dispatch.inflight import (
+    InFlight,
+    ended_event,
+    feedback_of,
+    outcome_of,
+    sent_event,
+)
 from ratedispatch.dispatch.permits import acquire
+from ratedispatch.dispatch.pool_factory import routes_of
+from ratedispatch.dispatch.pool_routes import PoolRoutes
 from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
-from ratedispatch.dispatch.route import Routes
 from ratedispatch.dispatch.sending import send
 from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
 from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, InvalidRequest
-from ratedispatch.events import (
-    AttemptEnded,
-    AttemptSent,
-    LimitChanged,
-    QueuePaused,
-    RequestEnded,
-    RequestSkipped,
-)
+from ratedispatch.events import LimitChanged, QueuePaused, RequestEnded, RequestSkipped
 from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.pacing.feedback import Pause
 from ratedispatch.pacing.turn import FIRST_COME
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.dispatch.routing import RouteFactory
     from ratedispatch.limits import Rate
-    from ratedispatch.outcome import Interpretation, Outcome
+    from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
     from ratedispatch.pacing.turn import Turn
@@ -105,7 +105,8 @@ class Runner:
         self._deadlines = Deadlines()
         self.ranks = itertools.count()
         self.stopping = StopSignal()
-        self.routes = Routes(self._make_route, name_of, factory.possible)
+        self.routes = routes_of(factory, self._make_route, name_of)
+        self._pool = self.routes if isinstance(self.routes, PoolRoutes) else None
         self._doubt = Doubt(self.routes, self.stop)
         self.feeders = Feeders(self.routes.settle)
         self.routes.start()
@@ -133,6 +134,8 @@ class Runner:
             return self._end(Failed(request, "invalid_request", str(error), error=error))
         except CostExceedsLimit as error:
             return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
+        if self._pool is not None:
+            turn = self._pool.tied(turn)
         return InFlight(request, cost, rank, route, turn=turn)
 
     async def run(
@@ -149,16 +152,16 @@ class Runner:
         Raises:
             Stopped: Nothing more is sent, and it was not answered.
         """
-        call.is_mapped = is_mapped
+        # what another member may answer is never the caller's to judge
+        call.is_mapped = is_mapped or self._pool is not None
         self._calls[call] = None
         try:
             attempt = await self._persist(call, permit)
-            if is_mapped and await self._is_in_doubt(call, attempt.result):
+            if is_mapped and await self._doubt.lingers(call, attempt.result):
                 attempt = await self._persist(call, None)  # once more: an outage is over
-                await self._is_in_doubt(call, attempt.result)
-        except DeadlineMissed as error:
-            failed = Failed(call.request, "deadline_missed", str(error), None, call.attempts, error)
-            return self._end(failed)
+                await self._doubt.lingers(call, attempt.result)
+        except (CostExceedsLimit, DeadlineMissed) as error:
+            return self.unsendable(call, error)
         finally:
             del self._calls[call]
             if call.route.breaker.is_watching:
@@ -169,11 +172,10 @@ class Runner:
                 raise reason()
         return self._end(outcome_of(call, attempt))
 
-    async def _is_in_doubt(self, call: InFlight, result: Interpretation) -> bool:
-        """Wait until it is certain why *call* failed; whether that may not have been its own."""
-        if result.decision is Decision.MISSING:
-            await self._doubt.confirm(result)
-        return result.decision is not Decision.ANSWERED and await call.route.breaker.confirm(call)
+    def unsendable(self, call: InFlight, error: CostExceedsLimit | DeadlineMissed) -> Failed:
+        """Return the outcome of *call*, which no limit allows, or not in time."""
+        code = "deadline_missed" if isinstance(error, DeadlineMissed) else "cost_exceeds_limit"
+        return self._end(Failed(call.request, code, str(error), None, call.attempts, error))
 
     def stop(self, code: str, message: str) -> None:
         """Send nothing more; only the first stop counts."""
@@ -194,7 +196,7 @@ class Runner:
         """Send nothing more on *route*; stop if it was the last."""
         reason = self.stopping.error(code, message)
         if self.routes.retire(route, reason):
-            self.stopping.wake(reason, route)
+            self.stopping.wake(reason, route)  # of a pool, those that wait to be confirmed
         else:
             self.stop(code, message)
 
@@ -207,13 +209,18 @@ class Runner:
     async def _persist(self, call: InFlight, permit: Permit | None) -> Attempt:
         """Attempt *call* until nothing is gained by another one; return the last attempt."""
         waits: RetryWaits | None = None
-        breaker = call.route.breaker
+        pool = self._pool
         while True:
             attempt = await self._attempt(call, permit)
             permit = None
             result = attempt.result
-            if result.decision is Decision.ANSWERED or call.has_begun or call.route.retired:
+            if result.decision is Decision.ANSWERED or call.has_begun:
                 return attempt
+            if pool is not None and pool.takes_over(call, result):
+                continue
+            if call.route.retired:
+                return attempt
+            breaker = call.route.breaker
             is_parked = breaker.parks(result)
             if is_parked and result.decision not in ABOUT_ACCOUNT:
                 await in_time(call, breaker.park())
@@ -230,7 +237,7 @@ class Runner:
             if is_parked:
                 await in_time(call, breaker.park())
                 continue
-            await in_time(call, self.stopping.sleep(delay, call.route), delay)
+            await in_time(call, self.stopping.sleep(delay, self.routes.only or call.route), delay)
             if breaker.clears(call):
                 waits.forgive()
 
@@ -239,6 +246,8 @@ class Runner:
         route = call.route
         if permit is None:
             permit = await acquire(route.admission, call.cost, call.rank, call.turn)
+        if permit.lane is not route.lane and self._pool is not None:
+            route = call.route = self._pool.behind(permit.lane, call.turn)
         try:
             if self.stopping.is_abandoned:  # between the grant and now
                 permit.cancel()
@@ -248,9 +257,7 @@ class Runner:
             call.number = breaker.sent = breaker.sent + 1
             call.started = asyncio.get_running_loop().time()
             if self._listeners.are_there:
-                self._listeners.tell(
-                    AttemptSent(call.request, call.attempts, call.cost, permit.waited, call.started)
-                )
+                self._listeners.tell(sent_event(call, permit.waited))
             waits = self._waits_for_days
             attempt = await send(call, self.stopping, self._deadlines, waits_for_days=waits)
             if attempt.result.decision is not Decision.ANSWERED:
@@ -275,12 +282,14 @@ class Runner:
             self._doubt.on_success()
         route.breaker.on_failure(call, attempt)
         is_final = decision in _RETIRING and not route.breaker.is_open
+        if self._pool is not None and self._pool.is_misplaced(call, result):
+            is_final = True
         if is_final and not (self._waits_for_days and decision is Decision.DAY_LIMIT):
             self.retire(route, result.code, result.message)
 
     def _learn(self, call: InFlight, attempt: Attempt, changes: Sequence[Change]) -> None:
         """Learn from an attempt whose permit is closed, and tell the listeners."""
-        result, response, route = attempt.result, attempt.response, call.route
+        result, route = attempt.result, call.route
         decision = result.decision
         for change in changes:
             self.note(route, change, result.code)
@@ -292,19 +301,7 @@ class Runner:
             if result.usage is not None:
                 self._estimator.learn(call.request, call.cost, result.usage)
         if self._listeners.are_there:
-            status = response.status if response is not None else None
-            self._listeners.tell(
-                AttemptEnded(
-                    call.request,
-                    call.attempts,
-                    call.cost,
-                    status,
-                    decision,
-                    result.code,
-                    attempt.latency,
-                    asyncio.get_running_loop().time(),
-                )
-            )
+            self._listeners.tell(ended_event(call, attempt, asyncio.get_running_loop().time()))
 
     def note(self, route: Route, change: Change, code: str = "") -> None:
         """Tell of a change in the pacing of *route*."""
@@ -325,16 +322,15 @@ class Runner:
 
     def _give_up(self, route: Route, code: str, message: str) -> None:
         """Retire *route*, whose breaker has lost patience; all if its server is not there."""
-        if code == "unreachable":
+        if code == "unreachable" and self._pool is None:
             self.stop(code, message)
         else:
             self.retire(route, code, message)
 
     def _run_dry(self, name: str, rate: Rate, wait: float) -> None:
-        message = used_up(rate, wait)
         for route in self.routes:
             if route.name == name and route.retired is None:
-                self.retire(route, "day_limit", message)
+                self.retire(route, "day_limit", used_up(rate, wait))
 
     def _wind_clocks(self) -> None:
         """Hold what is in flight to the time-out that has just been learned."""

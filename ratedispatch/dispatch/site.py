@@ -4,7 +4,7 @@ The place of a breaker in a dispatcher: what it can see of its route, and do wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.inflight import InFlight
     from ratedispatch.dispatch.route import Route
     from ratedispatch.dispatch.stop import StopSignal
+    from ratedispatch.pacing.snapshot import Snapshot
+
+
+class Gate(Protocol):
+    """What a breaker holds and releases: see `Lane`."""
+
+    @property
+    def in_flight(self) -> int: ...
+    def hold(self) -> None: ...
+    def release(self, permits: int | None = None) -> None: ...
+    def snapshot(self) -> Snapshot: ...
 
 
 class Feeders:
@@ -68,7 +79,7 @@ class Site:
         self._doubt = doubt
         self._stopping = stopping
         self._give_up = give_up
-        self.admission = route.admission
+        self.admission: Gate = route.lane
 
     def is_held(self) -> bool:
         """Whether a doubt holds the queue."""
