@@ -23,7 +23,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 
 import ratedispatch as rd
@@ -64,9 +63,7 @@ def in_threads(base_url: str, limits: rd.Limits, calls: int, threads: int) -> in
     left = iter(range(calls))
     lock = threading.Lock()
     failed: list[Exception] = []
-    plain = openai.OpenAI(
-        base_url=base_url, api_key="any", max_retries=0, timeout=httpx2.Timeout(60)
-    )
+    plain = openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=60)
     client = rd.wrap(plain, rd.Gate(limits, base_url=base_url))
 
     def work() -> None:

@@ -33,8 +33,9 @@ def environments() -> list[Environment]:
     lowest, end = found[1], int(found[2])
     first = int(lowest.partition(".")[0])
     majors = [(f"openai-{one}", f"openai>={one},<{one + 1}") for one in range(first, end)]
-    return [Environment("openai-lowest", (f"openai=={lowest}",))] + [
-        Environment(name, (package,)) for name, package in majors
+    return [Environment("openai-lowest", (f"openai=={lowest}", "httpx"))] + [
+        Environment(name, (package, "httpx"))  # which version 3 takes a client of, too
+        for name, package in majors
     ]
 
 

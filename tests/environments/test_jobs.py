@@ -13,7 +13,10 @@ from click.testing import CliRunner
 import ratedispatch as rd
 from ratedispatch.cli import main
 from ratedispatch.dispatch.transports.http_library import http, library_of
+from ratedispatch.dispatch.transports.sdk import SdkTransport
+from ratedispatch.errors import TransportError
 from ratedispatch.simulate.server.child import FakeServerProcess
+from tests.environments.__main__ import environments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +84,35 @@ def test_a_client_is_enough(job: Path, server: FakeServerProcess) -> None:
     report = asyncio.run(send())
     assert (report.answered, report.unanswered) == (ROWS, 0)
     assert answered(job / "out.jsonl") == EVERY
+
+
+def test_a_client_of_httpx_is_taken_by_every_version(server: FakeServerProcess) -> None:
+    """By version 3 as well, which sends through httpx2 itself; its errors are known, too."""
+    httpx: Any = pytest.importorskip("httpx")
+
+    async def send(url: str) -> rd.Response:
+        async with openai.AsyncOpenAI(
+            base_url=url, api_key=KEY, http_client=httpx.AsyncClient()
+        ) as client:
+            body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+            return await SdkTransport(client).send(rd.Request(body), 5)
+
+    response = asyncio.run(send(server.base_url))
+    assert (response.status, response.is_json) == (200, True)
+    with pytest.raises(TransportError) as caught:
+        asyncio.run(send("http://127.0.0.1:9/v1"))
+    assert not caught.value.reached
+
+
+def test_the_environments_are_those_that_the_project_takes() -> None:
+    """The lowest version, and each major one."""
+    names = [(one.name, one.packages[0]) for one in environments()]
+    assert names == [
+        ("openai-lowest", "openai==1.55.3"),
+        ("openai-1", "openai>=1,<2"),
+        ("openai-2", "openai>=2,<3"),
+        ("openai-3", "openai>=3,<4"),
+    ]
 
 
 def test_the_library_is_that_of_the_sdk() -> None:
