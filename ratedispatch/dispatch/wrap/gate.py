@@ -19,6 +19,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ratedispatch import _json
+from ratedispatch.dimension import dimension_named
 from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.options import SDK_CONNECTIONS, DispatcherOptions
 from ratedispatch.dispatch.retry import RetryPolicy
@@ -56,6 +57,9 @@ _PATIENCE = RetryPolicy(max_refusals=_MOST_REFUSALS)
 
 #: Bytes of a body that stand for a token, where it cannot be counted.
 _BYTES_PER_TOKEN = 4
+
+#: The cost of a call where nothing limits tokens.
+_ONE = Cost(0)
 
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
 
@@ -144,6 +148,7 @@ class Gate:
         limits, options = self.limits, self.options
         self.rng = options.rng or random.Random()
         self._lock = threading.Lock()
+        self._is_counted: dict[Route, bool] = {}
         self._ranks = itertools.count()
         self.estimator = Estimator(
             options.policy or self.provider.charge,
@@ -190,6 +195,8 @@ class Gate:
 
     async def cost_of(self, ticket: Ticket) -> Cost:
         """Return what the call of *ticket* costs; counts long texts in a thread."""
+        if not self._counts(ticket.route):
+            return _ONE
         try:
             cost = self.estimator.estimate_now(ticket.request)
             if cost is None:
@@ -200,6 +207,8 @@ class Gate:
 
     def cost_here(self, ticket: Ticket) -> Cost:
         """Return what the call of *ticket* costs."""
+        if not self._counts(ticket.route):
+            return _ONE
         try:
             return self.estimator.estimate_here(ticket.request)
         except (InvalidRequest, Warning):
@@ -214,6 +223,15 @@ class Gate:
         for change in changes:
             if isinstance(change, LimitChange):
                 ticket.route.learn(change.rate)
+
+    def _counts(self, route: Route) -> bool:
+        """Whether any limit of *route* is on tokens: where none is, nothing needs counting."""
+        is_counted = self._is_counted.get(route)
+        if is_counted is None:
+            dimensions = [dimension_named(rate.dimension) for rate in route.limits.rates()]
+            is_counted = any(dimension.of_usage is not None for dimension in dimensions)
+            self._is_counted[route] = is_counted
+        return is_counted
 
     def _guess(self, ticket: Ticket) -> Cost:
         """What a request costs that cannot be counted; it is for the server to refuse it."""

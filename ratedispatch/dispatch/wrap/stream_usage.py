@@ -68,6 +68,7 @@ class StreamUsage:
     def end(self) -> tuple[Usage | None, bool]:
         """Return the usage, if it was told, and whether the stream has said that it is whole."""
         text = b"".join(self._parts)
+        self._parts.clear()
         usage = _last_usage(text)
         return usage, usage is not None or any(end in text for end in _ENDS)
 

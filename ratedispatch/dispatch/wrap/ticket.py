@@ -135,12 +135,12 @@ class Ticket:
         response = read_answer(status, headers, body)
         result = gate.provider.interpret(response, self.request.endpoint)
         permit = self._taken()
-        feedback = feedback_of(Attempt(result, response, 0.0), self.rank, waits_for_days=False)
-        changes = permit.report(feedback)
         if result.decision is Decision.ANSWERED:
-            self._learn(result.usage, changes)
+            told = Feedback(End.ANSWERED, result.usage, result.readings, row=self.rank)
+            self._learn(result.usage, permit.report(told))
             return Ruling.PASS
-        self._learn(None, changes)
+        feedback = feedback_of(Attempt(result, response, 0.0), self.rank, waits_for_days=False)
+        self._learn(None, permit.report(feedback))
         is_again = result.decision in REFUSALS and status < _SERVER_FAULT
         if not is_again or headers.get("x-should-retry") == "false":
             return Ruling.PASS

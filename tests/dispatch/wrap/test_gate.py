@@ -71,6 +71,16 @@ def test_what_cannot_be_counted_is_paced_by_its_bytes() -> None:
     assert paces.snapshot().in_flight == 0
 
 
+def test_nothing_is_counted_where_tokens_are_not_limited() -> None:
+    """Each call is one request, whatever stands in it."""
+    paces = rd.Gate(rd.Limits(requests_per_minute=60_000))
+    call = ticket(paces)
+    call.enter_blocking()
+    assert call.cost is not None
+    assert (call.cost.requests, call.cost.tokens) == (1, 0)
+    call.broken()
+
+
 def test_a_ticket_pays_for_each_attempt_and_is_answered_once_for_each() -> None:
     """Refused, then answered with its usage."""
     paces = rd.Gate(rd.Limits(requests_per_minute=60_000))
