@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import DeadlineMissed
+from ratedispatch.pacing.outlook import described
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.queue import Entry, Grant
@@ -63,7 +64,7 @@ class Expiry:
 
 def _missed(entry: Entry, allowed: float, waiting: int) -> DeadlineMissed:
     return DeadlineMissed(
-        f"a request of {entry.cost.tokens:,} tokens was not sent within {allowed:.3g} s, and "
-        f"{waiting:,} others wait; allow more time, give it a higher priority, or raise the limits",
+        f"{described(entry.cost)} was not sent within {allowed:.3g} s, and {waiting:,} others "
+        f"wait; allow more time, give it a higher priority, or raise the limits",
         allowed=allowed,
     )

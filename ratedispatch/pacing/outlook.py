@@ -173,9 +173,14 @@ def check_deadline(
     if ahead.requests or ahead.tokens:
         before = f"{ahead.requests:,} requests with {ahead.tokens:,.0f} tokens go before it"
     raise DeadlineMissed(
-        f"a request of {cost.tokens:,} tokens cannot be sent within {max(0.0, allowed):.3g} s: the "
-        f"earliest possible time is in {seconds:.3g} s, because {before}; allow more time, give "
-        f"it a higher priority, or raise the limits",
+        f"{described(cost)} cannot be sent within {max(0.0, allowed):.3g} s: the earliest possible "
+        f"time is in {seconds:.3g} s, because {before}; allow more time, give it a higher "
+        f"priority, or raise the limits",
         allowed=allowed,
         earliest=seconds,
     )
+
+
+def described(cost: Cost) -> str:
+    """Return how messages call a request of *cost*, whose tokens may not have been counted."""
+    return f"a request of {cost.tokens:,} tokens" if cost.tokens else "a request"

@@ -21,12 +21,13 @@ class InvalidLimits(openai.OpenAIError, errors.InvalidLimits):
     """A call to a model for which no limits are given."""
 
 
-class WaitTooLong(openai.OpenAIError, errors.RateDispatchError, TimeoutError):
-    """A call that has waited in the queue for as long as it may."""
+class DeadlineMissed(openai.OpenAIError, errors.DeadlineMissed):
+    """A call that was not sent in the time that it may wait, or could not have been."""
 
 
 _TWINS: dict[type[BaseException], type[openai.OpenAIError]] = {
     errors.CostExceedsLimit: CostExceedsLimit,
+    errors.DeadlineMissed: DeadlineMissed,
     errors.InvalidLimits: InvalidLimits,
 }
 

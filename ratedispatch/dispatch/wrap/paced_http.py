@@ -18,7 +18,7 @@ from ratedispatch.dispatch.wrap.call_options import current_options
 from ratedispatch.dispatch.wrap.old_sdk import answer_holding
 from ratedispatch.dispatch.wrap.settled_stream import settle_at_end
 from ratedispatch.dispatch.wrap.ticket import Ruling
-from ratedispatch.errors import RateDispatchError
+from ratedispatch.errors import DeadlineMissed, RateDispatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,6 +211,11 @@ def _told(error: RateDispatchError, request: Any) -> Any:
     """Raise *error* of the gate as one that the SDK passes on."""
     from ratedispatch.dispatch.wrap.gate_errors import as_openai_error
 
+    if isinstance(error, DeadlineMissed) and _SIGNED_HEADER in request.headers:
+        why = (
+            f"{error}; a signed request waits for {_MOST_SIGNED_WAIT:g} s at most, while it is good"
+        )
+        error = DeadlineMissed(why, allowed=error.allowed, earliest=error.earliest)
     twin = as_openai_error(error)
     answer = answer_holding(twin, request)
     if answer is None:

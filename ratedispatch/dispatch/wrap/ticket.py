@@ -96,7 +96,7 @@ class Ticket:
 
         Raises:
             CostExceedsLimit: No waiting can ever make it fit.
-            TimeoutError: It has waited as long as it may.
+            DeadlineMissed: It has waited as long as it may, or would have to wait longer.
         """
         if self.cost is None:
             self.cost = self._checked(await self.gate.cost_of(self))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -61,35 +60,28 @@ class _TrioEntry(Entry):
                 self.future.result().cancel()
 
 
-async def acquire_in_trio(
-    admission: Admission, cost: Cost, rank: int, turn: Turn, seconds: float | None
-) -> Permit | None:
+async def acquire_in_trio(admission: Admission, cost: Cost, rank: int, turn: Turn) -> Permit:
     """
-    Wait in the queue of *admission* until *cost* may be spent.
+    Wait in the queue of *admission* until *cost* may be spent; return the permit.
 
     Args:
         admission: The queue.
         cost: What to pay.
         rank: Lower ranks go first.
         turn: Its claim on a place in the queue.
-        seconds: To wait at most; None for as long as it takes.
 
-    Returns:
-        The permit; None if it was not granted in time.
+    Raises:
+        DeadlineMissed: It was not granted in time, or cannot be.
     """
     entry = admission.enter(cost, rank, _TrioEntry, turn)
     if isinstance(entry, Permit):
         return entry
     try:
-        with trio.move_on_after(math.inf if seconds is None else max(0.0, seconds)):
-            await entry.wait()
+        await entry.wait()
     except BaseException:
         if entry.future.cancel():
             admission.leave(entry)
         elif entry.future.exception() is None:
             entry.future.result().cancel()
         raise
-    if entry.future.cancel():
-        admission.leave(entry)
-        return None
     return entry.future.result()

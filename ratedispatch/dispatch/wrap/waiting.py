@@ -8,11 +8,13 @@ those run only while a call is sent.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 from ratedispatch.dispatch.permits import acquire, acquire_in_thread
 from ratedispatch.dispatch.wrap.call_options import clock
+from ratedispatch.errors import DeadlineMissed
 
 if TYPE_CHECKING:
     from ratedispatch.dispatch.wrap.call_options import CallOptions
@@ -49,25 +51,15 @@ async def acquire_here(
     Wait for a permit in whichever event loop this is.
 
     Raises:
-        TimeoutError: It was not granted by *until*.
+        DeadlineMissed: It was not granted by *until*, or cannot be.
     """
-    if asyncio._get_running_loop() is None:
-        from ratedispatch.dispatch.wrap.trio_waiter import acquire_in_trio
-
-        began = clock()
-        seconds = None if until is None else until - began
-        permit = await acquire_in_trio(admission, cost, rank, turn, seconds)
-        if permit is None:
-            raise too_late(admission, began)
-        return permit
-    if until is None:
+    if until is not None:
+        turn = dataclasses.replace(turn, deadline=until)
+    if asyncio._get_running_loop() is not None:
         return await acquire(admission, cost, rank, turn)
-    began = clock()
-    try:
-        async with asyncio.timeout_at(until):
-            return await acquire(admission, cost, rank, turn)
-    except TimeoutError:
-        raise too_late(admission, began) from None
+    from ratedispatch.dispatch.wrap.trio_waiter import acquire_in_trio
+
+    return await acquire_in_trio(admission, cost, rank, turn)
 
 
 def acquire_blocking(
@@ -77,15 +69,11 @@ def acquire_blocking(
     Block until there is a permit.
 
     Raises:
-        TimeoutError: It was not granted by *until*.
+        DeadlineMissed: It was not granted by *until*, or cannot be.
     """
-    if until is None:
-        return acquire_in_thread(admission, cost, rank, turn=turn)
-    began = clock()
-    try:
-        return acquire_in_thread(admission, cost, rank, max(0.0, until - began), turn)
-    except TimeoutError:
-        raise too_late(admission, began) from None
+    if until is not None:
+        turn = dataclasses.replace(turn, deadline=until)
+    return acquire_in_thread(admission, cost, rank, turn=turn)
 
 
 async def sleep(seconds: float, until: float | None) -> None:
@@ -93,7 +81,7 @@ async def sleep(seconds: float, until: float | None) -> None:
     Let others go first for *seconds*.
 
     Raises:
-        TimeoutError: That is beyond *until*.
+        DeadlineMissed: That is beyond *until*.
     """
     _check(seconds, until)
     if asyncio._get_running_loop() is not None:
@@ -110,25 +98,13 @@ def sleep_blocking(seconds: float, until: float | None) -> None:
     time.sleep(seconds)
 
 
-def too_late(admission: Admission, began: float) -> Exception:
-    """Return the error of a call that has waited since *began* and may not any longer."""
-    from ratedispatch.dispatch.wrap.gate_errors import WaitTooLong
-
-    state = admission.snapshot()
-    return WaitTooLong(
-        f"the call was not sent within the {clock() - began:.1f} s that it may wait: "
-        f"{state.waiting:,} others wait for the limits and {state.in_flight:,} are in flight; "
-        f"raise max_wait or the deadline (a request that is signed waits for 240 s at most), "
-        f"raise the limits, or send less"
-    )
-
-
 def _check(seconds: float, until: float | None) -> None:
-    from ratedispatch.dispatch.wrap.gate_errors import WaitTooLong
-
-    if until is not None and clock() + seconds > until:
-        raise WaitTooLong(
-            f"the call was refused for the rate and is to be sent again in {seconds:.1f} s, but "
-            f"may wait {max(0.0, until - clock()):.1f} s; raise max_wait or the deadline, or lower "
-            f"the limits that the client was wrapped with"
-        )
+    if until is None or (allowed := until - clock()) >= seconds:
+        return
+    raise DeadlineMissed(
+        f"the call was refused for the rate and is to be sent again in {seconds:.3g} s, but may "
+        f"wait {max(0.0, allowed):.3g} s; allow more time, or lower the limits that the client was "
+        f"wrapped with",
+        allowed=allowed,
+        earliest=seconds,
+    )

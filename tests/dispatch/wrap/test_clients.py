@@ -161,9 +161,9 @@ def test_a_signed_request_waits_no_longer_than_its_signature_is_good() -> None:
             gate(rd.Limits(requests_per_minute=0.05, burst_seconds=0)),
         )
         await client.chat.completions.create(**ASK)
-        with pytest.raises(openai.OpenAIError, match="signed"):
+        with pytest.raises(openai.OpenAIError, match=r"within 240 s.*while it is good"):
             await client.chat.completions.create(**ASK)
-        assert asyncio.get_running_loop().time() == pytest.approx(240)
+        assert asyncio.get_running_loop().time() == 0
 
     run_virtual(main())
 
