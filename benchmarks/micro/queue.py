@@ -5,12 +5,13 @@ Microseconds of processor time for each request, and how many times the cost of 
 an admission in the longest is, round by round. All wait at once, as after so many calls of
 `submit`; then one after another is let through and closed, so that nearly all of them are still
 waiting while the first thousand go. Two limits are on and far away, and a few may be in flight.
+With `--turns` they have three priorities and five callers, so that the order is more than one line.
 `join` is to enter the queue and wait; `admission` is to be granted, woken and settled again, over
 the first thousand; `drain` is the same over all. A task for each request is part of them, as it is
 part of a call of `submit`.
 Targets: an admission costs at most 15 µs, and with the most waiting at most twice what it costs
 with the fewest.
-Run: python -m benchmarks.micro.queue [--rounds N] [--waiting N ...] [--json [FILE]]
+Run: python -m benchmarks.micro.queue [--rounds N] [--waiting N ...] [--turns] [--json [FILE]]
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import End, Feedback
 from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.turn import FIRST_COME, Turn
 from ratedispatch.request import Cost
 
 if TYPE_CHECKING:
@@ -57,7 +59,13 @@ class Times(NamedTuple):
     drain: float
 
 
-async def measure(waiting: int) -> Times:
+def _turn_of(place: int, *, has_turns: bool) -> Turn:
+    if not has_turns:
+        return FIRST_COME
+    return Turn(priority=place % 3, caller=str(place % 5))
+
+
+async def measure(waiting: int, *, has_turns: bool = False) -> Times:
     """Return what it costs with so many in the queue."""
     budget = LocalBudget(Limits(1e9, 1e12))
     concurrency = FixedLimit(_IN_FLIGHT)
@@ -71,7 +79,7 @@ async def measure(waiting: int) -> Times:
 
     async def pass_through(place: int) -> None:
         nonlocal done
-        permit = await acquire(admission, cost, place)
+        permit = await acquire(admission, cost, place, _turn_of(place, has_turns=has_turns))
         permit.report(feedback)
         done += 1
         if done in {_FIRST, waiting}:
@@ -97,10 +105,10 @@ async def measure(waiting: int) -> Times:
     )
 
 
-def measure_in_a_loop(waiting: int, _round: int) -> Times:
+def measure_in_a_loop(waiting: int, has_turns: bool, _round: int) -> Times:
     """Return the same from a loop of its own, set up as a command does it."""
     with loops.runner(loops.ASYNCIO) as runner, loops.seldom_collecting():
-        return runner.run(measure(waiting))
+        return runner.run(measure(waiting, has_turns=has_turns))
 
 
 def summarise(found: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
@@ -155,9 +163,13 @@ def main() -> int:
         metavar="N",
         help="how many wait (default: %(default)s)",
     )
+    parser.add_argument("--turns", action="store_true", help="priorities and callers that differ")
     arguments = parser.parse_args()
     surroundings = environment(None)
-    lines = {str(waiting): partial(measure_in_a_loop, waiting) for waiting in arguments.waiting}
+    lines = {
+        str(waiting): partial(measure_in_a_loop, waiting, arguments.turns)
+        for waiting in arguments.waiting
+    }
     found = interleave(lines, arguments.repeats)
     result = {"rounds": arguments.repeats, **summarise(found)}
     publish(arguments, surroundings, result, _text(result), caveats=[SHARED_MACHINE])

@@ -311,13 +311,14 @@ class Admission:
     def _pump_turns(self, queue: TurnQueue, now: float) -> Sequence[Grant]:
         """Do the same where turns differ, and fail what has passed its deadline."""
         expiry = self._expiry
-        grants = expiry.end(queue, now, is_over=False)
+        grants = expiry.end(queue, now, is_over=False) if expiry else []
         granted, wait = self._lanes.pump(queue, now)
         grants += granted
-        while late := expiry.end(queue, now, is_over=True):  # what could not go at the instant
+        while expiry and (late := expiry.end(queue, now, is_over=True)):  # could not go even now
             granted, wait = self._lanes.pump(queue, now)
             grants += [*late, *granted]
-        wait = min(wait, expiry.next() - now)
+        if expiry:
+            wait = min(wait, expiry.next() - now)
         if self._has_alarm or 0 < wait < math.inf:
             self._set_alarm(wait, now)
         return grants

@@ -28,6 +28,9 @@ class Expiry:
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Entry]] = []
 
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
     def add(self, entry: Entry, deadline: float, waiting: int) -> None:
         """Note the *deadline* of *entry*, one of so many *waiting*."""
         if len(self._entries) >= _MANY + 2 * waiting:

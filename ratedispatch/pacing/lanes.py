@@ -103,29 +103,53 @@ class Lanes:
         Returns:
             Who was granted what, and the seconds until the next may go.
         """
+        if len(self._lanes) == 1 and queue.has_one_order:  # nearly always
+            return self._pump_one(self._lanes[0], queue, now)
         grants: list[Grant] = []
-        wait = math.inf
-        is_moving = True
-        while is_moving and (heads := queue.heads(now)):
-            is_moving, wait = False, math.inf
-            taken: set[Lane] = set()
-            for head in heads:
-                granted: Permit | BaseException | float
-                try:
-                    able = self.able(head.cost, head.line.lanes)
-                    lanes = [lane for lane in able if lane not in taken] if taken else able
-                    granted = self.grant(head.cost, head.since, now, lanes)
-                except Exception as error:  # it fails this request, not the queue
-                    granted = error
-                if isinstance(granted, Permit | BaseException):
-                    queue.pop(head, now)
-                    is_permit = isinstance(granted, Permit)
-                    grants.append((head.grant if is_permit else head.fail, granted))
-                    is_moving = True
-                    break
-                wait = min(wait, granted)
-                taken.update(lanes)
+        wait = 0.0
+        while not wait:
+            granted, wait = self._take(queue, now)
+            grants += granted
         self.tell_bottlenecks([granted for _, granted in grants], now)
+        return grants, wait
+
+    def _take(self, queue: TurnQueue, now: float) -> tuple[list[Grant], float]:
+        """Take the first that may go; return it and no wait, or none and the seconds."""
+        wait = math.inf
+        taken: set[Lane] = set()
+        self._causes.clear()
+        for head in queue.heads(now):
+            try:
+                able = self.able(head.cost, head.line.lanes)
+                lanes = [lane for lane in able if lane not in taken]
+                granted = self.grant(head.cost, head.since, now, lanes)
+            except Exception as error:  # it fails this request, not the queue
+                queue.pop(head, now)
+                return [(head.fail, error)], 0.0
+            if isinstance(granted, Permit):
+                queue.pop(head, now)
+                return [(head.grant, granted)], 0.0
+            wait = min(wait, granted)
+            taken.update(lanes)
+        return [], wait
+
+    @staticmethod
+    def _pump_one(lane: Lane, queue: TurnQueue, now: float) -> tuple[list[Grant], float]:
+        """Do the same for the only *lane*, which all may take."""
+        grants: list[Grant] = []
+        wait, cause = math.inf, bottleneck.NOTHING
+        while (head := queue.first(now)) is not None:
+            try:
+                granted = lane.grant(head.cost, head.since, now)
+            except Exception as error:  # it fails this request, not the queue
+                grants.append((head.fail, error))
+            else:
+                if not isinstance(granted, Permit):
+                    wait, cause = granted
+                    break
+                grants.append((head.grant, granted))
+            queue.pop(head, now)
+        lane.bottleneck.hold(cause, now, has_granted=bool(grants))
         return grants, wait
 
     def tell_bottlenecks(self, grants: Sequence[Permit | BaseException], now: float) -> None:

@@ -71,8 +71,8 @@ class Order:
         """Return the seconds until *level* (None for a new one) may get a share for its age."""
         return self._ageing.ages_in(level, now)
 
-    def head(self, now: float) -> tuple[bool, int, float, int, int, Entry] | None:
-        """Return what goes next, last in a tuple that sorts among those of other lanes."""
+    def first(self, now: float) -> Entry | None:
+        """Return what goes next; None if nothing waits."""
         heap = self._heap
         while heap:
             top = heap[0][1]
@@ -91,12 +91,16 @@ class Order:
             aged = None if level is None else level.first()
             if aged is not None:
                 entry, self._is_by_age = aged, True
+        return entry
+
+    def place_of(self, entry: Entry) -> tuple[bool, int, float, int, int]:
+        """Return what *entry*, which is first here, is sorted by among those of other lanes."""
         line = entry.line
-        place = (-line.level.priority, line.account.start, entry.rank, entry.number)
-        return not self._is_by_age, *place, entry
+        is_strict = not self._is_by_age
+        return is_strict, -line.level.priority, line.account.start, entry.rank, entry.number
 
     def went(self, entry: Entry, now: float) -> None:
-        """Note that *entry*, which `head` had returned, went."""
+        """Note that *entry*, which was first, went."""
         self._ageing.went(entry.line.level, entry.tokens, now, by_age=self._is_by_age)
 
 
@@ -130,18 +134,28 @@ class TurnQueue:
         entry.cost, entry.since = cost, since
         self._add(entry, turn.lanes, turn.priority, turn.caller)
 
+    @property
+    def has_one_order(self) -> bool:
+        """Whether all that waits may go to any lane."""
+        return not self._orders or (len(self._orders) == 1 and None in self._orders)
+
+    def first(self, now: float) -> Entry | None:
+        """Return what goes next of all that may go to any lane; None if nothing waits."""
+        order = self._orders.get(None)
+        return None if order is None else order.first(now)
+
     def heads(self, now: float) -> list[Entry]:
         """Return what goes next, of those that wait for the same lanes one each, in order."""
         heads = []
         for order in list(self._orders.values()):
-            head = order.head(now)
-            if head is not None:
-                heads.append(head)
-            elif not order.levels:
+            entry = order.first(now)
+            if entry is not None:
+                heads.append((order.place_of(entry), entry))
+            elif order.lanes is not None:
                 del self._orders[order.lanes]
         if len(heads) > 1:
             heads.sort()
-        return [head[-1] for head in heads]
+        return [entry for _, entry in heads]
 
     def pop(self, entry: Entry, now: float) -> None:
         """Remove *entry*, one of the heads, which goes."""

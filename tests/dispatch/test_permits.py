@@ -13,7 +13,7 @@ import pytest
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.permits import LoopAlarm, acquire, acquire_in_thread
 from ratedispatch.dispatch.thread_alarm import ThreadAlarm
-from ratedispatch.errors import CostExceedsLimit, InvalidLimits, Stopped
+from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, Stopped
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Usage
@@ -22,6 +22,7 @@ from ratedispatch.pacing.concurrency.limit import FixedLimit
 from ratedispatch.pacing.feedback import End, Feedback
 from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.turn import Turn
 from ratedispatch.request import Cost
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
@@ -296,6 +297,36 @@ class TestThreads:
             thread.join(10)
         assert queue.in_flight == 0
         assert queue.snapshot().levels[0].spent == 4 * 20 + 80
+
+    def test_threads_with_turns_of_all_kinds_lose_nothing(self) -> None:
+        """Priorities, callers, lanes and deadlines, kept and missed: each permit is closed once."""
+        lanes = [
+            Lane(LocalBudget(Limits(2e5)), FixedLimit(2), rng=random.Random(1), name=name)
+            for name in "ab"
+        ]
+        queue = Admission(lanes, ThreadAlarm(), weights={"1": 3.0})
+        missed: list[int] = []
+
+        def work(number: int) -> None:
+            for step in range(40):
+                turn = Turn(
+                    priority=step % 3,
+                    caller=str(number % 3),
+                    # its own clock, so that no time is left where it is not free at once
+                    deadline=queue.alarm.time() + (5 if step % 4 else 0),
+                    lanes=frozenset(lanes[:1]) if step % 5 == 0 else None,
+                )
+                try:
+                    acquire_in_thread(queue, Cost(1), number, 5, turn).report(ANSWERED)
+                except DeadlineMissed:
+                    missed.append(step)
+
+        for thread in in_threads(6, work):
+            thread.join(20)
+        state = queue.snapshot()
+        assert (state.in_flight, state.waiting) == (0, 0)
+        assert all(step % 4 == 0 for step in missed)
+        assert sum(level.spent for level in state.levels) == 6 * 40 - len(missed)
 
     def test_a_timeout_gives_nothing_away(self) -> None:
         """What was not granted in time is neither spent nor in flight, nor in the queue."""
