@@ -37,7 +37,13 @@ def sdk_object(body: Any, endpoint: str, request_id: str | None) -> Any:
     if endpoint not in _CLASSES:
         raise LookupError(f"the openai package has no class for an answer of {endpoint}")
     module, name = _CLASSES[endpoint]
-    made = getattr(importlib.import_module(module), name).construct(**body)
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise LookupError(
+            f"this version of the openai package has no class for an answer of {endpoint}"
+        ) from error
+    made = kind.construct(**body)
     made._request_id = request_id
     return made
 

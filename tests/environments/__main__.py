@@ -20,7 +20,14 @@ from typing import cast
 from tests.environments.venvs import DEFAULT_FOLDER, ROOT, Environment, make, project, run
 
 #: What depends on the version: in the order in which it says most.
-_TESTS = ("tests/environments/test_jobs.py", "tests/dispatch/transports", "tests/dispatch/wrap")
+_TESTS = (
+    "tests/environments/test_jobs.py",
+    "tests/dispatch/transports",
+    "tests/dispatch/wrap",
+    "tests/dispatch/test_sync_dispatcher.py",
+    "tests/dispatch/test_warm_up.py",
+    "tests/typed",
+)
 
 
 def environments() -> list[Environment]:

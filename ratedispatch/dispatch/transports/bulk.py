@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     import openai
 
+    from ratedispatch.dispatch.transports.sdk import SdkTransport
+    from ratedispatch.dispatch.transports.sdk_stream import SdkStream
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
@@ -141,6 +143,7 @@ class BulkTransport:
         self._can_be_direct = settings.proxy is None and is_known()
         self._session: aiohttp.ClientSession | None = None
         self._deadlines = Deadlines()
+        self._streaming: SdkTransport | None = None
 
     @property
     def api_key(self) -> str:
@@ -171,6 +174,23 @@ class BulkTransport:
         session, url = self._session or self._open(), self._url(CHAT)
         opener = DirectExchange(session, url, self._headers, _LONGEST_HEADER, self._bound)
         await opener.open(min(connections, self._connections))
+
+    async def stream(self, request: Request, timeout: float) -> SdkStream | Response:
+        """
+        Send *request* through the client that this was made from, and ask for its answer in parts.
+
+        See :class:`~ratedispatch.dispatch.transports.protocol.StreamingTransport`.
+
+        Raises:
+            TypeError: It was made from settings, without a client.
+        """
+        if self._client is None:
+            raise TypeError("without a client answers come only whole")
+        if self._streaming is None:  # the SDK parses the events, and is needed for nothing else
+            from ratedispatch.dispatch.transports.sdk import SdkTransport
+
+            self._streaming = SdkTransport(self._client, self._bound.most)
+        return await self._streaming.stream(request, timeout)
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""

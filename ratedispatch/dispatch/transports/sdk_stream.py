@@ -11,9 +11,11 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Any, Self
 
+import aiohttp
 import openai
 
 from ratedispatch.dispatch.transports.exchange import read_answer, sentence
+from ratedispatch.dispatch.transports.http_library import errors
 from ratedispatch.dispatch.transports.redirects import LEADING, MOST_REDIRECTS, destination
 from ratedispatch.errors import AttemptTimeout, TransportError
 from ratedispatch.request import CHAT, COMPLETIONS, RESPONSES, endpoint_like
@@ -107,7 +109,9 @@ async def open_stream(
         raise
     except TimeoutError:
         fault = AttemptTimeout(f"no answer within {timeout:g} s")
-    except Exception as error:  # of the HTTP library
+    except aiohttp.ClientError as error:
+        fault = TransportError(sentence(error))
+    except errors("HTTPError", "StreamError") as error:
         fault = TransportError(sentence(error))
     # outside of the except clause: such an error may hold the headers, the key among them
     raise fault

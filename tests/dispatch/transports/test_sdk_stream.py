@@ -12,6 +12,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.bulk import bulk_for, plain_bulk
 from ratedispatch.dispatch.transports.sdk import SdkTransport, make_client
 from ratedispatch.errors import AttemptTimeout
 from ratedispatch.request import COMPLETIONS
@@ -178,6 +179,37 @@ def test_a_head_that_does_not_come_is_late_and_a_port_without_server_is_unreache
                 await SdkTransport(client).stream(chat(), 5)
             assert not caught.value.reached
             assert caught.value.__cause__ is None
+
+    asyncio.run(main())
+
+
+def test_a_bulk_transport_streams_through_its_client() -> None:
+    events = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+    whole = answer(events, "Content-Type: text/event-stream")
+
+    async def main() -> None:
+        async with Scripted([whole]) as server, client_of("httpx", server.url) as client:
+            bulk = bulk_for(client, 9)
+            assert bulk is not None
+            async with bulk, rd.Dispatcher(bulk, LIMITS) as dispatcher:
+                (event,) = [event async for event in dispatcher.stream(chat())]
+                assert type(event) is ChatCompletionChunk
+        plain = plain_bulk("http://127.0.0.1/v1", KEY, 9, {})
+        assert plain is not None
+        with pytest.raises(TypeError, match="without a client answers come only whole"):
+            await plain.stream(chat(), 5)
+
+    asyncio.run(main())
+
+
+def test_a_body_that_is_no_json_fails_at_once(pool: str) -> None:
+    """It would not become any the next time."""
+
+    async def main() -> None:
+        async with Scripted([b""]) as server, client_of(pool, server.url) as client:
+            with pytest.raises((TypeError, ValueError)):
+                await SdkTransport(client).stream(chat(odd={1, 2}), 5)
+            assert server.seen == []
 
     asyncio.run(main())
 
