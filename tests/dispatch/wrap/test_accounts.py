@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.http_library import http as httpx
 from ratedispatch.dispatch.wrap.paced_http import gate_of, gates_of
 from ratedispatch.testing import run_virtual
 from tests.dispatch.wrap.upstream import ASK, Upstream, async_client, sync_client
@@ -17,8 +17,8 @@ LIMITS = rd.Limits(requests_per_minute=60_000)
 AZURE: Any = {"azure_endpoint": "http://azure.test", "api_version": "2024-06-01"}
 
 
-def http(upstream: Upstream) -> httpx2.Client:
-    return httpx2.Client(transport=httpx2.MockTransport(upstream))
+def http(upstream: Upstream) -> httpx.Client:
+    return httpx.Client(transport=httpx.MockTransport(upstream))
 
 
 def test_each_account_of_one_http_client_has_its_own_limits() -> None:
