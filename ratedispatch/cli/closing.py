@@ -18,6 +18,7 @@ _ADVICE = {
     "not_found": "check the model names in the input, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
     "outage": "check the server and --base-url ({base_url}), then run the same command again",
+    "refused": "look at the limits and the balance of the account, then run the same command again",
     "all_failed": "correct the rows or the flags, then run the same command again, or give it "
     "--tolerate-failures",
     "quota": "add credit or raise the account's limit, then run the same command again",

@@ -17,25 +17,18 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from ratedispatch.dispatch.drought import Drought
+from ratedispatch.dispatch.giving_up import REFUSED, code_of, reason_of, reason_of_refusals
 from ratedispatch.dispatch.patience import DEFAULT_TUNING, Past, delay_before, is_over
+from ratedispatch.dispatch.retry import REFUSALS
 from ratedispatch.dispatch.streak import Kind, Streak, kind_of
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Decision, Interpretation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ratedispatch.dispatch.inflight import Attempt, InFlight
     from ratedispatch.dispatch.patience import BreakerTuning
     from ratedispatch.dispatch.site import Site
-
-#: The code of a stop, where the failure does not say it.
-_CODES: Mapping[Kind, str] = {
-    Kind.UNREACHABLE: "unreachable",
-    Kind.SERVER: "outage",
-    Kind.REQUEST: "all_failed",
-    Kind.UNPAID: "quota",
-}
 
 
 class CircuitBreaker:
@@ -63,6 +56,7 @@ class CircuitBreaker:
         self._tuning = tuning
         self.sent = 0
         self.streak = Streak()
+        self._drought = Drought(tuning.patience_seconds)
         self.is_open = False
         self.is_watching = False
         self._has_given_up = False
@@ -105,6 +99,8 @@ class CircuitBreaker:
                 self._close()
         if kind is None:
             self._last = self._last and (Kind.SERVER, result, self._last[2])
+            if result.decision in REFUSALS:
+                self._on_refusal(call, result)
         elif kind in {Kind.SERVER, Kind.REQUEST} and (self._is_tolerant or not call.is_mapped):
             kind = None
         else:
@@ -275,21 +271,25 @@ class CircuitBreaker:
         waited = now - self._since.setdefault(kind, now)
         past = Past(waited, self._probes, status, self.streak.answered > 0, self._is_reached)
         if is_over(kind, past, self._tuning):
-            self._has_given_up = True
             self._cancel_timer()
-            code = _CODES.get(kind, result.code)
-            self.place.give_up(code, self._reason(kind, result, waited))
+            self._give_up(kind, result, waited)
         else:
             self._schedule()
 
-    def _reason(self, kind: Kind, result: Interpretation, waited: float) -> str:
-        message = result.message or result.code
-        if kind is Kind.SERVER:
-            return f"nothing was answered for {waited:,.0f} s; the last failure: {message}"
-        if kind is Kind.REQUEST:
-            count = self.streak.rows(Kind.REQUEST)
-            return f"{count:,} requests in a row failed and none was answered: {message}"
-        return message
+    def _on_refusal(self, call: InFlight, result: Interpretation) -> None:
+        """Give up if the server has only refused for too long, and nothing is on its way."""
+        if self._is_tolerant or not call.is_mapped:
+            return
+        now = asyncio.get_running_loop().time()
+        waited = self._drought.refused(now, self.streak.answered, result.delay or 0.0)
+        if waited is not None and not self._has_given_up and self.place.admission.in_flight <= 1:
+            self._has_given_up = True
+            self.place.give_up(REFUSED, reason_of_refusals(result, waited))
+
+    def _give_up(self, kind: Kind, result: Interpretation, waited: float) -> None:
+        self._has_given_up = True
+        rows = self.streak.rows(Kind.REQUEST)
+        self.place.give_up(code_of(kind, result), reason_of(kind, result, waited, rows))
 
     def _schedule(self) -> None:
         """Send the next probe after a while."""
@@ -331,9 +331,7 @@ class CircuitBreaker:
             return
         if self.is_open and self._is_about(Kind.REQUEST) and not self._has_given_up:
             assert self._last is not None
-            result = self._last[1]
-            self._has_given_up = True
-            self.place.give_up(_CODES[Kind.REQUEST], self._reason(Kind.REQUEST, result, 0.0))
+            self._give_up(Kind.REQUEST, self._last[1], 0.0)
             return
         for waiter in self._held:
             if not waiter.done():

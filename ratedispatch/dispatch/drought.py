@@ -1,0 +1,49 @@
+"""
+How long a server has only refused.
+
+Refusals for the rate say that it will answer others later, so the queue pauses and asks again. A
+server that refuses for ever breaks that promise: without a bound every request of a file would be
+asked a hundred times. Pure in the instants that it is handed, in seconds.
+"""
+
+from __future__ import annotations
+
+from ratedispatch.dispatch.patience import DEFAULT_TUNING
+
+
+class Drought:
+    """
+    The time since the first refusal after the last answer.
+
+    Args:
+        patience: How long it may last. The longest wait that the server has advised is borne
+            besides: only once, because one who advises it again and again breaks his word.
+    """
+
+    __slots__ = ("_advised", "_answered", "_last", "_patience", "_since")
+
+    def __init__(self, patience: float = DEFAULT_TUNING.patience_seconds) -> None:
+        self._patience = patience
+        self._answered = -1
+        self._since = self._last = self._advised = 0.0
+
+    def refused(self, now: float, answered: int, advised: float) -> float | None:
+        """
+        Add a refusal.
+
+        Args:
+            now: When it came.
+            answered: The number of the latest attempt that was answered.
+            advised: The seconds that it asks to wait.
+
+        Returns:
+            The seconds that it has lasted, once that is too long.
+        """
+        bound = self._patience + self._advised
+        if answered != self._answered or now - self._last > bound:  # else there was nothing to ask
+            self._answered, self._since, self._advised = answered, now, 0.0
+            bound = self._patience
+        self._last = now
+        self._advised = max(self._advised, advised)
+        lasted = now - self._since
+        return lasted if lasted > bound else None
