@@ -9,6 +9,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ratedispatch as rd
 from ratedispatch.dispatch.pump import _MOST_WAITING
@@ -464,5 +466,65 @@ def test_a_stream_ends_an_outage_with_its_first_event() -> None:
             assert len(await read(dispatcher)) == 3
             outcomes = await task
         assert all(isinstance(outcome, rd.Completed) for outcome in outcomes)
+
+    run_virtual(main())
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["whole", "500", "429", "broken", "cut", "late"]),
+        st.sampled_from(["read", "leave", "close", "cancel", "lose", "never"]),
+        st.integers(0, 4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ACTS)
+@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+def test_however_streams_end_nothing_stays_open(acts: list[tuple[str, str, int]]) -> None:
+    """Neither a permit nor a connection, whatever the server and the reader do."""
+    answers: dict[str, Callable[[], Any]] = {
+        "whole": lambda: WHOLE,
+        "500": lambda: error(500),
+        "429": lambda: error(429, "rate_limit_exceeded", retry_after="1"),
+        "broken": lambda: rd.TransportError("reset"),
+        "cut": lambda: [chunk("one"), rd.TransportError("reset")],
+        "late": lambda: [chunk("one"), *[chunk() for _ in range(200)], chunk("", "stop")],
+    }
+
+    class Planned(Streams):
+        async def stream(self, request: rd.Request, timeout: float) -> Any:
+            self.answers = lambda _: answers[request.custom_id or ""]()
+            return await super().stream(request, timeout)
+
+    async def use(dispatcher: rd.Dispatcher, answer: str, how: str, count: int) -> None:
+        stream = dispatcher.stream(chat(answer))
+        if how == "never":
+            return
+        if how == "cancel":
+            async with asyncio.timeout(count + 0.5):
+                await read(dispatcher, chat(answer))
+            return
+        try:
+            for _ in range(1_000 if how == "read" else count):
+                await anext(stream)
+        except StopAsyncIteration:
+            return
+        if how == "close":
+            await stream.aclose()
+
+    async def main() -> None:
+        transport = Planned(lambda _: WHOLE)
+        retry = rd.RetryPolicy(max_attempts=2, max_refusals=2)
+        async with rd.Dispatcher(transport, FAST, retry=retry, rng=random.Random(1)) as dispatcher:
+            await asyncio.gather(*[use(dispatcher, *act) for act in acts], return_exceptions=True)
+            gc.collect()
+            await asyncio.sleep(0.01)
+            state = dispatcher.snapshot()
+            assert (state.in_flight, state.waiting) == (0, 0)
+        assert all(opened.is_closed for opened in transport.opened)
 
     run_virtual(main())
