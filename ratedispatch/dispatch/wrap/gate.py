@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import random
 import threading
@@ -61,6 +62,10 @@ _BYTES_PER_TOKEN = 4
 #: The cost of a call where nothing limits tokens.
 _ONE = Cost(0)
 
+#: Seconds between two answers that are read whole. The buckets are kept by what is sent; what an
+#: answer says of them corrects that, and fifty corrections a second are as good as five hundred.
+_READING_SECONDS = 0.02
+
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
 
 
@@ -109,6 +114,23 @@ class GateOptions:
         )
 
 
+@dataclasses.dataclass(slots=True)
+class _Habits:
+    """
+    What is left out on one route.
+
+    Args:
+        counts: Whether tokens are counted: where none of its limits is on them, nothing needs it.
+        thins: Whether some answers are read only as far as they are answers: not while a limit
+            is learned from them.
+        due_at: From which instant on the next one is to be read whole.
+    """
+
+    counts: bool
+    thins: bool
+    due_at: float = -math.inf
+
+
 class Gate:
     """
     Paces the calls of one account, in all threads and event loops of a process.
@@ -148,7 +170,7 @@ class Gate:
         limits, options = self.limits, self.options
         self.rng = options.rng or random.Random()
         self._lock = threading.Lock()
-        self._is_counted: dict[Route, bool] = {}
+        self._habits: dict[Route, _Habits] = {}
         self._ranks = itertools.count()
         self.estimator = Estimator(
             options.policy or self.provider.charge,
@@ -195,7 +217,7 @@ class Gate:
 
     async def cost_of(self, ticket: Ticket) -> Cost:
         """Return what the call of *ticket* costs; counts long texts in a thread."""
-        if not self._counts(ticket.route):
+        if not self._habits_of(ticket.route).counts:
             return _ONE
         try:
             cost = self.estimator.estimate_now(ticket.request)
@@ -207,7 +229,7 @@ class Gate:
 
     def cost_here(self, ticket: Ticket) -> Cost:
         """Return what the call of *ticket* costs."""
-        if not self._counts(ticket.route):
+        if not self._habits_of(ticket.route).counts:
             return _ONE
         try:
             return self.estimator.estimate_here(ticket.request)
@@ -224,14 +246,27 @@ class Gate:
             if isinstance(change, LimitChange):
                 ticket.route.learn(change.rate)
 
-    def _counts(self, route: Route) -> bool:
-        """Whether any limit of *route* is on tokens: where none is, nothing needs counting."""
-        is_counted = self._is_counted.get(route)
-        if is_counted is None:
-            dimensions = [dimension_named(rate.dimension) for rate in route.limits.rates()]
-            is_counted = any(dimension.of_usage is not None for dimension in dimensions)
-            self._is_counted[route] = is_counted
-        return is_counted
+    def is_due(self, route: Route) -> bool:
+        """Whether the next answer on *route* is to be read whole: its headers, and its length."""
+        habits = self._habits_of(route)
+        if not habits.thins:
+            return True
+        now = route.admission.alarm.time()
+        if now < habits.due_at:
+            return False
+        habits.due_at = now + _READING_SECONDS
+        return True
+
+    def _habits_of(self, route: Route) -> _Habits:
+        habits = self._habits.get(route)
+        if habits is None:
+            rates = route.limits.rates()
+            dimensions = [dimension_named(rate.dimension) for rate in rates]
+            habits = self._habits[route] = _Habits(
+                any(dimension.of_usage is not None for dimension in dimensions),
+                not any(rate.is_auto for rate in rates),
+            )
+        return habits
 
     def _guess(self, ticket: Ticket) -> Cost:
         """What a request costs that cannot be counted; it is for the server to refuse it."""

@@ -7,6 +7,7 @@ Each ticket pays for each of its attempts, and closes the permit of each exactly
 from __future__ import annotations
 
 import enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ratedispatch.dispatch.inflight import Attempt, feedback_of
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
     from ratedispatch.request import Cost, Request
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 #: Statuses from here on are faults of the server, which the caller's client tries again itself.
 _SERVER_FAULT = 500
@@ -121,6 +124,22 @@ class Ticket:
         self._permit = waiting.acquire_blocking(
             self.route.admission, self.cost, self.rank, options.turn, self._until
         )
+
+    def answer_plain(self, body: bytes) -> bool:
+        """
+        Take in an answer with status 200, if there is no need to read its headers.
+
+        Returns:
+            Whether it is one, and that was enough; otherwise `answer` is to be called.
+        """
+        gate = self.gate
+        if gate.is_due(self.route):
+            return False
+        result = gate.provider.interpret(read_answer(200, _NO_HEADERS, body), self.request.endpoint)
+        if result.decision is not Decision.ANSWERED:
+            return False
+        self._taken().report(Feedback(End.ANSWERED, result.usage, row=self.rank))
+        return True
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Ruling:
         """

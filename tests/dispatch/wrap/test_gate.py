@@ -202,3 +202,45 @@ def test_a_client_that_sends_past_its_http_client_is_paced_above_it() -> None:
     assert plain.chat.completions.create(**ASK).id == ANSWER["id"]
     assert len(sent) == 1
     assert paces.snapshot().levels[0].spent == 1
+
+
+@pytest.mark.parametrize("is_auto", [False, True])
+def test_fifty_answers_a_second_are_read_whole(is_auto: bool) -> None:
+    """The head of one that comes 5 ms after another is left unread, unless a limit is learned."""
+    head = {
+        "x-ratelimit-limit-requests": "6000",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "60s",
+    }
+    limits = rd.Limits("auto" if is_auto else 6_000)
+
+    async def main() -> list[bool]:
+        paces = gate(limits, base_url="https://api.openai.com/v1")
+        found = []
+        for seconds, headers in ((0, {}), (0.005, head), (0.02, head)):
+            await asyncio.sleep(seconds)
+            call = ticket(paces)
+            await call.enter()
+            body = json.dumps(ANSWER).encode()
+            if not call.answer_plain(body):
+                assert call.answer(200, headers, body) is Ruling.PASS
+            found.append(paces.snapshot().levels[0].available <= 0)
+        assert paces.snapshot().in_flight == 0
+        return found
+
+    found = run_virtual(main())
+    assert found == [False, is_auto, True]
+
+
+def test_an_error_in_the_place_of_an_answer_is_read_whole_at_any_speed() -> None:
+    """A refusal with status 200 is one all the same."""
+
+    async def main() -> None:
+        paces = gate(rd.Limits(6_000))
+        for _ in range(2):
+            call = ticket(paces)
+            await call.enter()
+            assert not call.answer_plain(json.dumps(RATE).encode())
+            assert call.answer(200, {}, json.dumps(RATE).encode()) is Ruling.AGAIN
+
+    run_virtual(main())
