@@ -40,6 +40,15 @@ FRAMEWORKS = {
     "haystack": ("haystack-ai",),
     "smolagents": ("smolagents[openai]",),
     "deepeval": ("deepeval",),
+    "dspy": ("dspy", "litellm"),
+}
+
+#: None of them needs to tell its makers of a benchmark, or to ask them for prices.
+QUIET = {
+    "DEEPEVAL_TELEMETRY_OPT_OUT": "1",
+    "HAYSTACK_TELEMETRY_ENABLED": "False",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "OPENAI_AGENTS_DISABLE_TRACING": "1",
 }
 
 #: As `doors.account` tells them to the paced clients.
@@ -87,11 +96,9 @@ def go(framework: str, variant: str, python: Path, server: FakeServerProcess) ->
     server.reset()
     command = [str(python), "-m", "benchmarks.drop_in.visit", framework, server.base_url, variant]
     settings = {"PYTHONPATH": str(PROJECT), "OPENAI_API_KEY": "key-of-the-benchmark"}
-    # none of them needs to tell its makers of a benchmark
-    settings |= {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
     ended = subprocess.run(
         command,
-        env=os.environ | settings,
+        env=os.environ | settings | QUIET,
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 import benchmarks.drop_in
 from benchmarks.drop_in.frameworks import FRAMEWORKS, Visit
 from benchmarks.drop_in.frameworks import show as show_visits
+from benchmarks.drop_in.snippets import PAGE, run, snippets
 from benchmarks.drop_in.suite import compare, ends, show
+from ratedispatch.simulate.server.child import FakeServerProcess
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.test_client" name="test_a"/>
@@ -71,3 +74,28 @@ def test_a_visit_is_shown_with_its_errors() -> None:
     text = show_visits([visit("paced", failed=1, errors=["boom"])], {"two": "no such package"})
     assert "one, paced: boom" in text
     assert "two was skipped: no such package" in text
+
+
+def test_each_framework_has_a_snippet() -> None:
+    """On the page about them, with the lines that all go on from."""
+    found = snippets(PAGE.read_text("utf-8"))
+    assert set(found) == set(FRAMEWORKS)
+    assert all(program.startswith("import ratedispatch as rd\n") for program in found.values())
+
+
+def test_a_snippet_is_right_if_each_of_its_requests_is_paced() -> None:
+    """And not if it sends past the line, or fails."""
+    begin = "import openai\nimport ratedispatch as rd\n"
+    ask = """.chat.completions.create(model="m", messages=[{"role": "user", "content": "?"}])\n"""
+    limits = "rd.Limits(requests_per_minute=600)"
+    python = Path(sys.executable)
+    with FakeServerProcess() as server:
+        paced = run(
+            f"{begin}client = rd.wrap(openai.OpenAI(), {limits})\nclient{ask}", python, server
+        )
+        plain = run(f"{begin}openai.OpenAI(){ask}", python, server)
+        wrong = run("import no_such_framework", python, server)
+    assert (paced["arrived"], paced["paced"], paced["is_met"]) == (1, 1, True)
+    assert (plain["arrived"], plain["paced"], plain["is_met"]) == (1, 0, False)
+    assert not wrong["is_met"]
+    assert "no_such_framework" in wrong["error"]
