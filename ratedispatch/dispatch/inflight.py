@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import AnswerTooLarge, AttemptTimeout, TransportError
-from ratedispatch.events import AttemptEnded, AttemptSent
+from ratedispatch.events import AttemptEnded
 from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Usage
 from ratedispatch.pacing.feedback import End, Feedback, Strain
 from ratedispatch.pacing.turn import FIRST_COME
@@ -146,12 +146,6 @@ def outcome_of(call: InFlight, attempt: Attempt) -> Outcome:
             call.request, response, call.cost, result.usage, call.attempts, attempt.latency
         )
     return Failed(call.request, result.code, result.message, response, call.attempts, attempt.error)
-
-
-def sent_event(call: InFlight, waited: float) -> AttemptSent:
-    """Return what is told of an attempt of *call* that leaves now, after so many seconds."""
-    name, cost = call.route.name, call.cost
-    return AttemptSent(call.request, call.attempts, cost, waited, call.started, name)
 
 
 def ended_event(call: InFlight, attempt: Attempt, at: float) -> AttemptEnded:

@@ -20,7 +20,6 @@ from ratedispatch.dispatch.inflight import (
     ended_event,
     feedback_of,
     outcome_of,
-    sent_event,
 )
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.pool_factory import routes_of
@@ -31,7 +30,13 @@ from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
 from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, InvalidRequest
-from ratedispatch.events import LimitChanged, QueuePaused, RequestEnded, RequestSkipped
+from ratedispatch.events import (
+    AttemptSent,
+    LimitChanged,
+    QueuePaused,
+    RequestEnded,
+    RequestSkipped,
+)
 from ratedispatch.outcome import Completed, Decision, Failed
 from ratedispatch.pacing.feedback import Pause
 from ratedispatch.pacing.turn import FIRST_COME
@@ -257,7 +262,8 @@ class Runner:
             call.number = breaker.sent = breaker.sent + 1
             call.started = asyncio.get_running_loop().time()
             if self._listeners.are_there:
-                self._listeners.tell(sent_event(call, permit.waited))
+                sent = (call.request, call.attempts, call.cost, permit.waited, call.started)
+                self._listeners.tell(AttemptSent(*sent, route.name))
             waits = self._waits_for_days
             attempt = await send(call, self.stopping, self._deadlines, waits_for_days=waits)
             if attempt.result.decision is not Decision.ANSWERED:

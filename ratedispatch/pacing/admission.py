@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ratedispatch.pacing.alarm import Alarm
-    from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
     from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.lane import Lane
     from ratedispatch.pacing.queue import Entry, Grant
@@ -154,12 +153,6 @@ class Admission:
         """Take *entry*, whose future is done, out of the queue."""
         with self.lock:
             self._queue.leave(entry)
-        self.look_again()
-
-    def set_concurrency(self, concurrency: ConcurrencyLimit) -> None:
-        """Let *concurrency* decide from now on how many may be in flight, on the first lane."""
-        with self.lock:
-            self._lane.brake.concurrency = concurrency
         self.look_again()
 
     def hold(self) -> None:
@@ -290,7 +283,10 @@ class Admission:
         wait, cause = 0.0, bottleneck.NOTHING
         grants = []
         lane = self._lane
-        while (head := queue.head()) is not None:
+        while (head := queue.next or queue.head()) is not None:
+            if head.future.done():
+                queue.next = None
+                continue
             granted: Permit | BaseException | tuple[float, str]
             try:
                 granted = lane.grant(head.cost, head.since, now)

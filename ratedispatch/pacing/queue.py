@@ -99,9 +99,10 @@ class FairQueue:
 
     Attributes:
         size: How many wait.
+        next: The first of them, unless it has left meanwhile; None where only `head` can tell.
     """
 
-    __slots__ = ("_in_order", "_late", "_left", "_numbers", "size")
+    __slots__ = ("_in_order", "_late", "_left", "_numbers", "next", "size")
 
     def __init__(self) -> None:
         self._in_order: deque[Entry] = deque()
@@ -109,6 +110,7 @@ class FairQueue:
         self._left = 0
         self._numbers = itertools.count()
         self.size = 0
+        self.next: Entry | None = None
 
     def join(self, entry: Entry, rank: int, cost: Cost, since: float) -> None:
         """Add *entry*, with attributes as it has them."""
@@ -118,9 +120,12 @@ class FairQueue:
         self.size += 1
         in_order = self._in_order
         if not in_order or in_order[-1].rank <= rank:
+            if not in_order and not self._late:
+                self.next = entry
             in_order.append(entry)
         else:
             heapq.heappush(self._late, entry)
+            self.next = None
 
     def head(self) -> Entry | None:
         """Return the next request that has not left; None if there is none."""
@@ -142,9 +147,12 @@ class FairQueue:
         """Remove the first entry, which waits."""
         self.size -= 1
         if not self._late:  # nearly always
-            self._in_order.popleft().is_queued = False
+            in_order = self._in_order
+            in_order.popleft().is_queued = False
+            self.next = in_order[0] if in_order else None
         else:
             self._remove_first()
+            self.next = None
 
     def _remove_first(self) -> None:
         if self._late and self._is_late_one_next():
@@ -173,6 +181,7 @@ class FairQueue:
         self._in_order.clear()
         self._late.clear()
         self._left = self.size = 0
+        self.next = None
         for entry in entries:
             entry.is_queued = False
         return [entry for entry in entries if not entry.future.done()]

@@ -181,7 +181,8 @@ class TestInFlight:
             queue = admission(FAST, 1)
             tasks = [asyncio.create_task(acquire(queue, Cost(1), i)) for i in range(4)]
             await asyncio.sleep(1)
-            queue.set_concurrency(FixedLimit(3))
+            queue.lanes[0].brake.concurrency = FixedLimit(3)
+            queue.look_again()
             await asyncio.sleep(0)
             assert [task.done() for task in tasks] == [True, True, True, False]
             assert queue.snapshot().max_in_flight == 3
