@@ -7,6 +7,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ratedispatch.dispatch.permits import LoopAlarm, acquire
 from ratedispatch.errors import CostExceedsLimit, Stopped
@@ -62,6 +64,11 @@ class Log:
         permit = await acquire(self.queue, Cost(tokens), rank, turn)
         self.went.append((name, round(now(), 3), permit.lane.name))
         self.open.append(permit)
+
+    def close(self) -> None:
+        """Close all permits."""
+        while self.open:
+            self.open.pop().report(ABANDONED)
 
     async def all(self) -> list[tuple[str, float, str]]:
         """Return what went, when all has."""
@@ -313,3 +320,63 @@ def test_who_leaves_lets_the_next_go() -> None:
         ("two", 0.0, "b"),
         ("three", 1.0, "b"),
     ]
+
+
+#: For a request: tokens, and the lanes that it is tied to, by their numbers. For a lane: its
+#: number, and whether it is held, released, taken out or put back.
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.integers(1, 200), st.sets(st.integers(0, 2), max_size=2)),
+        st.tuples(st.sampled_from(["hold", "release", "retire", "add"]), st.integers(0, 2)),
+        st.tuples(st.just("sleep"), st.floats(0, 3)),
+        st.tuples(st.just("cancel"), st.integers(0, 30)),
+    ),
+    max_size=40,
+)
+
+
+def change(queue: Admission, action: str, one: Lane) -> None:
+    """Do to a lane what *action* says, but leave the queue one at least."""
+    if action in {"hold", "release"}:
+        getattr(one, action)()
+    elif action == "add":
+        queue.add(one)
+    elif one in queue.lanes and len(queue.lanes) > 1:
+        queue.retire(one)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=steps)
+def test_whatever_happens_to_lanes_each_request_goes_once_where_it_may(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    """Unless it was cancelled; and never more are in flight on a lane than may be."""
+
+    async def main() -> None:
+        lanes = [lane(str(number), rpm=600, tpm=6_000, most=3) for number in range(3)]
+        log = Log(*lanes)
+        for action, *rest in steps:
+            if action == "send":
+                tokens, numbers = rest
+                turn = tied(*(lanes[number] for number in numbers)) if numbers else FIRST_COME
+                log.send(str(len(log.tasks)), turn, tokens)
+            elif action == "sleep":
+                await asyncio.sleep(rest[0])
+            elif action == "cancel":
+                if rest[0] < len(log.tasks):
+                    log.tasks[rest[0]].cancel()
+            else:
+                change(log.queue, action, lanes[rest[0]])
+            assert all(one.in_flight <= 3 for one in lanes)
+            log.close()
+        log.queue.release()
+        while not all(task.done() for task in log.tasks):
+            await asyncio.sleep(1)
+            log.close()
+        names = [name for name, _, _ in log.went]
+        assert len(names) == len(set(names))
+        gone = {str(number) for number, task in enumerate(log.tasks) if task.cancelled()}
+        assert set(names) | gone == {str(number) for number in range(len(log.tasks))}
+        assert log.queue.waiting == sum(one.in_flight for one in lanes) == 0
+
+    run_virtual(main())
