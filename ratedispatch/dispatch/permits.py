@@ -79,7 +79,7 @@ class LoopAlarm:
         return loop.time()
 
 
-class _LoopEntry(Entry):
+class LoopEntry(Entry):
     """
     Waits in an event loop; the queue may tell it from any thread.
 
@@ -121,7 +121,7 @@ class _LoopEntry(Entry):
             self.future.set_exception(error)
 
 
-class _ThreadEntry(Entry):
+class ThreadEntry(Entry):
     """Waits in a thread."""
 
     __slots__ = ()
@@ -156,9 +156,12 @@ async def acquire(
     Raises:
         BaseException: What the queue was closed with.
     """
-    entry = admission.enter(cost, rank, _LoopEntry, turn)
-    if isinstance(entry, Permit):
-        return entry
+    entry = admission.enter(cost, rank, LoopEntry, turn)
+    return entry if isinstance(entry, Permit) else await granted(admission, entry)
+
+
+async def granted(admission: Admission, entry: LoopEntry) -> Permit:
+    """Wait for the permit of *entry*, which is in the queue of *admission*; see `acquire`."""
     future = entry.future
     try:
         return await future
@@ -191,9 +194,14 @@ def acquire_in_thread(
         TimeoutError: It was not granted in time; nothing was spent.
         BaseException: What the queue was closed with.
     """
-    entry = admission.enter(cost, rank, _ThreadEntry, turn)
-    if isinstance(entry, Permit):
-        return entry
+    entry = admission.enter(cost, rank, ThreadEntry, turn)
+    return entry if isinstance(entry, Permit) else granted_in_thread(admission, entry, timeout)
+
+
+def granted_in_thread(
+    admission: Admission, entry: ThreadEntry, timeout: float | None = None
+) -> Permit:
+    """Block for the permit of *entry*, which is in the queue of *admission*; as the other."""
     try:
         return entry.future.result(timeout)
     except BaseException as error:

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ratedispatch.pacing.permit import Permit
 from ratedispatch.pacing.queue import Entry
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.admission import Admission
-    from ratedispatch.pacing.turn import Turn
-    from ratedispatch.request import Cost
+    from ratedispatch.pacing.permit import Permit
 
 
-class _TrioEntry(Entry):
+class TrioEntry(Entry):
     """Waits in a task of trio."""
 
     __slots__ = ("_event", "_token")
@@ -60,22 +58,13 @@ class _TrioEntry(Entry):
                 self.future.result().cancel()
 
 
-async def acquire_in_trio(admission: Admission, cost: Cost, rank: int, turn: Turn) -> Permit:
+async def granted_in_trio(admission: Admission, entry: TrioEntry) -> Permit:
     """
-    Wait in the queue of *admission* until *cost* may be spent; return the permit.
-
-    Args:
-        admission: The queue.
-        cost: What to pay.
-        rank: Lower ranks go first.
-        turn: Its claim on a place in the queue.
+    Wait for the permit of *entry*, which is in the queue of *admission*.
 
     Raises:
-        DeadlineMissed: It was not granted in time, or cannot be.
+        DeadlineMissed: It was not granted in time.
     """
-    entry = admission.enter(cost, rank, _TrioEntry, turn)
-    if isinstance(entry, Permit):
-        return entry
     try:
         await entry.wait()
     except BaseException:

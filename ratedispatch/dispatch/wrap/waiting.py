@@ -10,18 +10,28 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ratedispatch.dispatch.permits import acquire, acquire_in_thread
+from ratedispatch.dispatch.permits import LoopEntry, ThreadEntry, granted, granted_in_thread
 from ratedispatch.dispatch.wrap.call_options import clock
 from ratedispatch.errors import DeadlineMissed
+from ratedispatch.pacing.permit import Permit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ratedispatch.dispatch.wrap.call_options import CallOptions
     from ratedispatch.pacing.admission import Admission
-    from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.queue import Entry
     from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost
+
+
+EntryT = TypeVar("EntryT", bound="Entry")
+
+#: A permit that was granted longer ago is not used. So much of the rate may come on top of a
+#: burst: a tenth of a second, where a second is the shallowest bucket that providers document.
+_STALE_SECONDS = 0.1
 
 
 def latest(
@@ -56,10 +66,22 @@ async def acquire_here(
     if until is not None:
         turn = dataclasses.replace(turn, deadline=until)
     if asyncio._get_running_loop() is not None:
-        return await acquire(admission, cost, rank, turn)
-    from ratedispatch.dispatch.wrap.trio_waiter import acquire_in_trio
+        entry = admission.enter(cost, rank, LoopEntry, turn)
+        while not isinstance(entry, Permit):
+            permit = await granted(admission, entry)
+            if _is_fresh(permit, admission):
+                return permit
+            entry = _entered_again(permit, admission, rank, LoopEntry, turn)
+        return entry
+    from ratedispatch.dispatch.wrap.trio_waiter import TrioEntry, granted_in_trio
 
-    return await acquire_in_trio(admission, cost, rank, turn)
+    told = admission.enter(cost, rank, TrioEntry, turn)
+    while not isinstance(told, Permit):
+        permit = await granted_in_trio(admission, told)
+        if _is_fresh(permit, admission):
+            return permit
+        told = _entered_again(permit, admission, rank, TrioEntry, turn)
+    return told
 
 
 def acquire_blocking(
@@ -73,7 +95,40 @@ def acquire_blocking(
     """
     if until is not None:
         turn = dataclasses.replace(turn, deadline=until)
-    return acquire_in_thread(admission, cost, rank, turn=turn)
+    entry = admission.enter(cost, rank, ThreadEntry, turn)
+    while not isinstance(entry, Permit):
+        permit = granted_in_thread(admission, entry)
+        if _is_fresh(permit, admission):
+            return permit
+        entry = _entered_again(permit, admission, rank, ThreadEntry, turn)
+    return entry
+
+
+def _is_fresh(permit: Permit, admission: Admission) -> bool:
+    """
+    Whether *permit* was granted just now.
+
+    The queue goes on while a loop is busy with something else. What it has granted to that loop
+    meanwhile would leave all at once afterwards.
+    """
+    return admission.alarm.time() - permit.granted_at <= _STALE_SECONDS
+
+
+def _entered_again(
+    permit: Permit,
+    admission: Admission,
+    rank: int,
+    make_entry: Callable[[], EntryT],
+    turn: Turn,
+) -> Permit | EntryT:
+    """Give the stale *permit* back and enter the queue once more, at the old place."""
+    if turn.deadline is not None:  # what it holds itself must not count as what it waits for
+        permit.cancel()
+        return admission.enter(permit.cost, rank, make_entry, turn)
+    try:
+        return admission.enter(permit.cost, rank, make_entry, turn)
+    finally:
+        permit.cancel()
 
 
 async def sleep(seconds: float, until: float | None) -> None:
