@@ -1,16 +1,16 @@
 """
 How fast a wrapped client goes at a limit, and what its caller sees of refusals.
 
-Calls of ``chat.completions.create`` through ``rd.wrap``, all at once: the asynchronous client in
-one event loop, and the blocking one on so many threads. The fake server is a process of its own,
+Calls of ``chat.completions.create`` through ``rd.wrap``: the asynchronous client by so many tasks
+of one event loop, and the blocking one on so many threads. The fake server is a process of its own,
 answers after 50 ms and refuses above its limit of requests, for which its bucket is one second
 deep. The bound is the least time in which that server can take so many: what is beyond its bucket,
 by its rate, and one answer's time. `refused` is what the server has refused; `failed` is what the
 caller sees, with the SDK's own retries switched off.
 
 Targets: at most 1.02 times the bound, and nothing failed, both ways.
-Run: python -m benchmarks.live.wrapped [--runs N] [--calls N] [--rpm N] [--threads N]
-[--json [FILE]]
+Run: python -m benchmarks.live.wrapped [--runs N] [--calls N] [--rpm N] [--tasks N]
+[--threads N] [--json [FILE]]
 """
 
 from __future__ import annotations
@@ -45,17 +45,26 @@ _ASK: dict[str, Any] = {
 }
 
 
-def in_loop(base_url: str, limits: rd.Limits, calls: int) -> int:
-    """Send so many *calls* at once in one event loop; return how many failed."""
+def in_loop(base_url: str, limits: rd.Limits, calls: int, tasks: int) -> int:
+    """Send so many *calls* by so many *tasks* of one event loop; return how many failed."""
+    left = iter(range(calls))
+    failed: list[Exception] = []
 
-    async def main() -> int:
+    async def main() -> None:
         async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as plain:
             client = rd.wrap(plain, rd.Gate(limits, base_url=base_url))
-            asked = [client.chat.completions.create(**_ASK) for _ in range(calls)]
-            answers = await asyncio.gather(*asked, return_exceptions=True)
-            return sum([isinstance(answer, BaseException) for answer in answers])
 
-    return asyncio.run(main())
+            async def work() -> None:
+                for _ in left:
+                    try:
+                        await client.chat.completions.create(**_ASK)
+                    except openai.OpenAIError as error:
+                        failed.append(error)
+
+            await asyncio.gather(*(work() for _ in range(tasks)))
+
+    asyncio.run(main())
+    return len(failed)
 
 
 def in_threads(base_url: str, limits: rd.Limits, calls: int, threads: int) -> int:
@@ -85,13 +94,15 @@ def in_threads(base_url: str, limits: rd.Limits, calls: int, threads: int) -> in
     return len(failed)
 
 
-def measure(calls: int, rpm: int, threads: int, runs: int) -> dict[str, dict[str, float]]:
+def measure(
+    calls: int, rpm: int, tasks: int, threads: int, runs: int
+) -> dict[str, dict[str, float]]:
     """Return the seconds, the bound and the refusals of both ways, of the median of the *runs*."""
     bound = (calls - rpm / 60) / (rpm / 60) + _LATENCY
     limits = rd.Limits(requests_per_minute=rpm)
     found = {}
     ways: dict[str, Callable[[str], int]] = {
-        "event loop": lambda url: in_loop(url, limits, calls),
+        f"{tasks} tasks": lambda url: in_loop(url, limits, calls, tasks),
         f"{threads} threads": lambda url: in_threads(url, limits, calls, threads),
     }
     flags = [
@@ -147,10 +158,13 @@ def main() -> int:
     parser = make_parser(__doc__, repeats=3, flag="--runs")
     parser.add_argument("--calls", type=positive, default=1_500, metavar="N")
     parser.add_argument("--rpm", type=positive, default=3_000, metavar="N")
+    parser.add_argument("--tasks", type=positive, default=200, metavar="N")
     parser.add_argument("--threads", type=positive, default=50, metavar="N")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
-    found = measure(arguments.calls, arguments.rpm, arguments.threads, arguments.repeats)
+    found = measure(
+        arguments.calls, arguments.rpm, arguments.tasks, arguments.threads, arguments.repeats
+    )
     missed = misses(found)
     names = ["seconds", "bound", "times_bound", "failed", "refused"]
     rows = [["", "s", "bound", "times", "failed", "refused"]]

@@ -102,6 +102,9 @@ class Ticket:
             DeadlineMissed: It has waited as long as it may, or would have to wait longer.
         """
         if self.cost is None:
+            # of a thousand calls at once all are to be made before the first is paid for: making
+            # them takes the loop a second, in which nothing leaves
+            await waiting.sleep(0, None)
             self.cost = self._checked(await self.gate.cost_of(self))
             self._until = waiting.latest(options, max_wait, self.most_wait)
         if self.delay:
