@@ -11,7 +11,7 @@ import benchmarks.drop_in
 from benchmarks.drop_in.frameworks import FRAMEWORKS, Visit
 from benchmarks.drop_in.frameworks import show as show_visits
 from benchmarks.drop_in.snippets import PAGE, run, snippets
-from benchmarks.drop_in.suite import compare, ends, show
+from benchmarks.drop_in.suite import address, compare, ends, show, try_again
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 REPORT = """<testsuites><testsuite>
@@ -37,6 +37,23 @@ def test_a_test_that_only_plain_clients_pass_is_lost() -> None:
     assert (result["kept"], result["lost"]) == (1, ["b", "d"])
     assert "1 of 3 tests" in show(result)
     assert "lost: b" in show(result)
+
+
+def test_a_test_that_passes_alone_is_kept_and_named() -> None:
+    """It lost a race, not its client."""
+    plain = {"a": "passed", "b": "passed", "c": "passed"}
+    result = {"calls": 7, **compare(plain, {"a": "passed"})}
+    try_again(result, {"b": "passed", "c": "failed"})
+    assert (result["kept"], result["second"], result["lost"]) == (2, ["b"], ["c"])
+    assert "passed when it was run alone: b" in show(result)
+
+
+def test_a_test_is_addressed_as_pytest_takes_it(tmp_path: Path) -> None:
+    """Its module is a file; what follows are classes."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_client.py").touch()
+    found = address("tests.test_client.TestAzure::test_a[x.y::z]", tmp_path)
+    assert found == "tests/test_client.py::TestAzure::test_a[x.y::z]"
 
 
 def visit(variant: str, refused: int = 0, **found: object) -> Visit:
