@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         QueuePaused,
         RequestEnded,
         RequestSkipped,
+        RouteResumed,
+        RouteStopped,
     )
     from ratedispatch.groups import LimitGroup, LimitGroups
     from ratedispatch.jobs.inputs.template import Template
@@ -101,6 +103,8 @@ _HOMES = {
     "RequestEnded": "events",
     "RequestFailed": "errors",
     "RequestSkipped": "events",
+    "RouteResumed": "events",
+    "RouteStopped": "events",
     "Response": "outcome",
     "RetryPolicy": "dispatch.retry",
     "Snapshot": "pacing.snapshot",
@@ -167,6 +171,8 @@ __all__ = [
     "RequestSkipped",
     "Response",
     "RetryPolicy",
+    "RouteResumed",
+    "RouteStopped",
     "Snapshot",
     "Stopped",
     "Strain",

@@ -118,6 +118,32 @@ class LimitChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteStopped:
+    """
+    A member of a pool is left alone for a while; the others go on.
+
+    Args:
+        route: Its name.
+        code: Why, for machines.
+        message: Why, in a sentence.
+        at: Loop time in seconds.
+    """
+
+    route: str
+    code: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResumed:
+    """A member of a pool that was left alone has answered, and is used again."""
+
+    route: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStopped:
     """
     A job has stopped before its last row; told last, once everything is written.
@@ -140,6 +166,8 @@ Event = (
     | LimitChanged
     | RequestEnded
     | RequestSkipped
+    | RouteStopped
+    | RouteResumed
     | JobStopped
 )
 Listener = Callable[[Event], None]

@@ -137,6 +137,7 @@ class Completed:
         usage: What the provider reports, if it does.
         attempts: Times it was sent, refusals included.
         latency: Seconds from sending the last attempt to its whole answer.
+        route: The group of models or the member of a pool; empty if there is only one place.
     """
 
     request: Request
@@ -145,6 +146,7 @@ class Completed:
     usage: Usage | None = None
     attempts: int = 1
     latency: float = 0.0
+    route: str = ""
 
     @property
     def body(self) -> Any:

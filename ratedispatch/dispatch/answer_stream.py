@@ -16,7 +16,7 @@ from ratedispatch.outcome import Completed, Failed
 from ratedispatch.request import EMBEDDINGS, MODERATIONS, checked_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from types import TracebackType
 
     from ratedispatch.dispatch.runner import Runner
@@ -29,7 +29,11 @@ WHOLE_ENDPOINTS = frozenset({EMBEDDINGS, MODERATIONS})
 
 
 def stream_of(
-    request: Request, turn: Turn, transport: Any, runner: Runner, begin: Callable[[], None]
+    request: Request,
+    turn: Turn,
+    transports: Sequence[Any],
+    runner: Runner,
+    begin: Callable[[], None],
 ) -> AnswerStream:
     """
     Return the events of the answer to *request*; as `Dispatcher.stream`.
@@ -37,20 +41,21 @@ def stream_of(
     Args:
         request: What to send.
         turn: Its claim on a place in the queue.
-        transport: Which must be able to stream.
+        transports: Which must all be able to stream.
         runner: Runs it.
         begin: Called in the event loop before it is sent.
 
     Raises:
         InvalidRequest: There are no events of such a request.
-        TypeError: *request* is no request, or *transport* gives answers only whole.
+        TypeError: *request* is no request, or one of *transports* gives answers only whole.
     """
     if checked_request(request).endpoint in WHOLE_ENDPOINTS:
         raise InvalidRequest(f"{request.label}: an answer of {request.endpoint} has no events")
-    if not hasattr(transport, "stream"):
+    plain = next((one for one in transports if not hasattr(one, "stream")), None)
+    if plain is not None:
+        kind = getattr(plain, "kind", type(plain).__name__)
         raise TypeError(
-            f"{type(transport).__name__} gives answers only whole; give the dispatcher the client "
-            f"itself to stream"
+            f"{kind} gives answers only whole; give the dispatcher the client itself to stream"
         )
 
     async def carry(pump: EventPump) -> Outcome:

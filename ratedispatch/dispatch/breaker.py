@@ -101,7 +101,7 @@ class CircuitBreaker:
             self._last = self._last and (Kind.SERVER, result, self._last[2])
             if result.decision in REFUSALS:
                 self._on_refusal(call, result)
-        elif kind in {Kind.SERVER, Kind.REQUEST} and (self._is_tolerant or not call.is_mapped):
+        elif self.place.bears(kind, call, is_tolerant=self._is_tolerant):
             kind = None
         else:
             self.streak.fail(call.number, call.rank, result)
@@ -119,8 +119,7 @@ class CircuitBreaker:
         """
         Something in flight has ended, or will not be sent.
 
-        A probe that came to nothing, because it broke off or was cancelled, is followed by
-        another one.
+        A probe that came to nothing, broken off or cancelled, is followed by another one.
         """
         self.place.on_ended()
         if self.is_open and self._timer is None and not self._has_given_up:
@@ -210,11 +209,12 @@ class CircuitBreaker:
 
     def reopen(self) -> None:
         """The route was given up, and is tried again: what becomes of one request decides."""
-        self._last, self._since = (Kind.ACCOUNT, Interpretation(Decision.STOP), 0), {}
-        self._since[Kind.ACCOUNT] = asyncio.get_running_loop().time()
+        self._last = Kind.ACCOUNT, Interpretation(Decision.STOP), 0
+        self._since = {Kind.ACCOUNT: asyncio.get_running_loop().time()}
         self._has_given_up, self.is_open, self._probes = False, True, 0
         self._opened_after = self._final = self.sent
         self._update()
+        self._cancel_timer()
         self.place.admission.hold()
         self._probe()
 

@@ -85,7 +85,7 @@ class Dispatcher:
         rng = options.rng or random.Random()
         self._listeners = Listeners(listeners)
         factory = factory_for(client, limits, options, rng=rng, budget=budget)
-        self._transport = factory.transport
+        self._transports = factory.transports
         self._slots = factory.slots
         self.estimator = Estimator(
             options.policy or factory.provider.charge,
@@ -131,7 +131,7 @@ class Dispatcher:
         """
         self._stay_in_loop()
         routes = self._runner.routes
-        await warm_up(self._transport, self.estimator, routes, models, connections)
+        await warm_up(self._transports, self.estimator, routes, models, connections)
 
     async def submit(
         self,
@@ -218,6 +218,7 @@ class Dispatcher:
         priority: int = 0,
         caller: str = "",
         deadline: float | None = None,
+        session: str | None = None,
     ) -> AnswerStream:
         """
         Send *request* when it is its turn and yield the events of its answer as they come.
@@ -235,6 +236,7 @@ class Dispatcher:
             priority: As in :meth:`submit`.
             caller: As in :meth:`submit`.
             deadline: As in :meth:`submit`.
+            session: As in :meth:`submit`.
 
         Raises:
             InvalidRequest: There are no events of such a request.
@@ -242,8 +244,8 @@ class Dispatcher:
             RequestFailed: Raised by the loop: the request failed, or its answer broke off.
             Stopped: The same: nothing more is sent, and it was not answered.
         """
-        turn = turn_of(priority, caller, instant_of(deadline))
-        return stream_of(request, turn, self._transport, self._runner, self._stay_in_loop)
+        turn = turn_of(priority, caller, instant_of(deadline), session)
+        return stream_of(request, turn, self._transports, self._runner, self._stay_in_loop)
 
     def permit(
         self,
@@ -282,7 +284,7 @@ class Dispatcher:
             )
         self._runner.stopping.check()
         route = self._runner.routes.of(model)
-        route.admission.budget.check(cost, lambda: "a permit")
+        route.check(cost, lambda: "a permit")
         runner = self._runner
         tell = functools.partial(runner.note, route)
         turn = turn_of(priority, caller, instant_of(deadline))
@@ -318,6 +320,10 @@ class Dispatcher:
         if self._slots is None:
             return state
         return dataclasses.replace(state, max_in_flight=min(state.max_in_flight, self._slots.most))
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Return the state of each group of models, or of each member of a pool, by its name."""
+        return self._runner.routes.snapshots()
 
     def bottleneck(self) -> Bottleneck:
         """Return what holds the queue back (of several, the longest), in the last 15 seconds."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.route import Route
     from ratedispatch.outcome import Outcome, Response
     from ratedispatch.pacing.feedback import Verdict
+    from ratedispatch.pacing.lane import Lane
     from ratedispatch.pacing.permit import Permit
     from ratedispatch.pacing.turn import Turn
     from ratedispatch.request import Cost, Request
@@ -48,6 +49,7 @@ class InFlight:
         number: Of the last attempt among all on its route.
         is_mapped: Whether it is one of many, whose failures say something about each other.
         turn: Its claim on a place in the queue, which it keeps, too.
+        tried: Where it was not taken, of a pool.
         place: Its place among the requests of its map.
         pump: Carries the events of its answer, if they are asked for.
         permit: Of the last attempt.
@@ -66,6 +68,7 @@ class InFlight:
     is_mapped: bool = False
     place: int = 0
     turn: Turn = FIRST_COME
+    tried: frozenset[Lane] = frozenset()
     pump: EventPump | None = None
     permit: Permit | None = None
 
@@ -143,7 +146,13 @@ def outcome_of(call: InFlight, attempt: Attempt) -> Outcome:
     if result.decision is Decision.ANSWERED:
         assert response is not None
         return Completed(
-            call.request, response, call.cost, result.usage, call.attempts, attempt.latency
+            call.request,
+            response,
+            call.cost,
+            result.usage,
+            call.attempts,
+            attempt.latency,
+            call.route.name,
         )
     return Failed(call.request, result.code, result.message, response, call.attempts, attempt.error)
 

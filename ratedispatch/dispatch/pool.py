@@ -7,12 +7,20 @@ Values only: what the user says of each. Which of them a request takes is decide
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import inspect
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+
+class Priced(Protocol):
+    """What tokens cost: a :class:`~ratedispatch.Price`."""
+
+    def usd(self, input_tokens: int, output_tokens: int) -> float:
+        """Return what so many tokens cost, in USD."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +39,7 @@ class Member:
             its own.
         max_in_flight: The most requests unanswered at once there; by default what the rate and
             the latency need.
+        price: What tokens of every model cost there; by default the list price of each model.
 
     Raises:
         TypeError: *limits* are none.
@@ -43,6 +52,7 @@ class Member:
     models: Mapping[str, str] | None = None
     account: str = ""
     max_in_flight: int | None = None
+    price: Priced | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
@@ -97,6 +107,18 @@ class Pool:
 
     def __getitem__(self, name: str) -> Member:
         return self._members[name]
+
+    def through(self, wrapped: Callable[[Any], Any]) -> Pool:
+        """Return the same pool, sending through what *wrapped* makes of each client."""
+        return Pool(dataclasses.replace(one, client=wrapped(one.client)) for one in self)
+
+    async def close(self) -> None:
+        """Close the clients of all members, as far as they can be closed."""
+        for one in self:
+            close = getattr(one.client, "close", None)
+            closing = None if close is None else close()
+            if inspect.isawaitable(closing):
+                await closing
 
     def __repr__(self) -> str:
         return f"Pool({list(self)!r})"

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.breaker import CircuitBreaker
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.route import Route
+    from ratedispatch.dispatch.timeout import AdaptiveTimeout
     from ratedispatch.dispatch.transports.protocol import Transport
+    from ratedispatch.events import Event
     from ratedispatch.limits import Rate
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.budget import Budget
@@ -51,6 +53,7 @@ class PoolFactory(RouteFactory):
         most = options.max_in_flight
         self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
         self._queue: Admission | None = None
+        self._timeout: AdaptiveTimeout | None = None
         self._accounts: dict[str, Budget] = {}
         self._cooldowns: dict[str, Cooldown] = {}
 
@@ -58,6 +61,11 @@ class PoolFactory(RouteFactory):
     def names(self) -> tuple[str, ...]:
         """The names of the members, in their order."""
         return tuple(self._transports)
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """What sends to each member."""
+        return tuple(self._transports.values())
 
     @property
     def possible(self) -> int:
@@ -85,8 +93,14 @@ class PoolFactory(RouteFactory):
         breaker: CircuitBreaker,
         on_dry: Callable[[str, Rate, float], None] | None,
     ) -> Route:
-        """Return the route of the member *name*; those of one account pause together."""
+        """
+        Return the route of the member *name*; those of one account pause together.
+
+        What the answers of any member show of how long an answer takes counts for all: one that
+        hangs from the start has none.
+        """
         route = super().make(name, breaker, on_dry)
+        route.timeout = self._timeout = self._timeout or route.timeout
         account = self._pool[name].account
         if account:
             brake = route.lane.brake
@@ -130,7 +144,10 @@ def factory_for(
 
 
 def routes_of(
-    factory: RouteFactory, make: Callable[[str], Route], name_of: Callable[[str], str] | None
+    factory: RouteFactory,
+    make: Callable[[str], Route],
+    name_of: Callable[[str], str] | None,
+    tell: Callable[[Event], None],
 ) -> Routes:
     """
     Return the routes that *factory* makes.
@@ -139,9 +156,10 @@ def routes_of(
         factory: As `factory_for` returned it.
         make: Makes the route of a name, with it.
         name_of: Tells the name of a model's route; None if all models share one.
+        tell: Told what becomes of the members of a pool.
     """
     if isinstance(factory, PoolFactory):
-        return PoolRoutes(make, factory.names)
+        return PoolRoutes(make, factory.names, tell)
     return Routes(make, name_of, factory.possible)
 
 

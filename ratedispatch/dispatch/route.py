@@ -135,6 +135,9 @@ class Routes:
         if self._name_of is None:
             self.only = self.of("")
 
+    def __len__(self) -> int:
+        return len(self._routes)
+
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())
 
@@ -183,6 +186,9 @@ class Routes:
             if not route.breaker.is_open:
                 route.lane.release()
 
+    def pauses(self, route: Route, seconds: float) -> None:
+        """Do nothing: what waits for *route* has nowhere else to go."""
+
     def settle(self) -> None:
         """Let failures stand as they are where nothing else is left that could be answered."""
         for route in self:
@@ -206,6 +212,10 @@ class Routes:
                 states[index] = dataclasses.replace(state, levels=())
             budgets.add(id(route.admission.budget))
         return together(states)
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Return the state of each route by its name; what waits in a queue, in front of each."""
+        return {name: route.lane.snapshot() for name, route in self._routes.items()}
 
     def busiest(self) -> Snapshot:
         """Return the state of the route with the longest queue."""

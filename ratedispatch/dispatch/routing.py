@@ -105,6 +105,11 @@ class RouteFactory:
             self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
 
     @property
+    def transports(self) -> tuple[Any, ...]:
+        """Everything that sends."""
+        return (self.transport,)
+
+    @property
     def possible(self) -> int:
         """How many routes there can be."""
         limits = self._limits

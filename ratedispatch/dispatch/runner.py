@@ -28,7 +28,7 @@ from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPol
 from ratedispatch.dispatch.sending import send
 from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal, used_up
-from ratedispatch.dispatch.streak import ABOUT_ACCOUNT
+from ratedispatch.dispatch.streak import ABOUT_ACCOUNT, RETIRING
 from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, InvalidRequest
 from ratedispatch.events import (
     AttemptSent,
@@ -63,9 +63,6 @@ OutcomeT = TypeVar("OutcomeT", bound=Completed | Failed)
 #: Decisions that leave a request unanswered rather than failed when its route stops, and that say
 #: nothing about whether model, path and key are right.
 _UNRESOLVED = RETRYABLE_WITH_DAYS | {Decision.STOP, Decision.UNPAID, Decision.MISSING}
-
-#: Decisions after which a route sends nothing more.
-_RETIRING = frozenset({Decision.STOP, Decision.DAY_LIMIT})
 
 
 class Runner:
@@ -110,7 +107,7 @@ class Runner:
         self._deadlines = Deadlines()
         self.ranks = itertools.count()
         self.stopping = StopSignal()
-        self.routes = routes_of(factory, self._make_route, name_of)
+        self.routes = routes_of(factory, self._make_route, name_of, listeners.tell)
         self._pool = self.routes if isinstance(self.routes, PoolRoutes) else None
         self._doubt = Doubt(self.routes, self.stop)
         self.feeders = Feeders(self.routes.settle)
@@ -140,7 +137,7 @@ class Runner:
         except CostExceedsLimit as error:
             return self._end(Failed(request, "cost_exceeds_limit", str(error), error=error))
         if self._pool is not None:
-            turn = self._pool.tied(turn)
+            turn = self._pool.tied(turn, cost)
         return InFlight(request, cost, rank, route, turn=turn)
 
     async def run(
@@ -162,17 +159,20 @@ class Runner:
         self._calls[call] = None
         try:
             attempt = await self._persist(call, permit)
-            if is_mapped and await self._doubt.lingers(call, attempt.result):
-                attempt = await self._persist(call, None)  # once more: an outage is over
-                await self._doubt.lingers(call, attempt.result)
+            left = 1 if self._pool is None else len(self._pool)
+            while is_mapped and await self._doubt.lingers(call, attempt.result) and left:
+                left -= 1  # once more: an outage is over, or a member has stopped
+                attempt = await self._persist(call, None)
         except (CostExceedsLimit, DeadlineMissed) as error:
             return self.unsendable(call, error)
         finally:
             del self._calls[call]
-            if call.route.breaker.is_watching:
+            if self._pool is not None:
+                self._pool.settle()
+            elif call.route.breaker.is_watching:
                 call.route.breaker.settle()
         if attempt.result.decision in _UNRESOLVED:
-            reason = self.stopping.reason or call.route.retired
+            reason = self.stopping.reason or (self.routes.only or call.route).retired
             if reason is not None:
                 raise reason()
         return self._end(outcome_of(call, attempt))
@@ -287,10 +287,10 @@ class Runner:
         if attempt.response is not None and decision not in _UNRESOLVED:
             self._doubt.on_success()
         route.breaker.on_failure(call, attempt)
-        is_final = decision in _RETIRING and not route.breaker.is_open
+        is_final = decision in RETIRING and not route.breaker.is_open
         if self._pool is not None and self._pool.is_misplaced(call, result):
-            is_final = True
-        if is_final and not (self._waits_for_days and decision is Decision.DAY_LIMIT):
+            self.retire(route, "not_found", result.message)
+        elif is_final and not (self._waits_for_days and decision is Decision.DAY_LIMIT):
             self.retire(route, result.code, result.message)
 
     def _learn(self, call: InFlight, attempt: Attempt, changes: Sequence[Change]) -> None:
@@ -314,6 +314,7 @@ class Runner:
         now = asyncio.get_running_loop().time()
         if isinstance(change, Pause):
             self._listeners.tell(QueuePaused(change.seconds, code, now, route.name))
+            self.routes.pauses(route, change.seconds)
         else:
             route.learn(change.rate)
             self._listeners.tell(LimitChanged(change.rate, route.name, now))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ratedispatch.dispatch.streak import Kind
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
@@ -62,6 +64,10 @@ class Site:
         doubt: About the server of the route.
         stopping: Whether and why nothing more is sent.
         give_up: Called with the route, a code and a message when the breaker gives it up.
+
+    Attributes:
+        admission: What is held and released.
+        has_stand_in: Whether others can answer what this route cannot.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Site:
         self._stopping = stopping
         self._give_up = give_up
         self.admission: Gate = route.lane
+        self.has_stand_in: Callable[[], bool] = bool  # there is none
 
     def is_held(self) -> bool:
         """Whether a doubt holds the queue."""
@@ -101,6 +108,15 @@ class Site:
     def open_calls(self) -> int:
         """Return how many requests have had a permit, and no outcome."""
         return sum(call.route is self._route for call in self._calls)
+
+    def bears(self, kind: Kind, call: InFlight, *, is_tolerant: bool) -> bool:
+        """Whether a failure of *kind* of *call* says nothing about others, or is not to."""
+        if kind not in {Kind.SERVER, Kind.REQUEST}:
+            return False
+        if not call.is_mapped:
+            return True
+        # to tolerate failures is no reason to prefer a member that is down
+        return is_tolerant and (kind is Kind.REQUEST or not self.has_stand_in())
 
     def may_grow(self) -> bool:
         """Whether more requests may be read."""

@@ -63,6 +63,9 @@ def kind_of(result: Interpretation) -> Kind | None:
 #: Decisions after which an account that was good is asked once more.
 ABOUT_ACCOUNT = frozenset({Decision.STOP, Decision.UNPAID})
 
+#: Decisions after which a route sends nothing more.
+RETIRING = frozenset({Decision.STOP, Decision.DAY_LIMIT})
+
 
 @dataclass(frozen=True, slots=True)
 class StreakTuning:

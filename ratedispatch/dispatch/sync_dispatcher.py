@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.dispatch.answer_stream import AnswerStream
     from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.dispatch.pool import Pool
     from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
@@ -48,9 +49,9 @@ class SyncDispatcher:
     wait. It belongs to the process that made it: after a fork, make one in each child.
 
     Args:
-        client: An ``openai.AsyncOpenAI``, or any transport. It sends in the loop of the thread,
-            where its connections belong, and so it is closed with this.
-        limits: What the account may spend, or what groups of models may.
+        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them. It sends in the loop of
+            the thread, where its connections belong, and so it is closed with this.
+        limits: What the account may spend, or what groups of models may; None for a pool.
         listeners: Called with every event, in that thread.
         budget: A budget to use instead of one of its own.
         options: How to send.
@@ -63,8 +64,8 @@ class SyncDispatcher:
 
     def __init__(
         self,
-        client: Client,
-        limits: Limits | LimitGroups,
+        client: Client | Pool,
+        limits: Limits | LimitGroups | None = None,
         *,
         listeners: Sequence[Listener] = (),
         budget: Budget | None = None,
@@ -166,6 +167,7 @@ class SyncDispatcher:
         priority: int = 0,
         caller: str = "",
         deadline: float | None = None,
+        session: str | None = None,
     ) -> SyncAnswerStream:
         """
         Send *request* when it is its turn and iterate over the events; as `Dispatcher.stream`.
@@ -174,8 +176,8 @@ class SyncDispatcher:
             InvalidRequest: There are no events of such a request.
             TypeError: *request* is no request, or the transport gives answers only whole.
         """
-        claims: dict[str, Any] = {"priority": priority, "caller": caller, "deadline": deadline}
-        start = functools.partial(self._dispatcher.stream, request, **claims)
+        claims: dict[str, Any] = {"caller": caller, "deadline": deadline, "session": session}
+        start = functools.partial(self._dispatcher.stream, request, priority=priority, **claims)
         return SyncAnswerStream(self._thread.call(start), self)
 
     @contextlib.contextmanager

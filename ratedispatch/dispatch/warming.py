@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def warm_up(
-    transport: Any,
+    transports: Sequence[Any],
     estimator: Estimator,
     routes: Routes,
     models: Sequence[str],
@@ -33,7 +33,8 @@ async def warm_up(
     for model in models:
         routes.of(model)
     tasks = [estimator.meet(Request({"model": model})) for model in models]
-    opening = getattr(transport, "warm_up", None)
-    if opening is not None and connections:
-        tasks.append(opening(connections))
+    for transport in transports:
+        opening = getattr(transport, "warm_up", None)
+        if opening is not None and connections:
+            tasks.append(opening(connections))
     await asyncio.gather(*tasks)

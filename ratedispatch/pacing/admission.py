@@ -185,14 +185,19 @@ class Admission:
         with self.lock:
             queue = self._tell_turns_apart()
             self._lanes.remove(lane)
-            stranded = queue.remove_stranded(self.lanes)
-            if error is None:
-                for entry in stranded:
-                    queue.untie(entry)
+            stranded = (queue.remove_stranded if error else queue.free_stranded)(self.lanes)
         if error is not None:
             for entry in stranded:
                 entry.fail(error())
         self.look_again()
+
+    def untie(self, lane: Lane) -> None:
+        """Let what waits for *lane* alone go wherever it can."""
+        with self.lock:
+            left = [one for one in self._lanes if one is not lane]
+            freed = self._tell_turns_apart().free_stranded(left)
+        if freed:
+            self.look_again()
 
     def close(self, error: Callable[[], BaseException]) -> None:
         """Fail every request in the queue, and every one that comes, with what *error* returns."""

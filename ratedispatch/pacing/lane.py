@@ -55,6 +55,7 @@ class Lane:
         watcher: Told when permits are closed, as long as it is watching.
 
     Attributes:
+        on_dry: As given.
         queue: The queue in front of it; set when it is added to one.
         brake: Its pauses and its room in flight.
         bottleneck: What holds it back.
@@ -63,13 +64,13 @@ class Lane:
 
     __slots__ = (
         "_is_short_of_room",
-        "_on_dry",
         "_releases",
         "bottleneck",
         "brake",
         "budget",
         "in_flight",
         "name",
+        "on_dry",
         "queue",
         "slots",
         "watcher",
@@ -92,7 +93,7 @@ class Lane:
         self.name = name
         self.slots = slots
         self.watcher = watcher
-        self._on_dry = on_dry
+        self.on_dry = on_dry
         self.bottleneck = BottleneckClock(budget.granted)
         self.brake = Brake(budget, self.bottleneck, concurrency, rng)
         self.in_flight = 0
@@ -217,9 +218,9 @@ class Lane:
         """Return the seconds after which to ask the budget again, and the cause."""
         wait, rate = not_until
         self._is_short_of_room = False
-        if rate.is_daily and self._on_dry is not None:
+        if rate.is_daily and self.on_dry is not None:
             # not at once: a stop for it changes what is being walked
-            self.queue.alarm.soon(functools.partial(self._on_dry, rate, wait))
+            self.queue.alarm.soon(functools.partial(self.on_dry, rate, wait))
         if speed < 1:
             is_ramping = self.brake.cooldown.is_ramping(now)
             cause = bottleneck.PAUSE if is_ramping else rate.dimension

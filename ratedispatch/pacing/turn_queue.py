@@ -201,10 +201,12 @@ class TurnQueue:
             ]
         )
 
-    def untie(self, entry: Entry) -> None:
-        """Put *entry*, which was removed, back in its place, to go wherever it can."""
-        line = entry.line
-        self._add(entry, None, line.level.priority, line.caller)
+    def free_stranded(self, lanes: Collection[Lane]) -> list[Entry]:
+        """Let what may go to none of *lanes* go wherever it can; return those."""
+        freed = self.remove_stranded(lanes)
+        for entry in freed:
+            self._add(entry, None, entry.line.level.priority, entry.line.caller)
+        return freed
 
     def order_of(self, turn: Turn) -> Order | None:
         """Return what waits for the same lanes as *turn*; None if nothing does."""

@@ -28,6 +28,11 @@ class RenamingTransport:
         self._transport = transport
         self._models = models
 
+    @property
+    def kind(self) -> str:
+        """What messages call what sends."""
+        return type(self._transport).__name__
+
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*; see :class:`~ratedispatch.dispatch.transports.protocol.Transport`."""
         return await self._transport.send(self._renamed(request), timeout)
