@@ -213,7 +213,8 @@ class Gate:
 
     def snapshot(self) -> Snapshot:
         """Return the state of the queue, or of all queues together, and their buckets."""
-        return self._routes.snapshot()
+        with self._lock:  # no route is added meanwhile
+            return self._routes.snapshot()
 
     async def cost_of(self, ticket: Ticket) -> Cost:
         """Return what the call of *ticket* costs; counts long texts in a thread."""

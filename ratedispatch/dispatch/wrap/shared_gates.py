@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import threading
 import weakref
 from typing import Any
@@ -92,3 +93,13 @@ def gate_for(
         gate = Gate(limits, base_url=account[0], options=chosen)
         _gates.append((account, wanted, weakref.ref(gate)))
         return gate
+
+
+def _renew() -> None:
+    """After a fork: the lock may be held by a thread that stayed in the parent."""
+    global _lock  # noqa: PLW0603 - it belongs to the process
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

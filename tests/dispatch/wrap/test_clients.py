@@ -50,8 +50,15 @@ KINDS: dict[str, Callable[[Upstream], openai.AsyncOpenAI]] = {
     ),
     "subclass": lambda up: Own("one", mock(up)),
     "strict": lambda up: async_client(up, _strict_response_validation=True),
+    "bedrock": lambda up: _of_bedrock(mock(up)),
     "key from a function": lambda up: openai.AsyncOpenAI(api_key=_key, http_client=mock(up)),
 }
+
+
+def _of_bedrock(http: httpx.AsyncClient) -> openai.AsyncOpenAI:
+    providers = pytest.importorskip("openai.providers")  # version 3 has them
+    settings: Any = {"provider": providers.bedrock(region="us-east-1", api_key="any")}
+    return openai.AsyncOpenAI(http_client=http, **settings)
 
 
 async def _key() -> str:
