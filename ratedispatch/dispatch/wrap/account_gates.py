@@ -50,7 +50,7 @@ class AccountGates:
         self._limits = limits
         self._http = http
         self._lock = threading.Lock()
-        self._gates: dict[tuple[str, bytes, bytes, bytes], Gate] = {}
+        self._gates: dict[tuple[str, bytes, bytes, int], Gate] = {}
 
     @property
     def known(self) -> tuple[Gate, ...]:
@@ -63,15 +63,17 @@ class AccountGates:
         base = _base_of(url.raw_path)
         if base is None:
             return None
-        digest = digest_of(_key_of(request.headers))
-        account = (url.scheme, url.netloc, base, digest)
-        return self._gates.get(account) or self._begin(account)
+        key = _key_of(request.headers)
+        # a hash of 64 bits with a secret of the process, which takes no time: of the key nothing
+        # else is kept
+        account = (url.scheme, url.netloc, base, hash(key))
+        return self._gates.get(account) or self._begin(account, key)
 
-    def _begin(self, account: tuple[str, bytes, bytes, bytes]) -> Gate:
-        scheme, netloc, base, digest = account
+    def _begin(self, account: tuple[str, bytes, bytes, int], key: str) -> Gate:
+        scheme, netloc, base, _ = account
         url = f"{scheme}://{netloc.decode('ascii')}{base.decode('ascii')}"
         with self._lock:
-            gate = gate_for(self._limits, (url, digest), self._http, self._options, {})
+            gate = gate_for(self._limits, (url, digest_of(key)), self._http, self._options, {})
             while len(self._gates) >= _MOST_ACCOUNTS:
                 del self._gates[next(iter(self._gates))]
             self._gates[account] = gate
