@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
 import random
 
 import pytest
 
+from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.limits import Limits
 from ratedispatch.request import CHAT, Request
+from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.play import play
 from ratedispatch.simulate.settings import ProviderSettings
+from ratedispatch.simulate.transport import ProviderTransport
 
 RATE = 347_025 / 60
 
@@ -108,3 +114,42 @@ def test_readings_of_ten_seconds_ago_stop_nothing() -> None:
     played = play(rows, Limits(3000, 2_000_000), server, travel=0.001, max_in_flight=1000)
     assert played.refused == 0
     assert set(played.stats["per_second"]["admitted"][2:18]) <= {49, 50, 51}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_a_rule_that_charges_too_little_is_not_taken_for_a_full_bucket(seed: int) -> None:
+    """
+    Nearly all of the charge is the cap, and no reading comes right after the one before.
+
+    A rule that leaves the cap out predicts more than is ever read; that is an error of the rule as
+    long as the bucket is not known to be that small.
+    """
+
+    async def main() -> tuple[int, dict[str, int]]:
+        settings = ProviderSettings(600_000, 2_000_000, burst_seconds=2.0, latency=0.5)
+        transport = ProviderTransport(settings, random.Random(seed))
+        dispatcher = Dispatcher(
+            transport,
+            Limits(600_000, 2_000_000),
+            rng=random.Random(seed),
+            max_in_flight=50_000,
+            weights={"92": 1, "992": 2, "3992": 4},
+        )
+
+        async def send(cap: int) -> None:
+            body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
+            requests = itertools.repeat(Request({**body, "max_tokens": cap}))
+            async for _ in dispatcher.map(requests, caller=str(cap)):
+                pass
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                for cap in (92, 992, 3_992):
+                    group.create_task(send(cap))
+        report = transport.referee.report()
+        return report["tokens_charged"], report["refused"]
+
+    charged, refused = run_virtual(main())
+    assert refused == {}
+    allowed = 2_000_000 / 60 * (10 + 2)  # what flows in, and what the bucket held
+    assert charged == pytest.approx(allowed, rel=0.03)  # but for the last requests

@@ -165,7 +165,8 @@ class RuleFinder:
                 level += returned
             if requests == 1 and remaining + size > depths[place]:
                 depths[place] = remaining + size
-            level = min(level, max(depths[place] - size, remaining))
+            # a reading may never have come right after the one before; none is above the depth
+            level = min(level, max(max(depths[place], self._top) - size, remaining))
             error = remaining - level
             levels[place] = level + leak * error
             errors[place] = errors[place] * memory + abs(error)
