@@ -10,14 +10,22 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ratedispatch.limits import Limits
+from ratedispatch.limits import AUTO, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class Priced(Protocol):
-    """What tokens cost: a :class:`~ratedispatch.Price`."""
+    """What a million tokens cost, in USD: a ``Price``."""
+
+    @property
+    def input(self) -> float:
+        """Of tokens sent."""
+
+    @property
+    def output(self) -> float:
+        """Of tokens that come back."""
 
     def usd(self, input_tokens: int, output_tokens: int) -> float:
         """Return what so many tokens cost, in USD."""
@@ -112,6 +120,11 @@ class Pool:
         """Return the same pool, sending through what *wrapped* makes of each client."""
         return Pool(dataclasses.replace(one, client=wrapped(one.client)) for one in self)
 
+    @property
+    def limits(self) -> Limits:
+        """What all members together may spend."""
+        return limits_together((one.account, one.limits) for one in self)
+
     async def close(self) -> None:
         """Close the clients of all members, as far as they can be closed."""
         for one in self:
@@ -122,3 +135,27 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"Pool({list(self)!r})"
+
+
+def limits_together(members: Iterable[tuple[str, Limits]]) -> Limits:
+    """
+    Return what *members* may spend together: accounts and limits; an account counts once.
+
+    What one of them has no limit for is not limited; what one of them has to learn is not known.
+    """
+    members = tuple(members)
+    apart = [limits for account, limits in members if not account]
+    shared = {account: limits for account, limits in members if account}
+    amounts: dict[str, Any] = {}
+    everything = [*apart, *shared.values()]
+    for field in dataclasses.fields(Limits):
+        values = [getattr(limits, field.name) for limits in everything]
+        if field.name == "burst_seconds":
+            amounts[field.name] = min(values)
+        elif all(isinstance(value, int | float) for value in values):
+            amounts[field.name] = sum(values)
+        elif AUTO in values and None not in values:
+            amounts[field.name] = AUTO
+        else:
+            amounts[field.name] = None
+    return Limits(**amounts)

@@ -7,18 +7,24 @@ read, and that before a stop.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.errors import JobError
 from ratedispatch.observe.report import Report
 from ratedispatch.pacing.bottleneck import NOTHING, bottleneck_of, unknown_of
 
 if TYPE_CHECKING:
-    from ratedispatch.errors import JobError, Stopped
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ratedispatch.errors import Stopped
     from ratedispatch.jobs.job_files import OpenFiles
     from ratedispatch.jobs.writer import Writer
     from ratedispatch.observe.report import Tally
+    from ratedispatch.observe.route_figures import RouteFigures
     from ratedispatch.pacing.snapshot import Snapshot
 
 
@@ -58,6 +64,22 @@ def unwritable(error: OSError) -> str:
     return f"results cannot be written: {error.strerror or error}"
 
 
+@contextlib.contextmanager
+def writable(output: Path) -> Iterator[None]:
+    """
+    Name the file if the block cannot open the results.
+
+    Raises:
+        JobError: The result files, of which *output* is one, cannot be opened.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise JobError(
+            f"the results cannot be written to {error.filename or output}: {error.strerror}"
+        ) from error
+
+
 def report_of(
     files: OpenFiles,
     writer: Writer,
@@ -66,6 +88,7 @@ def report_of(
     constraints: dict[str, Any],
     cost: float | None,
     notes: tuple[str, ...],
+    routes: Mapping[str, RouteFigures],
 ) -> Report:
     """
     Return the report of a run.
@@ -78,6 +101,7 @@ def report_of(
         constraints: See :func:`constraints_of`.
         cost: USD for the rows answered in this run; ``None`` if no price is known.
         notes: Sentences on what a person should know.
+        routes: What each member of a pool has done.
     """
     code, message = ending.reason
     total = files.scan.rows
@@ -106,6 +130,7 @@ def report_of(
         in_doubt=len(files.journal.open_rows),
         billed_twice_at_most=files.journal.billed_twice,
         notes=notes,
+        routes=routes,
     )
 
 

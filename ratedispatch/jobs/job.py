@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.options import DispatcherOptions
-from ratedispatch.dispatch.transports import as_transport
+from ratedispatch.dispatch.pool import Pool
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.events import JobStopped
 from ratedispatch.jobs.ahead import Outlook
-from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable
+from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable, writable
 from ratedispatch.jobs.halt import Halt
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job_files import open_files
 from ratedispatch.jobs.job_options import JobOptions
-from ratedispatch.jobs.journaling import JournalingTransport, key_of
+from ratedispatch.jobs.journaling import journaled, keys_of, limits_beside
 from ratedispatch.jobs.opened import opened
 from ratedispatch.jobs.outputs.table import output_format_of
+from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
@@ -57,8 +58,8 @@ async def run_file(
     input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
     output: str | os.PathLike[str],
     *,
-    client: Client,
-    limits: Limits | LimitGroups,
+    client: Client | Pool,
+    limits: Limits | LimitGroups | None = None,
     errors_path: str | os.PathLike[str] | None = None,
     listeners: Sequence[Listener] = (),
     job_options: JobOptions | None = None,
@@ -74,8 +75,8 @@ async def run_file(
             table with the template of *job_options*; ``-`` for standard input.
         output: Where answers go, in Batch output format, in the order in which they come; or the
             table that is made of them at the end.
-        client: An ``openai.AsyncOpenAI``, or any transport.
-        limits: What the account may spend, or what groups of models may.
+        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.
+        limits: What the account may spend, or what groups of models may; None for a pool.
         errors_path: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
         listeners: Called with every event. One that has a ``flush`` method, as an
             :class:`~ratedispatch.observe.eventlog.EventLog`, is flushed as often as the answers.
@@ -85,7 +86,9 @@ async def run_file(
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
+        TypeError: A pool is given limits, or nothing else is.
     """
+    limits = limits_beside(client, limits)
     out = Path(output)
     source = STDIN if input == STDIN else Path(input)
     job_options = (job_options or JobOptions()).for_client(client)
@@ -167,6 +170,10 @@ class Job:
         """Return the state of the queue; ``None`` before it runs."""
         return self._dispatcher.snapshot() if self._dispatcher is not None else None
 
+    def members(self) -> dict[str, Snapshot]:
+        """Return the state of each member of a pool, or of each group of models, by its name."""
+        return self._dispatcher.snapshots() if self._dispatcher is not None else {}
+
     def bottleneck(self) -> Bottleneck | None:
         """Return the bottleneck; ``None`` before it runs."""
         return self._dispatcher.bottleneck() if self._dispatcher is not None else None
@@ -194,7 +201,7 @@ class Job:
 
     async def run(
         self,
-        client: Client,
+        client: Client | Pool,
         *,
         listeners: Sequence[Listener] = (),
         dispatcher_options: DispatcherOptions | None = None,
@@ -205,7 +212,7 @@ class Job:
         What came in is in the files when this returns or raises, cancellation included.
 
         Args:
-            client: An ``openai.AsyncOpenAI``, or any transport.
+            client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.
             listeners: Called with every event; one that has a ``flush`` method is flushed as
                 often as the answers. None is closed.
             dispatcher_options: How the job sends.
@@ -217,15 +224,16 @@ class Job:
         self._listeners = Listeners(listeners)
         told = [self._listeners.tell] if self._listeners.are_there else []
         caps = self._options.caps or Caps()
-        spending = Spending(caps, self._halt.stop, self._files.earlier, may_be_billed)
+        prices = PriceBook(caps.price, client)
+        spending = Spending(caps, self._halt.stop, self._files.earlier, may_be_billed, prices)
         with contextlib.closing(self._files):
             self._writer = writer = self._open_writer(
-                key_of(client), flushable(listeners), spending
+                keys_of(client), flushable(listeners), spending
             )
             source = self._source(writer)
             self._dispatcher = dispatcher = Dispatcher(
-                JournalingTransport(as_transport(client), writer.note),
-                self._limits,
+                journaled(client, writer.note),
+                None if isinstance(client, Pool) else self._limits,
                 listeners=(self.tally, spending, source, writer, *told),
                 options=options,
             )
@@ -242,27 +250,25 @@ class Job:
             constraints_of(dispatcher.snapshot(), options.cpu_clock() - cpu_start),
             spending.cost,
             self.notes,
+            self.tally.routes.ended(self.members(), spending.costs),
         )
         self._tell_stop(report, writer)
         return report
 
-    def _open_writer(self, key: str, flushed: Sequence[Flushable], spending: Spending) -> Writer:
-        try:
+    def _open_writer(
+        self, keys: Sequence[str], flushed: Sequence[Flushable], spending: Spending
+    ) -> Writer:
+        with writable(self._files.paths.output):
             return Writer(
                 self._files.paths,
                 self._files.journal,
-                key=key,
+                keys=keys,
                 fsync=Fsync(self._options.fsync),
                 interval=self._options.flush_interval,
                 flushed=flushed,
                 spent=spending.record,
                 on_error=self._on_write_error,
             )
-        except OSError as error:
-            raise JobError(
-                f"the results cannot be written to {error.filename or self._files.paths.output}: "
-                f"{error.strerror}"
-            ) from error
 
     async def _send_all(
         self, dispatcher: Dispatcher, source: RowSource, writer: Writer, spending: Spending
@@ -312,12 +318,11 @@ class Job:
 
     async def _make_table(self, writer: Writer) -> None:
         """Make the table that was asked for, in a thread."""
-        table = self._files.paths.table
+        table, template = self._files.paths.table, self._options.template
         if table is None or self._ending.write_error is not None:
             return
         from ratedispatch.jobs.final_table import make_table  # most jobs make no table
 
-        template = self._options.template
         id_column = None if template is None else template.id_column
 
         def make() -> None:

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.dispatch.pool import Pool
 from ratedispatch.jobs.inputs.formats import Format
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.outputs.table import OutputFormat
 from ratedispatch.jobs.sink import Fsync
-from ratedispatch.jobs.state.origin import origin_of
+from ratedispatch.jobs.state.origin import origin_of, together
 from ratedispatch.jobs.writer import FLUSH_INTERVAL
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class JobOptions:
                 object.__setattr__(self, name, kind(value))
 
     def for_client(self, client: Any) -> JobOptions:
-        """Return these options with the server of *client* as origin, unless they have one."""
-        return (
-            self
-            if self.origin
-            else replace(self, origin=origin_of(getattr(client, "base_url", "")))
-        )
+        """Return these options with the servers of *client* as origin, unless they have one."""
+        if self.origin:
+            return self
+        clients = [one.client for one in client] if isinstance(client, Pool) else [client]
+        names = [origin_of(getattr(one, "base_url", "")) for one in clients]
+        return replace(self, origin=together(names))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.dispatch.pool import Pool
+from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from ratedispatch.dispatch.transports.protocol import Transport
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.limits import Limits
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
@@ -47,7 +51,33 @@ class JournalingTransport:
         return self._inner.send(request, timeout)
 
 
-def key_of(client: Any) -> str:
-    """Return the API key of *client*; an empty one if it has none that is a text."""
-    key = getattr(client, "api_key", None)  # a client may have none, or a function
-    return key if isinstance(key, str) else ""
+def journaled(client: Any, note: Callable[[int], bool]) -> Any:
+    """Return what sends through *client*, or each member of a pool, after noting the attempt."""
+
+    def through(one: Any) -> JournalingTransport:
+        return JournalingTransport(as_transport(one), note)
+
+    return client.through(through) if isinstance(client, Pool) else through(client)
+
+
+def keys_of(client: Any) -> list[str]:
+    """Return the API keys of *client*, or of all members of a pool, as far as they are texts."""
+    clients = [one.client for one in client] if isinstance(client, Pool) else [client]
+    keys = [getattr(one, "api_key", None) for one in clients]
+    return [key for key in keys if isinstance(key, str)]  # it may be a function
+
+
+def limits_beside(client: Any, limits: Limits | LimitGroups | None) -> Limits | LimitGroups:
+    """
+    Return *limits*, or those of the members of a pool together.
+
+    Raises:
+        TypeError: A pool is given limits, or nothing else is.
+    """
+    if isinstance(client, Pool):
+        if limits is not None:
+            raise TypeError("the limits of a pool are those of its members; give none beside it")
+        return client.limits
+    if limits is None:
+        raise TypeError("the limits of the account are missing: limits=Limits(...)")
+    return limits

@@ -67,7 +67,7 @@ class Writer:
     Args:
         files: Those of the job.
         journal: Of the job.
-        key: Removed wherever it occurs.
+        keys: Removed wherever they occur.
         fsync: When what was written has to survive a power cut.
         interval: Seconds between two looks at the disk.
         flushed: Flushed as often, and left open. One that raises is logged once, and flushed again.
@@ -84,7 +84,7 @@ class Writer:
         files: JobFiles,
         journal: Journal,
         *,
-        key: str,
+        keys: Sequence[str],
         fsync: Fsync,
         interval: float,
         flushed: Sequence[Flushable] = (),
@@ -99,8 +99,7 @@ class Writer:
             raise
         self._sinks = (self._answers, self._failures)
         self._journal = journal
-        self._key = key
-        self._hides_key = is_secret(key)
+        self._secrets = [key for key in keys if is_secret(key)]
         self._fsync = fsync
         self._interval = interval
         self._flushed = tuple(flushed)
@@ -160,18 +159,19 @@ class Writer:
     def write(self, outcome: Outcome, digest: str) -> None:
         """Write *outcome*, of the row with *digest*, in this turn of the loop."""
         line = outcome_line(outcome, digest)
-        if self._hides_key and contains_key(line, self._key):
-            line = outcome_line(_without_key(outcome, self._key), digest)
+        for key in self._secrets:
+            if contains_key(line, key):
+                line = outcome_line(_without(self._secrets, outcome), digest)
+                break
         sink = self._answers if isinstance(outcome, Completed) else self._failures
         self._append(sink, line, outcome.request.row)
 
     def write_bad_row(self, bad: BadRow, digest: str) -> None:
         """Write the error line of a row that is not a request."""
         line = bad_row_line(bad, digest)
-        if self._hides_key and contains_key(line, self._key):
-            line = bad_row_line(
-                dataclasses.replace(bad, message=redact_text(bad.message, self._key)), digest
-            )
+        if any(contains_key(line, key) for key in self._secrets):
+            message = redact_text(bad.message, self._secrets)
+            line = bad_row_line(dataclasses.replace(bad, message=message), digest)
         self._append(self._failures, line, None)
 
     async def keep_safe(self) -> None:
@@ -322,16 +322,16 @@ async def ended(task: asyncio.Future[None]) -> None:
             await asyncio.wait([task])
 
 
-def _without_key(outcome: Outcome, key: str) -> Outcome:
-    """*outcome* with *key* blacked out in what the server said."""
+def _without(keys: Sequence[str], outcome: Outcome) -> Outcome:
+    """*outcome* with *keys* blacked out in what the server said."""
     response = outcome.response
     if response is not None:
-        body = redact_value(response.body, key)
-        headers = {name: redact_text(value, key) for name, value in response.headers.items()}
+        body = redact_value(response.body, keys)
+        headers = {name: redact_text(value, keys) for name, value in response.headers.items()}
         response = dataclasses.replace(response, body=body, headers=headers, text=None)
     if isinstance(outcome, Completed):
         assert response is not None
         return dataclasses.replace(outcome, response=response)
     return dataclasses.replace(
-        outcome, response=response, message=redact_text(outcome.message, key)
+        outcome, response=response, message=redact_text(outcome.message, keys)
     )

@@ -14,11 +14,19 @@ import os
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.events import AttemptEnded, AttemptSent, JobStopped, LimitChanged, QueuePaused
+from ratedispatch.events import (
+    AttemptEnded,
+    AttemptSent,
+    JobStopped,
+    LimitChanged,
+    QueuePaused,
+    RouteResumed,
+    RouteStopped,
+)
 from ratedispatch.observe.redact import redact_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -41,7 +49,7 @@ class EventLog:
     Args:
         path: The file; created with mode 0600, or appended to.
         clock: Tells the time of day.
-        key: Removed wherever it occurs.
+        key: Removed wherever it occurs; or each of several.
         on_failure: Called once with a sentence when the file can no longer be written.
 
     Raises:
@@ -53,7 +61,7 @@ class EventLog:
         path: Path,
         *,
         clock: Callable[[], datetime],
-        key: str = "",
+        key: str | Sequence[str] = "",
         on_failure: Callable[[str], None],
     ) -> None:
         if path.exists() and not path.is_file():
@@ -106,6 +114,7 @@ class EventLog:
                     status=event.status,
                     decision=event.decision.value,
                     code=event.code,
+                    **({"route": event.route} if event.route else {}),
                 )
             case QueuePaused():
                 self._append(
@@ -120,6 +129,12 @@ class EventLog:
                     window_s=rate.window,
                     group=event.group,
                 )
+            case RouteStopped():
+                self._append(
+                    "route_stopped", route=event.route, code=event.code, message=event.message
+                )
+            case RouteResumed():
+                self._append("route_resumed", route=event.route)
             case JobStopped():
                 self._append("stop", code=event.code, message=event.message)
 

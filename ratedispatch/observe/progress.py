@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ratedispatch.dispatch.display.notebook import NotebookPicture
-from ratedispatch.events import LimitChanged
+from ratedispatch.events import LimitChanged, RouteResumed, RouteStopped
 from ratedispatch.observe.human import clock_text, one_line
 from ratedispatch.observe.status import Meter
 from ratedispatch.observe.suspend import hidden_while_suspended
@@ -38,6 +38,9 @@ _PILED_UP = 1.1
 _LONGEST_BAR = 40
 _SHORTEST_BAR = 8
 
+#: Members of a pool that are shown.
+_MOST_MEMBERS = 8
+
 #: Share by which a limit has to change to be told again.
 _WORTH_TELLING = 0.05
 
@@ -56,6 +59,7 @@ def plain_line(status: Status) -> str:
         parts.append(status.verdict)
     if status.paused > 0:
         parts.append(f"paused {status.paused:.0f} s")
+    parts += _members(status)
     return ", ".join(parts)
 
 
@@ -72,7 +76,11 @@ class Notes:
         self._told: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Tell a learned limit."""
+        """Tell a learned limit, and what becomes of members of a pool."""
+        if isinstance(event, RouteStopped):
+            self.say(f"{event.route} is left alone for a while: {event.message} ({event.code})")
+        if isinstance(event, RouteResumed):
+            self.say(f"{event.route} answers again")
         if not isinstance(event, LimitChanged):
             return
         key, limit = (event.group, event.rate.dimension), event.rate.limit
@@ -158,6 +166,7 @@ def picture(status: Status, width: int) -> Text:
         _bar(status, width),
         *map(Text, _packed(rates, width)),
         *map(Text, _packed(_counts(status, "refused"), width)),
+        *(Text(line, style="dim") for line in _packed(_members(status), width)),
         *(Text(line, style="dim") for line in _packed(state, width)),
     ]
     text = Text("\n").join(lines)
@@ -194,6 +203,13 @@ def _packed(parts: Sequence[str], width: int) -> list[str]:
         else:
             lines.append(part if len(part) <= width else part[: width - 1] + "…")
     return lines
+
+
+def _members(status: Status) -> list[str]:
+    """Return how each member does, of which only so many have room."""
+    shown = [f"{one_line(name)} {text}" for name, text in status.members[:_MOST_MEMBERS]]
+    others = len(status.members) - len(shown)
+    return [*shown, f"and {others} more"] if others else shown
 
 
 def _counts(status: Status, refused: str) -> list[str]:

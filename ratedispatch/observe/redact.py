@@ -10,9 +10,13 @@ or behind ``Bearer``.
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PLACEHOLDER = "[key removed]"
 
@@ -39,8 +43,10 @@ def is_secret(key: str) -> bool:
     return len(key) >= _SHORTEST and not key.isalpha()
 
 
-def redact_text(text: str, key: str) -> str:
-    """Return *text* with *key*, however it is written, replaced by ``[key removed]``."""
+def redact_text(text: str, key: str | Sequence[str]) -> str:
+    """Return *text* with *key*, or each of several, replaced by ``[key removed]``."""
+    if not isinstance(key, str):
+        return functools.reduce(redact_text, key, text)
     if not is_secret(key) or not _may_hold(text.encode("utf-8", "replace"), key):
         return text
     return _forms(key).pattern.sub(_PLACEHOLDER, text)
@@ -66,7 +72,7 @@ class _Forms(NamedTuple):
     pieces: tuple[bytes, ...]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _forms(key: str) -> _Forms:
     cores = {
         core for code in (base64.b64encode, base64.urlsafe_b64encode) for core in _cores(key, code)
@@ -108,8 +114,8 @@ def _may_hold(text: bytes, key: str) -> bool:
     return b"\\u00" in text and _UNICODE.search(text) is not None
 
 
-def redact_value(value: Any, key: str) -> Any:
-    """Return the JSON *value* with *key* replaced in its strings and names."""
+def redact_value(value: Any, key: str | Sequence[str]) -> Any:
+    """Return the JSON *value* with *key*, or each of several, replaced in its strings and names."""
     try:
         if isinstance(value, str):
             return redact_text(value, key)

@@ -9,8 +9,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
+from ratedispatch.events import (
+    AttemptEnded,
+    AttemptSent,
+    RequestEnded,
+    RouteResumed,
+    RouteStopped,
+)
 from ratedispatch.observe.human import duration_text
+from ratedispatch.observe.route_figures import RouteFigures, RouteTally
 from ratedispatch.outcome import REFUSALS, Completed, Failed
 from ratedispatch.pacing.bottleneck import words_for
 
@@ -65,6 +72,7 @@ class Report:
         billed_twice_at_most: Attempts, of all runs of the job, that may have been billed although
             their row was sent again.
         notes: Sentences on what a person should know.
+        routes: What each member of a pool has done, by its name.
     """
 
     answered: int = 0
@@ -92,6 +100,7 @@ class Report:
     in_doubt: int = 0
     billed_twice_at_most: int = 0
     notes: tuple[str, ...] = ()
+    routes: Mapping[str, RouteFigures] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -161,28 +170,37 @@ class Tally:
         self.expected_tokens = 0
         self.first_sent: float | None = None
         self.last_ended = 0.0
+        self.routes = RouteTally()
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
         match event:
             case AttemptSent():
                 self.attempts += 1
+                if event.route:
+                    self.routes.count(event)
                 self.retries += event.attempt > 1
                 self.tokens += event.cost.tokens
                 if self.first_sent is None:
                     self.first_sent = event.at
             case AttemptEnded():
                 self.last_ended = event.at
+                if event.route:
+                    self.routes.count(event)
                 self.latency += _NEWEST_SHARE * (event.latency - self.latency)
                 self.refusals += event.decision in REFUSALS
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
+                if outcome.route:
+                    self.routes.count(event)
                 if outcome.usage is not None:
                     self.prompt_tokens += outcome.usage.prompt_tokens
                     self.output_tokens += outcome.usage.output_tokens
                     self.expected_tokens += outcome.cost.expected_tokens
             case RequestEnded(outcome=Failed() as outcome):
                 self._count_failure(outcome.code)
+            case RouteStopped() | RouteResumed():
+                self.routes.count(event)
 
     def count_bad_row(self, code: str) -> None:
         """Count a row that failed for *code* before it became a request."""

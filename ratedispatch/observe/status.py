@@ -16,7 +16,7 @@ from ratedispatch.dimension import dimension_named
 from ratedispatch.pacing.bottleneck import NOTHING, words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ratedispatch.observe.report import Tally
     from ratedispatch.pacing.bottleneck import Bottleneck
@@ -60,6 +60,7 @@ class Status:
         paused: Seconds for which the queue still pauses.
         limits: The limits per minute in force, by dimension, those of all groups together.
         verdict: The bottleneck, in words.
+        members: Of each member of a pool, or group of models, its name and how it does.
     """
 
     done: int
@@ -74,6 +75,7 @@ class Status:
     paused: float
     limits: Mapping[str, float] = field(default_factory=dict)
     verdict: str = ""
+    members: tuple[tuple[str, str], ...] = ()
 
 
 class Watched(Protocol):
@@ -98,6 +100,9 @@ class Watched(Protocol):
 
     def snapshot(self) -> Snapshot | None:
         """Return the state of the queue; None before it runs."""
+
+    def members(self) -> Mapping[str, Snapshot]:
+        """Return the state of each member of a pool, or group of models, by its name."""
 
     def bottleneck(self) -> Bottleneck | None:
         """Return the bottleneck; None before it runs."""
@@ -154,7 +159,24 @@ class Meter:
             paused=snapshot.paused if snapshot is not None else 0.0,
             limits=limits,
             verdict="stopping" if binding is None else f"bound by {words_for(binding)}",
+            members=tuple(self._members()),
         )
+
+    def _members(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each member and how it does."""
+        figures = self._job.tally.routes.figures
+        for name, state in self._job.members().items():
+            shares = [level.share for level in state.levels if math.isfinite(level.per_minute)]
+            if not name:
+                continue
+            if name in figures and figures[name].stop_code is not None:
+                yield name, f"stopped ({figures[name].stop_code})"
+            elif state.paused > 0:
+                yield name, f"paused {state.paused:.0f} s"
+            elif shares:
+                yield name, f"{max(shares):.0%}"
+            else:
+                yield name, f"{state.in_flight:,} in flight"
 
     def _binding(self) -> str | None:
         """What holds the job back; None if it is stopping."""

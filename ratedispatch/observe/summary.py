@@ -6,11 +6,12 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from ratedispatch.dimension import dimension_named
-from ratedispatch.observe.human import duration_text, one_line
+from ratedispatch.observe.human import about_usd, duration_text, one_line
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
+    from ratedispatch.observe.route_figures import RouteFigures
 
 #: Reasons that a person is shown; the others are counted together.
 _SHOWN = 8
@@ -51,6 +52,8 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
             f"{share:.0%} of {dimension_named(name).phrase}"
             for name, share in report.shares.items()
         )
+    for name, one in report.routes.items():
+        lines[one_line(name)] = _route_text(one)
     if report.binding is not None and report.attempts > 1:
         lines["bound by"] = words_for(report.binding)
     label = max(map(len, lines)) + 2
@@ -63,6 +66,18 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
         )
         for name, text in lines.items()
     )
+
+
+def _route_text(figures: RouteFigures) -> str:
+    """Return what one member of a pool has done."""
+    text = f"{figures.sent:,} sent, {figures.answered:,} answered, {figures.refused:,} refused"
+    if figures.shares:
+        text += f", used {max(figures.shares.values()):.0%}"
+    if figures.cost_usd is not None:
+        text += f", cost {about_usd(figures.cost_usd)}"
+    if figures.stop_code is not None:
+        text += f"; left alone: {one_line(figures.stop_message or figures.stop_code)}"
+    return text
 
 
 def failures_text(report: Report) -> str:

@@ -41,7 +41,7 @@ class Desk:
         self.writer = Writer(
             self.files,
             self.journal,
-            key=KEY,
+            keys=[KEY],
             fsync=fsync,
             interval=1.0,
             on_error=self.errors.append,

@@ -44,6 +44,9 @@ class _Job:
     def snapshot(self) -> Snapshot:
         return Snapshot(self.in_flight, 100, 0, 0.0, self.levels)
 
+    def members(self) -> dict[str, Snapshot]:
+        return {}
+
     def bottleneck(self) -> Bottleneck:
         return Bottleneck(self.binding, None, 0.0)
 

@@ -9,7 +9,6 @@ told, what was expected of it counts.
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.events import AttemptEnded, RequestEnded, RequestSkipped
 from ratedispatch.jobs.plan.bills import Bills
-from ratedispatch.jobs.plan.prices import price_of
+from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.observe.human import usd
 from ratedispatch.outcome import Completed, Decision
 
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Outcome
     from ratedispatch.request import Cost, Request
     from ratedispatch.tokens.estimator import Estimator
-
-#: Models whose price is remembered; for each other one the table is asked again.
-_MODELS = 1_000
 
 #: USD. Sums of prices are not exact in binary: what is above a cap by less is not above it.
 _SLOP = 1e-9
@@ -126,11 +122,13 @@ class Spending:
         stop: Ends the sending, with a code and a message.
         earlier: What earlier runs have spent.
         is_billed: Whether an attempt that has ended so, without an answer, may have been billed.
+        prices: What tokens cost; by default that of *caps*, or the list.
 
     Attributes:
         rows: Rows let through, without those that failed before they were sent.
         cost: USD for the rows answered so far whose model has a price; ``None`` before the first.
             Where an answer reports no usage, its row costs what was expected of it.
+        costs: The same by route, where there are several.
         doubt: USD that attempts without an answer may have been billed, under a cap.
     """
 
@@ -140,13 +138,14 @@ class Spending:
         stop: Callable[[str, str], None],
         earlier: Earlier = Earlier(),
         is_billed: Callable[[AttemptEnded], bool] = lambda _: False,
+        prices: PriceBook | None = None,
     ) -> None:
         self._caps = caps
         self._binds_cost = caps.bind_cost
         self._stop = stop
         self._earlier = earlier
         self._is_billed = is_billed
-        self._listed = functools.lru_cache(_MODELS)(price_of)
+        self._prices = prices or PriceBook(caps.price)
         self._bills = Bills()
         self._open: dict[int | None, _Open | None] = {}
         self._in_flight = 0.0  # USD, as of this version of the bills:
@@ -156,6 +155,7 @@ class Spending:
         self._ended = asyncio.Event()
         self.rows = 0
         self.cost: float | None = None
+        self.costs: dict[str, float] = {}
         self.doubt = 0.0
         # attempts are of interest only where a cap has to hold
         self.listens_to = frozenset(
@@ -210,7 +210,7 @@ class Spending:
         """Wait until *request* may be sent and count it as open; tell why if it may not."""
         row: _Open | None = None
         if self._caps.bind_cost:
-            price = self._price_of(request.model)
+            price = self._prices.dearest(request.model)
             if price is None:
                 return _Refusal(
                     "no_price",
@@ -303,9 +303,6 @@ class Spending:
             self._in_flight = sum(map(self._most, self._open.values()))
         return self._in_flight
 
-    def _price_of(self, model: str) -> Price | None:
-        return self._caps.price or self._listed(model)
-
     def _end(self, outcome: Outcome) -> None:
         """Take in the outcome of a row: what it costs, and that it is no longer open."""
         if isinstance(outcome, Completed):
@@ -316,7 +313,7 @@ class Spending:
     def _bill(self, outcome: Completed) -> None:
         """Add what an answer costs."""
         usage, cost, model = outcome.usage, outcome.cost, outcome.request.model
-        price = self._price_of(model)
+        price = self._prices.of(model, outcome.route)
         if price is None:
             return
         if usage is not None:
@@ -325,6 +322,8 @@ class Spending:
             amount = price.usd(*self._bills.most(model, cost))
         self._dearest = max(self._dearest, amount)
         self.cost = (self.cost or 0.0) + amount
+        if outcome.route:
+            self.costs[outcome.route] = self.costs.get(outcome.route, 0.0) + amount
         if self._binds_cost:
             self._bills.learn(model, cost, usage)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.state.files import sync_folder
 from ratedispatch.jobs.state.journal import open_journal
+from ratedispatch.jobs.state.origin import going_on
 from ratedispatch.jobs.state.paths import refuse_foreign, refuse_shared
 from ratedispatch.jobs.state.realign import match, rewrite, rewritten
 from ratedispatch.jobs.state.results import recover
@@ -114,7 +115,7 @@ def open_job(
             journal.write_manifest(manifest)
             return OpenJob(Progress(RowSet(), RowSet()), journal)
         # what does not tell its server is taken to go to the same one
-        now = replace(manifest, origin=manifest.origin or before.origin)
+        now = replace(manifest, origin=going_on(before.origin, manifest.origin))
         return _Resumption(files, journal, before, now, file, scan, options).resume()
     except BaseException as error:
         if before is None and not was_there:

@@ -17,7 +17,7 @@ from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
-from ratedispatch.jobs.plan import spending as caps_module
+from ratedispatch.jobs.plan import price_book
 from ratedispatch.jobs.plan.prices import Price
 from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.state.paths import JobFiles
@@ -403,7 +403,7 @@ def test_more_models_than_are_remembered_are_counted_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that names a thousand models and more is only slower."""
-    monkeypatch.setattr(caps_module, "_MODELS", 1)
+    monkeypatch.setattr(price_book, "_MODELS", 1)
     rows = [row(name, model=f"gpt-4{name}") for name in ("o", ".1", "o-mini", "o")]
     rows = [{**value, "custom_id": str(number)} for number, value in enumerate(rows)]
     report = play(tmp_path, Caps(max_cost=1), rows=rows)
