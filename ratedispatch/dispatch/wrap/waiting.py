@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.dispatch.permits import LoopEntry, ThreadEntry, granted, granted_in_thread
 from ratedispatch.dispatch.wrap.call_options import clock
+from ratedispatch.dispatch.wrap.late_permits import paid_again
 from ratedispatch.errors import DeadlineMissed
 from ratedispatch.pacing.permit import Permit
 
@@ -32,6 +33,10 @@ EntryT = TypeVar("EntryT", bound="Entry")
 #: A permit that was granted longer ago is not used. So much of the rate may come on top of a
 #: burst: a tenth of a second, where a second is the shallowest bucket that providers document.
 _STALE_SECONDS = 0.1
+
+#: How often a call in an event loop gives a stale permit back: in one that is always busy it goes
+#: all the same.
+_MOST_RENEWALS = 3
 
 
 def latest(
@@ -67,12 +72,14 @@ async def acquire_here(
         turn = dataclasses.replace(turn, deadline=until)
     if asyncio._get_running_loop() is not None:
         entry = admission.enter(cost, rank, LoopEntry, turn)
-        while not isinstance(entry, Permit):
-            permit = await granted(admission, entry)
+        if isinstance(entry, Permit):
+            return entry
+        permit = await granted(admission, entry)
+        for _ in range(_MOST_RENEWALS):
             if _is_fresh(permit, admission):
-                return permit
-            entry = _entered_again(permit, admission, rank, LoopEntry, turn)
-        return entry
+                break
+            permit = await paid_again(admission, permit, rank, turn)
+        return permit
     from ratedispatch.dispatch.wrap.trio_waiter import TrioEntry, granted_in_trio
 
     told = admission.enter(cost, rank, TrioEntry, turn)
