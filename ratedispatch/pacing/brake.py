@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from ratedispatch.pacing.blackout import Blackout
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
 from ratedispatch.pacing.constancy import Constancy
 from ratedispatch.pacing.cooldown import Cooldown
@@ -42,9 +43,14 @@ _FEWEST_BURSTS = 2
 _FAR_ABOVE = 2
 
 
+def _is_nameless(feedback: Feedback) -> bool:
+    """Return whether a refusal does not say what it is about."""
+    return feedback.strain is None and feedback.dimension is None
+
+
 def _is_bare(feedback: Feedback) -> bool:
     """Return whether a refusal says neither for how long nor what it is about."""
-    return feedback.strain is None and feedback.delay is None and feedback.dimension is None
+    return feedback.delay is None and _is_nameless(feedback)
 
 
 class Brake:
@@ -67,6 +73,7 @@ class Brake:
     """
 
     __slots__ = (
+        "_blackout",
         "_bottleneck",
         "_budget",
         "_constancy",
@@ -98,6 +105,7 @@ class Brake:
         self._evidence = Evidence()
         self._constancy = Constancy()
         self._scatter = Scatter()
+        self._blackout = Blackout()
         self._is_rate = False
         self.has_readings = False
         self._refused = 0
@@ -124,6 +132,9 @@ class Brake:
         if feedback.end is End.ANSWERED:
             if self.cooldown.strikes:
                 self.cooldown.on_answer(permit.granted_at)
+                is_over = self._blackout.is_over(permit.reservation.number, permit.granted_at)
+                if is_over and self._is_rate and self.throttle is None:
+                    self._forget_rate(now)
             if permit.token is not None:
                 self.concurrency.ended(permit.token, now)
             evidence.answers.append((now, permit.granted_at, permit.load))
@@ -140,6 +151,7 @@ class Brake:
         standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now)
         if not standing.is_alone:
             self._scatter.refused(permit.reservation.number)
+            self._blackout.refused(permit.reservation.number, permit.granted_at)
         finding = evidence.load_finding(permit.granted_at, permit.load, now)
         is_crowded = self._is_crowded_by(finding, permit, feedback)
         if not is_crowded and self._is_odd(permit, feedback, standing, now):
@@ -173,8 +185,19 @@ class Brake:
         if feedback.strain is Strain.OVERLOADED:
             is_strewn = feedback.delay is None and not self._scatter.is_dense
             return is_strewn or self._evidence.is_small_share(now)
-        says_nothing = _is_bare(feedback) and not feedback.readings
-        return says_nothing and not standing.is_alone and self._is_by_chance(permit, now)
+        if standing.is_alone or not self._says_no_numbers(feedback):
+            return False
+        if feedback.delay is not None and not self._is_rate:
+            cooldown = self.cooldown
+            if not self._evidence.has_answered_since(cooldown.struck_at):
+                self._is_rate = cooldown.strikes > 0 and not standing.is_untested
+                return False
+        return self._is_by_chance(permit, now)
+
+    def _says_no_numbers(self, feedback: Feedback) -> bool:
+        """Return whether a refusal names no limit, and the server has not said what is left."""
+        is_advised = feedback.delay is not None and self.has_readings
+        return _is_nameless(feedback) and not (feedback.readings or is_advised)
 
     def _is_by_chance(self, permit: Permit, now: float) -> bool:
         """
@@ -195,12 +218,16 @@ class Brake:
             grants=self._evidence.grants,
         )
         if constancy.is_refuted:
-            constancy.forget()
-            scatter.forget()
-            self.throttle = None
-            self._budget.forget_refusals(now)
-            self._is_rate = False
+            self._forget_rate(now)
         return not self._is_rate
+
+    def _forget_rate(self, now: float) -> None:
+        """Go on at full speed: what was refused was not for a rate."""
+        self._constancy.forget()
+        self._scatter.forget()
+        self.throttle = None
+        self._budget.forget_refusals(now)
+        self._is_rate = False
 
     def _pause(self, permit: Permit, feedback: Feedback, now: float) -> list[Change]:
         """Pause the queue for a refusal, once for each episode, and learn from it."""

@@ -135,6 +135,17 @@ class Outage:
 
 
 @dataclass
+class Both:
+    """Lets through what two limiters do."""
+
+    first: Limiter
+    second: Limiter
+
+    def admit(self, row: int, now: float, in_flight: int) -> bool:
+        return self.first.admit(row, now, in_flight) and self.second.admit(row, now, in_flight)
+
+
+@dataclass
 class Limited:
     """
     What came of a run.
