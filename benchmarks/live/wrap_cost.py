@@ -1,12 +1,13 @@
 """
 What a wrapped client takes beside the plain one, call by call.
 
-Microseconds of processor time for one call of ``chat.completions.create``, in turn in every round:
-the asynchronous client with so many calls at once in one event loop, and the blocking one on as
-many threads. Limits on requests and tokens are on and far away, and the fake server, a process of
-its own that does not count, answers after 5 ms. `gate` is what the gate takes of that: the wait,
-the payment, the reading of the answer's head and its report, without counting tokens and without
-the SDK.
+Microseconds of processor time for one call of ``chat.completions.create``: the asynchronous client
+with so many calls at once in one event loop, and the blocking one on as many threads. Both clients
+are there at the same time and take turns every few calls, since on a shared machine the next second
+is another one. How many Python functions a call takes is exact on any machine. Limits on requests
+and tokens are on and far away, and the fake server, a process of its own that does not count,
+answers after 5 ms. `gate` is what the gate takes of that: the wait, the payment, the reading of the
+answer's head and its report, without counting tokens and without the SDK.
 
 Targets: a wrapped client takes at most 1.05 times the plain one, both ways; the gate at most 10 µs.
 Run: python -m benchmarks.live.wrap_cost [--rounds N] [--calls N] [--at-once N] [--json [FILE]]
@@ -16,16 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
 
 import ratedispatch as rd
 from benchmarks.frame.command import LOOPBACK, make_parser, positive, progress, publish
 from benchmarks.frame.environment import environment
-from benchmarks.frame.rounds import cpu_seconds, interleave
+from benchmarks.frame.rounds import cpu_seconds
 from benchmarks.frame.spread import Spread, ratios
 from benchmarks.frame.tables import table
 from ratedispatch.dispatch.wrap.gate import Gate
@@ -52,50 +53,97 @@ _BODY = (
 _PATH = b"/v1/chat/completions"
 _PAIRS = {"async": ("async plain", "async wrapped"), "threads": ("plain", "wrapped")}
 
+#: Calls in which Python functions are counted.
+_COUNTED = 50
 
-def asynchronous(base_url: str, calls: int, at_once: int, *, is_wrapped: bool) -> float:
-    """Return the microseconds of a call of the asynchronous client."""
+#: Calls that each task or thread makes before the other client has its turn.
+_IN_A_ROW = 2
 
-    async def main() -> float:
-        plain = openai.AsyncOpenAI(base_url=base_url, api_key="any")
-        client = rd.wrap(plain, Gate(_FAR, base_url=base_url)) if is_wrapped else plain
 
-        async def work(number: int) -> None:
-            for _ in range(number):
-                await client.chat.completions.create(**_ASK)
+class Pair(NamedTuple):
+    """Microseconds of a call of the plain client, and of the wrapped one."""
 
-        await asyncio.gather(*(work(2) for _ in range(at_once)))
-        started = _cpu()
-        await asyncio.gather(*(work(calls // at_once) for _ in range(at_once)))
-        taken = _cpu() - started
-        await plain.close()
-        return 1e6 * taken / calls
+    plain: float
+    wrapped: float
+
+
+def asynchronous(base_url: str, calls: int, at_once: int) -> Pair:
+    """Return what a call of the asynchronous client takes."""
+
+    async def main() -> Pair:
+        async with (
+            openai.AsyncOpenAI(base_url=base_url, api_key="any") as plain,
+            openai.AsyncOpenAI(base_url=base_url, api_key="any") as other,
+        ):
+            wrapped = rd.wrap(other, Gate(_FAR, base_url=base_url))
+
+            async def work(client: openai.AsyncOpenAI) -> None:
+                for _ in range(_IN_A_ROW):
+                    await client.chat.completions.create(**_ASK)
+
+            async def batch(client: openai.AsyncOpenAI) -> float:
+                started = time.process_time()
+                await asyncio.gather(*(work(client) for _ in range(at_once)))
+                return time.process_time() - started
+
+            taken = [0.0, 0.0]
+            both = (plain, wrapped)
+            for number in range(-1, calls // (at_once * _IN_A_ROW)):
+                for place in (0, 1) if number % 2 else (1, 0):
+                    seconds = await batch(both[place])
+                    if number >= 0:  # in the first one connections are opened
+                        taken[place] += seconds
+            return Pair(*(1e6 * seconds / calls for seconds in taken))
 
     return asyncio.run(main())
 
 
-def threaded(base_url: str, calls: int, at_once: int, *, is_wrapped: bool) -> float:
-    """Return the microseconds of a call of the blocking client, on as many threads."""
-    plain = openai.OpenAI(base_url=base_url, api_key="any")
-    client = rd.wrap(plain, Gate(_FAR, base_url=base_url)) if is_wrapped else plain
+def threaded(base_url: str, calls: int, at_once: int) -> Pair:
+    """Return what a call of the blocking client takes, on as many threads."""
+    with (
+        openai.OpenAI(base_url=base_url, api_key="any") as plain,
+        openai.OpenAI(base_url=base_url, api_key="any") as other,
+        ThreadPoolExecutor(at_once) as pool,
+    ):
+        wrapped = rd.wrap(other, Gate(_FAR, base_url=base_url))
 
-    def work(number: int) -> None:
-        for _ in range(number):
-            client.chat.completions.create(**_ASK)
+        def work(client: openai.OpenAI) -> None:
+            for _ in range(_IN_A_ROW):
+                client.chat.completions.create(**_ASK)
 
-    def everybody(number: int) -> None:
-        threads = [threading.Thread(target=work, args=(number,)) for _ in range(at_once)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        def batch(client: openai.OpenAI) -> float:
+            started = time.process_time()
+            list(pool.map(work, [client] * at_once))
+            return time.process_time() - started
 
-    everybody(2)
-    started = _cpu()
-    everybody(calls // at_once)
-    taken = _cpu() - started
-    plain.close()
-    return 1e6 * taken / calls
+        taken = [0.0, 0.0]
+        both = (plain, wrapped)
+        for number in range(-1, calls // (at_once * _IN_A_ROW)):
+            for place in (0, 1) if number % 2 else (1, 0):
+                seconds = batch(both[place])
+                if number >= 0:
+                    taken[place] += seconds
+        return Pair(*(1e6 * seconds / calls for seconds in taken))
+
+
+def python_calls(base_url: str) -> Pair:
+    """Return how many Python functions a call of the blocking client takes, exactly."""
+    found = []
+    with openai.OpenAI(base_url=base_url, api_key="any") as plain:
+        for client in (plain, rd.wrap(plain, Gate(_FAR, base_url=base_url))):
+            counted = 0
+
+            def count(_: object, event: str, __: object) -> None:
+                nonlocal counted
+                counted += event == "call"
+
+            for number in range(2 * _COUNTED):
+                if number == _COUNTED:  # what is made once is there
+                    sys.setprofile(count)
+                client.chat.completions.create(**_ASK)
+            sys.setprofile(None)
+            found.append(counted / _COUNTED)
+    return Pair(*found)
 
 
 def gate_alone(calls: int) -> float:
@@ -119,31 +167,31 @@ def gate_alone(calls: int) -> float:
     return 1e6 * (cpu_seconds(run) - cpu_seconds(without)) / calls
 
 
-def _cpu() -> float:
-    import time
+def measure(calls: int, at_once: int, rounds: int) -> tuple[dict[str, list[float]], Pair]:
+    """
+    Return the microseconds of each round and variant, and the Python calls.
 
-    return time.process_time()
-
-
-def measure(calls: int, at_once: int, rounds: int) -> dict[str, list[float]]:
-    """Return the microseconds of each round and variant; a first round is left out."""
+    A first round is left out.
+    """
+    found: dict[str, list[float]] = {}
     with FakeServerProcess(*_LATENCY) as server:
-        url = server.base_url
-        variants = {
-            "async plain": partial(asynchronous, url, calls, at_once, is_wrapped=False),
-            "async wrapped": partial(asynchronous, url, calls, at_once, is_wrapped=True),
-            "plain": partial(threaded, url, calls, at_once, is_wrapped=False),
-            "wrapped": partial(threaded, url, calls, at_once, is_wrapped=True),
-            "gate": partial(gate_alone, 20 * calls),
-        }
-
-        def told(name: str, number: int) -> float:
-            taken = variants[name]()
-            progress(f"{number}/{rounds} {name}: {taken:,.1f} µs")
-            return taken
-
-        found = interleave({name: partial(told, name) for name in variants}, rounds + 1)
-    return {name: values[1:] for name, values in found.items()}
+        counted = python_calls(server.base_url)
+        for number in range(rounds + 1):
+            pairs = {
+                "async": asynchronous(server.base_url, calls, at_once),
+                "threads": threaded(server.base_url, calls, at_once),
+            }
+            taken = {"gate": gate_alone(20 * calls)}
+            for way, pair in pairs.items():
+                taken |= dict(zip(_PAIRS[way], pair, strict=True))
+            progress(
+                f"{number}/{rounds} "
+                + ", ".join(f"{way} {pair.wrapped / pair.plain:.3f}" for way, pair in pairs.items())
+            )
+            if number:
+                for name, value in taken.items():
+                    found.setdefault(name, []).append(value)
+    return found, counted
 
 
 def compared(found: Mapping[str, list[float]]) -> dict[str, Spread]:
@@ -173,7 +221,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=positive, default=20, metavar="N")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
-    found = measure(arguments.calls, arguments.at_once, arguments.repeats)
+    found, counted = measure(arguments.calls, arguments.at_once, arguments.repeats)
     spreads = {name: Spread.of(values) for name, values in found.items()}
     times = compared(found)
     missed = misses(found)
@@ -184,9 +232,14 @@ def main() -> int:
         f"{spread.most:.3f}, round by round)"
         for way, spread in times.items()
     ]
+    lines.append(
+        f"Python calls: {counted.wrapped:,.0f} instead of {counted.plain:,.0f}, "
+        f"{counted.wrapped / counted.plain:.3f} times"
+    )
     text = "\n".join([table(rows), "", *lines, *(f"missed: {sentence}" for sentence in missed)])
     result = {
         "us_per_call": {name: spread.as_dict() for name, spread in spreads.items()},
+        "python_calls": counted._asdict(),
         "times_plain": {name: spread.as_dict() for name, spread in times.items()},
         "misses": missed,
     }
