@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Seconds that the thread stays without work: beginning one takes longer than waking it.
 _IDLE_SECONDS = 5.0
 
+#: Seconds that the thread sleeps at most: more than some centuries are more than a lock can wait.
+_MOST_SECONDS = 3600.0
+
 _log = logging.getLogger(__name__)
 
 # the clock that is handed in; event loops take theirs from it too
@@ -69,10 +72,19 @@ class TimerThread:
         """Call *callback* soon; may be called from a finalizer, while the thread is held."""
         self._posts.put(callback)
 
+    def take_over(self, callback: Callable[[], None]) -> None:
+        """Do the same where the thread may not be held; it is begun if that can be done at once."""
+        self._posts.put(callback)
+        if self._lock.acquire(blocking=False):  # whoever has it keeps the thread or begins it
+            try:
+                self._run()
+            finally:
+                self._lock.release()
+
     def _run(self) -> None:
         if not self._is_running:
-            self._is_running = True
             threading.Thread(target=self._work, name="ratedispatch-timer", daemon=True).start()
+            self._is_running = True  # where none could be begun, the next caller tries again
 
     def _work(self) -> None:
         while True:
@@ -104,7 +116,7 @@ class TimerThread:
                 self._wakes_at = -math.inf  # it looks again without being told
                 return due, 0.0
             self._wakes_at = timers[0][0] if timers else math.inf
-            return due, timers[0][0] - now if timers else _IDLE_SECONDS
+            return due, min(timers[0][0] - now, _MOST_SECONDS) if timers else _IDLE_SECONDS
 
     def _ends(self, waited: float) -> bool:
         with self._lock:

@@ -169,16 +169,22 @@ def check_deadline(
         seconds = min(seconds, max(place.ages_in, earliest(lanes, cost, place.within, now)))
     if seconds * (1 - _ROUNDING) <= allowed:
         return
-    before = "nothing waits before it"
-    if ahead.requests or ahead.tokens:
-        before = f"{ahead.requests:,} requests with {ahead.tokens:,.0f} tokens go before it"
     raise DeadlineMissed(
         f"{described(cost)} cannot be sent within {max(0.0, allowed):.3g} s: the earliest possible "
-        f"time is in {seconds:.3g} s, because {before}; allow more time, give it a higher "
-        f"priority, or raise the limits",
+        f"time is in {seconds:.3g} s, because {_before_it(ahead)}; allow more time, give it a "
+        f"higher priority, or raise the limits",
         allowed=allowed,
         earliest=seconds,
     )
+
+
+def _before_it(ahead: Ahead) -> str:
+    if not (ahead.requests or ahead.tokens):
+        return "nothing waits before it"
+    requests = "1 request" if ahead.requests == 1 else f"{ahead.requests:,} requests"
+    if ahead.tokens <= ahead.requests:  # nothing limits tokens, and each stands for one
+        return f"{requests} {'goes' if ahead.requests == 1 else 'go'} before it"
+    return f"{requests} with {ahead.tokens:,.0f} tokens go before it"
 
 
 def described(cost: Cost) -> str:

@@ -190,8 +190,10 @@ class Counter:
         total = self._weigh(body, endpoint, encoding)
         counted = expected = sum(total.parts.values())
         if calibration is not None:
-            model = body.get("model") or ""
-            expected, default_output_tokens = calibration.apply(model, counted)
+            model = body.get("model")
+            expected, default_output_tokens = calibration.apply(
+                model if isinstance(model, str) else "", counted
+            )
         texts = 0
         for part, tokens in total.parts.items():
             if part in TEXTS:

@@ -85,7 +85,7 @@ def test_what_cannot_go_in_time_is_told_at_once_with_the_earliest_time() -> None
         assert caught.value.allowed == pytest.approx(3.9)
         assert str(caught.value) == (
             "a request of 1 tokens cannot be sent within 3.9 s: the earliest possible time is in "
-            "4 s, because 3 requests with 3 tokens go before it; allow more time, give it a "
+            "4 s, because 3 requests go before it; allow more time, give it a "
             "higher priority, or raise the limits"
         )
         await sender.join("in time", within(4.0))

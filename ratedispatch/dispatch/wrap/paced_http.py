@@ -13,8 +13,10 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from ratedispatch.dispatch.thread_alarm import timer_thread
 from ratedispatch.dispatch.wrap.account_gates import AccountGates
 from ratedispatch.dispatch.wrap.call_options import current_options
+from ratedispatch.dispatch.wrap.collecting import is_collecting
 from ratedispatch.dispatch.wrap.old_sdk import answer_holding
 from ratedispatch.dispatch.wrap.settled_stream import settle_at_end
 from ratedispatch.dispatch.wrap.ticket import Ruling
@@ -246,7 +248,10 @@ def _break(ticket: Ticket, request: Any, error: BaseException) -> None:
         kinds = tuple(getattr(module, name) for name in _UNSENT if hasattr(module, name))
         is_unsent = isinstance(error, kinds)
         _keep_place(ticket, request)
-    ticket.broken(is_unsent=is_unsent)
+    if is_collecting():
+        timer_thread().take_over(ticket.broken)
+    else:
+        ticket.broken(is_unsent=is_unsent)
 
 
 def _keep_place(ticket: Ticket, request: Any) -> None:

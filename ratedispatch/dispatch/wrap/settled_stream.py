@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.thread_alarm import timer_thread
+from ratedispatch.dispatch.wrap.collecting import is_collecting
 from ratedispatch.dispatch.wrap.stream_usage import StreamUsage
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Meter:
     def end(self, *, is_whole: bool) -> None:
         """Settle the attempt; *is_whole* if nothing more can come."""
         if not self._is_open:
+            return
+        if is_collecting():
+            self._thread.post(functools.partial(self.end, is_whole=is_whole))
             return
         self._is_open = False
         self._thread.let_go()

@@ -71,6 +71,16 @@ def test_what_cannot_be_counted_is_paced_by_its_bytes() -> None:
     assert paces.snapshot().in_flight == 0
 
 
+@pytest.mark.parametrize("model", [["gpt-4o"], {"a": 1}, None, 5])
+def test_a_model_that_is_no_name_is_for_the_server_to_refuse(model: Any) -> None:
+    """The call is paced like any other."""
+    paces = rd.Gate(rd.Limits(tokens_per_minute=60_000))
+    odd = ticket(paces, body=json.dumps({**ASK, "model": model}).encode())
+    odd.enter_blocking()
+    assert odd.answer(400, {}, b'{"error": {"message": "no"}}') is Ruling.PASS
+    assert paces.snapshot().in_flight == 0
+
+
 def test_nothing_is_counted_where_tokens_are_not_limited() -> None:
     """Each call is one request, whatever stands in it."""
     paces = rd.Gate(rd.Limits(requests_per_minute=60_000))

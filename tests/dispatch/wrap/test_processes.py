@@ -188,6 +188,35 @@ class TestTimerThread:
                 time.sleep(0.005)
             assert not alone._is_running
 
+    def test_a_timer_in_a_thousand_years_stops_no_other(self) -> None:
+        """A lock cannot wait for so long."""
+        alone = TimerThread()
+        far, near = ThreadAlarm(), ThreadAlarm()
+        alone.add(far.time() + 1e12, far, lambda: None)
+        for _ in range(2):
+            done = threading.Event()
+            alone.add(near.time() + 0.01, near, done.set)
+            assert done.wait(5)
+
+    def test_a_thread_that_cannot_be_begun_is_begun_by_the_next(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A process may have no more threads for a while."""
+
+        def fails(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        alone = TimerThread()
+        done, also = threading.Event(), threading.Event()
+        first, second = ThreadAlarm(), ThreadAlarm()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fails)
+            with pytest.raises(RuntimeError, match="new thread"):
+                alone.add(first.time(), first, done.set)
+        alone.add(second.time(), second, also.set)
+        assert done.wait(5)
+        assert also.wait(5)
+
     def test_the_thread_of_the_process_is_one(self) -> None:
         """Whoever asks."""
         assert timer_thread() is timer_thread()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import gzip
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +165,65 @@ def test_a_stream_that_is_dropped_is_settled(is_begun: bool) -> None:
     assert paces.snapshot().in_flight == 1
     del stream
     gc.collect()
+    until = time.perf_counter() + 5
+    while paces.snapshot().in_flight and time.perf_counter() < until:
+        time.sleep(0.001)
+    assert used(paces) == 23
+
+
+def in_a_cycle(client: openai.OpenAI) -> None:
+    """Leave a stream in the middle, for the collector to close."""
+    events = iter(client.chat.completions.create(**ASK, stream=True))
+    next(events)
+    held: list[Any] = [events]
+    held.append(held)
+
+
+def abandoned(paces: rd.Gate) -> None:
+    """Leave a call in the air, of an event loop that was given up."""
+
+    async def sent(_: httpx.Request) -> httpx.Response:
+        raise AssertionError(await asyncio.get_running_loop().create_future())
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(sent))
+    client = rd.wrap(openai.AsyncOpenAI(api_key="k", http_client=http), paces)
+
+    async def begin() -> None:
+        call = asyncio.ensure_future(client.chat.completions.create(**ASK))
+        for _ in range(5_000):  # the first text is counted in a thread
+            if paces.snapshot().in_flight:
+                break
+            await asyncio.sleep(0.001)
+        assert paces.snapshot().in_flight == 1
+        assert not call.done()
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # it would tell of a task that is pending
+    loop.run_until_complete(begin())
+    loop.close()
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_what_is_collected_while_the_queue_is_locked_waits_for_it(is_stream: bool) -> None:
+    """The collector may run in the thread that holds the lock."""
+    paces = rd.Gate(PAYS, policy=GIVES_BACK)
+    client = rd.wrap(sync_client(Upstream((200, Parts(sse(CHUNKS))))), paces)
+    route = paces._routes.only
+    assert route is not None
+
+    def collect() -> None:
+        in_a_cycle(client) if is_stream else abandoned(paces)
+        with route.admission.lock:
+            gc.collect()
+
+    gc.disable()
+    try:
+        thread = threading.Thread(target=collect, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        gc.enable()
     until = time.perf_counter() + 5
     while paces.snapshot().in_flight and time.perf_counter() < until:
         time.sleep(0.001)
