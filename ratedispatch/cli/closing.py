@@ -10,6 +10,8 @@ import click
 from ratedispatch.cli.console import columns, json_text, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ratedispatch.observe.report import Report
 
 #: The advice after a stop, by its code.
@@ -44,7 +46,7 @@ def print_report(
     *,
     as_json: bool,
     with_cost: bool,
-    key: str,
+    key: str | Sequence[str],
     key_env: str,
     base_url: str | None,
 ) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ratedispatch.cli.pool_file import MemberTables
+    from ratedispatch.dispatch.pool import Member
     from ratedispatch.groups import LimitGroups
     from ratedispatch.limits import Limits
 
@@ -28,7 +30,7 @@ FAKE_KEY = "fake-key-of-the-fake-server"
 
 @contextlib.contextmanager
 def endpoint(
-    limits: Limits | LimitGroups, base_url: str | None, *, fake: bool
+    limits: Limits | LimitGroups | MemberTables, base_url: str | None, *, fake: bool
 ) -> Iterator[str | None]:
     """Give the base URL to use; with *fake*, that of a server that runs as long as the block."""
     if not fake:
@@ -62,14 +64,26 @@ def _without_proxies() -> Iterator[None]:
         os.environ.update(before)
 
 
-def fake_flags(limits: Limits | LimitGroups) -> list[str]:
+def fake_key(member: Member) -> str:
+    """Return the key of the account of *member* at the fake server."""
+    name = f"account {member.account}" if member.account else f"member {member.name}"
+    return f"fake-key-{name.encode().hex()}"
+
+
+def fake_flags(limits: Limits | LimitGroups | MemberTables) -> list[str]:
     """
     Return the flags of a fake server with *limits*.
 
     It knows limits of models but not of groups, so each name in a group has all of its limits.
+    Each account of a pool has a key, and the limits per minute of its members.
     """
+    from ratedispatch.cli.pool_file import MemberTables
     from ratedispatch.groups import LimitGroups
 
+    if isinstance(limits, MemberTables):
+        members = [one.member for one in limits]
+        keys = {fake_key(one): "{}:{}".format(*_fake_rates(one.limits)) for one in members}
+        return [word for key, rates in keys.items() for word in ("--key", f"{key}={rates}")]
     if not isinstance(limits, LimitGroups):
         return _fake_account(limits)
     flags = [] if limits.default is None else _fake_account(limits.default)

@@ -21,6 +21,7 @@ from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
     from ratedispatch.cli.command import Decorator
+    from ratedispatch.cli.pool_file import MemberTables
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.prices import Price
     from ratedispatch.limits import Limits
@@ -75,9 +76,9 @@ class LimitFlags:
         names = (field.name for field in fields(self) if field.name != "limits")
         return tuple(_flag(name) for name in names if getattr(self, name) is not None)
 
-    def read(self, *, missing: Literal["auto"] | None) -> Limits | LimitGroups:
+    def read(self, *, missing: Literal["auto"] | None) -> Limits | LimitGroups | MemberTables:
         """
-        Return the limits that the flags come to, those of the file included.
+        Return the limits that the flags come to, or what is in the file: groups, or a pool.
 
         Args:
             missing: What a missing ``--rpm`` or ``--tpm`` stands for: a limit to be learned, or
@@ -105,14 +106,15 @@ def _limit(given: PerMinute, missing: Literal["auto"] | None) -> float | Literal
     return None if given == NONE else given
 
 
-def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups:
+def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups | MemberTables:
     from ratedispatch.cli.limits_file import read_limits
     from ratedispatch.errors import JobError
 
     if excluded:
         raise click.UsageError(
             f"--limits and {', '.join(excluded)} cannot be used together: the file has the "
-            f"limits of every group, and [default] in it those of the other models"
+            f"limits of every group, and [default] in it those of the other models; or those of "
+            f"every member of a pool"
         )
     try:
         return read_limits(path)
@@ -161,7 +163,8 @@ def _limit_options(missing: str) -> list[Decorator]:
             rivals=tuple(field.name for field in fields(LimitFlags) if field.name != "limits"),
             type=click.Path(path_type=Path),
             metavar="FILE.toml",
-            help="Limits for groups of models, instead of the flags above.",
+            help="Limits for groups of models, or the members of a pool, instead of the flags "
+            "above.",
         ),
     ]
 

@@ -12,11 +12,13 @@ import click
 from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.observe.eventlog import EventLog
 
 
-def open_log(path: Path, files: JobFiles, key: str) -> EventLog:
+def open_log(path: Path, files: JobFiles, key: str | Sequence[str]) -> EventLog:
     """
     Return the log on *path*.
 

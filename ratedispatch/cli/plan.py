@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +23,7 @@ from ratedispatch.cli.limit_options import (
     url_of,
 )
 from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.cli.pool_file import MemberTables
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.model import Plan
+    from ratedispatch.jobs.plan.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,18 @@ def plan(
     """
     from ratedispatch.cli.plan_text import describe
 
-    account = limits.read(missing=None)
+    account, price = limits.read(missing=None), prices.price
+    if isinstance(account, MemberTables):  # its members together
+        first = next(iter(account))
+        provider = replace(provider, base_url=provider.base_url or first.base_url or None)
+        price = price or account.price
+        account = account.limits
     if isinstance(account, Limits) and all(rate.is_auto for rate in account.rates()):
         raise click.UsageError(
             "no limit is known; give at least one, such as --rpm 500 or --tpm 200k, or --limits"
         )
     try:
-        made = _plan(source, account, provider, prices, quiet=display.quiet)
+        made = _plan(source, account, provider, price, quiet=display.quiet)
     except KeyboardInterrupt:
         say("interrupted: nothing was sent, and nothing was written")
         sys.exit(130)
@@ -109,7 +116,7 @@ def _plan(
     source: InputFlags,
     account: Limits | LimitGroups,
     provider: ProviderFlags,
-    prices: PriceFlags,
+    price: Price | None,
     *,
     quiet: bool,
 ) -> Plan:
@@ -118,7 +125,6 @@ def _plan(
     from ratedispatch.jobs.plan.planner import plan_file
     from ratedispatch.tokens import policy_for
 
-    price = prices.price
     template = source.template()
     try:
         with plain_warnings(), _progress(quiet=quiet) as show:

@@ -6,23 +6,20 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ratedispatch.cli.client import (
     DEFAULT_URL,
     check_descriptors,
-    check_way,
-    checked_url,
     connections_for,
-    key_in,
     open_client,
 )
 from ratedispatch.cli.closing import exit_code, print_notes, print_report
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import painter, say
-from ratedispatch.cli.fake_account import FAKE_KEY, endpoint
+from ratedispatch.cli.fake_account import endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.interrupt import interruptible, interruptions
@@ -31,7 +28,6 @@ from ratedispatch.cli.limit_options import (
     ProviderFlags,
     limit_options,
     provider_options,
-    url_of,
 )
 from ratedispatch.cli.log_file import open_log
 from ratedispatch.cli.loop import runner, seldom_collecting
@@ -47,11 +43,14 @@ from ratedispatch.cli.run_options import (
     output_options,
 )
 from ratedispatch.cli.sending_options import SendingFlags, sending_options
+from ratedispatch.cli.target import target_of
 from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
     import asyncio
 
+    from ratedispatch.cli.pool_client import PoolTargets
+    from ratedispatch.cli.pool_file import MemberTables
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
@@ -142,9 +141,10 @@ class _Start:
     The values that the flags come to, and the job once it is open.
 
     Args:
-        account: The limits.
+        account: The limits, or the members of a pool.
+        pool: Where the members are; None without a pool.
         caps: The caps at which the run stops.
-        key: The API key.
+        key: The API key, or those of the members.
         base_url: The API; None for OpenAI's. With ``--fake`` it is known once the server runs.
         options: The options of the job.
         files: The files of the job.
@@ -152,9 +152,10 @@ class _Start:
         shown: How many notes of the job are printed already.
     """
 
-    account: Limits | LimitGroups
+    account: Limits | LimitGroups | MemberTables
+    pool: PoolTargets | None
     caps: Caps
-    key: str
+    key: str | tuple[str, ...]
     base_url: str | None
     options: JobOptions
     files: JobFiles
@@ -175,10 +176,8 @@ def _check(settings: RunSettings) -> _Start:
     check_descriptors()
     account = settings.limits.read(missing=AUTO)
     caps = settings.caps.caps()
-    key = FAKE_KEY if sending.fake else key_in(sending.api_key_env)
-    url = None if sending.fake else checked_url(url_of(settings.provider.base_url))
-    if not sending.fake:
-        check_way(url or DEFAULT_URL)
+    key, url, pool = target_of(settings.provider.base_url, sending, account)
+    origin = origin_of(url or DEFAULT_URL) if pool is None else pool.origin
     options = JobOptions(
         template=settings.source.template(),
         input_format=settings.source.format,
@@ -186,7 +185,7 @@ def _check(settings: RunSettings) -> _Start:
         retry_failed=durability.retry_failed,
         allow_changed_input=durability.allow_changed_input,
         allow_other_server=durability.allow_other_server,
-        origin=FAKE if sending.fake else origin_of(url or DEFAULT_URL),
+        origin=FAKE if sending.fake else origin,
         order=durability.order,
         output_format=settings.output.output_format,
         fsync=durability.fsync,
@@ -198,7 +197,7 @@ def _check(settings: RunSettings) -> _Start:
         files = files_of(settings.source.source, output.output, output.errors_file, output.format)
     except JobError as error:
         raise click.UsageError(str(error)) from error
-    return _Start(account, caps, key, url, options, files)
+    return _Start(account, pool, caps, key, url, options, files)
 
 
 def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> Report | None:
@@ -218,7 +217,8 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     if not settings.display.quiet:
         _announce(start.files)
     stack.enter_context(plain_warnings())
-    start.job = job = _open(start.files, start.account, start.options)
+    limits = start.account if start.pool is None else start.pool.tables.limits
+    start.job = job = _open(start.files, limits, start.options)
     stack.callback(job.close)
     for note in job.notes:
         say(note)
@@ -266,15 +266,14 @@ async def _run(
     with interruptions(job, task, settings.durability.drain_timeout) as handler:
         try:
             async with contextlib.AsyncExitStack() as stack:
-                client = await stack.enter_async_context(
-                    open_client(
-                        start.base_url,
-                        start.key,
-                        options.connections,
-                        settings.sending.transport,
-                        settings.sending.max_answer_mb * 2**20,
-                    )
-                )
+                sending = settings.sending
+                rest = options.connections, sending.transport, sending.max_answer_mb * 2**20
+                opening: contextlib.AbstractAsyncContextManager[Any]
+                if start.pool is None:
+                    opening = open_client(start.base_url, str(start.key), *rest)
+                else:
+                    opening = start.pool.open(start.base_url, *rest)
+                client = await stack.enter_async_context(opening)
                 listeners: list[Listener] = []
                 if not settings.display.quiet:
                     from ratedispatch.observe.progress import show_progress
@@ -301,15 +300,15 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
         doubt = f"; {rows:,} {noun} in flight may have been billed" if rows else ""
         say(f"cancelled; the files are whole, and the same command goes on{doubt}")
         sys.exit(130)
-    quiet = settings.display.quiet
+    quiet, pool = settings.display.quiet, start.pool
     print_notes(report, shown=start.shown, quiet=quiet, errors=start.files.errors)
     print_report(
         report,
         as_json=settings.display.as_json,
         with_cost=not settings.sending.fake or start.caps.bind_cost or start.caps.price is not None,
         key=start.key,
-        key_env=settings.sending.api_key_env,
-        base_url=start.base_url,
+        key_env=" and ".join(pool.variables) if pool else settings.sending.api_key_env,
+        base_url=", ".join(pool.urls.values()) if pool else start.base_url,
     )
     sys.exit(exit_code(report))
 
@@ -322,7 +321,7 @@ def _announce(files: JobFiles) -> None:
         say(f"looking through {path} ({size:,.0f} MB) before anything is sent")
 
 
-def _open(files: JobFiles, limits: Limits | LimitGroups, options: JobOptions) -> Job:
+def _open(files: JobFiles, limits: Any, options: JobOptions) -> Job:
     """Return the job on *files*; one that cannot start is a usage error."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.job import Job

@@ -52,6 +52,7 @@ def test_groups_and_a_default(path: Path) -> None:
         """
     )
     made = read_limits(path)
+    assert isinstance(made, LimitGroups)
     assert made.groups == (
         LimitGroup(
             "small",
@@ -76,14 +77,15 @@ def test_without_others_other_models_have_no_limits(path: Path) -> None:
     """A byte order mark and Windows line ends are as good as none."""
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
     made = read_limits(path)
+    assert isinstance(made, LimitGroups)
     assert (made.groups[0].name, made.default) == ("small", None)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no group; begin one with [groups.NAME]"),
-        ("[groups]", "has no group; begin one with [groups.NAME]"),
+        ("", "has no group; begin one with [groups.NAME], or a pool with [[pool]]"),
+        ("[groups]", "has no group; begin one with [groups.NAME], or a pool with [[pool]]"),
         ("groups = 3", "[groups] must be a table, not 3"),
         ("[groups]\nsmall = 3", "[groups.small] must be a table, not 3"),
         ("[group.small]", "the file has an unknown key 'group'; did you mean groups?"),
@@ -227,5 +229,6 @@ def test_a_file_without_groups_is_a_sentence_without_a_colon(path: Path) -> None
     with pytest.raises(JobError) as caught:
         read_limits(path)
     assert str(caught.value) == (
-        f"the limits file {path} has no group; begin one with [groups.NAME]"
+        f"the limits file {path} has no group; begin one with [groups.NAME], or a pool with "
+        f"[[pool]]"
     )
