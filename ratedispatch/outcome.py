@@ -17,6 +17,7 @@ from ratedispatch.typed.sdk_types import sdk_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import UnionType
 
     from ratedispatch.limits import Reading
     from ratedispatch.request import Cost, Request
@@ -181,7 +182,7 @@ class Completed:
     @overload
     def parsed(self, kind: type[KindT]) -> KindT: ...
     @overload
-    def parsed(self, kind: dict[str, Any]) -> Any: ...
+    def parsed(self, kind: UnionType | dict[str, Any]) -> Any: ...
     def parsed(self, kind: Any) -> Any:
         """
         Return the text of the answer as a *kind*.

@@ -110,9 +110,14 @@ class AnswerStream:
         Raises:
             RequestFailed: The request failed, or its answer broke off.
             Stopped: Nothing more is sent, and it was not answered.
+            RuntimeError: Another task waits for the next event already.
         """
         if self._is_closed:
             raise StopAsyncIteration
+        if self._pump.is_awaited:
+            raise RuntimeError(
+                "another task reads this stream already; read it in one, and hand its events on"
+            )
         if self._task is None:
             self._task = asyncio.create_task(self._start(self._pump))
             self._task.add_done_callback(_retrieve)

@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import DeadlineMissed
+from ratedispatch.pacing.outlook import in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
 
 
 def instant_of(deadline: float | None) -> float | None:
-    """Return the instant of a *deadline* in seconds from now; None if there is none."""
-    return None if deadline is None else asyncio.get_running_loop().time() + deadline
+    """
+    Return the instant of a *deadline* in seconds from now; None if there is none.
+
+    Raises:
+        TypeError: It is no number.
+    """
+    if deadline is None:
+        return None
+    if not isinstance(deadline, int | float):
+        raise TypeError(f"deadline must be a number of seconds from now, not {deadline!r}")
+    return asyncio.get_running_loop().time() + deadline
 
 
 async def in_time(
@@ -37,7 +47,7 @@ async def in_time(
     left = deadline - asyncio.get_running_loop().time()
     if seconds > left:
         waiting.close()
-        raise _missed(call, left, f"is to be sent again in {seconds:.3g} s", seconds)
+        raise _missed(call, left, f"is to be sent again in {in_seconds(seconds)}", seconds)
     try:
         async with asyncio.timeout_at(deadline):
             await waiting

@@ -53,6 +53,7 @@ class InFlight:
         place: Its place among the requests of its map.
         pump: Carries the events of its answer, if they are asked for.
         permit: Of the last attempt.
+        answer: What came back of the last attempt; None if nothing did.
     """
 
     request: Request
@@ -71,6 +72,7 @@ class InFlight:
     tried: frozenset[Lane] = frozenset()
     pump: EventPump | None = None
     permit: Permit | None = None
+    answer: Response | None = None
 
     @property
     def has_begun(self) -> bool:

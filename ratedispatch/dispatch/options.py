@@ -7,7 +7,6 @@ Checks the values when the options are made, so that a mistake is told before an
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
 #: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
 #: beyond them waits inside the pool, after it was paid for, and bursts out later.
 SDK_CONNECTIONS = 1000
+
+#: Weights of callers, and what they are divided by, are no more than this: their sum, and what a
+#: token counts for each of them, have to stay exact beside one another.
+_MOST_WEIGHT = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class DispatcherOptions:
         policy: How the provider charges a request; by default by the client's base URL.
         counter: Counts the requests; by default one shared by the process.
         weights: Shares of callers among requests of the same priority, by their names, in tokens;
-            all others have a weight of 1.
+            all others have a weight of 1. From 0.000001 to 1,000,000.
         rng: The source of jitter.
         cpu_clock: Seconds of processor time that this process has taken; tells whether the
             processor is the bottleneck.
@@ -88,7 +91,10 @@ class DispatcherOptions:
                 f"default_output_tokens must not be negative, not {self.default_output_tokens}"
             )
         for caller, weight in (self.weights or {}).items():
-            if not 0 < weight < math.inf:
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise TypeError(f"the weight of caller {caller!r} must be a number, not {weight!r}")
+            if not 1 / _MOST_WEIGHT <= weight <= _MOST_WEIGHT:
                 raise ValueError(
-                    f"the weight of caller {caller!r} must be above 0 and finite, not {weight}"
+                    f"the weight of caller {caller!r} must be between {1 / _MOST_WEIGHT:f} and "
+                    f"{_MOST_WEIGHT:,}, not {weight}"
                 )

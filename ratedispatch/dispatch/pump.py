@@ -112,6 +112,11 @@ class EventPump:
             raise TransportError("the stream ended before the answer did")
         return Response(opened.status, opened.headers, told.body())
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the next event."""
+        return self._reader is not None and not self._reader.done()
+
     async def take(self) -> Any:
         """Return the next event once it has come; `END` after the last one."""
         while not self._waiting:

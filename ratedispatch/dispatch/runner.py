@@ -180,7 +180,7 @@ class Runner:
     def unsendable(self, call: InFlight, error: CostExceedsLimit | DeadlineMissed) -> Failed:
         """Return the outcome of *call*, which no limit allows, or not in time."""
         code = "deadline_missed" if isinstance(error, DeadlineMissed) else "cost_exceeds_limit"
-        return self._end(Failed(call.request, code, str(error), None, call.attempts, error))
+        return self._end(Failed(call.request, code, str(error), call.answer, call.attempts, error))
 
     def stop(self, code: str, message: str) -> None:
         """Send nothing more; only the first stop counts."""

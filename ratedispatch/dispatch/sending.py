@@ -77,7 +77,7 @@ async def send(
         error, reason = fault, f"{type(fault).__name__}: {fault}"
         result = Interpretation(Decision.FAIL, "cannot_send", reason)
     finally:
-        call.clock = None
+        call.clock, call.answer = None, response
     if result.decision is Decision.DAY_LIMIT and waits_for_days and result.delay is None:
         result = dataclasses.replace(result, delay=_DAY_POLL_SECONDS)
     has_told = call.pump is not None and call.has_begun

@@ -61,6 +61,11 @@ class Ageing:
         """Note that nothing waits in *level* any more."""
         self._starving.pop(level, None)
 
+    def sweep(self) -> None:
+        """Forget the levels in which nothing waits."""
+        self._starving = {level: None for level in self._starving if level.requests}
+        self._aged = deque(level for level in self._aged if level.requests)
+
     def ages_in(self, level: Level | None, now: float) -> float:
         """Return the seconds until *level* may get a share for its age; None for a new one."""
         after = self._tuning.after_seconds

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import DeadlineMissed
-from ratedispatch.pacing.outlook import described
+from ratedispatch.pacing.outlook import described, in_seconds
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.queue import Entry, Grant
@@ -67,7 +67,7 @@ class Expiry:
 
 def _missed(entry: Entry, allowed: float, waiting: int) -> DeadlineMissed:
     return DeadlineMissed(
-        f"{described(entry.cost)} was not sent within {allowed:.3g} s, and {waiting:,} others "
-        f"wait; allow more time, give it a higher priority, or raise the limits",
+        f"{described(entry.cost)} was not sent within {in_seconds(allowed)}, and {waiting:,} "
+        f"others wait; allow more time, give it a higher priority, or raise the limits",
         allowed=allowed,
     )

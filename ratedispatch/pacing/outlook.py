@@ -169,10 +169,17 @@ def check_deadline(
         seconds = min(seconds, max(place.ages_in, earliest(lanes, cost, place.within, now)))
     if seconds * (1 - _ROUNDING) <= allowed:
         return
+    if allowed < 0:  # counting it took longer than that, or it was over when it came
+        raise DeadlineMissed(
+            f"the deadline of {described(cost)} was over {-allowed:.3g} s before it came to the "
+            f"queue; allow more time",
+            allowed=allowed,
+            earliest=seconds,
+        )
     raise DeadlineMissed(
-        f"{described(cost)} cannot be sent within {max(0.0, allowed):.3g} s: the earliest possible "
-        f"time is in {seconds:.3g} s, because {_before_it(ahead)}; allow more time, give it a "
-        f"higher priority, or raise the limits",
+        f"{described(cost)} cannot be sent within {in_seconds(allowed)}: the earliest possible "
+        f"time is in {in_seconds(seconds)}, because {_before_it(ahead)}; allow more time, give it "
+        f"a higher priority, or raise the limits",
         allowed=allowed,
         earliest=seconds,
     )
@@ -185,6 +192,11 @@ def _before_it(ahead: Ahead) -> str:
     if ahead.tokens <= ahead.requests:  # nothing limits tokens, and each stands for one
         return f"{requests} {'goes' if ahead.requests == 1 else 'go'} before it"
     return f"{requests} with {ahead.tokens:,.0f} tokens go before it"
+
+
+def in_seconds(seconds: float) -> str:
+    """Return how messages tell a number of *seconds*: to three digits, and never as a power."""
+    return f"{seconds:,.0f} s" if seconds >= 999.5 else f"{seconds:.3g} s"
 
 
 def described(cost: Cost) -> str:

@@ -110,7 +110,8 @@ class Shares:
             weight += account.weight
         account.start = start + tokens / account.weight
         self._served = max(self._served, start)
-        self._now = max(self._now, start) + tokens / weight
+        # its own is part of the sum, but may be lost there beside those that are far larger
+        self._now = max(self._now, start) + tokens / max(weight, account.weight)
 
     def _prune(self) -> None:
         """Forget the accounts that say no more than new ones would."""

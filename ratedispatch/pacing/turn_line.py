@@ -144,6 +144,13 @@ class Level:
         line.is_listed = True
         heapq.heappush(self._heap, (line.account.start, number, line))
 
+    def sweep(self) -> None:
+        """Let go of the lines of callers that have left, if they are many."""
+        if len(self.lines) >= _MANY + 2 * self.requests:
+            self.lines = {caller: line for caller, line in self.lines.items() if line.requests}
+            self._heap = [item for item in self._heap if item[2].requests]
+            heapq.heapify(self._heap)
+
     def first(self) -> Entry | None:
         """Return the next entry that waits; None if there is none."""
         heap = self._heap

@@ -93,6 +93,14 @@ class Order:
                 entry, self._is_by_age = aged, True
         return entry
 
+    def sweep(self) -> None:
+        """Let go of the priorities of which nothing waits, if they are many."""
+        if len(self.levels) >= _MANY_PRIORITIES + 2 * self.queue.size:
+            self.levels = {one: level for one, level in self.levels.items() if level.requests}
+            self._heap = [item for item in self._heap if item[1].requests]
+            heapq.heapify(self._heap)
+            self._ageing.sweep()
+
     def place_of(self, entry: Entry) -> tuple[bool, int, float, int, int]:
         """Return what *entry*, which is first here, is sorted by among those of other lanes."""
         line = entry.line
@@ -173,7 +181,12 @@ class TurnQueue:
         """Count *entry* as gone, if it is still in the queue."""
         if entry.is_queued:
             self.uncount(entry)
-            entry.line.sweep()
+            line = entry.line
+            line.sweep()
+            if not line.requests:
+                line.level.sweep()
+                if not line.level.requests:
+                    line.level.order.sweep()
 
     def uncount(self, entry: Entry) -> None:
         """Take *entry*, which is in the queue, out of all sums; its place is cleared later."""

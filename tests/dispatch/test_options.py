@@ -24,13 +24,22 @@ from tests.dispatch.test_stops import Doomed
         ({"default_output_tokens": -1}, "default_output_tokens must not be negative, not -1"),
         (
             {"weights": {"nightly": 0.0}},
-            "the weight of caller 'nightly' must be above 0 and finite, not 0.0",
+            "the weight of caller 'nightly' must be between 0.000001 and 1,000,000, not 0.0",
+        ),
+        (
+            {"weights": {"nightly": float("inf")}},
+            "the weight of caller 'nightly' must be between 0.000001 and 1,000,000, not inf",
         ),
     ],
 )
 def test_a_value_out_of_range_is_refused_at_once(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         DispatcherOptions(**options)
+
+
+def test_a_weight_that_is_no_number_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="the weight of caller 'nightly' must be a number, not '2'"):
+        DispatcherOptions(weights={"nightly": "2"})  # type: ignore[dict-item]
 
 
 def test_an_unknown_name_is_refused_at_once() -> None:

@@ -528,3 +528,21 @@ def test_however_streams_end_nothing_stays_open(acts: list[tuple[str, str, int]]
         assert all(opened.is_closed for opened in transport.opened)
 
     run_virtual(main())
+
+
+def test_a_second_reader_at_once_is_told_and_the_first_one_reads_on() -> None:
+    """Two that wait for the same event would lose one of them for ever."""
+
+    async def main() -> None:
+        async with rd.Dispatcher(world(), FAST) as dispatcher:
+            stream = dispatcher.stream(chat())
+
+            async def read() -> str:
+                return texts([event async for event in stream])
+
+            first, second = await asyncio.gather(read(), read(), return_exceptions=True)
+            assert first == "answer to a"
+            assert isinstance(second, RuntimeError)
+            assert str(second).startswith("another task reads this stream already")
+
+    run_virtual(main())

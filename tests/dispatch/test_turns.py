@@ -60,6 +60,33 @@ def test_a_caller_of_weight_three_sends_three_for_one() -> None:
     assert sent(a, a, a, a, b, b, {"priority": 1}, weights={"a": 3.0}) == "0614235"
 
 
+def test_weights_that_are_far_apart_hold_nobody_up() -> None:
+    """Beside the largest the smallest is lost in their sum, which was 0 once that had left."""
+    a, b = {"caller": "a"}, {"caller": "b"}
+    assert sent(a, b, a, b, a, b, weights={"a": 1e6, "b": 1e-6}) == "012435"
+
+
+def test_a_deadline_that_is_no_number_is_told() -> None:
+    async def main() -> None:
+        sender = dispatcher(Scripted(lambda _request, _number: OK))
+        with pytest.raises(TypeError, match="deadline must be a number of seconds from now, not"):
+            await sender.submit(chat(1), deadline="5")  # type: ignore[arg-type]
+
+    run_virtual(main())
+
+
+def test_what_is_not_sent_again_in_time_keeps_what_the_server_said() -> None:
+    async def main() -> None:
+        sender = dispatcher(Scripted(lambda _request, _number: error(500, "broken")))
+        outcome = await sender.submit(chat(1), deadline=3)
+        assert isinstance(outcome, Failed)
+        assert (outcome.code, outcome.attempts) == ("deadline_missed", 2)
+        assert outcome.response is not None
+        assert outcome.response.status == 500
+
+    run_virtual(main())
+
+
 def test_a_map_gives_way_to_a_priority_above_it() -> None:
     """Its next request waits for one that was submitted meanwhile."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from ratedispatch.pacing.queue import Entry
 from ratedispatch.pacing.turn import FIRST_COME, Turn
 from ratedispatch.pacing.turn_queue import TurnQueue
@@ -128,3 +130,35 @@ def test_a_priority_that_gets_nothing_for_long_gets_a_twentieth() -> None:
     lows = [second for second, name in enumerate(went) if not name.startswith("high")]
     assert lows == [50, 71, 92, 113, 134, 155, 176]
     assert [went[second] for second in lows[:4]] == ["low0", "lower0", "low1", "lower1"]
+
+
+def test_a_weight_that_is_lost_in_the_sum_still_counts() -> None:
+    line = Line(large=1e30, small=1.0)
+    line.join("small", turn=of("small"))
+    line.join("large", turn=of("large"))
+    assert line.all() == ["small", "large"]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [of(f"user {number}") for number in range(5_000)],
+        [of(f"user {number}", 1) for number in range(5_000)],
+        [of("user", -number) for number in range(5_000)],
+    ],
+    ids=["callers", "callers beside the one that stays", "priorities"],
+)
+def test_those_that_leave_behind_one_that_stays_are_let_go_of(turns: list[Turn]) -> None:
+    """Callers without end, who wait and leave, while nothing is sent."""
+    line = Line()
+    line.join("stays", turn=of("stays", 1))
+    line.queue.heads(0.0)
+    for number, turn in enumerate(turns):
+        line.join("x", turn=turn)
+        line.queue.leave(line.entries["x"])
+        line.queue.heads(float(number))
+    (order,) = line.queue._orders.values()
+    kept = [len(level.lines) for level in order.levels.values()]
+    assert sum(kept) < 1_100
+    assert len(kept) < 1_100
+    assert line.all() == ["stays"]

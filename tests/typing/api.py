@@ -25,6 +25,8 @@ async def use(client: AsyncOpenAI) -> None:
         assert_type(outcome.text, str)
         assert_type(outcome.parsed(City), City)
         assert_type(outcome.parsed({"type": "object"}), Any)
+        maybe: City | None = outcome.parsed(City | None)
+        assert_type(maybe, City | None)
         async for each in dispatcher.map([request], ordered=True):
             assert_type(each, rd.Completed | rd.Failed)
         await dispatcher.warm_up("gpt-4o", connections=2)
