@@ -11,7 +11,7 @@ import benchmarks.drop_in
 from benchmarks.drop_in.frameworks import FRAMEWORKS, Visit
 from benchmarks.drop_in.frameworks import show as show_visits
 from benchmarks.drop_in.snippets import PAGE, run, snippets
-from benchmarks.drop_in.suite import address, compare, ends, show, try_again
+from benchmarks.drop_in.suite import MEANT, address, compare, ends, show, try_again
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 REPORT = """<testsuites><testsuite>
@@ -46,6 +46,19 @@ def test_a_test_that_passes_alone_is_kept_and_named() -> None:
     try_again(result, {"b": "passed", "c": "failed"})
     assert (result["kept"], result["second"], result["lost"]) == (2, ["b"], ["c"])
     assert "passed when it was run alone: b" in show(result)
+
+
+def test_what_pacing_changes_on_purpose_is_named_with_the_reason() -> None:
+    """It is not counted as kept, and not as lost; one that did not run is lost."""
+    name, reason = next(iter(MEANT.items()))
+    result = {
+        "calls": 7,
+        **compare({"a": "passed", name: "passed"}, {"a": "passed", name: "failed"}),
+    }
+    assert (result["kept"], result["lost"]) == (1, [])
+    assert "1 of 2 tests" in show(result)
+    assert f"meant: {name}: {reason}" in show(result)
+    assert compare({name: "passed"}, {})["lost"] == [name]
 
 
 def test_a_test_is_addressed_as_pytest_takes_it(tmp_path: Path) -> None:
