@@ -7,6 +7,7 @@ Each ticket pays for each of its attempts, and closes the permit of each exactly
 from __future__ import annotations
 
 import enum
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from ratedispatch.dispatch.wrap import waiting
 from ratedispatch.dispatch.wrap.call_options import NO_OPTIONS
 from ratedispatch.outcome import Decision
 from ratedispatch.pacing.feedback import End, Feedback
+from ratedispatch.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Usage
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.permit import Permit
-    from ratedispatch.request import Cost, Request
+    from ratedispatch.request import Cost
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -51,7 +53,7 @@ class Ticket:
     Args:
         gate: What paces it.
         route: Where its model is sent.
-        request: What it asks for.
+        request: What it asks for; only its model and endpoint once it was counted.
         size: Bytes of its body.
         rank: Its place in the queue, which it keeps.
 
@@ -101,31 +103,33 @@ class Ticket:
             CostExceedsLimit: No waiting can ever make it fit.
             DeadlineMissed: It has waited as long as it may, or would have to wait longer.
         """
-        if self.cost is None:
+        cost = self.cost
+        if cost is None:
             # of a thousand calls at once all are to be made before the first is paid for: making
             # them takes the loop a second, in which nothing leaves
             await waiting.sleep(0, None)
-            self.cost = self._checked(await self.gate.cost_of(self))
+            cost = self._pays(await self.gate.cost_of(self))
             self._until = waiting.latest(options, max_wait, self.most_wait)
         if self.delay:
             await waiting.sleep(self.delay, self._until)
             self.delay = 0.0
         self._permit = await waiting.acquire_here(
-            self.route.admission, self.cost, self.rank, options.turn, self._until
+            self.route.admission, cost, self.rank, options.turn, self._until
         )
 
     def enter_blocking(
         self, options: CallOptions = NO_OPTIONS, max_wait: float | None = None
     ) -> None:
         """Block until it is this call's turn, and pay; see `enter`."""
-        if self.cost is None:
-            self.cost = self._checked(self.gate.cost_here(self))
+        cost = self.cost
+        if cost is None:
+            cost = self._pays(self.gate.cost_here(self))
             self._until = waiting.latest(options, max_wait, self.most_wait)
         if self.delay:
             waiting.sleep_blocking(self.delay, self._until)
             self.delay = 0.0
         self._permit = waiting.acquire_blocking(
-            self.route.admission, self.cost, self.rank, options.turn, self._until
+            self.route.admission, cost, self.rank, options.turn, self._until
         )
 
     def answer_plain(self, body: bytes) -> bool:
@@ -214,5 +218,14 @@ class Ticket:
         if usage is not None or changes:
             self.gate.learn(self, usage, changes)
 
-    def _checked(self, cost: Cost) -> Cost:
-        return self.route.checked(cost, lambda: self.request.label)
+    def _pays(self, cost: Cost) -> Cost:
+        request = self.request
+        self.cost = cost = self.route.checked(cost, lambda: request.label)
+        # the body was counted: what waits and what is in flight need not hold it a second time
+        self.request = _bare(request.model, request.endpoint)
+        return cost
+
+
+@functools.lru_cache(maxsize=1024)
+def _bare(model: str, endpoint: str) -> Request:
+    return Request({"model": model}, endpoint)

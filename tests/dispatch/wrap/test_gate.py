@@ -106,6 +106,14 @@ def test_a_ticket_pays_for_each_attempt_and_is_answered_once_for_each() -> None:
     assert paces.snapshot().levels[0].spent == 2
 
 
+def test_a_call_that_waits_does_not_hold_its_body() -> None:
+    """The http client holds it as bytes; parsed it is several times as large."""
+    call = ticket(rd.Gate(rd.Limits(tokens_per_minute=60_000)))
+    call.enter_blocking()
+    assert call.request.body == {"model": "gpt-4o"}
+    call.broken()
+
+
 def test_an_attempt_that_never_left_is_given_back() -> None:
     """No server can have counted it."""
     paces = rd.Gate(rd.Limits(requests_per_minute=60))
