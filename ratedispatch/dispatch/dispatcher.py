@@ -276,7 +276,9 @@ class Dispatcher:
             DeadlineMissed: It was not granted in time, or cannot be.
             InvalidLimits: The model belongs to no group, and there are no limits for others.
             Stopped: Nothing more is sent.
+            RuntimeError: It is called in another event loop than before.
         """
+        self._stay_in_loop()
         if not isinstance(cost, Cost):
             raise TypeError(
                 f"expected a Cost, got {type(cost).__name__}; that of a request is given by "

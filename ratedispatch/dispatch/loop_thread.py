@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-#: Seconds after which a job that was to start is looked at again.
-_TURN_SECONDS = 0.01
-
 
 class LoopThread:
     """
@@ -71,15 +68,14 @@ class LoopThread:
         """
         job = _Job(coroutine)
         try:
-            with self._lock:
-                self._check()
-                self._jobs.add(job)
-        except BaseException:
-            coroutine.close()
-            raise
-        try:
-            self._loop.call_soon_threadsafe(job.start)
-            return job.result()
+            try:
+                with self._lock:
+                    self._check()
+                    self._jobs.add(job)
+            except BaseException:
+                coroutine.close()
+                raise
+            return job.run_in(self._loop)
         finally:
             with self._calm:
                 self._jobs.discard(job)
@@ -119,8 +115,7 @@ class LoopThread:
             self._calm.wait_for(lambda: not self._jobs)
         job = _Job(last())
         try:
-            self._loop.call_soon_threadsafe(job.start)
-            job.result()
+            job.run_in(self._loop)
         finally:
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join()
@@ -148,11 +143,27 @@ class _Job(Generic[ResultT]):
         self._task: asyncio.Task[ResultT] | None = None
         self._ended: concurrent.futures.Future[ResultT] = concurrent.futures.Future()
 
-    def start(self) -> None:
-        """Begin, in the loop."""
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._coroutine)
+    def run_in(self, loop: asyncio.AbstractEventLoop) -> ResultT:
+        """Run it in *loop* and wait for its end, in the other thread; if interrupted, end it."""
+        try:  # an interruption may come as soon as it is said to start
+            loop.call_soon_threadsafe(self._start)
+            return self._ended.result()
+        except BaseException:
+            if not self._ended.done():
+                loop.call_soon_threadsafe(self._cancel)  # after its start, if that was said
+                self._ended.exception()
+            raise
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
         self._task.add_done_callback(self._finish)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif not self._ended.done():
+            self._coroutine.close()
+            self._ended.set_exception(concurrent.futures.CancelledError())
 
     def _finish(self, task: asyncio.Task[ResultT]) -> None:
         if task.cancelled():
@@ -161,17 +172,3 @@ class _Job(Generic[ResultT]):
             self._ended.set_exception(error)
         else:
             self._ended.set_result(task.result())
-
-    def result(self) -> ResultT:
-        """Wait, in the other thread."""
-        try:
-            return self._ended.result()
-        except BaseException:
-            if not self._ended.done():  # the wait was interrupted
-                while self._task is None:  # it starts in the next turn of the loop
-                    with contextlib.suppress(concurrent.futures.TimeoutError):
-                        self._ended.exception(_TURN_SECONDS)
-                if not self._ended.done():
-                    self._loop.call_soon_threadsafe(self._task.cancel)
-                    self._ended.exception()
-            raise

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.dispatch.inflight import Attempt, interpret_broken
 from ratedispatch.errors import AttemptTimeout, TransportError
 from ratedispatch.outcome import Decision, Interpretation
+from ratedispatch.pacing.outlook import in_seconds
 
 if TYPE_CHECKING:
     from ratedispatch.dispatch.deadlines import Deadlines
@@ -64,7 +65,7 @@ async def send(
         if not isinstance(broken, TransportError):
             waited = allowed if call.has_begun else loop.time() - call.started
             what = "event" if call.has_begun else "answer"
-            error = AttemptTimeout(f"no {what} within {waited:.0f} s")
+            error = AttemptTimeout(f"no {what} within {in_seconds(waited)}")
         result = interpret_broken(error)
         call.timeouts += isinstance(error, AttemptTimeout)
     except asyncio.CancelledError as fault:

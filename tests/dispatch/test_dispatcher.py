@@ -13,7 +13,7 @@ from ratedispatch.errors import TransportError
 from ratedispatch.events import AttemptSent, QueuePaused
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed, Failed, Response
-from ratedispatch.request import Request
+from ratedispatch.request import Cost, Request
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
 from tests.dispatch.scripted import FAST, LONG, OK, Scripted, error, run_map
@@ -272,6 +272,11 @@ def test_a_dispatcher_stays_in_its_event_loop() -> None:
         return [outcome async for outcome in dispatcher.map([chat(1)])]
 
     assert isinstance(asyncio.run(submit()), Completed)
-    for other in (submit, use_map):
+
+    async def use_permit() -> None:
+        async with dispatcher.permit(Cost(1)):
+            pass
+
+    for other in (submit, use_map, use_permit):
         with pytest.raises(RuntimeError, match="another event loop"):
             asyncio.run(other())

@@ -55,7 +55,7 @@ def test_headers_are_shown_nowhere() -> None:
     assert "secret" not in f"{request!r} {event!r} {failed!r}"
 
 
-@pytest.mark.parametrize("own", [2.5, 400.0])
+@pytest.mark.parametrize("own", [0.2, 2.5, 400.0])
 def test_its_timeout_bounds_an_attempt_in_the_place_of_the_dispatchers(own: float) -> None:
     """Shorter or longer; each attempt may take as long."""
 
@@ -67,6 +67,7 @@ def test_its_timeout_bounds_an_attempt_in_the_place_of_the_dispatchers(own: floa
             outcome = await dispatcher.submit(request)
             assert isinstance(outcome, rd.Failed)
             assert (outcome.code, outcome.attempts) == ("timeout", 2)
+            assert outcome.message == f"no answer within {own:g} s"
         return asyncio.get_running_loop().time()
 
     assert run_virtual(main()) == pytest.approx(2 * own, abs=1e-3)

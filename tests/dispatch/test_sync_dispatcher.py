@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,27 @@ def test_ctrl_c_cancels_what_is_in_flight_and_waits(how: str) -> None:
         assert dispatcher.snapshot().in_flight == 0
         transport.hangs, transport.on_send = False, None
         assert isinstance(dispatcher.submit(chat(2)), rd.Completed)
+
+
+def test_ctrl_c_before_the_wait_has_begun_cancels_too() -> None:
+    """In the very moment in which the request is handed to the loop."""
+    transport = Quick()
+    transport.hangs = True
+    with rd.SyncDispatcher(transport, FAST) as dispatcher:
+        loop = dispatcher._thread._loop
+        hand_over = loop.call_soon_threadsafe
+
+        def interrupted(*args: Any) -> None:
+            loop.call_soon_threadsafe = hand_over  # type: ignore[method-assign]
+            hand_over(*args)
+            while not transport.in_flight:
+                time.sleep(0)
+            raise KeyboardInterrupt
+
+        loop.call_soon_threadsafe = interrupted  # type: ignore[assignment, method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            dispatcher.submit(chat(1))
+        assert (transport.in_flight, transport.cancelled) == (0, 1)
 
 
 def test_after_an_error_in_the_block_other_threads_are_not_waited_for() -> None:
