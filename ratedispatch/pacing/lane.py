@@ -169,6 +169,11 @@ class Lane:
             least = min(least, left)
         return least
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it was room in flight that held it back last."""
+        return self._is_short_of_room
+
     def grant(self, cost: Cost, since: float, now: float) -> Permit | tuple[float, str]:
         """
         Return a permit for *cost*; or the seconds until it may go, and the cause.

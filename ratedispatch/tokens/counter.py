@@ -9,6 +9,7 @@ May be shared between threads.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import warnings
 from collections.abc import Mapping
@@ -127,6 +128,11 @@ class Counter:
         self._counters: dict[str, TextCounter] = {}
         self._warned: set[str] = set()
         self._has_met_unread = False  # one such value is told of, not each of a million rows
+
+    def renew(self) -> None:
+        """Forget what was counted, and take new locks, in a process that was forked."""
+        self._lock = threading.RLock()
+        self._scales, self._counters = {}, {}
 
     def load(self, model: str, endpoint: str = CHAT) -> Callable[[str], int] | None:
         """
@@ -313,6 +319,16 @@ class Counter:
 #: Shared by the process, so that a caller that counts one request at a time need not hold a
 #: Counter to have repeated texts counted once. It loads nothing before it is used.
 DEFAULT = Counter()
+
+
+def _renew() -> None:
+    """After a fork: locks may be held by threads that stayed in the parent."""
+    SHARED.renew()
+    DEFAULT.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def _reasons(

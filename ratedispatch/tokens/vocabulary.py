@@ -258,6 +258,11 @@ class Vocabulary:
         self._locks: dict[str, threading.Lock] = {}
         self._made: dict[str, tiktoken.Encoding | None] = {}
 
+    def renew(self) -> None:
+        """Take new locks, in a process that was forked; what was made stays."""
+        self._lock = threading.Lock()
+        self._locks = {}
+
     def encoding(self, name: str) -> tiktoken.Encoding | None:
         """
         Return the encoding *name*; None if no rank file for it is at hand.

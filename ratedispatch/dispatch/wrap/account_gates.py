@@ -8,7 +8,6 @@ request is read from the request itself: its base URL, and the key in its header
 from __future__ import annotations
 
 import functools
-import threading
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.wrap.shared_gates import checked_options, digest_of, gate_for
@@ -49,7 +48,6 @@ class AccountGates:
         self._options = checked_options(limits, options, changes)
         self._limits = limits
         self._http = http
-        self._lock = threading.Lock()
         self._gates: dict[tuple[str, bytes, bytes, int], Gate] = {}
 
     @property
@@ -72,12 +70,12 @@ class AccountGates:
     def _begin(self, account: tuple[str, bytes, bytes, int], key: str) -> Gate:
         scheme, netloc, base, _ = account
         url = f"{scheme}://{netloc.decode('ascii')}{base.decode('ascii')}"
-        with self._lock:
-            gate = gate_for(self._limits, (url, digest_of(key)), self._http, self._options, {})
-            while len(self._gates) >= _MOST_ACCOUNTS:
-                del self._gates[next(iter(self._gates))]
-            self._gates[account] = gate
-        return gate
+        gate = gate_for(self._limits, (url, digest_of(key)), self._http, self._options, {})
+        # without a lock, which a fork may find taken: each step is one, and all get the same gate
+        known = list(self._gates)
+        for first in known[: max(0, len(known) - _MOST_ACCOUNTS + 1)]:
+            self._gates.pop(first, None)
+        return self._gates.setdefault(account, gate)
 
 
 @functools.lru_cache(maxsize=4096)

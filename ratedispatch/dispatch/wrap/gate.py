@@ -27,6 +27,7 @@ from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.dispatch.route import Routes
 from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.thread_alarm import ThreadAlarm
+from ratedispatch.dispatch.wrap.lost_streams import LostStreams
 from ratedispatch.dispatch.wrap.ticket import Ticket
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.groups import LimitGroups
@@ -187,6 +188,8 @@ class Gate:
             factory.possible,
         )
         self._routes.start()
+        routes = self._routes  # not the gate itself, which is forgotten when nobody uses it
+        self.streams = LostStreams(lambda: [route.admission for route in list(routes)])
 
     def ticket(self, path: bytes, body: bytes) -> Ticket | None:
         """

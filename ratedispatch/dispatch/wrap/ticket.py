@@ -180,6 +180,7 @@ class Ticket:
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Take in the head of an answer whose body comes as a stream; `settle` ends it."""
+        self.gate.streams.begin(self)
         if self._permit is not None:  # now: at the end of the stream they are long out of date
             self._learn(None, self._permit.observe(self.gate.provider.readings(headers)))
 
@@ -191,6 +192,7 @@ class Ticket:
             usage: What it used, if the stream has said so.
             is_whole: Whether it came to its end.
         """
+        self.gate.streams.end(self)
         permit = self._permit
         if permit is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ import ratedispatch as rd
 from ratedispatch.dispatch.thread_alarm import ThreadAlarm, TimerThread, timer_thread
 from ratedispatch.dispatch.wrap.paced_http import gate_of
 from ratedispatch.simulate.server.child import FakeServerProcess
+from ratedispatch.tokens.counter import DEFAULT
+from ratedispatch.tokens.vocabulary import SHARED
 from tests.dispatch.wrap.upstream import ASK, Upstream, sync_client
 
 if TYPE_CHECKING:
@@ -131,6 +134,32 @@ def test_a_fork_begins_with_everything_to_itself() -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert paces.snapshot().levels[0].spent == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_counts_whatever_another_thread_was_counting() -> None:
+    """A lock of the tokenizer that a thread of the parent holds is free in the child."""
+    client = rd.wrap(sync_client(Upstream()), rd.Limits(tokens_per_minute=60_000))
+    client.chat.completions.create(**ASK)
+    texts = DEFAULT._text_counter("o200k_base")._texts
+    with DEFAULT._lock, SHARED._lock, texts._lock:
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                signal.alarm(20)  # a child that hangs would keep the parent
+                other: Any = [{"role": "user", "content": "No text that was counted before."}]
+                counts = threading.Thread(
+                    target=client.chat.completions.create, kwargs={**ASK, "messages": other}
+                )
+                counts.start()
+                counts.join()
+                status = 0
+            finally:
+                os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 class TestTimerThread:

@@ -179,6 +179,51 @@ def in_a_cycle(client: openai.OpenAI) -> None:
     held.append(held)
 
 
+def test_a_lost_stream_gives_its_place_to_who_waits_for_it() -> None:
+    """All calls wait, so that nothing is made, and no garbage would be collected by itself."""
+    paces = rd.Gate(PAYS, policy=GIVES_BACK, max_in_flight=1)
+    client = rd.wrap(sync_client(Upstream((200, Parts(sse(CHUNKS))))), paces)
+    gc.disable()
+    try:
+        in_a_cycle(client)
+        waits = threading.Thread(target=client.chat.completions.create, kwargs=ASK, daemon=True)
+        waits.start()
+        until = time.perf_counter() + 5
+        while not paces.snapshot().waiting and time.perf_counter() < until:
+            time.sleep(0.001)
+        for _ in range(2):  # a place that is taken may be given back by the next look
+            assert waits.is_alive()
+            paces.streams.look()
+        waits.join(5)
+        assert not waits.is_alive()
+    finally:
+        gc.enable()
+    assert used(paces) == 23 + 16
+
+
+def test_garbage_is_collected_more_and_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams that are still read keep their places, whatever waits."""
+    paces = rd.Gate(PAYS, max_in_flight=1)
+    client = rd.wrap(sync_client(Upstream((200, Parts(sse(CHUNKS))))), paces)
+    collected: list[int] = []
+    looks: list[None] = []
+    with client.chat.completions.create(**ASK, stream=True) as stream:
+        waits = threading.Thread(target=client.chat.completions.create, kwargs=ASK, daemon=True)
+        waits.start()
+        until = time.perf_counter() + 5
+        while not paces.snapshot().waiting and time.perf_counter() < until:
+            time.sleep(0.001)
+        with monkeypatch.context() as patch:
+            patch.setattr(gc, "collect", lambda: collected.append(len(looks)))
+            for _ in range(200):
+                paces.streams.look()
+                looks.append(None)
+        assert len(list(stream)) == 3
+    waits.join(5)
+    assert collected == [1, 3, 9, 27, 81, 141]
+    assert paces.snapshot().in_flight == 0
+
+
 def abandoned(paces: rd.Gate) -> None:
     """Leave a call in the air, of an event loop that was given up."""
 
