@@ -152,7 +152,7 @@ class Brake:
         if not standing.is_alone:
             self._scatter.refused(permit.reservation.number)
             self._blackout.refused(permit.reservation.number, permit.granted_at)
-        finding = evidence.load_finding(permit.granted_at, permit.load, now)
+        finding = evidence.load_finding(permit.granted_at, permit.load)
         is_crowded = self._is_crowded_by(finding, permit, feedback)
         if not is_crowded and self._is_odd(permit, feedback, standing, now):
             # a strained server says itself that it is no matter of one request
@@ -184,7 +184,7 @@ class Brake:
         """Return whether a refusal is one of a few that come at any speed."""
         if feedback.strain is Strain.OVERLOADED:
             is_strewn = feedback.delay is None and not self._scatter.is_dense
-            return is_strewn or self._evidence.is_small_share(now)
+            return is_strewn or self._evidence.is_small_share()
         if standing.is_alone or not self._says_no_numbers(feedback):
             return False
         if feedback.delay is not None and not self._is_rate:

@@ -30,7 +30,6 @@ class EvidenceTuning:
 
     Args:
         remembered: Answers, and refusals, that are looked at.
-        longest_seconds: Older ones say nothing of now.
         shortest_seconds: What goes at once at the start says little about a rate, so this much
             time is taken for it at least.
         small_share: Up to this share of refusals among all ends a queue need not slow down: the
@@ -48,7 +47,6 @@ class EvidenceTuning:
     """
 
     remembered: int = 64
-    longest_seconds: float = 60.0
     shortest_seconds: float = 1.0
     small_share: float = 0.1
     fewest_refusals: int = 2
@@ -206,16 +204,16 @@ class Evidence:
         seconds = max(self._tuning.shortest_seconds, now - since)
         return max(1, len(self.grants) - refused) / seconds
 
-    def is_small_share(self, now: float) -> bool:
+    def is_small_share(self) -> bool:
         """Return whether so few attempts are refused that no slowing is called for."""
-        tuning, since = self._tuning, self._since(now)
+        tuning, since = self._tuning, self._since()
         refused = sum(end.at >= since for end in self._refusals)
         if refused <= tuning.fewest_refusals:
             return True
         answered = sum(at >= since for at, _, _ in self.answers)
         return refused <= tuning.small_share * (refused + answered)
 
-    def load_finding(self, sent_at: float, load: int, now: float) -> LoadFinding:
+    def load_finding(self, sent_at: float, load: int) -> LoadFinding:
         """
         Return whether what is refused is the number in flight.
 
@@ -225,11 +223,10 @@ class Evidence:
         Args:
             sent_at: When the refused attempt left.
             load: How many were in flight with it.
-            now: The instant.
         """
         tuning = self._tuning
-        since = now - tuning.longest_seconds
-        answers = [end for end in self.answers if end[0] >= since]
+        answers = self.answers
+        since = answers[0][0] if len(answers) == tuning.remembered else -math.inf
         own = self._true_load(sent_at, load, 1)
         if len(answers) < tuning.fewest_answers:
             return LoadFinding(None, 0, 0, own)
@@ -271,11 +268,11 @@ class Evidence:
             refused += end.sent_at <= until
         return load - refused + itself
 
-    def _since(self, now: float) -> float:
+    def _since(self) -> float:
         """Return from when on both answers and refusals are remembered."""
-        since, most = now - self._tuning.longest_seconds, self._tuning.remembered
+        since, most = -math.inf, self._tuning.remembered
         if len(self.answers) == most:
-            since = max(since, self.answers[0][0])
+            since = self.answers[0][0]
         if len(self._refusals) == most:
             since = max(since, self._refusals[0].at)
         return since

@@ -53,11 +53,11 @@ def test_a_share_is_small_up_to_one_in_ten() -> None:
     evidence = Evidence()
     for number in range(3):
         evidence.refused(number, BEGIN, 1, BEGIN)
-        assert evidence.is_small_share(BEGIN) == (number < 2)
+        assert evidence.is_small_share() == (number < 2)
     answered(evidence, 27, BEGIN + 0.2, BEGIN)
-    assert evidence.is_small_share(BEGIN + 1)
+    assert evidence.is_small_share()
     evidence.refused(9, BEGIN + 1, 1, BEGIN + 1)
-    assert not evidence.is_small_share(BEGIN + 1)
+    assert not evidence.is_small_share()
 
 
 def test_what_is_refused_above_all_that_is_answered_follows_the_number_in_flight() -> None:
@@ -70,7 +70,7 @@ def test_what_is_refused_above_all_that_is_answered_follows_the_number_in_flight
     later = BEGIN + 0.3
     sent(evidence, 9, later)
     evidence.refused(10, later, 9, later + 0.002)
-    finding = evidence.load_finding(later, 9, later + 0.002)
+    finding = evidence.load_finding(later, 9)
     assert (finding.follows, finding.refused, finding.bursts, finding.load) == (True, 3, 2, 9)
 
 
@@ -81,7 +81,7 @@ def test_what_is_refused_where_others_are_answered_follows_something_else() -> N
     answered(evidence, 6, BEGIN + 0.2, BEGIN)
     sent(evidence, 2, BEGIN + 0.3)
     evidence.refused(7, BEGIN + 0.3, 2, BEGIN + 0.3)
-    assert evidence.load_finding(BEGIN + 0.3, 2, BEGIN + 0.3).follows is False
+    assert evidence.load_finding(BEGIN + 0.3, 2).follows is False
 
 
 def test_what_was_admitted_lately_is_a_rate_on_any_clock() -> None:

@@ -29,22 +29,19 @@ class SharingTuning:
     How a limit is shared with others.
 
     Args:
-        noticeable_share: Others are taken into account from this share of the rate on,
-        least_share: and as far as to leave us this share of it.
+        noticeable_share: Others are taken into account from this share of the rate on, and as far
+            as to leave us this share of it.
         reserve_seconds: Seconds of rate that are kept while they are: others drink from a
             shallow bucket.
-        memory_seconds: Seconds for which it is believed that others go on as they did.
     """
 
     noticeable_share: float = 0.05
-    least_share: float = 0.05
     reserve_seconds: float = 0.04
-    memory_seconds: float = 2.0
 
 
 def pace_from(others: float, per_second: float, tuning: SharingTuning) -> float:
     """Return the share of the rate that is left for us: 1 − others / rate, 1 if few are seen."""
-    taken = min(others / per_second, 1.0 - tuning.least_share)
+    taken = min(others / per_second, 1.0 - tuning.noticeable_share)
     return 1.0 - taken if taken > tuning.noticeable_share else 1.0
 
 
@@ -86,6 +83,7 @@ class LevelTracker:
         "_doubted",
         "_is_daily",
         "_is_exact",
+        "_memory_seconds",
         "_room",
         "_sharing",
         "_source",
@@ -115,6 +113,7 @@ class LevelTracker:
         self._account = account
         self._source = source
         self._sharing = tuning.sharing
+        self._memory_seconds = tuning.readings.memory_seconds  # others go on as they did so long
         self._is_daily = rate.is_daily
         self._is_exact = rate.dimension.startswith("requests")  # every provider counts them alike
         self._room = math.inf  # what the newest reading left
@@ -191,7 +190,7 @@ class LevelTracker:
             pace = pace_from(readings.others, per_second, sharing)
             if pace < 1:
                 level -= per_second * sharing.reserve_seconds
-                self.pace, self.paced_until = pace, now + sharing.memory_seconds
+                self.pace, self.paced_until = pace, now + self._memory_seconds
         ratio = readings.ratio
         if ratio is None:
             before = bucket.available(now)
