@@ -29,7 +29,7 @@ from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.thread_alarm import ThreadAlarm
 from ratedispatch.dispatch.wrap.lost_streams import LostStreams
 from ratedispatch.dispatch.wrap.ticket import Ticket
-from ratedispatch.errors import InvalidRequest
+from ratedispatch.errors import InvalidLimits, InvalidRequest
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.pacing.feedback import LimitChange
@@ -282,7 +282,14 @@ class Gate:
         if only is not None:
             return only
         with self._lock:
-            return self._routes.of(model)
+            try:
+                return self._routes.of(model)
+            except InvalidLimits as error:
+                item = f"the model {model[:100]!r}" if model else "a call without a model"
+                raise InvalidLimits(
+                    f"{item} is in no group of limits: {error}; name it in one, or give limits by "
+                    f"default"
+                ) from None
 
 
 @functools.lru_cache(maxsize=4096)

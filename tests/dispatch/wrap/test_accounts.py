@@ -62,6 +62,21 @@ def test_it_shares_the_limits_of_a_wrapped_client(make: Any) -> None:
     assert gates_of(paced) == (gate_of(wrapped._client),)
 
 
+def test_deployments_are_accounts_of_an_http_client_but_not_of_one_wrapped_client() -> None:
+    """A client of Azure without a deployment of its own has one base URL for all of them."""
+    upstream = Upstream()
+    paced = rd.http_client(LIMITS, http(upstream))
+    plain = openai.AzureOpenAI(api_key="a", http_client=http(upstream), **AZURE)
+    wrapped = rd.wrap(plain, LIMITS)
+    for client in (openai.AzureOpenAI(api_key="a", http_client=paced, **AZURE), wrapped):
+        for model in ("one", "other"):
+            client.chat.completions.create(**{**ASK, "model": model})
+    shared = gate_of(wrapped._client)
+    assert shared is not None
+    assert [gate.snapshot().levels[0].spent for gate in gates_of(paced)] == [1, 1]
+    assert shared.snapshot().levels[0].spent == 2
+
+
 def test_blocking_and_asynchronous_ones_share_an_account() -> None:
     """As a framework uses them, which takes one of each."""
     upstream = Upstream()
