@@ -59,7 +59,7 @@ class CircuitBreaker:
         self._drought = Drought(tuning.patience_seconds)
         self.is_open = False
         self.is_watching = False
-        self._has_given_up = False
+        self._has_given_up = self._is_abandoned = False
         self._is_reached = False
         self._opened_after = 0  # the number of the last attempt that left before
         self._first = 0  # the number of the first failure of this outage, or of the last one
@@ -219,7 +219,8 @@ class CircuitBreaker:
         self._probe()
 
     def abandon(self) -> None:
-        """Nothing more is sent: probe no more."""
+        """Nothing more is sent: probe no more, whatever becomes of what is in flight."""
+        self._is_abandoned = True
         self._cancel_timer()
 
     # -- inside ------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class CircuitBreaker:
 
     def _schedule(self) -> None:
         """Send the next probe after a while."""
-        if self._timer is not None or self._last is None:
+        if self._timer is not None or self._last is None or self._is_abandoned:
             return
         loop = asyncio.get_running_loop()
         waited = loop.time() - min(self._since.values())

@@ -385,3 +385,20 @@ def test_a_stream_goes_through_the_member_that_is_granted() -> None:
         return [one.referee.report()["answered"] for one in transports]
 
     assert run_virtual(main()) == [1, 1]
+
+
+def test_a_stop_ends_the_probes_of_a_member_that_is_down() -> None:
+    """What is in flight then may still fail, and asks for no further probe."""
+    down = Scripted(lambda *_: error(500))
+    members = [Member(down, Limits(6_000)), Member(Scripted(lambda *_: OK), Limits(6_000))]
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        dispatcher = Dispatcher(Pool(members), rng=random.Random(1))
+        tasks = [asyncio.create_task(dispatcher.submit(chat(n))) for n in range(60)]
+        await asyncio.sleep(1.8)  # the breaker is open, and a probe is in flight
+        dispatcher.stop("enough", "enough")
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [one for one in loop._scheduled if not one.cancelled()]  # type: ignore[attr-defined]
+
+    assert not [one for one in run_virtual(main()) if "probe" in repr(one)]

@@ -152,3 +152,28 @@ def test_the_display_at_80_columns() -> None:
         "10,000 in flight  54,321 refused  1 retry  12,345 failed",
         "bound by the search for a limit that is not known yet  paused 3 s",
     ]
+
+
+def test_members_of_a_pool_are_shown_in_a_line() -> None:
+    """How much of its limit each uses, or why it does not; eight of them at most."""
+    tally = Tally()
+    tally.routes.of("b").stop_code = "quota"
+
+    class Pooled(_Job):
+        def members(self) -> dict[str, Snapshot]:
+            used = level("requests", share=0.5)
+            states = {
+                "a": Snapshot(1, 10, 0, 0.0, (used,)),
+                "b": Snapshot(0, 10, 0, 0.0, (used,)),
+                "c": Snapshot(0, 10, 0, 12.0, (used,)),
+                "d": Snapshot(7, 10, 0, 0.0, ()),
+            }
+            return states | {str(n): states["a"] for n in range(6)}
+
+    async def main() -> Status:
+        return Meter(cast("Any", Pooled(tally=tally))).read()
+
+    found = run_virtual(main())
+    text = ", a 50%, b stopped (quota), c paused 12 s, d 7 in flight, 0 50%, 1 50%, 2 50%, 3 50%"
+    assert plain_line(found).endswith(f"{text}, and 2 more")
+    assert "b stopped (quota)" in picture(found, 100).plain

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ratedispatch.request import Cost, Request
     from ratedispatch.tokens.estimator import Estimator
 
+#: Models, each at one place, whose price is at hand.
+_MODELS = 1_000
+
 #: USD. Sums of prices are not exact in binary: what is above a cap by less is not above it.
 _SLOP = 1e-9
 
@@ -146,6 +149,7 @@ class Spending:
         self._earlier = earlier
         self._is_billed = is_billed
         self._prices = prices or PriceBook(caps.price)
+        self._known: dict[tuple[str, str], Price] = {}
         self._bills = Bills()
         self._open: dict[int | None, _Open | None] = {}
         self._in_flight = 0.0  # USD, as of this version of the bills:
@@ -313,9 +317,13 @@ class Spending:
     def _bill(self, outcome: Completed) -> None:
         """Add what an answer costs."""
         usage, cost, model = outcome.usage, outcome.cost, outcome.request.model
-        price = self._prices.of(model, outcome.route)
+        price = self._known.get((model, outcome.route))  # nearly always
         if price is None:
-            return
+            price = self._prices.of(model, outcome.route)
+            if price is None:
+                return
+            if len(self._known) < _MODELS:
+                self._known[model, outcome.route] = price
         if usage is not None:
             amount = price.usd(usage.prompt_tokens, usage.output_tokens)
         else:
