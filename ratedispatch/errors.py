@@ -21,12 +21,26 @@ Every other module may raise from here.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 from ratedispatch.dimension import dimension_named
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class RateDispatchError(Exception):
     """The root of every error that ratedispatch raises on purpose."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Come out of another process as it was, though its arguments are not those of args."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[ErrorT], args: tuple[object, ...], fields: dict[str, object]) -> ErrorT:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class InvalidRequest(RateDispatchError, ValueError):

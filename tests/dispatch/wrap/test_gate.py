@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import threading
 from typing import Any
 
@@ -182,6 +184,24 @@ def test_errors_of_the_gate_are_errors_of_the_sdk() -> None:
     assert (str(twin), twin.limit) == (str(ours), 20)
     assert as_openai_error(twin) is twin
     assert str(as_openai_error(rd.JobError("odd"))) == "odd"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        rd.DeadlineMissed("too late", allowed=1.0, earliest=2.0),
+        rd.CostExceedsLimit("a request", "tokens", 20, 10),
+        rd.RequestFailed("no", "quota"),
+        rd.InvalidLimits("none"),
+    ],
+)
+def test_errors_come_out_of_other_processes_as_they_were(error: rd.RateDispatchError) -> None:
+    """A pool of processes breaks at one that cannot be read."""
+    for each in (error, as_openai_error(error)):
+        came = pickle.loads(pickle.dumps(each))
+        assert type(came) is type(each)
+        assert (str(came), vars(came)) == (str(each), vars(each))
+        assert str(copy.copy(each)) == str(each)
 
 
 def test_an_error_gets_through_the_first_version_of_the_sdk(
