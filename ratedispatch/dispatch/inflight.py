@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ratedispatch.errors import AnswerTooLarge, AttemptTimeout, TransportError
-from ratedispatch.events import AttemptEnded
 from ratedispatch.outcome import Completed, Decision, Failed, Interpretation, Usage
 from ratedispatch.pacing.feedback import End, Feedback, Strain
 from ratedispatch.pacing.turn import FIRST_COME
@@ -157,22 +156,6 @@ def outcome_of(call: InFlight, attempt: Attempt) -> Outcome:
             call.route.name,
         )
     return Failed(call.request, result.code, result.message, response, call.attempts, attempt.error)
-
-
-def ended_event(call: InFlight, attempt: Attempt, at: float) -> AttemptEnded:
-    """Return what is told of *attempt* of *call*, which has ended."""
-    result, response = attempt.result, attempt.response
-    return AttemptEnded(
-        call.request,
-        call.attempts,
-        call.cost,
-        response.status if response is not None else None,
-        result.decision,
-        result.code,
-        attempt.latency,
-        at,
-        call.route.name,
-    )
 
 
 def interpret_broken(error: Exception) -> Interpretation:

@@ -15,12 +15,7 @@ from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.deadlines import Deadlines
 from ratedispatch.dispatch.doubt import Doubt
 from ratedispatch.dispatch.in_time import in_time
-from ratedispatch.dispatch.inflight import (
-    InFlight,
-    ended_event,
-    feedback_of,
-    outcome_of,
-)
+from ratedispatch.dispatch.inflight import InFlight, feedback_of, outcome_of
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.pool_factory import routes_of
 from ratedispatch.dispatch.pool_routes import PoolRoutes
@@ -31,6 +26,7 @@ from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT, RETIRING
 from ratedispatch.errors import CostExceedsLimit, DeadlineMissed, InvalidLimits, InvalidRequest
 from ratedispatch.events import (
+    AttemptEnded,
     AttemptSent,
     LimitChanged,
     QueuePaused,
@@ -295,8 +291,7 @@ class Runner:
 
     def _learn(self, call: InFlight, attempt: Attempt, changes: Sequence[Change]) -> None:
         """Learn from an attempt whose permit is closed, and tell the listeners."""
-        result, route = attempt.result, call.route
-        decision = result.decision
+        result, route, decision = attempt.result, call.route, attempt.result.decision
         for change in changes:
             self.note(route, change, result.code)
         if decision is Decision.ANSWERED:
@@ -307,7 +302,12 @@ class Runner:
             if result.usage is not None:
                 self._estimator.learn(call.request, call.cost, result.usage)
         if self._listeners.are_there:
-            self._listeners.tell(ended_event(call, attempt, asyncio.get_running_loop().time()))
+            now, latency = asyncio.get_running_loop().time(), attempt.latency
+            status = None if attempt.response is None else attempt.response.status
+            request, tries, cost, code = call.request, call.attempts, call.cost, result.code
+            self._listeners.tell(
+                AttemptEnded(request, tries, cost, status, decision, code, latency, now, route.name)
+            )
 
     def note(self, route: Route, change: Change, code: str = "") -> None:
         """Tell of a change in the pacing of *route*."""
