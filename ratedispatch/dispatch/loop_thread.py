@@ -35,15 +35,29 @@ class LoopThread:
         self._name = name
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._is_closed = False
+        self._is_closed = self._is_dead = False
         self._jobs: set[_Job[Any]] = set()
         self._calm = threading.Condition(self._lock)
         started: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._thread = threading.Thread(
-            target=asyncio.run, args=(self._live(started),), name=name, daemon=True
+            target=self._run_loop, args=(started,), name=name, daemon=True
         )
         self._thread.start()
         self._loop = started.result()
+
+    def _run_loop(self, started: concurrent.futures.Future[asyncio.AbstractEventLoop]) -> None:
+        living = self._live(started)
+        try:
+            asyncio.run(living)
+        except BaseException as error:  # `sys.exit` in a listener, say, which ends the loop
+            living.close()
+            with self._lock:
+                self._is_closed = self._is_dead = True
+                jobs = list(self._jobs)
+            if not started.done():  # no file descriptor for a loop is left, say
+                started.set_exception(error)
+            for job in jobs:
+                job.fail(error)
 
     async def _live(self, started: concurrent.futures.Future[asyncio.AbstractEventLoop]) -> None:
         self._end = asyncio.Event()
@@ -113,11 +127,15 @@ class LoopThread:
         self.post(first)
         with self._calm:
             self._calm.wait_for(lambda: not self._jobs)
-        job = _Job(last())
+        with self._lock:
+            if self._is_dead:
+                return
+            job = _Job(last())
+            self._jobs.add(job)
         try:
             job.run_in(self._loop)
         finally:
-            self._loop.call_soon_threadsafe(self._end.set)
+            self.post(self._end.set)
             self._thread.join()
 
     def _check(self) -> None:
@@ -153,6 +171,11 @@ class _Job(Generic[ResultT]):
                 loop.call_soon_threadsafe(self._cancel)  # after its start, if that was said
                 self._ended.exception()
             raise
+
+    def fail(self, error: BaseException) -> None:
+        """Say that its loop has ended with *error*."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self._ended.set_exception(error)
 
     def _start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._coroutine)

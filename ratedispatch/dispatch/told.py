@@ -33,6 +33,7 @@ class Told:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint_like(endpoint)
         self._texts: list[str] = []
+        self._refusals: list[str] = []
         self._head: dict[str, Any] = {}
         self._reason: str | None = None
         self._usage: Any = None
@@ -67,6 +68,9 @@ class Told:
                 text = _field(choice, "text") if delta is None else _field(delta, "content")
                 if isinstance(text, str):
                     self._texts.append(text)
+                refusal = _field(delta, "refusal")
+                if isinstance(refusal, str):
+                    self._refusals.append(refusal)
 
     def body(self) -> dict[str, Any]:
         """
@@ -80,6 +84,8 @@ class Told:
             return whole
         text = "".join(self._texts)
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
+        if self._refusals:
+            said["message"]["refusal"] = "".join(self._refusals)
         if self._endpoint == COMPLETIONS:
             said = {"text": text}
         choice = {"index": 0, **said, "finish_reason": self._reason}

@@ -546,3 +546,22 @@ def test_a_second_reader_at_once_is_told_and_the_first_one_reads_on() -> None:
             assert str(second).startswith("another task reads this stream already")
 
     run_virtual(main())
+
+
+def test_a_refusal_that_came_in_events_is_one_in_the_outcome() -> None:
+    said = [{"refusal": "I "}, {"refusal": "will not."}, {}]
+    chunks = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
+        for delta in said
+    ]
+
+    async def main() -> None:
+        async with rd.Dispatcher(Streams(lambda _: chunks), FAST) as dispatcher:
+            stream = dispatcher.stream(chat())
+            assert len([event async for event in stream]) == 3
+            assert isinstance(stream.outcome, rd.Completed)
+            with pytest.raises(rd.UnusableAnswer, match="the model refused: I will not") as caught:
+                stream.outcome.parsed(dict)
+            assert caught.value.reason == "refused"
+
+    run_virtual(main())

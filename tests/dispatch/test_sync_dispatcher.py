@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import signal
@@ -236,6 +237,35 @@ def test_ctrl_c_before_the_wait_has_begun_cancels_too() -> None:
         with pytest.raises(KeyboardInterrupt):
             dispatcher.submit(chat(1))
         assert (transport.in_flight, transport.cancelled) == (0, 1)
+
+
+@pytest.mark.parametrize("how", ["submit", "map"])
+def test_an_exit_in_a_listener_ends_the_waits(how: str) -> None:
+    """It ends the loop as well, in which nobody would answer any more."""
+
+    def leave(event: rd.Event) -> None:
+        if isinstance(event, rd.AttemptEnded):
+            raise SystemExit(7)
+
+    dispatcher = rd.SyncDispatcher(Quick(), FAST, listeners=[leave])
+    use: dict[str, Callable[[], object]] = {
+        "submit": lambda: dispatcher.submit(chat(1)),
+        "map": lambda: list(dispatcher.map([chat(n) for n in range(10)])),
+    }
+    with pytest.raises(SystemExit), dispatcher:
+        use[how]()
+    with pytest.raises(RuntimeError, match="closed"):
+        dispatcher.submit(chat(1))
+
+
+def test_a_loop_that_cannot_be_made_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(asyncio, "new_event_loop", fail)
+    monkeypatch.setattr(asyncio.events, "new_event_loop", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        rd.SyncDispatcher(Quick(), FAST)
 
 
 def test_after_an_error_in_the_block_other_threads_are_not_waited_for() -> None:
