@@ -170,8 +170,9 @@ class Admission:
         with self.lock:
             lane.queue = self
             self._lanes.add(lane)
-            self._tell_turns_apart()
-        self.look_again()
+            is_waited_for = self._tell_turns_apart().size > 0
+        if is_waited_for:  # a queue may be made before there is a loop
+            self.look_again()
 
     def retire(self, lane: Lane, error: Callable[[], BaseException] | None = None) -> None:
         """
@@ -268,8 +269,7 @@ class Admission:
         queue.join(entry, rank, cost, now, turn)
         if deadline < math.inf:
             self._expiry.add(entry, deadline, queue.size)
-        # a request behind a head does not change which one goes next
-        if entry in queue.heads(now):
+        if entry in queue.heads(now):  # behind a head it does not change which one goes next
             return entry, self._pump(now)
         if deadline < self._alarm_at:
             self._set_alarm(max(deadline - now, math.ulp(now)), now)  # not none at all

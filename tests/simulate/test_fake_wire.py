@@ -179,3 +179,10 @@ def test_a_client_that_sends_ahead_without_end_is_dropped() -> None:
     client.send(BARE)
     client.send(b"x" * (LARGEST_BODY + LARGEST_HEAD + 1))
     assert not client.pipe.is_open
+
+
+def test_the_answer_to_a_head_has_no_body() -> None:
+    """Whoever asks for it reads none, and would take it for the next answer."""
+    client = Client()
+    client.send(PLAIN.replace(b"POST", b"HEAD"))
+    assert client.pipe.written.endswith(b"content-length: 4\r\n\r\n")

@@ -74,7 +74,10 @@ class Exchange:
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write an answer; *headers* without ``content-length``."""
-        self._connection.finish(_head(status, headers, len(body)) + body, self._keep_alive)
+        head = _head(status, headers, len(body))
+        # whoever asks for the head reads no body, and would take it for the next answer
+        answer = head if self.method == "HEAD" else head + body
+        self._connection.finish(answer, self._keep_alive)
 
     def truncate(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write an answer of which the second half is missing, then close."""
