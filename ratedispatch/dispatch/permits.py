@@ -253,6 +253,10 @@ class PermitScope:
         return permit
 
     async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the permit, if there is one."""
         permit, self._permit = self._permit, None
         if permit is not None:
             permit.close()

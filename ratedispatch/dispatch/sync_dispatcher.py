@@ -203,11 +203,10 @@ class SyncDispatcher:
         claims: dict[str, Any] = {"priority": priority, "caller": caller, "deadline": deadline}
         ask = functools.partial(self._dispatcher.permit, cost, model=model, **claims)
         scope = self._thread.call(ask)
-        permit = self._thread.run(scope.__aenter__())
         try:
-            yield SyncPermit(permit, self._thread)
-        finally:
-            self._thread.post(permit.close)
+            yield SyncPermit(self._thread.run(scope.__aenter__()), self._thread)
+        finally:  # also of one that was granted in the moment of an interruption
+            self._thread.post(scope.close)
 
     def stop(self, code: str, message: str) -> None:
         """Send nothing more; what is in flight is still waited for by its callers."""

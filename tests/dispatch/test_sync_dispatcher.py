@@ -239,6 +239,24 @@ def test_ctrl_c_before_the_wait_has_begun_cancels_too() -> None:
         assert (transport.in_flight, transport.cancelled) == (0, 1)
 
 
+def test_ctrl_c_in_the_moment_of_a_permit_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with rd.SyncDispatcher(Quick(), FAST) as dispatcher:
+        thread = dispatcher._thread
+        run = thread.run
+
+        def interrupted(coroutine: Any) -> Any:
+            result = run(coroutine)
+            if coroutine.__name__ == "__aenter__":
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(thread, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt), dispatcher.permit(rd.Cost(1)):
+            pass
+        monkeypatch.undo()
+        assert dispatcher.snapshot().in_flight == 0
+
+
 @pytest.mark.parametrize("how", ["submit", "map"])
 def test_an_exit_in_a_listener_ends_the_waits(how: str) -> None:
     """It ends the loop as well, in which nobody would answer any more."""
