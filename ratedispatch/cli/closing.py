@@ -58,6 +58,9 @@ def print_report(
     if report.stop_code is not None:
         advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
+        if not isinstance(key, str):  # a pool, whose members have keys of the file for that
+            advice = advice.replace("--base-url", "base_url")
+            advice = advice.replace("--api-key-env", "api_key_env")
         message = redact_text(report.stop_message or report.stop_code, key).rstrip(". ")
         say(f"stopped: {message}; {advice}")
     cost = None

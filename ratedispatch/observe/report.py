@@ -140,6 +140,9 @@ class Report:
                 f"; prompt tokens estimated {self.expected_tokens:,}, "
                 f"billed {self.prompt_tokens:,} ({self.deviation})"
             )
+        for name, one in self.routes.items():
+            if one.stop_code is not None:
+                text += f"; {name} was left alone ({one.stop_code})"
         if self.in_doubt:
             text += f"; {self.in_doubt:,} given up in flight, which may have been billed"
         if self.billed_twice_at_most:

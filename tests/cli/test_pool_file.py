@@ -196,3 +196,11 @@ def test_lines_have_no_key(folder: Path) -> None:
     for name in folder.iterdir():
         if name.is_file():
             assert b"fake-key" not in name.read_bytes()
+
+
+def test_a_pool_that_is_not_there_stops_with_its_addresses(folder: Path) -> None:
+    """Nothing listens at any member: what to look at are the keys of the file."""
+    result = run(folder, "-q", WEST_KEY=WEST, EAST_KEY=EAST)
+    assert result.exit_code == 2
+    assert "check base_url (http://127.0.0.1:9/v1, http://127.0.0.1:9/v1)" in result.stderr
+    assert "west was left alone (unreachable); east was left alone (unreachable)" in result.stdout
