@@ -56,7 +56,9 @@ def wrap(
         ValueError: An option is out of its range.
     """
     inner = getattr(client, "_client", None)
-    if inner is None or not (hasattr(inner, "send") and hasattr(client, "base_url")):
+    # packages of other APIs have clients made alike, whose calls nothing here would recognize
+    roots = {base.__module__.partition(".")[0] for base in type(client).__mro__}
+    if "openai" not in roots or not (hasattr(inner, "send") and hasattr(client, "base_url")):
         raise TypeError(
             f"expected a client of the openai package, got {type(client).__name__}; an http client "
             f"is paced with http_client() or async_http_client()"

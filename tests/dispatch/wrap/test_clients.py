@@ -220,10 +220,21 @@ def test_the_pool_bounds_what_is_in_flight() -> None:
     assert found.options.connections == 7
 
 
+class Alike:
+    """A client of another API, made by the same generator."""
+
+    base_url = "https://api.example.test"
+
+    def __init__(self) -> None:
+        self._client = httpx.Client()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: rd.wrap(object(), LIMITS), "client of the openai package, got object"),
+        (lambda: rd.wrap(Alike(), LIMITS), "client of the openai package, got Alike"),
+        (lambda: rd.wrap(openai.OpenAI, LIMITS), "client of the openai package, got type"),
         (lambda: rd.wrap(httpx.Client(), LIMITS), "paced with http_client"),
         (lambda: rd.wrap(openai.OpenAI(api_key="a"), 3), "expected Limits"),  # type: ignore[arg-type]
         (lambda: rd.http_client(LIMITS, httpx.AsyncClient()), "httpx.Client, got AsyncClient"),
