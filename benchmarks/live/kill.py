@@ -57,6 +57,10 @@ _EARLY_SHARE = 0.25
 _HANGING = 120.0
 
 
+#: The flags of a job without a pool.
+_NO_LIMITS = ("--rpm", "none", "--tpm", "none")
+
+
 @dataclass(frozen=True, slots=True)
 class Killed:
     """
@@ -109,6 +113,7 @@ def kill_over_and_over(
     rows: int,
     in_flight: int = 16,
     has_outages: bool = False,
+    has_pool: bool = False,
 ) -> Killed:
     """
     Run a job in *folder* that is killed *kills* times, then to its end.
@@ -120,6 +125,7 @@ def kill_over_and_over(
         rows: Of the input.
         in_flight: The most in flight.
         has_outages: Whether everything fails for a few seconds now and then.
+        has_pool: Whether it is sent by a pool, whose members are at the same server.
     """
     rng = random.Random(seed)
     workload = short(rows, seed)
@@ -137,7 +143,7 @@ def kill_over_and_over(
     ):
         arguments = [
             *("run", str(source), "-o", str(output), "--errors-file", str(errors)),
-            *("--base-url", server.base_url, "--rpm", "none", "--tpm", "none"),
+            *(_pool(folder, server) if has_pool else ("--base-url", server.base_url, *_NO_LIMITS)),
             *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
         ]
         for _ in range(kills):
@@ -197,6 +203,14 @@ def _kill_once(
     return int(at_work + max(0, stats["answered_rows"] - _lines(output)))
 
 
+def _pool(folder: Path, server: FakeServerProcess) -> tuple[str, str]:
+    """Return the flags of a pool of three members at *server*."""
+    path = folder / "pool.toml"
+    member = f'[[pool]]\nbase_url = "{server.base_url}"\nrpm = "none"\ntpm = "none"\n'
+    path.write_text(3 * member)
+    return "--limits", str(path)
+
+
 def _outage_flags() -> list[str]:
     """Return the flags of outages in which each fault has its turn."""
     flags = []
@@ -224,6 +238,7 @@ def main() -> int:
     parser.add_argument("--kills", type=positive, default=300, metavar="N")
     parser.add_argument("--rows", type=positive, default=40_000, metavar="N")
     parser.add_argument("--outages", action="store_true", help="let everything fail now and then")
+    parser.add_argument("--pool", action="store_true", help="send by three members of a pool")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
     runs = []
@@ -235,6 +250,7 @@ def main() -> int:
                 seed=arguments.seed + run,
                 rows=arguments.rows,
                 has_outages=arguments.outages,
+                has_pool=arguments.pool,
             )
         runs.append({**asdict(killed), "is_on_target": killed.is_right})
     is_on_target = all(run["is_on_target"] for run in runs)

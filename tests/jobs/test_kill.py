@@ -21,3 +21,14 @@ def test_forty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     assert killed.exit_code == 0
     assert 0 < killed.sent_again <= killed.kills * killed.in_flight
     assert 0 < killed.billed_twice <= killed.told
+
+
+@pytest.mark.slow
+def test_a_pool_loses_and_doubles_nothing_either(tmp_path: Path) -> None:
+    """Whichever member had a row when the job was killed."""
+    killed = kill_over_and_over(tmp_path, kills=10, seed=8, rows=1_500, has_pool=True)
+    assert killed.kills > 5
+    assert (killed.lost, killed.doubled, killed.wrong) == (0, 0, 0)
+    assert killed.exit_code == 0
+    assert killed.sent_again <= killed.kills * killed.in_flight
+    assert killed.billed_twice <= killed.told
