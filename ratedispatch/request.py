@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ratedispatch.dimension import dimension_named
 from ratedispatch.typed.schema import chat_format_of, text_format_of
@@ -88,7 +88,7 @@ class Request:
         cls,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any]],
+        messages: Iterable[Mapping[str, Any] | _SdkObject],
         custom_id: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
@@ -97,13 +97,15 @@ class Request:
         """
         Return a chat completion request; *parameters* are further fields of the body.
 
-        *timeout* and *headers* are those of the request. A ``response_format`` may be a type, as
+        *timeout* and *headers* are those of the request. Messages may be, or hold, objects of the
+        SDK, such as an answer to go on from. A ``response_format`` may be a type, as
         in the SDK's ``parse``: a pydantic model, or a dataclass of pydantic's. It becomes a
         strict JSON schema, and ``outcome.parsed(type)`` gives the answer as one.
         """
         if isinstance(parameters.get("response_format"), type):
             parameters["response_format"] = chat_format_of(parameters["response_format"])
-        body = {"model": model, "messages": list(messages), **parameters}
+        plain = [_plain(message) for message in messages]
+        body = {"model": model, "messages": plain, **parameters}
         return cls(body, CHAT, custom_id, timeout=timeout, headers=headers)
 
     @classmethod
@@ -111,7 +113,7 @@ class Request:
         cls,
         *,
         model: str,
-        input: str | Iterable[Mapping[str, Any]],  # noqa: A002  (as the API calls it)
+        input: str | Iterable[Mapping[str, Any] | _SdkObject],  # noqa: A002  (as the API calls it)
         text_format: type | None = None,
         custom_id: str | None = None,
         timeout: float | None = None,
@@ -121,12 +123,13 @@ class Request:
         """
         Return a request for a response; *parameters* are further fields of the body.
 
-        *timeout* and *headers* are those of the request. *text_format* is a type, as the
-        ``response_format`` of `chat`.
+        *timeout* and *headers* are those of the request. The items of *input* may be, or hold,
+        objects of the SDK, such as the output of an answer to go on from. *text_format* is a
+        type, as the ``response_format`` of `chat`.
         """
         body: dict[str, Any] = {
             "model": model,
-            "input": input if isinstance(input, str) else list(input),
+            "input": input if isinstance(input, str) else [_plain(item) for item in input],
         }
         body |= parameters
         if text_format is not None:
@@ -139,6 +142,30 @@ class Request:
         if self.custom_id is not None:
             return f"request {self.custom_id!r}"
         return f"request {self.row}" if self.row is not None else f"a request to {self.endpoint}"
+
+
+class _SdkObject(Protocol):
+    """An object of the openai package, which tells the JSON that it stands for."""
+
+    def to_dict(self, *, mode: Literal["json", "python"] = ...) -> dict[str, Any]:
+        """Return that JSON."""
+
+
+#: What is JSON as it stands, and holds nothing.
+_LEAVES = (str, int, float, type(None))
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with the JSON in the place of each object of the SDK; as the SDK does."""
+    if isinstance(value, dict):
+        return {
+            name: part if isinstance(part, _LEAVES) else _plain(part)
+            for name, part in value.items()
+        }
+    if isinstance(value, list):
+        return [part if isinstance(part, _LEAVES) else _plain(part) for part in value]
+    dump = getattr(value, "to_dict", None)
+    return value if dump is None else dump(mode="json")
 
 
 #: What a header may be called (RFC 9110, 5.1), and what can stand in it whoever sends it.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pydantic
 from openai import AsyncOpenAI, OpenAI
 
 import ratedispatch as rd
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessage
 
 
 class City(pydantic.BaseModel):
@@ -47,6 +50,10 @@ def wrapped(plain: OpenAI, asynchronous: AsyncOpenAI) -> None:
     assert_type(rd.wrap(asynchronous, rd.Gate(limits)), AsyncOpenAI)
     with rd.options(priority=1, caller="me", deadline=10):
         pass
+
+
+def go_on(message: ChatCompletionMessage) -> rd.Request:
+    return rd.Request.chat(model="gpt-4o", messages=[{"role": "user", "content": "hi"}, message])
 
 
 def wrong_clients(blocking: OpenAI, limits: rd.Limits) -> None:
