@@ -194,6 +194,7 @@ class Completed:
         Raises:
             UnusableAnswer: The model refused, was cut off, or wrote something else; its
                 ``reason`` says which.
+            ValueError: *kind* is a dict, but no JSON schema that can be used.
         """
         return parse_answer(self.response.body, kind, self.request.label)
 

@@ -127,6 +127,7 @@ def parse_answer(body: Any, kind: Any, name: str) -> Any:
 
     Raises:
         UnusableAnswer: It refuses, is cut off, is no JSON, or does not fit.
+        ValueError: *kind* is a dict, but no JSON schema that can be used.
     """
     said = read_said(body)
     if said is None:
@@ -173,7 +174,14 @@ def _by_schema(text: str, schema: dict[str, Any], name: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise _no_json(name, str(error), text) from error
     validator = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
-    faults = list(validator(schema).iter_errors(value))
+    try:
+        faults = list(validator(schema).iter_errors(value))
+    except Exception as error:  # of jsonschema, and of what it resolves references with
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{name}: what parsed() was given is no JSON schema that can be used ({reason}); of a "
+            f"response_format give the schema inside"
+        ) from error
     if faults:
         named = [(tuple(fault.absolute_path), fault.message) for fault in faults]
         title = schema.get("title")

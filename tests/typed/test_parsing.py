@@ -139,6 +139,19 @@ def test_a_schema_without_the_package_says_how_to_get_it(monkeypatch: pytest.Mon
         chat(PARIS).parsed(SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [{"type": "json_schema", "json_schema": {"schema": SCHEMA}}, {"$ref": "#/nowhere"}],
+    ids=["response_format", "reference"],
+)
+def test_a_dict_that_is_no_schema_is_told(kind: dict[str, Any]) -> None:
+    pytest.importorskip("jsonschema")
+    with pytest.raises(
+        ValueError, match=r"request 'c-1': what parsed\(\) was given is no JSON schema"
+    ):
+        chat(PARIS).parsed(kind)
+
+
 def test_a_request_that_failed_raises_its_reason() -> None:
     """Whatever is asked of it."""
     failed = rd.Failed(CHAT_REQUEST, "invalid_request", "messages: missing", error=OSError("no"))
