@@ -41,6 +41,9 @@ class EvidenceTuning:
             this share was answered if the number in flight is what is limited. A few are: they
             came when a place had just become free.
         reordering_seconds: What leaves within so many seconds may arrive in another order.
+        near_seconds: An answer shows that a request was refused alone if it left within so many
+            seconds of the refusal: what a limit of a minute refuses is let through soon after,
+            too.
         apart_seconds: Refusals that are this far apart are not of one burst.
         alone_seconds: A request that is refused while there is nothing else to send is given up
             after this long: two of the longest windows of a minute.
@@ -53,6 +56,7 @@ class EvidenceTuning:
     fewest_answers: int = 4
     above_share: float = 0.2
     reordering_seconds: float = 0.005
+    near_seconds: float = 5.0
     apart_seconds: float = 0.1
     alone_seconds: float = 120.0
 
@@ -173,7 +177,9 @@ class Evidence:
             self.streaks[row] = _Streak(now, now, False)
             return _FIRST
         is_left = False
-        answered = sum(sent_at > streak.last for _, sent_at, _ in self.answers)
+        # what left much later met another server: a window of a minute may have begun anew
+        until = streak.last + self._tuning.near_seconds
+        answered = sum(streak.last < sent_at <= until for _, sent_at, _ in self.answers)
         others = self._others(streak.last)
         if answered or others:
             is_alone = others <= self._tuning.small_share * answered

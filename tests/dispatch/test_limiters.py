@@ -74,7 +74,26 @@ def test_what_a_few_rows_are_told_to_wait_at_any_speed_slows_nobody_down() -> No
 
 
 @pytest.mark.parametrize(
-    ("advice", "refused", "last_answer"), [("5", 46, 140.9), ("20", 17, 180.727)]
+    ("limits", "refused", "last_answer"),
+    [(Limits(60), 2, 601.201), (Limits("auto", "auto"), 226, 562.371), (Limits(), 247, 578.625)],
+    ids=["told", "auto", "none"],
+)
+def test_a_window_of_a_minute_fails_no_row(
+    limits: Limits, refused: int, last_answer: float
+) -> None:
+    """
+    Sixty in any 60 s, which takes 540 s, and no advice.
+
+    Of what is refused at the end of a window others are answered in the next one; that is no sign
+    that it was refused alone.
+    """
+    run = run_limited(Window(60, 60), limits, rows=600)
+    assert run.failed == {}
+    assert came_to(run) == (600, refused, last_answer)
+
+
+@pytest.mark.parametrize(
+    ("advice", "refused", "last_answer"), [("5", 45, 140.37), ("20", 17, 180.727)]
 )
 def test_what_the_line_is_told_to_wait_is_waited_for(
     advice: str, refused: int, last_answer: float
