@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ratedispatch.request import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
+from ratedispatch.simulate.provider.calls import Problem, parse_body
 from ratedispatch.simulate.provider.provider import Provider, ProviderSettings
 from ratedispatch.tokens import count_tokens
 from tests.simulate.providers import ask, chat, error, make_provider
@@ -493,3 +494,11 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], word: 
     """The message names the field."""
     with pytest.raises(ValueError, match=word):
         ProviderSettings(**settings)
+
+
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"no json", b"\xff"])
+def test_a_body_that_cannot_be_read_is_refused(raw: bytes) -> None:
+    """Brackets too deep for the reader too."""
+    with pytest.raises(Problem) as caught:
+        parse_body(raw)
+    assert caught.value.status == 400

@@ -159,7 +159,7 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     """
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets a thousand deep
         raise Problem(400, "We could not parse the JSON body of your request.") from None
     if not isinstance(body, dict):
         raise Problem(400, "The JSON body of your request must be an object.")
