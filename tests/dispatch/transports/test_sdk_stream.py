@@ -118,7 +118,7 @@ def test_a_refusal_is_waited_out_and_an_answer_follows(pool: str) -> None:
 
 def test_leaving_the_loop_closes_the_connection(pool: str) -> None:
     async def main() -> None:
-        async with world(pool, latency=5.0, token_time=0.2) as (server, dispatcher):
+        async with world(pool, latency=0.05, token_time=0.5) as (server, dispatcher):
             async with dispatcher.stream(chat()) as events:
                 async for _ in events:
                     break
