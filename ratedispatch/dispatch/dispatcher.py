@@ -18,7 +18,7 @@ from ratedispatch.dispatch.display.wish import with_bar_if_wished
 from ratedispatch.dispatch.in_time import instant_of
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
-from ratedispatch.dispatch.options import DispatcherOptions
+from ratedispatch.dispatch.options import DispatcherOptions, changed
 from ratedispatch.dispatch.permits import PermitScope
 from ratedispatch.dispatch.pool_factory import factory_for
 from ratedispatch.dispatch.runner import Runner
@@ -81,7 +81,7 @@ class Dispatcher:
         options: DispatcherOptions | None = None,
         **changes: Any,
     ) -> None:
-        options = dataclasses.replace(options or DispatcherOptions(), **changes)
+        options = changed(options or DispatcherOptions(), changes)
         rng = options.rng or random.Random()
         self._listeners = Listeners(listeners)
         factory = factory_for(client, limits, options, rng=rng, budget=budget)

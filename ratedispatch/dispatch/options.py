@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
 
@@ -26,6 +26,29 @@ SDK_CONNECTIONS = 1000
 #: Weights of callers, and what they are divided by, are no more than this: their sum, and what a
 #: token counts for each of them, have to stay exact beside one another.
 _MOST_WEIGHT = 1_000_000
+
+
+OptionsT = TypeVar("OptionsT")
+
+
+def changed(options: OptionsT, changes: Mapping[str, Any]) -> OptionsT:
+    """
+    Return *options*, a dataclass, with *changes* of its fields by name.
+
+    Raises:
+        TypeError: There is no option of a name; the message has the nearest.
+    """
+    if not changes:
+        return options
+    known = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    for name in changes:
+        if name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"there is no option {name!r}; {hint}")
+    return dataclasses.replace(options, **changes)  # type: ignore[type-var]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,9 @@ import pytest
 
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.options import DispatcherOptions
+from ratedispatch.dispatch.wrap.gate import Gate
 from ratedispatch.limits import Limits
+from tests.dispatch.scripted import OK, Scripted
 from tests.dispatch.test_stops import Doomed
 
 
@@ -53,3 +55,13 @@ def test_a_dispatcher_takes_them_by_name_too() -> None:
         Dispatcher(Doomed(), Limits(60), time_out=3)
     with pytest.raises(ValueError, match="timeout must be above 0 seconds, not 0"):
         Dispatcher(Doomed(), Limits(60), options=DispatcherOptions(timeout=5), timeout=0)
+
+
+def test_an_option_that_is_not_there_names_the_nearest() -> None:
+    """Of a dispatcher and of a gate alike."""
+    with pytest.raises(TypeError, match="no option 'max_in_fligth'; did you mean max_in_flight"):
+        Dispatcher(Scripted(lambda *_: OK), Limits(60), max_in_fligth=3)
+    with pytest.raises(TypeError, match="no option 'conections'; did you mean connections"):
+        Gate(Limits(60), conections=3)
+    with pytest.raises(TypeError, match="no option 'q'; there are max_in_flight, connections"):
+        Gate(Limits(60), q=3)

@@ -87,6 +87,9 @@ def test_a_server_that_is_not_there_is_left_to_the_first_request(kind: str) -> N
             url = server.url
         async with sender(kind, url) as client, rd.Dispatcher(client, FAST) as dispatcher:
             await dispatcher.warm_up("gpt-4o")
+            assert dispatcher.estimator.estimate_now(chat(1)) is not None  # that is at hand
+            outcome = await dispatcher.submit(chat(1), deadline=0.2)
+            assert isinstance(outcome, rd.Failed)  # and the address is this one's to tell
 
     asyncio.run(main())
 

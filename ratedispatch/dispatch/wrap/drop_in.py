@@ -98,13 +98,8 @@ def http_client(
         TypeError: *client* is no blocking http client, or *limits* are none.
         ValueError: An option is out of its range.
     """
-    if client is None:
-        import openai
-
-        client = openai.DefaultHttpxClient()
-    if not hasattr(client, "send") or hasattr(client, "aclose"):
-        raise TypeError(f"expected an httpx.Client, got {type(client).__name__}")
-    return paced(client, _pacer(limits, base_url, client, options, changes), _checked(max_wait))
+    http = _http_of(client, is_async=False)
+    return paced(http, _pacer(limits, base_url, http, options, changes), _checked(max_wait))
 
 
 def async_http_client(
@@ -131,13 +126,20 @@ def async_http_client(
         TypeError: *client* is no asynchronous http client, or *limits* are none.
         ValueError: An option is out of its range.
     """
+    http = _http_of(client, is_async=True)
+    return paced(http, _pacer(limits, base_url, http, options, changes), _checked(max_wait))
+
+
+def _http_of(client: Any, *, is_async: bool) -> Any:
+    """Return *client*, an http client of the right kind; one like the SDK's own without one."""
     if client is None:
         import openai
 
-        client = openai.DefaultAsyncHttpxClient()
-    if not hasattr(client, "send") or not hasattr(client, "aclose"):
-        raise TypeError(f"expected an httpx.AsyncClient, got {type(client).__name__}")
-    return paced(client, _pacer(limits, base_url, client, options, changes), _checked(max_wait))
+        return openai.DefaultAsyncHttpxClient() if is_async else openai.DefaultHttpxClient()
+    if not hasattr(client, "send") or hasattr(client, "aclose") is not is_async:
+        wanted = "httpx.AsyncClient" if is_async else "httpx.Client"
+        raise TypeError(f"expected an {wanted}, got {type(client).__name__}")
+    return client
 
 
 def _pacer(

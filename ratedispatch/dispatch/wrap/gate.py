@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ratedispatch import _json
 from ratedispatch.dimension import dimension_named
 from ratedispatch.dispatch.breaker import CircuitBreaker
-from ratedispatch.dispatch.options import SDK_CONNECTIONS, DispatcherOptions
+from ratedispatch.dispatch.options import SDK_CONNECTIONS, DispatcherOptions, changed
 from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.dispatch.route import Routes
 from ratedispatch.dispatch.routing import RouteFactory
@@ -161,7 +161,7 @@ class Gate:
         if not isinstance(limits, Limits | LimitGroups):
             raise TypeError(f"expected Limits or LimitGroups, got {type(limits).__name__}")
         self.limits = limits
-        self.options = dataclasses.replace(options or GateOptions(), **changes)
+        self.options = changed(options or GateOptions(), changes)
         self.provider = provider_for(base_url)
         self._start()
         _gates.add(self)

@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import Any
 
+from ratedispatch.dispatch.options import changed
 from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
 from ratedispatch.dispatch.wrap.pool_size import pool_size
 from ratedispatch.groups import LimitGroups
@@ -52,7 +53,7 @@ def checked_options(
     """
     if not isinstance(limits, Limits | LimitGroups):
         raise TypeError(f"expected Limits or LimitGroups, got {type(limits).__name__}")
-    return dataclasses.replace(options or GateOptions(), **changes)
+    return changed(options or GateOptions(), changes)
 
 
 def gate_for(
