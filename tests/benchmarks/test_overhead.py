@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.live import paced, profile
+from benchmarks.live import need, paced, profile
 from benchmarks.live.overhead import misses, table, ways_of
 from benchmarks.live.parts.subprocess_call import call_in_subprocess
 from benchmarks.live.profile import Profile
@@ -140,3 +140,13 @@ def test_one_length_of_the_line_does_not_grow() -> None:
 def test_a_call_apart_is_in_a_process_of_its_own() -> None:
     """And what it returns comes back."""
     assert call_in_subprocess(os.getpid) != os.getpid()
+
+
+def test_what_is_opened_is_held_to_its_targets() -> None:
+    """By the median; and the program is told no number in flight."""
+    found = {"requests": 6_000, **{name: spread(most) for name, most in need.TARGETS.items()}}
+    assert need.misses(found) == []
+    found["connections"] = spread(301)
+    assert need.misses(found) == ["missed: connections 301, not 300"]
+    assert "missed: connections" in need.show(found)
+    assert need.by_default(["a", "--max-in-flight", "200", "b"]) == ["a", "b"]
