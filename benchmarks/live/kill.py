@@ -186,12 +186,12 @@ def _kill_once(
     rng: random.Random,
 ) -> int | None:
     """Run and kill; return how many rows will be sent again for it, None if it ended before."""
-    before = server.stats()["arrived"]
+    before, lines = server.stats(), _lines(output)
     process = fork_server.start(arguments)
     if rng.random() < _EARLY_SHARE:
         time.sleep(rng.uniform(0.0, _EARLY))
     else:
-        _wait_for_arrival(server, before)
+        _wait_for_arrival(server, before["arrived"])
         time.sleep(rng.uniform(0.0, _LATE))
     abandoned = server.stats()["abandoned"]
     os.kill(process, signal.SIGKILL)
@@ -200,7 +200,9 @@ def _kill_once(
     time.sleep(_NOTICING)
     stats = server.stats()
     at_work = stats["abandoned"] - abandoned
-    return int(at_work + max(0, stats["answered_rows"] - _lines(output)))
+    # of this run alone: what an earlier one left is sent again for that one's kill
+    answered = stats["answered"] - before["answered"]
+    return int(at_work + max(0, answered - (_lines(output) - lines)))
 
 
 def _pool(folder: Path, server: FakeServerProcess) -> tuple[str, str]:
