@@ -65,6 +65,19 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def end_if_interrupted(*_: object) -> None:
+    """
+    Let another Ctrl-C end the process at once, now that all is written and the loop is closed.
+
+    An interruption within the closing of a loop leaves it neither open nor closed.
+    """
+    signal.signal(signal.SIGINT, _end_now)
+
+
+def _end_now(*_: object) -> None:
+    os._exit(_INTERRUPTED)
+
+
 class Interruptions:
     """
     The first signal drains, the second Ctrl-C or SIGTERM cancels.

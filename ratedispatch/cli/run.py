@@ -22,7 +22,7 @@ from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.fake_account import endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.interrupt import interruptible, interruptions
+from ratedispatch.cli.interrupt import end_if_interrupted, interruptible, interruptions
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -226,6 +226,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     connections = connections_for(sending.max_in_flight)
     start.base_url = stack.enter_context(endpoint(start.account, start.base_url, fake=sending.fake))
     runs = stack.enter_context(_runner(sending.loop))
+    stack.push(end_if_interrupted)  # called before the loop is closed
     stack.enter_context(seldom_collecting())
     is_bounded = isinstance(sending.max_in_flight, int)
     return runs.run(

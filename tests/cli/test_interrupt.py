@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -76,3 +78,19 @@ def test_a_cancelled_run_says_how_many_rows_are_in_doubt(
     assert left.value.code == 130
     said = capsys.readouterr().err
     assert said == f"cancelled; the files are whole, and the same command goes on{doubt}\n"
+
+
+def test_an_interruption_while_the_loop_is_closed_ends_the_process() -> None:
+    """At once and without a traceback: a loop that is interrupted then cannot be closed."""
+    program = """
+import os, signal
+from ratedispatch.cli.interrupt import end_if_interrupted
+from ratedispatch.cli.loop import runner
+import contextlib
+with contextlib.ExitStack() as stack:
+    runs = stack.enter_context(runner())
+    stack.callback(lambda: os.kill(os.getpid(), signal.SIGINT))
+    stack.push(end_if_interrupted)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")
