@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.formats import Format
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.shard import Shard
 
 #: The name of standard input.
 _STDIN = "-"
@@ -38,6 +39,7 @@ class InputFlags:
         id_column: The column with the name of each row.
         param: Further fields of the body, as ``NAME=VALUE``.
         endpoint: Where requests go that do not say so themselves.
+        shard: The part of the rows that is meant; None for all.
     """
 
     input: Path
@@ -49,6 +51,7 @@ class InputFlags:
     id_column: str | None = None
     param: tuple[str, ...] = ()
     endpoint: str | None = None
+    shard: Shard | None = None
 
     @property
     def source(self) -> Source:
@@ -128,6 +131,18 @@ def _endpoint(_context: click.Context, _option: click.Parameter, text: str | Non
     return known
 
 
+def _shard(_context: click.Context, _option: click.Parameter, text: str | None) -> Shard | None:
+    """Return the shard that *text* names, or fail as a usage error."""
+    if text is None:
+        return None
+    from ratedispatch.jobs.shard import Shard
+
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--shard: {error}") from error
+
+
 _OPTIONS = (
     click.argument("input", metavar="IN", type=click.Path(path_type=Path, allow_dash=True)),
     option(
@@ -178,6 +193,15 @@ _OPTIONS = (
         group="Input",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
         help="How the input is written.  [default: by its name; jsonl for -]",
+    ),
+    option(
+        "--shard",
+        group="Input",
+        metavar="I/N",
+        callback=_shard,
+        help="Take the rows of one machine of N only; I counts from 0 to N-1, as "
+        "JOB_COMPLETION_INDEX does. The files of the shard are named after it: "
+        "out.03-of-16.jsonl for out.jsonl; merge puts them together.",
     ),
 )
 

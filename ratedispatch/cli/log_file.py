@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.console import say
+from ratedispatch.errors import JobError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ratedispatch.jobs.shard import Shard
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.observe.eventlog import EventLog
 
 
-def open_log(path: Path, files: JobFiles, key: str | Sequence[str]) -> EventLog:
+def open_log(
+    path: Path, files: JobFiles, key: str | Sequence[str], shard: Shard | None = None
+) -> EventLog:
     """
     Return the log on *path*.
 
@@ -26,6 +30,7 @@ def open_log(path: Path, files: JobFiles, key: str | Sequence[str]) -> EventLog:
         path: The file; one that is a link, or a file of the job, is refused.
         files: Those of the job.
         key: Kept out of the log.
+        shard: Of the job, which a file is named after.
 
     Raises:
         click.UsageError: It is refused, or cannot be opened.
@@ -34,6 +39,11 @@ def open_log(path: Path, files: JobFiles, key: str | Sequence[str]) -> EventLog:
 
     if str(path) == "-":
         raise click.UsageError("--log-json -: the log cannot go to standard output; give a file")
+    if shard is not None and (path.is_file() or not path.exists()):
+        try:
+            path = shard.path(path)
+        except JobError as error:
+            raise click.UsageError(f"--log-json {error}") from error
     for name in ("input", "output", "errors", "job", "table"):
         other = getattr(files, name)
         if not isinstance(other, Path):  # standard input, or no table

@@ -139,6 +139,7 @@ def _plan(
                 input_format=source.format,
                 endpoint=source.endpoint,
                 on_progress=show,
+                shard=source.shard,
             )
     except JobError as error:
         raise click.UsageError(str(error)) from error

@@ -191,10 +191,12 @@ def _check(settings: RunSettings) -> _Start:
         fsync=durability.fsync,
         flush_interval=durability.flush_interval,
         caps=caps,
+        shard=settings.source.shard,
     )
-    output = settings.output
+    output, shard = settings.output, settings.source.shard
+    where = settings.source.source, output.output, output.errors_file, output.format
     try:
-        files = files_of(settings.source.source, output.output, output.errors_file, output.format)
+        files = files_of(*where, shard)
     except JobError as error:
         raise click.UsageError(str(error)) from error
     return _Start(account, pool, caps, key, url, options, files)
@@ -212,7 +214,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     log = (
         None
         if log_path is None
-        else stack.enter_context(open_log(log_path, start.files, start.key))
+        else stack.enter_context(open_log(log_path, start.files, start.key, settings.source.shard))
     )
     if not settings.display.quiet:
         _announce(start.files)

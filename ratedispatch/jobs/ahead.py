@@ -40,7 +40,7 @@ class Outlook:
         self._resumed = files.resumed
         self._most = options.caps.max_rows if options.caps is not None else None
         # the rows that an earlier run has done may lie anywhere
-        is_behind = files.progress.done.next_missing(1) > files.resumed
+        is_behind = files.count_before(files.skipped.next_missing(1)) >= files.resumed
         self._is_front = self.is_in_order and is_behind
 
     def ahead(self, tally: Tally) -> Ahead | None:

@@ -90,13 +90,13 @@ async def run_file(
     """
     limits = limits_beside(client, limits)
     out = Path(output)
-    source = STDIN if input == STDIN else Path(input)
     job_options = (job_options or JobOptions()).for_client(client)
     files = files_of(
-        source,
+        STDIN if input == STDIN else Path(input),
         out,
         None if errors_path is None else Path(errors_path),
         output_format_of(out, job_options.output_format),
+        job_options.part,
     )
     # in a thread: the scan of a large file takes seconds, for which the loop would be held
     job = await opened(functools.partial(Job, files, limits, job_options))
@@ -306,7 +306,7 @@ class Job:
             files.text.file,
             files.scan,
             files.format,
-            done=files.progress.done,
+            done=files.skipped,
             on_bad_row=write_bad_row,
             in_order=self._outlook.is_in_order,
         )

@@ -20,6 +20,7 @@ from ratedispatch.jobs.inputs.shape import check_shape
 from ratedispatch.jobs.outputs.table import OutputFormat, check_format, output_format_of
 from ratedispatch.jobs.plan.spending import Earlier
 from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.shard import check_shard
 from ratedispatch.jobs.state.journal import open_journal
 from ratedispatch.jobs.state.manifest import manifest_of
 from ratedispatch.jobs.state.paths import check_files
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.job_options import JobOptions
     from ratedispatch.jobs.rowformat import RowFormat
+    from ratedispatch.jobs.shard import Shard
     from ratedispatch.jobs.state.journal import Journal
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.jobs.state.resume import Progress
+    from ratedispatch.jobs.state.rowset import RowSet
     from ratedispatch.jobs.state.scan import Scan
 
 
@@ -52,6 +55,7 @@ class OpenFiles:
         progress: Rows that an earlier run has done.
         journal: Keeps other processes out until the files are closed.
         notes: Sentences on what was found.
+        shard: The part of the rows that the job has; None for all.
     """
 
     paths: JobFiles
@@ -63,6 +67,7 @@ class OpenFiles:
     progress: Progress
     journal: Journal
     notes: tuple[str, ...]
+    shard: Shard | None
     _identity: tuple[int, ...]
     _stack: contextlib.ExitStack
 
@@ -70,6 +75,18 @@ class OpenFiles:
     def resumed(self) -> int:
         """Rows that an earlier run has done."""
         return len(self.progress.answered) + len(self.progress.failed)
+
+    @property
+    def skipped(self) -> RowSet:
+        """Rows that this run does not send: they are done, or belong to other shards."""
+        rows = self.progress.done
+        if self.shard is not None:
+            rows.merge(self.shard.others(self.scan.lines))
+        return rows
+
+    def count_before(self, line: int) -> int:
+        """Return how many lines above *line* belong to the job, blank ones too."""
+        return line - 1 if self.shard is None else self.shard.share(line - 1)
 
     @property
     def earlier(self) -> Earlier:
@@ -134,8 +151,11 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
     template = options.template
     # before the input is read: a second process is refused at once
     journal = open_journal(paths.job) if paths.job.exists() else None
+    shard = options.part
     if journal is not None:
         stack.callback(journal.close)
+        if journal.manifest is not None:
+            check_shard(journal.manifest.shard, shard, paths.job.with_suffix(""))
     input_format = format_of(paths.input, options.input_format)
     identity = _identity_of(paths.input)
     folder = paths.output.parent
@@ -148,12 +168,12 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
     known = None
     if journal is not None and journal.manifest is not None:
         known = journal.manifest.known_scan(template)
-    found = scan(text.file, row_format.names, folder=folder, known=known)
-    if not found.rows:
+    found = scan(text.file, row_format.names, folder=folder, known=known, shard=shard)
+    if not found.rows + found.others:
         raise JobError(f"the input {text.name} is empty")
     errors = os.path.relpath(paths.errors.absolute(), paths.job.absolute().parent)
     name = Path(text.name).name
-    manifest = manifest_of(name, found, template, output_format, errors, options.origin)
+    manifest = manifest_of(name, found, template, output_format, errors, options.origin, shard)
     resume = ResumeOptions(
         retry_failed=options.retry_failed,
         allow_changed_input=options.allow_changed_input,
@@ -171,10 +191,19 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
         scan=found,
         progress=opened.progress,
         journal=opened.journal,
-        notes=opened.notes,
+        notes=(*_note_on(shard, found, paths), *opened.notes),
+        shard=shard,
         _identity=identity,
         _stack=stack.pop_all(),
     )
+
+
+def _note_on(shard: Shard | None, found: Scan, paths: JobFiles) -> list[str]:
+    if shard is None:
+        return []
+    total = found.rows + found.others
+    output = paths.table or paths.output
+    return [f"shard {shard} has {found.rows:,} of {total:,} rows; their answers go to {output}"]
 
 
 def _identity_of(path: Source) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from ratedispatch.dispatch.pool import Pool
 from ratedispatch.jobs.inputs.formats import Format
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.outputs.table import OutputFormat
+from ratedispatch.jobs.shard import Shard
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.state.origin import origin_of, together
 from ratedispatch.jobs.writer import FLUSH_INTERVAL
@@ -40,11 +41,14 @@ class JobOptions:
             tell.
         allow_other_server: Whether to go on although there are answers of another server.
         progress: Whether `run_file` shows how far it is; by default in a notebook only.
+        shard: The part of the rows that this job has, as ``3/16``: the one of 16 that is number 3,
+            counted from 0. Its files are named after it: ``out.03-of-16.jsonl`` for ``out.jsonl``.
 
     Formats, orders and ways of syncing may be given by their names.
 
     Raises:
-        ValueError: *flush_interval* is not above 0, or a name is not one of those there are.
+        ValueError: *flush_interval* is not above 0, or a name is not one of those there are, or
+            there is no such shard.
     """
 
     template: Template | None = None
@@ -60,6 +64,7 @@ class JobOptions:
     allow_other_server: bool = False
     endpoint: str | None = None
     progress: bool | None = None
+    shard: Shard | str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
@@ -70,6 +75,15 @@ class JobOptions:
             if value is not None:
                 # frozen: what is derived once can only be set this way
                 object.__setattr__(self, name, kind(value))
+
+        if isinstance(self.shard, str):
+            object.__setattr__(self, "shard", Shard.parse(self.shard))
+
+    @property
+    def part(self) -> Shard | None:
+        """The part of the rows that this job has; None for all."""
+        assert not isinstance(self.shard, str)
+        return self.shard
 
     def for_client(self, client: Any) -> JobOptions:
         """Return these options with the servers of *client* as origin, unless they have one."""

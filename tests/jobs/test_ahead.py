@@ -39,7 +39,9 @@ def ahead(order: str, sent: int, *, done: tuple[int, ...] = (), caps: Caps | Non
     rows = RowSet()
     for row in done:
         rows.add(row)
-    files = SimpleNamespace(scan=SCAN, resumed=len(done), progress=SimpleNamespace(done=rows))
+    files = SimpleNamespace(
+        scan=SCAN, resumed=len(done), skipped=rows, count_before=lambda line: line - 1
+    )
     outlook = Outlook(cast("Any", files), JobOptions(order=order, caps=caps), Limits(60, 60))
     tally = Tally()
     tally.attempts, tally.retries = sent + 3, 3

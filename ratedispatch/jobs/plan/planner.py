@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.shard import Shard
     from ratedispatch.limits import Limits
     from ratedispatch.request import Request
     from ratedispatch.tokens import ChargePolicy
@@ -215,6 +216,7 @@ def plan_file(
     input_format: Format | None = None,
     endpoint: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    shard: Shard | None = None,
     **options: Any,
 ) -> Plan:
     """
@@ -227,6 +229,7 @@ def plan_file(
         input_format: How the input is written; by default what its name says.
         endpoint: Where rows in Batch format go that have no ``url``.
         on_progress: Called now and then with the bytes read so far, and those there are.
+        shard: The part of the rows that is planned for; all by default.
         options: Further arguments of `Planner`.
 
     Raises:
@@ -243,14 +246,14 @@ def plan_file(
         if template is None:
             check_shape(text.file, text.name, is_table=False)
         format = format_for(text, template, endpoint)  # noqa: A001
-        found = scan(text.file, format.names)
-        if not found.rows:
+        found = scan(text.file, format.names, shard=shard)
+        if not found.rows + found.others:
             raise JobError(f"the input {text.name} is empty")
         rows = RowSource(
             text.file,
             found,
             format,
-            done=RowSet(),
+            done=RowSet() if shard is None else shard.others(found.lines),
             on_bad_row=lambda bad, _: planner.add_bad_row(bad),
             in_order=True,
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.shard import Shard
 
 _FORMAT = 2
 
@@ -44,6 +45,7 @@ class Manifest:
         is_rewriting: Whether result files that fit a changed input lie beside those there are,
             and are to be put in their place.
         origin: The server that answers come from; empty if it is not known.
+        shard: Which of the rows are this job's, as ``3/16``; empty if all are.
     """
 
     input: str
@@ -57,6 +59,7 @@ class Manifest:
     errors: str = ""
     is_rewriting: bool = False
     origin: str = ""
+    shard: str = ""
 
     def to_line(self) -> bytes:
         """Return it as a line of JSON."""
@@ -113,6 +116,7 @@ def manifest_of(
     output_format: str,
     errors: str = "",
     origin: str = "",
+    shard: Shard | None = None,
 ) -> Manifest:
     """Return the manifest of a job."""
     has_few = len(scan.duplicates) <= _MOST_DUPLICATES
@@ -126,6 +130,7 @@ def manifest_of(
         scan=scan if has_few else None,
         errors=errors,
         origin=origin,
+        shard=str(shard or ""),
     )
 
 

@@ -18,6 +18,7 @@ from ratedispatch.jobs.state.files import lock
 
 if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.shard import Shard
 
 
 #: Bytes of a name where the system does not tell, and those that the longest ending adds to it.
@@ -85,6 +86,7 @@ def files_of(
     output: Path,
     errors: Path | None,
     output_format: OutputFormat,
+    shard: Shard | None = None,
 ) -> JobFiles:
     """
     Return the files of a job.
@@ -94,11 +96,16 @@ def files_of(
         output: Where answers are wanted; with a table, lines go to ``….answers.jsonl`` beside it.
         errors: Where failed rows go, if that is not beside the output.
         output_format: How answers are wanted.
+        shard: The part of the rows that the job has, which its files are named after.
 
     Raises:
         JobError: One of them is the folder that we are in, which has no name; or is a pipe, a
-            terminal or a folder; or has a name that is too long for the files beside it.
+            terminal or a folder; or has a name that is too long for the files beside it; or is
+            named after another shard.
     """
+    if shard is not None:
+        output = shard.path(output)
+        errors = None if errors is None else shard.path(errors)
     for path in (output, errors):
         if path is None:
             continue

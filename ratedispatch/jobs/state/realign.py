@@ -49,7 +49,14 @@ class Match:
     places: dict[int, int]
 
 
-def match(results: Iterable[Path], file: BinaryIO, scan: Scan, *, by_place: bool) -> Match:
+def match(
+    results: Iterable[Path],
+    file: BinaryIO,
+    scan: Scan,
+    *,
+    by_place: bool,
+    others: RowSet | None = None,
+) -> Match:
     """
     Compare the rows that *results* answer with those of the input as it is now.
 
@@ -58,6 +65,7 @@ def match(results: Iterable[Path], file: BinaryIO, scan: Scan, *, by_place: bool
         file: The input; not buffered.
         scan: What there is in it.
         by_place: Whether a row at another place is another row.
+        others: Rows of the input that belong to other jobs; none by default.
     """
     wanted: dict[str, dict[int, None]] = {}  # equal rows in their order
     unknown: dict[int, None] = {}
@@ -73,7 +81,7 @@ def match(results: Iterable[Path], file: BinaryIO, scan: Scan, *, by_place: bool
     done = sum(map(len, wanted.values())) + len(unknown)
     # what stayed where it was goes first, so that of equal rows none is moved without need
     places: dict[int, int] = {}
-    for row, digest in _digests(file, scan):
+    for row, digest in _digests(file, scan, others):
         if row in unknown:
             places[row] = row
         elif row in wanted.get(digest, ()):
@@ -81,7 +89,7 @@ def match(results: Iterable[Path], file: BinaryIO, scan: Scan, *, by_place: bool
             del wanted[digest][row]
     if not by_place:
         taken = set(places.values())
-        for row, digest in _digests(file, scan):
+        for row, digest in _digests(file, scan, others):
             if row not in taken and wanted.get(digest):
                 before = next(iter(wanted[digest]))
                 del wanted[digest][before]
@@ -133,8 +141,8 @@ def rewrite(path: Path, aside: Path, places: dict[int, int]) -> None:
         raise
 
 
-def _digests(file: BinaryIO, scan: Scan) -> Iterator[tuple[int, str]]:
-    for row, line in Section(file, scan.checkpoints[0], scan.end, RowSet()):
+def _digests(file: BinaryIO, scan: Scan, others: RowSet | None) -> Iterator[tuple[int, str]]:
+    for row, line in Section(file, scan.checkpoints[0], scan.end, others or RowSet()):
         yield row, digest_of(line)
 
 

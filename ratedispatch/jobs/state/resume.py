@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.shard import others_of
 from ratedispatch.jobs.state.files import sync_folder
 from ratedispatch.jobs.state.journal import open_journal
 from ratedispatch.jobs.state.origin import going_on
@@ -177,8 +178,7 @@ class _Resumption:
         if doubt:
             more.append(
                 f"{_rows(doubt, 'that may have been billed')} sent again: an earlier run sent "
-                f"{'it' if doubt == 1 else 'them'} and has no "
-                f"line in the files"
+                f"{'it' if doubt == 1 else 'them'} and has no line in the files"
             )
         return OpenJob(progress, self.journal, (*notes, *more))
 
@@ -266,8 +266,9 @@ class _Resumption:
         return text
 
     def _match(self) -> Match:
-        results = (self.files.output, self.files.errors)
-        return match(results, self.file, self.scan, by_place=self.options.by_place)
+        results, by_place = (self.files.output, self.files.errors), self.options.by_place
+        others = others_of(self.now.shard, self.scan.lines)
+        return match(results, self.file, self.scan, by_place=by_place, others=others)
 
     def _refusal(self, differences: list[str], is_same_input: bool) -> str:
         """Return the sentence that says how the job differs from the one that was begun."""

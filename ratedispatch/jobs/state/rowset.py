@@ -23,6 +23,14 @@ class RowSet:
         self._bits = bytearray()
         self._count = 0
 
+    @classmethod
+    def up_to(cls, last: int) -> RowSet:
+        """Return the set of all numbers from 1 to *last*."""
+        rows = cls()
+        if last >= 1:
+            rows._set((1 << (last + 1)) - 2, (last >> 3) + 1)
+        return rows
+
     def __len__(self) -> int:
         return self._count
 

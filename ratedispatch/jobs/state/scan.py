@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -23,6 +23,8 @@ from ratedispatch.jobs.state.rowset import RowSet
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ratedispatch.jobs.shard import Shard
 
 #: A checkpoint is kept for every n-th line, and n doubles when there would be more.
 MAX_CHECKPOINTS = 512
@@ -53,13 +55,14 @@ class Scan:
 
     Args:
         size: Bytes; what is added later does not belong to the job.
-        rows: Lines that are not blank.
+        rows: Lines that are not blank; with a shard, those of it, and likewise the tokens.
         lines: All lines.
         digest: Of all bytes, in hexadecimal digits.
         checkpoints: Places to read from, in their order, equally many lines apart.
         tokens: Of all rows, as far as their length and their output caps tell.
         deviation: Of the tokens of a row, as a share of their mean.
-        duplicates: Rows whose name stands further up already.
+        duplicates: Rows whose name stands further up already, in any shard.
+        others: Lines of other shards that are not blank.
     """
 
     size: int
@@ -70,6 +73,7 @@ class Scan:
     tokens: float = 0.0
     deviation: float = 0.0
     duplicates: RowSet = field(default_factory=RowSet)
+    others: int = 0
 
     @property
     def end(self) -> Checkpoint:
@@ -87,6 +91,7 @@ class Scan:
             "tokens": self.tokens,
             "deviation": self.deviation,
             "duplicates": list(self.duplicates),
+            "others": self.others,
         }
 
     @classmethod
@@ -137,6 +142,7 @@ def scan(
     *,
     folder: Path | None = None,
     known: Scan | None = None,
+    shard: Shard | None = None,
 ) -> Scan:
     """
     Read *file* from its beginning to its end.
@@ -147,43 +153,36 @@ def scan(
         folder: Where digests of the names are kept meanwhile.
         known: What was found before with the same *names*, which is right if the digest is: then
             the lines are not looked at.
+        shard: Whose rows are counted; all by default.
     """
     if known is not None and _digest(file) == (known.size, known.digest):
         return known
     file.seek(0)
     digest = hashlib.sha256()
-    checkpoints = _Checkpoints()
-    size = rows = line = 0
-    tokens = squares = 0.0
+    counted = _Counted(shard)
+    line = 0
     with RepeatFinder(folder) as repeats:
         for block, begin in _blocks(file, digest):
             if block is None:  # one line that is too long to be looked at
                 line += 1
-                if line == checkpoints.next:
-                    checkpoints.add(Checkpoint(begin, line, rows, tokens))
-                rows += 1
+                counted.begin(line, begin)
+                counted.add(line, 0.0)
                 continue
             offset = begin
             for text in block:
                 line += 1
-                if line == checkpoints.next:
-                    checkpoints.add(Checkpoint(offset, line, rows, tokens))
+                if line == counted.next:
+                    counted.begin(line, offset)
                 offset += len(text) + 1
                 name = None if names is None else names.guess(text, line)
                 if name is not None:
                     repeats.add(name)
                 elif not text or text.isspace() or (line == 1 and _is_blank(text)):
                     continue
-                rows += 1
-                weight = _tokens_on(text)
-                tokens += weight
-                squares += weight * weight
+                counted.add(line, _tokens_on(text))
         size = file.tell()
         suspects = repeats.find()
-    variance = max(0.0, squares * rows / tokens**2 - 1) if tokens else 0.0
-    found = Scan(
-        size, rows, line, digest.hexdigest(), checkpoints.kept, tokens, math.sqrt(variance)
-    )
+    found = counted.scan(size, line, digest.hexdigest())
     if suspects and names is not None:
         _confirm(file, found, names, suspects)
     return found
@@ -262,26 +261,57 @@ def _blocks(
         yield [b"".join(pieces)], begin
 
 
-class _Checkpoints:
-    """Every n-th line, where n grows with the file."""
+class _Counted:
+    """
+    The rows of a shard so far, and a checkpoint at every n-th line, where n grows with the file.
 
-    def __init__(self) -> None:
+    Args:
+        shard: Whose rows are counted; all if None.
+
+    Attributes:
+        next: The line of the next checkpoint.
+    """
+
+    def __init__(self, shard: Shard | None) -> None:
+        self._own = None if shard is None else shard.lines()
+        self._mine = 0  # the last line of the shard that was looked for
+        self._rows = self._others = 0
+        self._tokens = self._squares = 0.0
         self._checkpoints: list[Checkpoint] = []
         self._stride = 1
         self.next = 1
 
-    def add(self, checkpoint: Checkpoint) -> None:
-        """Keep *checkpoint*, whose line is `next`."""
+    def begin(self, line: int, offset: int) -> None:
+        """Take note of where *line* begins, if a checkpoint is due."""
+        if line != self.next:
+            return
         # the maximum is even, so that every other one fits the doubled stride
         if len(self._checkpoints) == MAX_CHECKPOINTS:
             del self._checkpoints[1::2]
             self._stride *= 2
-        self._checkpoints.append(checkpoint)
-        self.next = checkpoint.line + self._stride
+        self._checkpoints.append(Checkpoint(offset, line, self._rows, self._tokens))
+        self.next = line + self._stride
 
-    @property
-    def kept(self) -> tuple[Checkpoint, ...]:
-        return tuple(self._checkpoints)
+    def add(self, line: int, weight: float) -> None:
+        """Count the row on *line*, of *weight* tokens, if it belongs to the shard."""
+        if self._own is not None:
+            while self._mine < line:
+                self._mine = next(self._own)
+            if self._mine != line:
+                self._others += 1
+                return
+        self._rows += 1
+        self._tokens += weight
+        self._squares += weight * weight
+
+    def scan(self, size: int, lines: int, digest: str) -> Scan:
+        """Return what was found in a file of *size* bytes and *lines* lines."""
+        rows, tokens = self._rows, self._tokens
+        variance = max(0.0, self._squares * rows / tokens**2 - 1) if tokens else 0.0
+        checkpoints = tuple(self._checkpoints)
+        deviation = math.sqrt(variance)
+        found = Scan(size, rows, lines, digest, checkpoints, tokens, deviation)
+        return replace(found, others=self._others) if self._others else found
 
 
 _CAP = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d{1,9})')

@@ -73,11 +73,14 @@ class Section:
         if self._line > self._last:
             self._block, self._place, self._offset = b"", 0, self._end
             return
+        size = _BLOCK
         while count:
             there = self._block.count(b"\n", self._place)
             if there < count:
                 count -= there
-                self._block, self._place = self._read(_LARGE_BLOCK), 0
+                self._block, self._place = self._read(size), 0
+                # the rows of a shard are a few lines apart: what is read beyond is read again
+                size = min(2 * size, _LARGE_BLOCK)
                 continue
             for _ in range(count):
                 self._place = self._block.index(b"\n", self._place) + 1
