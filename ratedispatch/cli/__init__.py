@@ -23,6 +23,7 @@ from ratedispatch.cli.interrupt import interrupt_once
 COMMANDS = {
     "run": "ratedispatch.cli.run:run",
     "plan": "ratedispatch.cli.plan:plan",
+    "merge": "ratedispatch.cli.merge:merge",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",
 }
 

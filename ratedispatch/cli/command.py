@@ -107,7 +107,7 @@ class SettingsCommand(click.Command):
             one.envvar = prefix + _variable(one.key)
         beside = (
             "beside IN"
-            if any(isinstance(one, click.Argument) for one in self.params)
+            if any(one.name == "input" for one in self.params)
             else "in the working directory"
         )
         self.epilog = (

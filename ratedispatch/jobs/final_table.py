@@ -18,9 +18,12 @@ from ratedispatch.jobs.state.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
 
     from ratedispatch.jobs.inputs.row import Row
     from ratedispatch.jobs.job_files import OpenFiles
+    from ratedispatch.jobs.rowformat import RowFormat
+    from ratedispatch.jobs.state.scan import Scan
 
 
 def make_table(table: Path, files: OpenFiles, id_column: str | None, *, is_changed: bool) -> None:
@@ -49,7 +52,7 @@ def make_table(table: Path, files: OpenFiles, id_column: str | None, *, is_chang
         table,
         files.output_format,
         columns=files.text.columns or (),
-        rows=lambda: _rows_of(files),
+        rows=lambda: rows_of(files.text.file, files.scan, files.format),
         results=results,
         row_of=row_of,
         parquet_source=Path(files.text.name) if keeps_types else None,
@@ -57,14 +60,17 @@ def make_table(table: Path, files: OpenFiles, id_column: str | None, *, is_chang
     )
 
 
-def _rows_of(files: OpenFiles) -> Iterator[tuple[int, Row, str | None]]:
-    """Yield the number, the cells and the name of every row of the input."""
-    scan = files.scan
-    for number, line in Section(files.text.file, scan.checkpoints[0], scan.end, RowSet()):
+def rows_of(
+    file: BinaryIO,
+    scan: Scan,
+    format: RowFormat,  # noqa: A002
+) -> Iterator[tuple[int, Row, str | None]]:
+    """Yield the number, the cells and the name of every row of the input *file*."""
+    for number, line in Section(file, scan.checkpoints[0], scan.end, RowSet()):
         if isinstance(line, LongLine):
             yield number, {}, None
         else:
-            yield number, *files.format.cells(line, number)
+            yield number, *format.cells(line, number)
 
 
 def _is_newer(table: Path, results: Sequence[Path]) -> bool:

@@ -138,9 +138,18 @@ class Shard:
         return path
 
     def _line(self, block: int) -> int:
-        digest = hashlib.sha256(b"%d/%d" % (block, self.count)).digest()
-        turn = int.from_bytes(digest[:8], "big")
-        return block * self.count + 1 + (self.index + turn) % self.count
+        return block * self.count + 1 + (self.index + _turn(block, self.count)) % self.count
+
+
+def _turn(block: int, count: int) -> int:
+    """Return by how many places the shards of *block* are turned."""
+    return int.from_bytes(hashlib.sha256(b"%d/%d" % (block, count)).digest()[:8], "big")
+
+
+def shard_of(line: int, count: int) -> int:
+    """Return the number of the shard, of *count*, that *line* belongs to."""
+    block, place = divmod(line - 1, count)
+    return (place - _turn(block, count)) % count
 
 
 def others_of(name: str, last: int) -> RowSet:

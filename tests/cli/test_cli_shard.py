@@ -92,3 +92,67 @@ def test_a_plan_counts_the_rows_of_its_shard(job: Path) -> None:
         assert result.exit_code == 0
         rows.append(json.loads(result.stdout)["rows"])
     assert sorted(rows) == [4, 5]
+
+
+def shards_of(folder: Path, server: FakeServerProcess, *indices: int) -> None:
+    """Run some of two shards of five rows in *folder*."""
+    (folder / "in.jsonl").write_text("".join(row(f"r{number}") + "\n" for number in range(5)))
+    for index in indices:
+        found = run(folder, "--shard", f"{index}/2", "--base-url", server.base_url)
+        assert found.exit_code == 0, found.output
+
+
+def merge(folder: Path, *flags: str) -> Result:
+    paths = sorted(str(path) for path in folder.glob("out.*.jsonl"))
+    return CliRunner().invoke(main, ["merge", *paths, "-o", str(folder / "out.jsonl"), *flags])
+
+
+def test_shards_are_put_together(job: Path, server: FakeServerProcess) -> None:
+    """By a pattern that catches their errors files too; the sentence goes to standard output."""
+    shards_of(job, server, 0, 1)
+    result = merge(job)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"5 answered rows of 2 outputs in {job / 'out.jsonl'}.\n"
+    assert [line["custom_id"] for line in lines(job / "out.jsonl")] == [f"r{n}" for n in range(5)]
+    again = merge(job)
+    assert again.exit_code == 2
+    assert "is there already; choose another output, or replace it with --overwrite" in again.stderr
+    told = merge(job, "--overwrite", "--order", "arrival", "--json")
+    assert json.loads(told.stdout) == {
+        "shards": 2,
+        "answered": 5,
+        "failed": 0,
+        "missing": 0,
+        "output": str(job / "out.jsonl"),
+    }
+
+
+def test_shards_that_lack_rows_are_not_put_together(job: Path, server: FakeServerProcess) -> None:
+    """Exit code 3 names the shard; with the flag for it, a run does the rest."""
+    shards_of(job, server, 0)
+    before = names(job)
+    result = merge(job)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("3 rows are missing of 5: shard 1/2 has no file (3 rows); ")
+    assert names(job) == before
+    result = merge(job, "--allow-missing")
+    assert result.exit_code == 3
+    assert "does the rest" in result.stderr
+    rest = run(job, "--base-url", server.base_url)
+    assert rest.exit_code == 0
+    assert len(lines(job / "out.jsonl")) == 5
+
+
+def test_a_table_is_put_together_with_its_input(job: Path) -> None:
+    """Without it, its columns are not known."""
+    result = CliRunner().invoke(main, ["merge", "a.csv", "-o", str(job / "out.csv")])
+    assert result.exit_code == 2
+    assert "whose columns are those of the input; give that with --input" in result.stderr
+
+
+def test_what_is_no_output_is_refused(job: Path) -> None:
+    """Missing, a folder, or a file of somebody else."""
+    for name, words in (("none.jsonl", "does not exist"), ("", "does not exist, or is no file")):
+        result = CliRunner().invoke(main, ["merge", str(job / name), "-o", str(job / "out.jsonl")])
+        assert result.exit_code == 2
+        assert words in result.stderr

@@ -112,38 +112,68 @@ def check_place(file: BinaryIO, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, is_new: bool = False, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     Open a new file that takes the place of *path* on leaving, if no error is on its way.
 
     It is on the disk before. A link stays one, to the new file. The name of the new one is short,
     and another each time: two processes that share a folder never write to the same file. What a
-    kill has left of an earlier one is removed; only one process at a time may replace *path*.
+    kill has left of an earlier one is removed.
+
+    Args:
+        path: Where it goes.
+        is_new: Whether nothing may be there, also on leaving.
+        mode: Who may read and write it, as far as the mask of the process allows.
+
+    Raises:
+        FileExistsError: Something is there, which may not be.
     """
     path = path.resolve()
     begin = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()
     for stale in path.parent.glob(f".ratedispatch-{begin}-*.tmp"):
-        stale.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, JobError), stale.open("r+b") as left:
+            lock(left, stale)  # not one that another process is writing
+            stale.unlink(missing_ok=True)
     fresh = path.with_name(f".ratedispatch-{begin}-{secrets.token_hex(4)}.tmp")
     try:
-        with fresh.open("xb") as file:
+        with open(fresh, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            with contextlib.suppress(JobError):
+                lock(file, fresh)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
+        if is_new:
+            _put_new(fresh, path)
+        else:
+            fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
     sync_folder(path)
 
 
-def lock(file: BinaryIO, path: Path) -> None:
+def _put_new(fresh: Path, path: Path) -> None:
+    """Move *fresh* to *path*, where nothing may be."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without second names
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        fresh.replace(path)
+    else:
+        fresh.unlink()
+
+
+def lock(file: BinaryIO, path: Path, *, is_shared: bool = False) -> None:
     """
     Keep other processes out of *file*; the system lets go when this one ends, however it ends.
 
     Args:
         file: Open.
         path: What messages name.
+        is_shared: Whether others that only read may have it too.
 
     Raises:
         JobError: Another process has it, or it cannot be locked.
@@ -153,7 +183,8 @@ def lock(file: BinaryIO, path: Path) -> None:
     except ImportError:  # Windows: two processes on one output are not noticed there
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
             raise JobError(

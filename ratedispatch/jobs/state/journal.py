@@ -88,18 +88,13 @@ class Journal:
             JobError: It cannot be written.
         """
         fresh = self._path.with_name(self._path.name + ".new")
-        records = [b"s%d\n" % row for row in self.open_rows]
-        records += [b"t%d\n" % row for row in self._repeated]
-        records += [b"d%d\n" % row for row in self.doubtful]
-        records += [_cost_record(self.spent, self.dearest)]
-        # the repeats are counted in the manifest, and once more by their records
-        counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
+        text = self.text(manifest)
         try:
             fresh.unlink(missing_ok=True)  # of a kill, or somebody's link
             file = open_new(fresh, _MODE)
             try:
                 lock(file, self._path.with_suffix(""))
-                write_all(file, b"".join([counted.to_line(), *records]))
+                write_all(file, text)
                 os.fsync(file.fileno())
                 fresh.replace(self._path)
                 sync_folder(self._path)
@@ -112,6 +107,25 @@ class Journal:
         self.manifest = manifest
         self._file.close()
         self._file = file
+
+    def text(self, manifest: Manifest) -> bytes:
+        """Return all that the file has to hold, with *manifest* at its beginning."""
+        records = [b"s%d\n" % row for row in self.open_rows]
+        records += [b"t%d\n" % row for row in self._repeated]
+        records += [b"d%d\n" % row for row in self.doubtful]
+        records += [_cost_record(self.spent, self.dearest)]
+        # the repeats are counted in the manifest, and once more by their records
+        counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
+        return b"".join([counted.to_line(), *records])
+
+    def take_in(self, other: Journal) -> None:
+        """Add what the journal *other*, of other rows of the same input, says; writes nothing."""
+        self.open_rows.merge(other.open_rows)
+        self._repeated.merge(other._repeated)
+        self.doubtful.merge(other.doubtful)
+        self.billed_twice += other.billed_twice
+        self.spent += other.spent
+        self.dearest = max(self.dearest, other.dearest)
 
     def send(self, row: int) -> None:
         """
@@ -242,7 +256,7 @@ class Journal:
             rest = text[end:]
             if not block:
                 break
-        if rest:  # torn by a crash: the row had not left
+        if rest and self._file.writable():  # torn by a crash: the row had not left
             self._file.seek(-len(rest), os.SEEK_END)
             self._file.truncate()
 
@@ -286,6 +300,21 @@ def open_journal(path: Path) -> Journal:
             file.close()
             raise
         file.close()
+
+
+def read_journal(path: Path) -> Journal:
+    """
+    Return what the job file *path* says; it is closed, and was not changed.
+
+    Raises:
+        JobError: A process is working on the job, it is no job file, or it cannot be read.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            lock(file, path.with_suffix(""), is_shared=True)
+            return Journal(path, file)
+    except OSError as error:
+        raise JobError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _cost_record(spent: float, dearest: float) -> bytes:

@@ -148,6 +148,31 @@ def settings_of(template: Template | None) -> dict[str, Any]:
     }
 
 
+def template_of(settings: Mapping[str, Any]) -> Template | None:
+    """
+    Return the template that *settings* were made of; None if there was none.
+
+    Raises:
+        JobError: They were made of none that there can be.
+    """
+    if not settings:
+        return None
+    from ratedispatch.jobs.inputs.template import Template  # its packages are needed for it only
+
+    known = {name: settings.get(f"--{name}") for name in ("system", "max-tokens", "id-column")}
+    prefix = "--param "
+    return Template(
+        settings.get("--prompt") or "",
+        model=settings.get("--model") or "",
+        parameters={
+            name.removeprefix(prefix): value
+            for name, value in settings.items()
+            if name.startswith(prefix)
+        },
+        **{name.replace("-", "_"): value for name, value in known.items()},
+    )
+
+
 def _short(value: Any) -> str:
     if value is None:
         return "not given"

@@ -68,7 +68,7 @@ def recover(path: Path) -> Recovered:
     except FileNotFoundError:
         return Recovered(rows)
     with file:
-        reader = _Reader(file)
+        reader = ResultReader(file)
         rows.update(reader)
     if reader.first_foreign and not len(rows):
         raise JobError(
@@ -79,11 +79,25 @@ def recover(path: Path) -> Recovered:
     return Recovered(rows, damaged, reader.foreign, reader.first_foreign)
 
 
-class _Reader:
-    """The row of each whole line, up to a hole."""
+class ResultReader:
+    """
+    Yields the row of each whole line of a result file, up to a hole.
+
+    Args:
+        file: Read from its beginning.
+
+    Attributes:
+        line: The line of the row that was yielded last.
+        begin: Where it begins.
+        hole: Where bytes begin that never reached the disk; None if there are none.
+        foreign: Lines so far that belong to no row.
+        first_foreign: The number of the first of them; 0 if there is none.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.line = b""
+        self.begin = 0
         self.hole: int | None = None
         self.foreign = self.first_foreign = 0
 
@@ -98,6 +112,7 @@ class _Reader:
                 return
             digits = line[first:last]
             is_own = line.startswith(head) and digits.isdigit() and line[last : last + 1] in _ENDS
+            self.line, self.begin = line, begin
             begin += len(line)
             if is_own and int(digits) <= _MOST_ROWS and _is_whole(line):
                 yield int(digits)

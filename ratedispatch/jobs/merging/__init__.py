@@ -1,0 +1,1 @@
+"""Puts the results of several shards of one file together."""
