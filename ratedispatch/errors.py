@@ -14,6 +14,7 @@ Every other module may raise from here.
     │   └── AttemptTimeout(TimeoutError)
     ├── RequestFailed(RuntimeError)     a request that failed, where its answer was asked for
     ├── UnusableAnswer(ValueError)      an answer that cannot be what was asked for
+    ├── SharingError(ValueError)        a place for shared limits that cannot be used
     ├── JobError(ValueError)            a job that cannot start: files, flags
     └── Stopped(RuntimeError)           nothing more is sent; what is unanswered can be resumed
 """
@@ -151,6 +152,10 @@ class UnusableAnswer(RateDispatchError, ValueError):
         super().__init__(message)
         self.reason = reason
         self.text = text
+
+
+class SharingError(RateDispatchError, ValueError):
+    """A place for shared limits that cannot be used, as it is given; the message says why."""
 
 
 class JobError(RateDispatchError, ValueError):

@@ -196,8 +196,10 @@ class Record:
             tuning: The constants.
 
         Raises:
-            StoreGone: There is no room for one more member or limit; nothing was changed.
+            StoreGone: There is no room for one more member or limit; the note was not taken in.
         """
+        if member not in self.members and len(self.members) >= MOST_MEMBERS:
+            self._look(now, dead, tuning)  # there may be room by now
         is_new = self._admit(note, member, now)
         me = self.members[member]
         is_back = is_new or not 0 <= now - me.told_at <= tuning.wanting_seconds

@@ -176,6 +176,13 @@ class TestMembers:
         with pytest.raises(StoreGone, match=f"{MOST_LIMITS} limits"):
             record.write(note(*[limit(name=f"x{n}") for n in range(MOST_LIMITS)]), 1, 0.0)
 
+    def test_the_dead_make_room(self) -> None:
+        record = Record(epoch=1.0)
+        for member in range(MOST_MEMBERS):
+            record.write(note(limit()), member, 0.0)
+        told = record.write(note(limit()), MOST_MEMBERS, 0.0, dead=frozenset({0, 1}))
+        assert told.living == MOST_MEMBERS - 1
+
 
 class TestNews:
     def test_a_pause_is_taken_once_and_told_to_all(self) -> None:

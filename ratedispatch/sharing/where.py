@@ -1,0 +1,110 @@
+"""
+What ``--share`` and ``share=`` say: where a limit is kept that several processes share.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.errors import SharingError
+from ratedispatch.pacing.shared.store import StoreGone
+from ratedispatch.sharing.file_store import FileStore
+from ratedispatch.sharing.folder import runtime_folder
+from ratedispatch.sharing.scope import file_name, folder_salt, scope_digest
+
+if TYPE_CHECKING:
+    from ratedispatch.pacing.shared.store import Store
+
+_ALLOWED = (
+    "local (all processes of this user on this machine), local:NAME (those of them that give the "
+    "same name), or redis://HOST:PORT/DB (several machines; also rediss:// and unix://)"
+)
+_SERVERS = ("redis", "rediss", "unix")
+_LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a limit is kept.
+
+    Args:
+        name: What messages call it, without passwords.
+        label: For a file, the name that the user has given; empty for none.
+        server: The server; None for a file of this machine.
+    """
+
+    name: str
+    label: str = ""
+    server: Any = field(default=None, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine."""
+        return self.server is None
+
+
+def parse_where(where: str) -> Place:
+    """
+    Return the place that *where* means.
+
+    Raises:
+        SharingError: It means none; the message says what is allowed, and repeats no password.
+    """
+    if not isinstance(where, str):
+        raise SharingError(f"share must be {_ALLOWED}, got {type(where).__name__}")
+    text = where.strip()
+    kind, colon, rest = text.partition(":")
+    kind = kind.lower()
+    if kind == "local" and not colon:
+        return Place("local")
+    if kind == "local":
+        if _LABEL.fullmatch(rest) is None:
+            raise SharingError(
+                f"the name of shared limits is {rest!r}; it may have 1 to 64 letters, digits, "
+                f"dots, hyphens and underscores"
+            )
+        return Place(f"local:{rest}", rest)
+    if kind in _SERVERS and rest.startswith("//"):
+        server = import_module("ratedispatch.sharing.redis_url").place_of(f"{kind}:{rest}")
+        return Place(str(server), server=server)
+    # what stands behind a colon may be a password
+    shown = f"{kind}:…" if colon else text
+    hint = f"; write {kind}://HOST:PORT/DB" if kind in _SERVERS else ""
+    raise SharingError(f"share must be {_ALLOWED}, got {shown!r}{hint}")
+
+
+def open_store(place: Place, *, base_url: str | None, key: str | None, group: str) -> Store:
+    """
+    Become a member of those that share a limit.
+
+    Args:
+        place: Where it is kept.
+        base_url: Where requests go; None for OpenAI.
+        key: The key of the account; only a digest of it is kept.
+        group: Of models whose limits are apart; empty for all.
+
+    Raises:
+        SharingError: It cannot be kept there; the message says what can be done.
+    """
+    if place.is_local:
+        folder = runtime_folder()
+        try:
+            salt = folder_salt(folder)
+        except StoreGone as gone:
+            raise SharingError(f"limits cannot be shared: {folder}/salt: {gone}") from None
+        name = file_name(base_url, key, group, label=place.label, salt=salt)
+        return FileStore(folder / name)
+    try:
+        import_module("redis")
+    except ModuleNotFoundError:
+        raise SharingError(
+            f"sharing by {place.name} needs the redis package; run: "
+            f"pip install 'ratedispatch[redis]'"
+        ) from None
+    scope = scope_digest(base_url, key, group)
+    store: Store = import_module("ratedispatch.sharing.redis_store").RedisStore(place.server, scope)
+    return store
