@@ -1,10 +1,11 @@
 """
-Which scenarios notice each constant of the algorithms.
+Which scenario becomes worse for its user when a constant of the algorithms is changed.
 
 Every field of every ``…Tuning`` value of the package is changed, one at a time, by each factor in
-turn; scenarios and server models are played until one comes to other figures: it has noticed. A
-constant that none notices decides nothing that is held here: it is to be deleted, or a scenario is
-missing.
+turn, and what reads it is played, the quick first, until one comes to worse figures: more seconds,
+more rows without an answer, more requests in vain. If none of some does, it is enough that the
+figures are others. A constant that nothing notices decides nothing that is held here: it is to be
+deleted, or a scenario is missing.
 
 Run: python -m benchmarks.sim.constants [--only TEXT] [--all] [--seed N] [--json [FILE]]
 ``--all`` plays on, and names everything that notices a constant.
@@ -17,49 +18,72 @@ import dataclasses
 import importlib
 import pkgutil
 import sys
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ratedispatch
 from benchmarks.frame.command import make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import NOTHING, table
-from benchmarks.sim.model_server import play as play_model
-from benchmarks.sim.play import play
-from benchmarks.sim.scenarios import SCENARIOS
-from benchmarks.sim.search import CASES, OWN, WAYS
+from benchmarks.sim.trials import trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from benchmarks.sim.scenarios import Scenario
-    from benchmarks.sim.search import Case
+    from benchmarks.sim.trials import Trial
 
 #: A constant is changed to each of these times its value. What is noticed by neither is a bound
 #: that is never met, or says what another says already.
-FACTORS = (1.5, 0.5)
+FACTORS = (2.0, 0.5)
 
-#: Requests to a server model: enough that a ceiling is lifted again.
-_MODEL_ROWS = 4_000
+#: The share by which seconds have to grow before anybody notices; a count, by one.
+_LEAST_GROWTH = 0.005
 
+#: Trials that come to other figures, of which nothing is felt, before no more are tried.
+_PATIENCE = 6
 
-def trials(seed: int) -> dict[str, Callable[[], Any]]:
-    """Return what can notice a constant, by name: each comes to figures; the quick ones first."""
-    found: dict[str, Callable[[], Any]] = {
-        f"search: {case.name}": partial(_searched, case, seed) for case in CASES
-    }
-    for scenario in SCENARIOS:
-        found[scenario.name] = partial(_played, scenario, seed)
-    return found
+_FELT = {True: "worse", False: "other"}
 
 
-def _searched(case: Case, seed: int) -> Any:
-    """Return when each request to a server model was answered."""
-    return play_model(case.server, WAYS[OWN](), _MODEL_ROWS, seed).ends
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """
+    One field of a ``…Tuning``.
+
+    Args:
+        name: Of the class and of the field, with a dot between.
+        values: Those of the class that are used.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+
+    @property
+    def field(self) -> str:
+        """The name of the field."""
+        return self.name.partition(".")[2]
 
 
-def _played(scenario: Scenario, seed: int) -> Any:
-    return play(scenario.make(seed), seed)
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """
+    How a trial notices a constant.
+
+    Args:
+        trial: Its name.
+        factor: What the constant was multiplied by.
+        figure: What became worse: its name.
+        before: What it was.
+        after: What it became; None if the trial broke.
+        is_felt: Whether that is worse for a user, and not merely other than it was.
+    """
+
+    trial: str
+    factor: float
+    figure: str
+    before: float
+    after: float | None
+    is_felt: bool
 
 
 def _tunings() -> dict[str, list[Any]]:
@@ -85,63 +109,150 @@ def _parts(value: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
-def constants() -> Iterator[tuple[str, list[Any], str]]:
-    """Yield the name of each constant that is a number, the values that hold it, and its field."""
+def constants() -> Iterator[Constant]:
+    """Yield each constant that is a number or several."""
     for name, values in _tunings().items():
         for field in dataclasses.fields(values[0]):
             number = getattr(values[0], field.name)
-            if isinstance(number, int | float) and not isinstance(number, bool):
-                yield f"{name}.{field.name}", values, field.name
+            if isinstance(number, int | float | tuple) and not isinstance(number, bool):
+                yield Constant(f"{name}.{field.name}", tuple(values))
 
 
-def changed(number: float, factor: float) -> float:
+def changed(number: Any, factor: float) -> Any:
     """Return *number* times *factor*; a whole number stays one, and becomes another."""
+    if isinstance(number, tuple):
+        return tuple(changed(one, factor) for one in number)
     if isinstance(number, int):
-        return max(number + 1, round(number * factor)) if factor > 1 else number - 1
+        return (
+            max(number + 1, round(number * factor))
+            if factor > 1
+            else min(number - 1, round(number * factor))
+        )
     return number * factor
 
 
-def notice(
-    values: list[Any],
-    field: str,
-    tried: Mapping[str, Callable[[], Any]],
-    before: Mapping[str, Any],
-    *,
-    is_all: bool = False,
-) -> list[str]:
-    """
-    Return what notices a constant: the first of *tried*, or all.
+class _Read:
+    """The place of a field in its class, which notes that it is read."""
 
-    Args:
-        values: Those that hold it; they are as before in the end.
-        field: Its name.
-        tried: What can notice it.
-        before: What each comes to as it is.
-        is_all: Whether to try on once one has noticed.
-    """
-    numbers = [getattr(value, field) for value in values]
-    found: list[str] = []
+    def __init__(self, place: Any, name: str, found: set[str]) -> None:
+        self._place, self._name, self._found = place, name, found
+
+    def __get__(self, value: Any, owner: type | None = None) -> Any:
+        if value is None:
+            return self
+        self._found.add(self._name)
+        return self._place.__get__(value, owner)
+
+    def __set__(self, value: Any, number: Any) -> None:
+        self._place.__set__(value, number)
+
+
+def readings(
+    tried: Iterable[Trial], known: Iterable[Constant]
+) -> Iterator[tuple[Trial, Mapping[str, float], frozenset[str]]]:
+    """Play each trial; yield it, what it comes to, and the names of the constants that it reads."""
+    found: set[str] = set()
+    places = [(type(one.values[0]), one.field, one.name) for one in known]
+    before = [(kind, field, kind.__dict__[field]) for kind, field, _ in places]
+    for (kind, field, name), (_, _, place) in zip(places, before, strict=True):
+        setattr(kind, field, _Read(place, name, found))
     try:
-        for factor in FACTORS:
-            for value, number in zip(values, numbers, strict=True):
-                object.__setattr__(value, field, changed(number, factor))  # frozen for others
-            for name, trial in tried.items():
-                if name not in found and _figures(trial) != before[name]:
-                    found.append(name)
-                    if not is_all:
-                        return found
+        for trial in tried:
+            found.clear()
+            figures = trial.play()
+            yield trial, figures, frozenset(found)
     finally:
-        for value, number in zip(values, numbers, strict=True):
-            object.__setattr__(value, field, number)
+        for kind, field, place in before:
+            setattr(kind, field, place)
+
+
+def compare(
+    trial: Trial, factor: float, before: Mapping[str, float], after: Mapping[str, float] | None
+) -> Notice | None:
+    """Return the figure that became worse, or else one that became another; None if none did."""
+    other = None
+    for name, number in before.items():
+        if after is None:
+            return Notice(trial.name, factor, name, number, None, is_felt=True)
+        growth = 1 if isinstance(number, int) else _LEAST_GROWTH * number
+        if after[name] - number >= growth > 0:
+            return Notice(trial.name, factor, name, number, after[name], is_felt=True)
+        if other is None and after[name] != number:
+            other = Notice(trial.name, factor, name, number, after[name], is_felt=False)
+    return other
+
+
+def notices(
+    constant: Constant, tried: Iterable[tuple[Trial, Mapping[str, float]]]
+) -> Iterator[Notice]:
+    """
+    Yield how each of *tried*, with what it comes to as it is, notices a constant.
+
+    The constant is as before between two trials and in the end.
+    """
+    for trial, before in tried:
+        found = [compare(trial, one, before, _with(constant, one, trial)) for one in FACTORS]
+        noticed = [one for one in found if one is not None]
+        yield from sorted(noticed, key=lambda one: not one.is_felt)[:1]
+
+
+def best(found: Iterable[Notice]) -> Notice | None:
+    """Return the first of *found* that a user feels; the first of all if that is far away."""
+    first = None
+    for number, one in enumerate(found):
+        if one.is_felt:
+            return one
+        first = first or one
+        if number == _PATIENCE:
+            break
+    return first
+
+
+def _with(constant: Constant, factor: float, trial: Trial) -> Mapping[str, float] | None:
+    """Return what a trial comes to with a constant changed; None if that breaks it."""
+    numbers = [getattr(value, constant.field) for value in constant.values]
+    try:
+        for value, number in zip(constant.values, numbers, strict=True):
+            object.__setattr__(value, constant.field, changed(number, factor))  # frozen for others
+        return trial.play()
+    except Exception:
+        return None
+    finally:
+        for value, number in zip(constant.values, numbers, strict=True):
+            object.__setattr__(value, constant.field, number)
+
+
+def sweep(
+    tried: Iterable[Trial], only: str = "", *, is_all: bool = False
+) -> dict[str, list[Notice]]:
+    """Return what notices each constant with *only* in its name: the best, or all."""
+    known = list(constants())
+    played = list(readings(tried, known))
+    found: dict[str, list[Notice]] = {}
+    for constant in known:
+        if only not in constant.name:
+            continue
+        readers = ((trial, figures) for trial, figures, read in played if constant.name in read)
+        noticed = notices(constant, readers)
+        one = None if is_all else best(noticed)
+        found[constant.name] = list(noticed) if is_all else [one] if one is not None else []
+        progress(f"{constant.name}: {_said(found[constant.name])}")
     return found
 
 
-def _figures(trial: Callable[[], Any]) -> Any:
-    """Return what a trial comes to; a constant that breaks it is noticed."""
-    try:
-        return trial()
-    except Exception as error:
-        return repr(error)
+def _said(found: Sequence[Notice]) -> str:
+    return (
+        "; ".join(
+            f"{one.trial} ×{one.factor:g} {one.figure} {one.before:.6g} → {_number(one.after)}"
+            + ("" if one.is_felt else " (not felt)")
+            for one in found
+        )
+        or "none"
+    )
+
+
+def _number(number: float | None) -> str:
+    return "breaks" if number is None else f"{number:.6g}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -151,17 +262,23 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="name everything that notices one")
     arguments = parser.parse_args(words)
     surroundings = environment(arguments.seed)
-    tried = trials(arguments.seed)
-    before = {name: trial() for name, trial in tried.items()}
-    noticed: dict[str, list[str]] = {}
-    for name, values, field in constants():
-        if arguments.only in name:
-            noticed[name] = notice(values, field, tried, before, is_all=arguments.all)
-            progress(f"{name}: {', '.join(noticed[name]) or 'none'}")
-    rows = [["constant", "noticed by"]]
-    rows += [[name, ", ".join(found) or NOTHING] for name, found in noticed.items()]
-    publish(arguments, surroundings, {"noticed": noticed}, table(rows), caveats=())
-    return 0 if all(noticed.values()) else 1
+    found = sweep(trials(arguments.seed), arguments.only, is_all=arguments.all)
+    rows = [["constant", "noticed by", "times", "figure", "before", "after", "felt"]]
+    for name, noticed in found.items():
+        rows += [
+            [
+                name,
+                one.trial,
+                f"{one.factor:g}",
+                one.figure,
+                f"{one.before:.4g}",
+                _number(one.after),
+            ]
+            for one in noticed
+        ] or [[name, *[NOTHING] * 6]]
+    as_json = {name: [dataclasses.asdict(one) for one in some] for name, some in found.items()}
+    publish(arguments, surroundings, {"noticed": as_json}, table(rows), caveats=())
+    return 0 if all(found.values()) else 1
 
 
 if __name__ == "__main__":

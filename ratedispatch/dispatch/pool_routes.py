@@ -49,17 +49,18 @@ class PoolTuning:
             of a member that came back, and no burden on one that did not.
         longest_wait_seconds: That a member may ask of one request; beyond that, another member is
             asked instead. A bucket that refuses a request has room again sooner.
-        most_sessions: Sessions whose member is remembered: a few megabytes. The one that was
-            used longest ago is forgotten first.
     """
 
     first_return_seconds: float = 30.0
     last_return_seconds: float = 600.0
     longest_wait_seconds: float = 5.0
-    most_sessions: int = 10_000
 
 
 DEFAULT_TUNING = PoolTuning()
+
+#: Sessions whose member is remembered: a few megabytes. The one that was used longest ago is
+#: forgotten first.
+_MOST_SESSIONS = 10_000
 
 
 class PoolRoutes(Routes):
@@ -161,7 +162,7 @@ class PoolRoutes(Routes):
         if turn.session is not None:
             self._sessions[turn.session] = route
             self._sessions.move_to_end(turn.session)
-            if len(self._sessions) > self._tuning.most_sessions:
+            if len(self._sessions) > _MOST_SESSIONS:
                 self._sessions.popitem(last=False)
         return route
 

@@ -10,12 +10,20 @@ import pytest
 
 import ratedispatch
 from benchmarks.sim import constants
+from benchmarks.sim.trials import Trial, trials
+from ratedispatch.dispatch.patience import DEFAULT_TUNING, BreakerTuning
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
+
+KNOWN = {one.name: one for one in constants.constants()}
+
+
+def chosen(*names: str) -> list[Trial]:
+    return [trial for trial in trials(0) if trial.name in names]
 
 
 def test_every_constant_of_the_search_is_listed_once() -> None:
     """By the name of its value and its own."""
-    names = [name for name, *_ in constants.constants() if name.startswith("AdaptiveTuning.")]
+    names = [name for name in KNOWN if name.startswith("AdaptiveTuning.")]
     fields = dataclasses.fields(AdaptiveTuning)
     assert names == [f"AdaptiveTuning.{field.name}" for field in fields]
 
@@ -28,35 +36,77 @@ def test_every_tuning_of_the_package_is_swept() -> None:
         for source in sources
         for name in re.findall(r"^class (\w+Tuning)\b", source.read_text("utf-8"), re.MULTILINE)
     }
-    swept = {name.partition(".")[0] for name, *_ in constants.constants()}
+    swept = {name.partition(".")[0] for name in KNOWN}
     assert classes - swept == {"LimitTuning"}  # it is made of others
 
 
+def test_trials_have_names_of_their_own() -> None:
+    """By which the table names them."""
+    names = [trial.name for trial in trials(0)]
+    assert len(names) == len(set(names))
+
+
+def test_what_reads_a_constant_is_found_and_nothing_is_left_behind() -> None:
+    """What is never reached gives up by probes, and what takes no request by seconds."""
+    places = dict(vars(BreakerTuning))
+    known = [KNOWN["BreakerTuning.unreached_probes"], KNOWN["BreakerTuning.request_seconds"]]
+    names = ("trouble: wrong address", "trouble: no row is taken")
+    played = list(constants.readings(chosen(*names), known))
+    assert [(trial.name, read) for trial, _, read in played] == [
+        (names[0], frozenset({"BreakerTuning.unreached_probes"})),
+        (names[1], frozenset({"BreakerTuning.request_seconds"})),
+    ]
+    assert dict(vars(BreakerTuning)) == places
+
+
 def test_a_constant_is_changed_for_one_run_only() -> None:
-    """A scenario that turns on it notices, and the value is what it was."""
-    chosen = {name: trial for name, trial in constants.trials(0).items() if name in _CHOSEN}
-    before = {name: trial() for name, trial in chosen.items()}
-    values = next(values for name, values, _ in constants.constants() if "AdaptiveTuning" in name)
-    assert constants.notice(values, "patience_s", chosen, before) == ["slow"]
-    assert values == [AdaptiveTuning()]
+    """Twice as many probes of an address that is wrong cost a user the next one's seconds."""
+    constant = KNOWN["BreakerTuning.unreached_probes"]
+    found = constants.sweep(chosen("trouble: wrong address"), constant.name)
+    assert found == {
+        constant.name: [
+            constants.Notice("trouble: wrong address", 2.0, "seconds", 3.504, 7.505, is_felt=True)
+        ]
+    }
+    assert constant.values == (DEFAULT_TUNING,)
+    assert BreakerTuning() == DEFAULT_TUNING
 
 
-_CHOSEN = frozenset({"empty", "slow"})
+def test_the_best_that_notices_is_named_unless_all_are_asked_for() -> None:
+    """One that is felt goes before one of which the figures are merely others."""
 
+    def notice(trial: str, *, is_felt: bool) -> constants.Notice:
+        return constants.Notice(trial, 2.0, "seconds", 1.0, 2.0, is_felt=is_felt)
 
-def test_the_first_that_notices_is_named_unless_all_are_asked_for() -> None:
-    """Two server models turn on the elasticity at which doubling ends."""
-    names = ("search: 4 places", "search: 16 places")
-    chosen = {name: constants.trials(0)[name] for name in names}
-    before = {name: trial() for name, trial in chosen.items()}
-    values = next(values for name, values, _ in constants.constants() if "AdaptiveTuning" in name)
-    first = constants.notice(values, "spread_ln", chosen, before)
-    every = constants.notice(values, "spread_ln", chosen, before, is_all=True)
-    assert (first, every) == ([names[0]], list(names))
+    other, felt = notice("other", is_felt=False), notice("felt", is_felt=True)
+    assert constants.best([other, felt]) == felt
+    assert constants.best([other] * 9 + [felt]) == other
+    assert constants.best([]) is None
 
 
 @pytest.mark.parametrize(
-    ("number", "factor", "found"), [(8, 1.5, 12), (1, 1.5, 2), (8, 0.5, 7), (0.2, 2.0, 0.4)]
+    ("before", "after", "figure", "is_felt"),
+    [
+        ({"seconds": 100.0, "in vain": 3}, {"seconds": 100.4, "in vain": 3}, "seconds", False),
+        ({"seconds": 100.0, "in vain": 3}, {"seconds": 100.5, "in vain": 3}, "seconds", True),
+        ({"seconds": 100.0, "in vain": 3}, {"seconds": 90.0, "in vain": 4}, "in vain", True),
+        ({"seconds": 100.0, "in vain": 3}, {"seconds": 90.0, "in vain": 3}, "seconds", False),
+    ],
+)
+def test_half_a_percent_of_the_time_or_one_row_is_felt(
+    before: dict[str, float], after: dict[str, float], figure: str, is_felt: bool
+) -> None:
+    """Less is only another figure."""
+    trial = Trial("t", lambda: after)
+    found = constants.compare(trial, 2.0, before, after)
+    assert found is not None
+    assert (found.figure, found.is_felt) == (figure, is_felt)
+    assert constants.compare(trial, 2.0, before, before) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "factor", "found"),
+    [(8, 1.5, 12), (1, 1.5, 2), (8, 0.5, 4), (1, 0.5, 0), (0.2, 2.0, 0.4), ((1, 2.0), 2.0, (2, 4))],
 )
 def test_a_whole_number_stays_one(number: float, factor: float, found: float) -> None:
     """And becomes another."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.sim.limiters import Outage, run_limited
 from ratedispatch.dispatch.drought import Drought
 from ratedispatch.limits import Limits
-from tests.dispatch.limiters import Outage, run_limited
 
 NUMBERED, UNTOLD = Limits(3000), Limits()
 ALL = Outage(0, math.inf)

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from ratedispatch.limits import Limits
-from tests.dispatch.limiters import (
+from benchmarks.sim.limiters import (
     AtOnce,
     Both,
     Chance,
@@ -24,6 +23,7 @@ from tests.dispatch.limiters import (
     Window,
     run_limited,
 )
+from ratedispatch.limits import Limits
 
 NUMBERED, AUTO, UNTOLD = Limits(600), Limits("auto"), Limits()
 

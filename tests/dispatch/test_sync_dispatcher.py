@@ -52,7 +52,7 @@ class Quick:
         return OK
 
     async def stream(self, request: rd.Request, timeout: float) -> Any:
-        from tests.dispatch.test_stream import WHOLE, Streamed
+        from tests.dispatch.streams import WHOLE, Streamed
 
         return Streamed(WHOLE, 0)
 
@@ -195,7 +195,16 @@ def interrupt(_: rd.Request) -> None:
     signal.pthread_kill(main, signal.SIGINT)
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise, which it does not in a process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("how", ["submit", "map", "stream"])
 def test_ctrl_c_cancels_what_is_in_flight_and_waits(how: str) -> None:
     """When it is raised, nothing is in flight any more, and the dispatcher still works."""

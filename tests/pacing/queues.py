@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.permits import LoopAlarm
+from ratedispatch.dispatch.permits import LoopAlarm, acquire
+from ratedispatch.limits import Limits
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.concurrency.limit import FixedLimit
@@ -15,8 +17,24 @@ from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.request import Cost
 
 if TYPE_CHECKING:
-    from ratedispatch.limits import Limits, Reading
+    from ratedispatch.limits import Reading
     from ratedispatch.outcome import Usage
+
+# one request and a hundred tokens a second; bursts of one request and a hundred tokens
+LIMITS = Limits(60, 6000, burst_seconds=1)
+FAST = Limits(60_000, None, burst_seconds=1)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def admit(queue: Admission, rank: int, tokens: int = 1) -> tuple[int, float]:
+    """Go through the queue and close the permit at once; return rank and time."""
+    permit = await acquire(queue, Cost(tokens), rank)
+    when = now()
+    permit.report(ABANDONED)
+    return rank, when
 
 
 class NoJitter(random.Random):

@@ -16,7 +16,7 @@ import sys
 from ratedispatch.limits import Limits
 from ratedispatch.simulate.play import play
 from ratedispatch.simulate.settings import ProviderSettings
-from tests.dispatch.limiters import Chance, run_limited
+from benchmarks.sim.limiters import Chance, run_limited
 from tests.dispatch.world import chat
 
 seed = int(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Limiters that refuse at once while answers take their time, for tests in virtual time."""
+"""Limiters that refuse at once while answers take their time, in virtual time."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Completed, Failed, Response
+from ratedispatch.request import Request
 from ratedispatch.simulate.clock import run_virtual
-from tests.dispatch.world import chat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.limits import Limits
-    from ratedispatch.request import Request
 
 _ANSWER = {
     "object": "chat.completion",
@@ -32,7 +31,7 @@ _PAGE = "<html><head><title>Refused</title></head><body>Refused</body></html>"
 class Limiter(Protocol):
     """Says of each request whether it is let through."""
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, row: int, now: float, in_flight: int, /) -> bool:
         """Return whether *row* is let through at *now* beside others *in_flight*."""
 
 
@@ -45,7 +44,7 @@ class Leaky:
     _excess: float = 0.0
     _last: float | None = None
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, now: float, _in_flight: int) -> bool:
         excess = 0.0
         if self._last is not None:
             excess = max(0.0, self._excess - self.per_second * (now - self._last)) + 1
@@ -61,7 +60,7 @@ class AtOnce:
 
     most: int
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, _now: float, in_flight: int) -> bool:
         return in_flight < self.most
 
 
@@ -75,7 +74,7 @@ class Weighed:
     _now: int = 0
     _before: int = 0
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, now: float, _in_flight: int) -> bool:
         if self._tick is None:
             self._tick = now
         while now >= self._tick + self.period:
@@ -94,7 +93,7 @@ class Window:
     period: float
     _log: list[float] = field(default_factory=list)
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, now: float, _in_flight: int) -> bool:
         self._log = [at for at in self._log if at > now - self.period]
         if len(self._log) >= self.most:
             return False
@@ -108,7 +107,7 @@ class Poison:
 
     rows: set[int]
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, row: int, _now: float, _in_flight: int) -> bool:
         return row not in self.rows
 
 
@@ -119,7 +118,7 @@ class Chance:
     share: float
     rng: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, _now: float, _in_flight: int) -> bool:
         return self.rng.random() >= self.share
 
 
@@ -130,7 +129,7 @@ class Outage:
     begin: float
     end: float
 
-    def admit(self, row: int, now: float, in_flight: int) -> bool:
+    def admit(self, _row: int, now: float, _in_flight: int) -> bool:
         return not self.begin <= now < self.end
 
 
@@ -231,6 +230,15 @@ class LimitedTransport:
         return Response(200, {}, _ANSWER)
 
 
+def _row(number: int) -> Request:
+    return Request.chat(
+        model="gpt-4o",
+        messages=[{"role": "user", "content": f"{number} word "}],
+        max_tokens=16,
+        custom_id=str(number),
+    )
+
+
 def run_limited(
     limiter: Limiter,
     limits: Limits,
@@ -250,7 +258,7 @@ def run_limited(
         async with Dispatcher(transport, limits, **given) as dispatcher:
             try:
                 async with asyncio.timeout(until):
-                    async for outcome in dispatcher.map(chat(i) for i in range(rows)):
+                    async for outcome in dispatcher.map(_row(i) for i in range(rows)):
                         row = int(outcome.request.custom_id or 0)
                         if isinstance(outcome, Completed):
                             run.answered.append(row)
