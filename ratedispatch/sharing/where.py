@@ -106,5 +106,11 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
             f"pip install 'ratedispatch[redis]'"
         ) from None
     scope = scope_digest(base_url, key, group)
-    store: Store = import_module("ratedispatch.sharing.redis_store").RedisStore(place.server, scope)
-    return store
+    store = import_module("ratedispatch.sharing.redis_store").RedisStore(place.server, scope)
+    try:
+        store.check()
+    except SharingError:
+        store.close()
+        raise
+    shared: Store = store
+    return shared
