@@ -10,10 +10,14 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ratedispatch.cli import main as command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = Path(__file__).resolve().parent / "reference" / "cli.md"
 
@@ -34,7 +38,7 @@ A number may be written `3000`, `3_000`, `3,000`, `30k`, `1.5M` or `2G`.
 | 1 | The job is finished, and some rows failed; they are in the errors file. |
 | 2 | The command or its configuration is wrong, and nothing was answered. |
 | 3 | The job stopped early; the same command goes on. |
-| 130 | It was interrupted twice, or by Ctrl-C before the job began; the same command goes on. |
+| 130 | It was interrupted twice, or before the job began; the same command goes on. |
 
 [Errors](errors.md) has the reasons for each.
 [Run a file](../how-to/run-a-file.md) shows the flags in use.
@@ -56,11 +60,23 @@ def help_text(*arguments: str) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip()
 
 
+def _commands() -> Iterator[tuple[str, ...]]:
+    """Yield the words of each command, and of those in it."""
+    ctx = click.Context(command_line)
+    for name in command_line.list_commands(ctx):
+        yield (name,)
+        command = command_line.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            for inner in command.list_commands(ctx):
+                yield name, inner
+
+
 def page() -> str:
     """Return the page as a whole."""
-    names = command_line.list_commands(click.Context(command_line))
     parts = [_HEAD, f"## ratedispatch\n\n```text\n{help_text()}\n```\n"]
-    parts += [f"## ratedispatch {name}\n\n```text\n{help_text(name)}\n```\n" for name in names]
+    for words in _commands():
+        title = " ".join(words)
+        parts.append(f"## ratedispatch {title}\n\n```text\n{help_text(*words)}\n```\n")
     return "\n".join(parts)
 
 

@@ -65,7 +65,12 @@ class Tree:
     @property
     def variables(self) -> dict[str, str]:
         """The environment of its process: its own package goes before an installed one."""
-        return {**os.environ, "PYTHONPATH": str(self.folder), "OPENAI_API_KEY": "any"}
+        known = {  # settings of this version need not be those of another
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("RATEDISPATCH_")
+        }
+        return {**known, "PYTHONPATH": str(self.folder), "OPENAI_API_KEY": "any"}
 
 
 def commit_of(revision: str) -> str:

@@ -219,8 +219,8 @@ def _flags_of(ctx: click.Context, name: str) -> dict[str, Option]:
     from ratedispatch.cli import main
 
     command = main.get_command(ctx, name)
-    assert isinstance(command, SettingsCommand)
-    return command.flags()
+    # the flags of a command of commands are set on the command line alone
+    return command.flags() if isinstance(command, SettingsCommand) else {}
 
 
 def _variable(name: str) -> str:

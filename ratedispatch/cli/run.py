@@ -22,7 +22,7 @@ from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.fake_account import endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.interrupt import end_if_interrupted, interruptible, interruptions, outlast
+from ratedispatch.cli.interrupt import end_if_interrupted, interruptible, interruptions
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -32,6 +32,7 @@ from ratedispatch.cli.limit_options import (
 from ratedispatch.cli.log_file import open_log
 from ratedispatch.cli.loop import runner, seldom_collecting
 from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.cli.own_memory import memory_of
 from ratedispatch.cli.run_options import (
     CapFlags,
     DisplayFlags,
@@ -108,7 +109,7 @@ def run(
       1    the job is finished, and some rows failed
       2    the usage or the configuration is wrong
       3    the run stopped early; the same command goes on
-      130  interrupted twice, or by Ctrl-C before the job began
+      130  interrupted twice, or before the job began
     """
     settings = RunSettings(source, output, limits, provider, sending, durability, caps, display)
     with interruptible():  # the modules that a run needs take most of the time until it begins
@@ -118,7 +119,6 @@ def run(
     start = _check(settings)
     with contextlib.ExitStack() as stack:
         report = _send(settings, start, stack)
-    outlast()
     _close(settings, start, report)
 
 
@@ -248,6 +248,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
                 default_output_tokens=provider.default_output_tokens,
                 policy=provider.charge_policy,
                 counter=Counter(models=provider.model_alias) if provider.model_alias else None,
+                memory=memory_of(sending),
             ),
         )
     )

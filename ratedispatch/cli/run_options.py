@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import collect, option
-from ratedispatch.cli.interrupt import DRAIN_TIMEOUT, TERMINATION_TIMEOUT
 from ratedispatch.cli.limit_options import PriceFlags, price_flags
 from ratedispatch.cli.param_types import FiniteRange
 
@@ -93,7 +92,7 @@ class DurabilityFlags:
         order: The order in which rows are sent.
         fsync: When results survive a power cut.
         flush_interval: Seconds between two flushes.
-        drain_timeout: Seconds to wait for what is in flight; None for what suits the signal.
+        drain_timeout: Seconds to wait for what is in flight.
     """
 
     retry_failed: bool
@@ -102,7 +101,7 @@ class DurabilityFlags:
     order: str
     fsync: str
     flush_interval: float
-    drain_timeout: float | None
+    drain_timeout: float
 
 
 _DURABILITY_OPTIONS = (
@@ -156,10 +155,10 @@ _DURABILITY_OPTIONS = (
         "--drain-timeout",
         group="Durability",
         type=FiniteRange(min=0),
+        default=120.0,
+        show_default=True,
         metavar="SECONDS",
-        help="Seconds to wait for requests in flight after the first Ctrl-C, SIGTERM or SIGHUP.  "
-        f"[default: {DRAIN_TIMEOUT:g}; {TERMINATION_TIMEOUT:g} after SIGTERM, since Kubernetes and "
-        "SLURM kill after 30]",
+        help="Seconds to wait for requests in flight after the first Ctrl-C, SIGTERM or SIGHUP.",
     ),
 )
 

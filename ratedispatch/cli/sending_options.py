@@ -31,6 +31,7 @@ class SendingFlags:
         transport: The name of the transport.
         loop: The name of the event loop.
         fake: Whether to run against a fake server.
+        no_memory: Whether nothing is learned from earlier runs, and nothing kept for later ones.
     """
 
     wait_for_reset: bool
@@ -43,6 +44,7 @@ class SendingFlags:
     transport: str
     loop: str
     fake: bool
+    no_memory: bool
 
 
 _SENDING_OPTIONS = (
@@ -59,6 +61,13 @@ _SENDING_OPTIONS = (
         metavar="N|auto",
         help="The most requests unanswered at once; auto finds how many the server handles well.  "
         "[default: what the rate and the latency need]",
+    ),
+    option(
+        "--no-memory",
+        group="Limits",
+        is_flag=True,
+        help="Begin without what earlier runs have learned of this account, and keep nothing of "
+        "this one.",
     ),
     option(
         "--api-key-env",

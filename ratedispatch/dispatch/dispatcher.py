@@ -87,6 +87,7 @@ class Dispatcher:
         factory = factory_for(client, limits, options, rng=rng, budget=budget)
         self._transports = factory.transports
         self._slots = factory.slots
+        self._recollection = factory.recollection
         self.estimator = Estimator(
             options.policy or factory.provider.charge,
             counter=options.counter,
@@ -96,6 +97,7 @@ class Dispatcher:
         """Counts requests, and learns from their answers; what else counts may share it."""
         name_of = limits.group_of if isinstance(limits, LimitGroups) else None
         self._runner = Runner(factory, name_of, self.estimator, self._listeners, options, rng=rng)
+        self._recollection.share(self.estimator.calibration)
         self._cpu = CpuMeter(options.cpu_clock)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -110,6 +112,7 @@ class Dispatcher:
     ) -> None:
         """Send nothing more. What is in flight belongs to the callers that await it."""
         self.stop("closed", "the dispatcher was closed")
+        self._recollection.stop()
 
     async def warm_up(self, *models: str, connections: int = 1) -> None:
         """
@@ -209,7 +212,7 @@ class Dispatcher:
         turn = turn_of(priority, caller)
         runner, begin = self._runner, self._stay_in_loop
         outcomes = outcomes_of(requests, runner, begin, ordered=ordered, turn=turn)
-        return with_bar_if_wished(outcomes, requests, progress, self._binding)
+        return with_bar_if_wished(outcomes, requests, progress, lambda: self.bottleneck().binding)
 
     def stream(
         self,
@@ -334,14 +337,12 @@ class Dispatcher:
         shares = {level.dimension: level.share for level in state.levels}
         return bottleneck_of(state.binding, shares, cpu, unknown_of(state.levels))
 
-    def _binding(self) -> str:
-        return self.bottleneck().binding
-
     def _stay_in_loop(self) -> None:
         """Remember the event loop; raise if it is another one than before."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
+            self._recollection.start(loop)
         elif self._loop is not loop:
             raise RuntimeError(
                 "this dispatcher sends in another event loop, whose connections and timers are of "

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ratedispatch.dispatch.retry import RetryPolicy
+    from ratedispatch.memory.state_folder import Memory
     from ratedispatch.tokens import ChargePolicy, Counter
 
 #: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
@@ -73,6 +74,8 @@ class DispatcherOptions:
             enough answers of its model are known; then what 95 % of them stay within.
         policy: How the provider charges a request; by default by the client's base URL.
         counter: Counts the requests; by default one shared by the process.
+        memory: Where what is learned of an account is kept for the next run, and what is
+            begun with; True for the user's state folder. By default nothing is kept.
         weights: Shares of callers among requests of the same priority, by their names, in tokens;
             all others have a weight of 1. From 0.000001 to 1,000,000.
         rng: The source of jitter.
@@ -93,6 +96,7 @@ class DispatcherOptions:
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     policy: ChargePolicy | None = None
     counter: Counter | None = None
+    memory: Memory | bool = False
     weights: Mapping[str, float] | None = None
     rng: random.Random | None = None
     cpu_clock: Callable[[], float] = time.process_time

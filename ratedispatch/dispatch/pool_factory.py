@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.transports.protocol import Transport
     from ratedispatch.events import Event
     from ratedispatch.limits import Rate
+    from ratedispatch.memory.remembered import Remembered
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.pacing.cooldown import Cooldown
@@ -79,12 +80,12 @@ class PoolFactory(RouteFactory):
             return Place(transport, _provider_of(transport), member.limits, "auto")
         return Place(transport, _provider_of(transport), member.limits, most)
 
-    def _budget_of(self, name: str, place: Place) -> Budget:
+    def _budget_of(self, name: str, place: Place, remembered: Remembered) -> Budget:
         account = self._pool[name].account
         if not account:
-            return super()._budget_of(name, place)
+            return super()._budget_of(name, place, remembered)
         if account not in self._accounts:
-            self._accounts[account] = super()._budget_of(account, place)
+            self._accounts[account] = super()._budget_of(account, place, remembered)
         return self._accounts[account]
 
     def make(

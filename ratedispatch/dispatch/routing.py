@@ -4,12 +4,15 @@ Making routes: which limits, queue and concurrency limit the models of a group g
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ratedispatch.dispatch.permits import LoopAlarm
+from ratedispatch.dispatch.recollection import Recollection
 from ratedispatch.dispatch.route import Route
 from ratedispatch.dispatch.timeout import AdaptiveTimeout
 from ratedispatch.groups import LimitGroups
+from ratedispatch.memory.state_folder import memory_for
 from ratedispatch.pacing.admission import Admission
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
 from ratedispatch.pacing.concurrency.limit import FixedLimit
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.breaker import CircuitBreaker
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.limits import Limits, Rate
+    from ratedispatch.memory.remembered import Remembered
     from ratedispatch.pacing.alarm import Alarm
     from ratedispatch.pacing.budget import Budget
     from ratedispatch.providers.base import Provider
@@ -74,11 +78,13 @@ class RouteFactory:
         rng: The source of jitter.
         budget: A budget for all routes instead of one of each; it is not closed with them.
         alarm: Makes the clock and timer of each route.
+        base_url: The server, where *transport* does not tell it.
 
     Attributes:
         transport: What sends; of a pool, that of the first member.
         provider: The same for what interprets the answers.
         slots: Places in flight that all routes share; None if there is one route only.
+        recollection: What earlier runs have learned, and what this one learns.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class RouteFactory:
         rng: random.Random,
         budget: Budget | None = None,
         alarm: Callable[[], Alarm] = LoopAlarm,
+        base_url: str | None = None,
     ) -> None:
         self.transport = transport
         self.provider = provider
@@ -99,7 +106,9 @@ class RouteFactory:
         self._rng = rng
         self._budget = budget
         self._alarm = alarm
+        self._base_url = base_url
         self.slots: Slots | None = None
+        self.recollection = Recollection(memory_for(options.memory))
         most = options.max_in_flight
         if isinstance(limits, LimitGroups):
             self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
@@ -133,17 +142,25 @@ class RouteFactory:
                 a day's limit.
         """
         place = self._place_of(name)
+        remembered = self.recollection.recall(name, place.transport, self._base_url)
         limits, most, provider = place.limits, place.max_in_flight, place.provider
         possible = self._possible_in_flight()
         adaptive: AdaptiveLimit | None = None
         if isinstance(most, int):
             possible = most
         else:
-            has_rate = any(not rate.is_auto and not rate.is_daily for rate in limits.rates())
-            follows_rate = most is None and has_rate
-            start = min(_FIRST_WITH_RATE if follows_rate else _FIRST_IN_FLIGHT, possible)
-            adaptive = AdaptiveLimit(start=start, most=possible, follows_rate=follows_rate)
-        budget = self._budget_of(name, place)
+            follows_rate = most is None and remembered.has_rate(limits)
+            start = _FIRST_WITH_RATE if follows_rate else _FIRST_IN_FLIGHT
+            known = remembered.in_flight or start
+            # below what was found: one doubling shows whether it still is worth it
+            start = max(start, known if follows_rate else known // 2)
+            adaptive = AdaptiveLimit(
+                start=start,
+                most=possible,
+                follows_rate=follows_rate,
+                latency=remembered.latency or 0.0,
+            )
+        budget = self._budget_of(name, place, remembered)
         lane = Lane(
             budget,
             adaptive or FixedLimit(possible),
@@ -153,7 +170,7 @@ class RouteFactory:
             watcher=breaker,
             on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
         )
-        return Route(
+        route = Route(
             name,
             place.transport,
             provider,
@@ -165,6 +182,8 @@ class RouteFactory:
             possible + _OPEN_BEYOND_FLIGHT,
             adaptive if most is None else None,
         )
+        self.recollection.begin(route, remembered)
+        return route
 
     def _place_of(self, name: str) -> Place:
         """Return where the group *name* is sent, and what may be spent there."""
@@ -174,13 +193,20 @@ class RouteFactory:
             limits = limits.limits_of(name)
         return Place(self.transport, self.provider, limits, most)
 
-    def _budget_of(self, name: str, place: Place) -> Budget:
+    def _budget_of(self, name: str, place: Place, remembered: Remembered) -> Budget:
         """Return what is spent from at *place*, for the group *name*."""
         if self._budget is not None:
             return self._budget
         charge = self._options.policy or place.provider.charge
+        memories = remembered.limits
+        if self._options.policy is not None:  # the user says how it is charged
+            memories = tuple(dataclasses.replace(memory, rule=None) for memory in memories)
         return LocalBudget(
-            place.limits, refunds=charge.refunds, output_up_front=charge.output_up_front, group=name
+            place.limits,
+            refunds=charge.refunds,
+            output_up_front=charge.output_up_front,
+            group=name,
+            memories=memories,
         )
 
     def _admission_of(self, lane: Lane) -> Admission:

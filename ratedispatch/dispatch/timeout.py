@@ -56,7 +56,8 @@ class AdaptiveTimeout:
     """
 
     __slots__ = (
-        "_count", "_fixed", "_per_token", "_slowest", "_told", "covered", "settled_up_to", "usual",
+        "_before", "_count", "_fixed", "_per_token", "_slowest", "_told",
+        "covered", "settled_up_to", "usual",
     )  # fmt: skip
 
     def __init__(self, fixed: float | None = None) -> None:
@@ -64,9 +65,31 @@ class AdaptiveTimeout:
         self._count = 0
         self._slowest = 0.0
         self._per_token = _SECONDS_PER_TOKEN
+        self._before: float | None = None  # the slowest of an earlier run
         self._told = self.usual = self._learned()
         self.covered = self._covered()
         self.settled_up_to = -1.0 if fixed is None else math.inf
+
+    def recall(self, slowest: float, per_token: float | None = None) -> None:
+        """
+        Begin with what an earlier run has learned; after a hundred answers it is forgotten.
+
+        Args:
+            slowest: Seconds of its slowest answer.
+            per_token: Seconds that a token took it at most.
+        """
+        if self._fixed is not None:
+            return
+        self._before = slowest
+        self._per_token = max(self._per_token, per_token or 0.0)
+        self._told = self.usual = self._learned()
+        self.covered = self._covered()
+
+    def found(self) -> tuple[float, float] | None:
+        """Return what :meth:`recall` takes; None while too little was seen."""
+        if self._fixed is not None or self._count < _ENOUGH:
+            return None
+        return max(self._slowest, self._before or 0.0), self._per_token
 
     def record(self, latency: float, usage: Usage | None = None) -> bool:
         """
@@ -80,6 +103,8 @@ class AdaptiveTimeout:
         self._slowest = max(self._slowest, latency)
         if usage is not None and usage.output_tokens >= _LONG_ANSWER:
             self._per_token = max(self._per_token, latency / usage.output_tokens)
+        if self._count >= _SETTLED:
+            self._before = None
         bound = self.usual = self._learned()
         self.covered = self._covered()
         if self._count >= _SETTLED:
@@ -107,9 +132,10 @@ class AdaptiveTimeout:
     def _learned(self) -> float:
         if self._fixed is not None:
             return self._fixed
-        if self._count < _ENOUGH:
+        if self._count < _ENOUGH and self._before is None:
             return LONGEST_SECONDS
-        return min(LONGEST_SECONDS, max(_SHORTEST_SECONDS, _TIMES_SLOWEST * self._slowest))
+        slowest = max(self._slowest, self._before or 0.0)
+        return min(LONGEST_SECONDS, max(_SHORTEST_SECONDS, _TIMES_SLOWEST * slowest))
 
     def _covered(self) -> float:
         return math.inf if self._fixed is not None else self.usual / self._time_of_a_token()

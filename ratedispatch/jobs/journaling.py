@@ -32,10 +32,12 @@ class JournalingTransport:
 
     Attributes:
         base_url: That of *inner*, by which a provider is known.
+        api_key: That of *inner*, if it has one that is a text; tells accounts apart.
     """
 
     def __init__(self, inner: Transport, note: Callable[[int], bool]) -> None:
         self.base_url: str | None = getattr(inner, "base_url", None)
+        self.api_key: object = getattr(inner, "api_key", None)
         self._inner = inner
         self._note = note
 

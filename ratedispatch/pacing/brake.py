@@ -144,6 +144,33 @@ class Brake:
             evidence.streaks.pop(feedback.row, None)
         return self._budget.report(permit.reservation, feedback, now)
 
+    def recall(self, per_second: float | None, room: int | None) -> None:
+        """
+        Begin with what refusals taught an earlier run.
+
+        Args:
+            per_second: The rate, where none is set; None if there was none.
+            room: The number in flight, where that is what was refused; None if it was not.
+        """
+        if per_second is not None:
+            self.throttle = Throttle.recalled(per_second)
+        most = self.concurrency.limit
+        if room is not None and room < most:
+            self._is_crowded, self._replaced = True, self.concurrency
+            self.concurrency = AdaptiveLimit(start=room, most=most)
+
+    def found(self, now: float) -> tuple[float | None, int | None]:
+        """Return what refusals have taught, as :meth:`recall` takes it."""
+        rate = None if self.throttle is None else self.throttle.found(now, self._admitted)
+        concurrency = self.concurrency
+        is_narrow = self._is_crowded and self._replaced is not None
+        room = concurrency.found if is_narrow and isinstance(concurrency, AdaptiveLimit) else None
+        return rate, room
+
+    @property
+    def _admitted(self) -> int:
+        return self.granted - self._refused
+
     def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
         evidence, strain = self._evidence, feedback.strain
@@ -213,7 +240,7 @@ class Brake:
             return not self._is_rate
         constancy.on_refusal(
             permit.granted_at,
-            admitted=self.granted - self._refused,
+            admitted=self._admitted,
             resumed_at=self.cooldown.until,
             grants=self._evidence.grants,
         )
@@ -256,8 +283,7 @@ class Brake:
             return
         if self.throttle is None:
             self.throttle = Throttle(self._evidence.goodput(now), now)
-        admitted = self.granted - self._refused
-        self.throttle.on_refusal(now, admitted=admitted, resumes_at=self.cooldown.until)
+        self.throttle.on_refusal(now, admitted=self._admitted, resumes_at=self.cooldown.until)
 
     def _slow_down(self, now: float) -> None:
         """Go on at a lower speed, and rise slowly."""

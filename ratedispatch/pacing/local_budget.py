@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.limits import Limits, Reading
     from ratedispatch.pacing.feedback import Feedback
+    from ratedispatch.pacing.limit.limit_memory import LimitMemory
     from ratedispatch.request import Cost
 
 #: Requests that left within so many seconds may reach the provider in another order: while more
@@ -50,6 +51,7 @@ class LocalBudget:
         refunds: Whether the provider is known to give back what a request did not use.
         output_up_front: Whether it is known to charge the output cap when a request is sent.
         group: The group of models that it limits, for `levels`.
+        memories: What an earlier run has found of the limits.
     """
 
     def __init__(
@@ -59,13 +61,16 @@ class LocalBudget:
         refunds: bool = False,
         output_up_front: bool = True,
         group: str = "",
+        memories: Sequence[LimitMemory] = (),
     ) -> None:
+        known = {memory.dimension: memory for memory in memories}
         self._limits = [
             TrackedLimit(
                 rate,
                 limits.burst_of,
                 refunds=refunds,
                 rule=rule_like(rate.dimension, output=output_up_front, refunds=refunds),
+                memory=known.get(rate.dimension),
             )
             for rate in limits.rates()
         ]
@@ -185,6 +190,11 @@ class LocalBudget:
         """Return what was reserved in each dimension since the start, given back or not."""
         # without the lock: totals that a report changes meanwhile are only a moment old
         return [limit.account.spent + limit.account.given_back for limit in self._limits]
+
+    def found(self, now: float) -> tuple[LimitMemory, ...]:
+        """Return what another run may begin with, for each limit."""
+        with self._lock:
+            return tuple([limit.found(now, self._reserved) for limit in self._limits])
 
     def levels(self, now: float) -> tuple[Level, ...]:
         """Return the state of each bucket."""

@@ -7,6 +7,8 @@ limits is not slowed down by anything else. Pure in the instants that it is hand
 
 from __future__ import annotations
 
+import math
+
 from ratedispatch.pacing.limit.rate_search import RateSearch
 
 #: Seconds of rate that may go at once after a wait that was too long: timers are late.
@@ -28,6 +30,17 @@ class Throttle:
         self._search = RateSearch()
         self._search.seed(guess, now, is_guess=True)
         self._next = now
+
+    @classmethod
+    def recalled(cls, per_second: float) -> Throttle:
+        """Return one that begins with the rate that an earlier run has found."""
+        throttle = cls(per_second, -math.inf)
+        throttle._search.recall(per_second)
+        return throttle
+
+    def found(self, now: float, admitted: int) -> float | None:
+        """Return the rate per second that another run may begin with; None without news."""
+        return self._search.found(now, admitted, 1.0)
 
     def on_refusal(self, now: float, *, admitted: int, resumes_at: float) -> None:
         """
@@ -51,5 +64,6 @@ class Throttle:
 
     def take(self, now: float) -> None:
         """Count a request that goes *now*."""
+        self._search.begin(now)
         earliest = now - _CATCH_UP_SECONDS
         self._next = max(self._next, earliest) + 1 / self._search.rate(now)

@@ -10,6 +10,10 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_left, insort
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Answers of one model that are remembered: enough for a steady 95th percentile, few enough that
 #: a job which moves on to other prompts is followed within a few seconds.
@@ -65,6 +69,22 @@ class Calibration:
         corrected = max(round(_LEAST * counted), min(corrected, round(_MOST * counted)))
         output = known.outputs.covering
         return corrected, self._first_guess if output is None else output
+
+    def recall(self, outputs: Mapping[str, int]) -> None:
+        """Begin with the reservations *outputs* of an earlier run, by model."""
+        for model, output in outputs.items():
+            if model not in self._models and len(self._models) < _MODELS:
+                self._models[model] = known = _Model()
+                known.outputs.covering = output
+
+    def found(self) -> dict[str, int]:
+        """Return the reservations that rest on enough answers of this run, by model."""
+        models = list(self._models.items())  # at once: other threads add to it
+        return {
+            model: known.outputs.covering
+            for model, known in models
+            if known.outputs.is_enough and known.outputs.covering is not None
+        }
 
     def learn(
         self, model: str, *, counted: int, billed: int, output: int, choices: int, cut: bool
@@ -129,8 +149,8 @@ class _Sample:
     The last values, in their order and sorted.
 
     Attributes:
-        covering: The value that a share of 0.95 of them does not exceed; None while there are
-            too few.
+        covering: The value that a share of 0.95 of them does not exceed; while there are too few
+            that of an earlier run, or None.
     """
 
     __slots__ = ("_recent", "_sorted", "covering")
@@ -139,6 +159,11 @@ class _Sample:
         self.covering: int | None = None
         self._recent: deque[int] = deque()
         self._sorted: list[int] = []
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are enough to conclude something from."""
+        return len(self._sorted) >= _ENOUGH
 
     def add(self, value: int) -> None:
         """Add *value* in the place of the oldest one, once there are enough."""

@@ -56,6 +56,9 @@ class Estimator:
         default_output_tokens: Expected of an answer without a cap, until enough answers of its
             model are known; then what 95 % of them stay within.
         in_thread: Calls a function in a thread and waits for it, as ``asyncio.to_thread``.
+
+    Attributes:
+        calibration: What was learned of each model.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Estimator:
         self._policy = policy
         self._counter = counter or DEFAULT
         self._count = self._counter.estimate
-        self._calibration = Calibration(default_output_tokens)
+        self._calibration = self.calibration = Calibration(default_output_tokens)
         self._met: set[str] = set()  # models whose vocabulary is loaded
         self._kept: dict[int, tuple[Request, Cost]] = {}  # by the identity of the request
 

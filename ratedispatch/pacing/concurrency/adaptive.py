@@ -46,6 +46,7 @@ class AdaptiveLimit:
             not answered for long need more in flight, not less: see `AdaptiveTuning.patience_s`.
         least: Never less than this, at least 1.
         most: Never more than this, at least *least*.
+        latency: Seconds that an answer took in an earlier run; 0 if that is not known.
         tuning: The constants.
 
     Raises:
@@ -61,6 +62,7 @@ class AdaptiveLimit:
         least: int = 1,
         most: int,
         follows_rate: bool = False,
+        latency: float = 0.0,
         tuning: AdaptiveTuning = _TUNING,
     ) -> None:
         if not 1 <= least <= most:
@@ -70,7 +72,7 @@ class AdaptiveLimit:
         self._tuning = tuning
         self.follows_rate = follows_rate
         self._silent_since: float | None = None  # while room is what is short
-        self._newest = 0.0  # seconds that the newest answer took
+        self._newest = latency  # seconds that the newest answer took
         self._least = least
         self._most = most
         self._phase = Phase.DOUBLING
@@ -93,6 +95,18 @@ class AdaptiveLimit:
     def limit(self) -> int:
         """How many may be in flight now."""
         return self._limit
+
+    @property
+    def found(self) -> int | None:
+        """The number that has proved itself; None while nothing shows that it was needed."""
+        if self._phase is Phase.CLIMBING:
+            return max(self._least, round(exp(self._centre)))
+        return self._low if self._was_worthwhile else None
+
+    @property
+    def newest(self) -> float | None:
+        """Seconds that the newest answer took, where a rate is followed."""
+        return self._newest or None
 
     def full(self, now: float) -> float:
         """Note that a request waits for room; return the seconds until silence raises the limit."""

@@ -74,6 +74,8 @@ class LimitSource:
         rate: As the user set it.
         burst_of: Returns what may go at once of another limit per minute.
         tuning: The constants.
+        is_recalled: Whether the number in the place of a limit to be learned is one that an
+            earlier run has found.
 
     Attributes:
         most: The most that a single request may cost: a whole minute (or day) of the limit.
@@ -85,6 +87,7 @@ class LimitSource:
     """
 
     __slots__ = (
+        "_begun_at",
         "_burst_of",
         "_closeness",
         "_guess",
@@ -102,7 +105,12 @@ class LimitSource:
     )
 
     def __init__(
-        self, rate: Rate, burst_of: Callable[[float], float], tuning: SourceTuning = _TUNING
+        self,
+        rate: Rate,
+        burst_of: Callable[[float], float],
+        tuning: SourceTuning = _TUNING,
+        *,
+        is_recalled: bool = False,
     ) -> None:
         self.most = math.inf if rate.is_auto else rate.limit
         self.told: float | None = None
@@ -117,7 +125,29 @@ class LimitSource:
         self._guessed_at: float | None = None
         self._search = RateSearch(tuning.search)
         self._closeness = 1.0
+        self._begun_at = 0.0
         self._tuning = tuning
+        if is_recalled:
+            self._guess = self._guessed_at = math.inf
+            self._search.recall(rate.per_second)
+
+    def begin(self, now: float) -> None:
+        """Let what an earlier run has found count from *now* on."""
+        self._begun_at = now
+        self._search.begin(now)
+
+    def reached(self, now: float, admitted: float) -> float | None:
+        """Return what went through per minute where no limit was met; None where one was."""
+        if self.is_known or self._search.is_set or self._guessed_at is None:
+            return None
+        return admitted * 60 / max(1.0, now - self._begun_at)
+
+    def found(self, now: float, admitted: float, amount: float) -> float | None:
+        """Return the limit per minute that another run may begin with; None if there is no news."""
+        if self.told is not None:
+            return self.told
+        per_second = self._search.found(now, admitted, amount)
+        return None if per_second is None else per_second * 60
 
     @property
     def is_known(self) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from ratedispatch.dimension import dimension_named
 from ratedispatch.pacing.bucket import Bucket
 from ratedispatch.pacing.limit.account import Account, Ledger
-from ratedispatch.pacing.limit.charge_rule import FAMILIES
+from ratedispatch.pacing.limit.charge_rule import FAMILIES, amount_by
 from ratedispatch.pacing.limit.level import LevelTracker
+from ratedispatch.pacing.limit.limit_memory import LimitMemory
 from ratedispatch.pacing.limit.limit_source import LimitSource
 from ratedispatch.pacing.limit.opening import Opening
 from ratedispatch.pacing.limit.rule_finder import RuleFinder
@@ -38,6 +39,7 @@ class LimitState:
         rule: How the provider is expected to charge, where there are several ways; the right one
             is found out from what it says.
         tuning: The constants of the parts.
+        memory: What an earlier run has found of it.
 
     Attributes:
         account: What went through.
@@ -52,6 +54,7 @@ class LimitState:
         "_level",
         "_newest",
         "_opening",
+        "_spent_before",
         "_tuning",
         "_window",
         "account",
@@ -69,12 +72,18 @@ class LimitState:
         refunds: bool = False,
         rule: ChargeRule | None = None,
         tuning: LimitTuning = DEFAULT,
+        memory: LimitMemory | None = None,
     ) -> None:
+        is_recalled = memory is not None and memory.per_minute is not None and rate.is_auto
+        if memory is not None:
+            rate = memory.applied(rate, burst_of)
+            rule = memory.rule_beside(rule, rate.dimension)
+        self._spent_before = 0.0 if memory is None else memory.spent_of(rate)
         self.is_daily = rate.is_daily  # whatever becomes of the rate
         self.account = Account()
         self._bucket = Bucket(rate)
         self._opening = Opening(tuning.opening)
-        self.source = LimitSource(rate, burst_of, tuning.source)
+        self.source = LimitSource(rate, burst_of, tuning.source, is_recalled=is_recalled)
         self.amount_of: Callable[[Cost], float] = dimension_named(rate.dimension).of_cost
         self.ledger: Ledger | None = None
         self._finder: RuleFinder | None = None
@@ -82,6 +91,8 @@ class LimitState:
             refunds = rule.refunds
             self.ledger = Ledger()
             self._finder = RuleFinder(FAMILIES[rate.dimension], rule, tuning.rules)
+            if memory is not None and memory.rule is not None:
+                self.amount_of = amount_by(rule)
         self._level = LevelTracker(
             self._bucket, self.account, self.source, refunds=refunds, tuning=tuning
         )
@@ -133,6 +144,28 @@ class LimitState:
     def others(self) -> float:
         """What others use of the limit, in units per second, as far as can be seen."""
         return self._level.readings.others
+
+    def found(self, now: float, requests: int) -> LimitMemory:
+        """
+        Return what another run may begin with; fields without news are None.
+
+        Args:
+            now: Seconds of the caller's clock.
+            requests: How many went through.
+        """
+        account, rate, finder = self.account, self._bucket.rate, self._finder
+        spent = per_minute = reached = None
+        if self.is_daily:
+            spent = max(0.0, rate.burst - self._bucket.available(now))
+            if not requests:
+                spent = None
+        elif requests:
+            admitted = account.spent - account.refused
+            per_minute = self.source.found(now, admitted, admitted / requests)
+            reached = self.source.reached(now, admitted)
+        rule = finder.rule if finder is not None and finder.is_proven else None
+        per_day = rate.limit if self.is_daily else 0.0
+        return LimitMemory(rate.dimension, per_minute, reached, rule, spent, per_day)
 
     def available(self, now: float) -> float:
         """Return what may be spent now; below zero while in debt."""

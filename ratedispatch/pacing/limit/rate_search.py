@@ -32,9 +32,18 @@ class SearchTuning:
         guess_doubling_seconds: The same of a rate that is a mere guess, from its beginning on.
         guess_share: What a refusal leaves of a guess, unless so much of it was admitted that this
             tells the rate; less may be because the guess had been too low until shortly before.
+        recalled_seconds: Seconds for which what an earlier run found is kept as it is: an account
+            does not change from one run to the next as a rule, so that a short job meets no
+            refusal at all.
+        recalled_doubling_seconds: The rate doubles in so many seconds then, until there is one:
+            an account that has moved up a tier or two is found within half a minute.
+        lifted_share: Times what an earlier run found, from which on what went through without a
+            refusal takes its place.
         run_factor: It is at most so many times what was admitted lately,
         run_slack: with so many requests added to these,
         shortest_run_seconds: over so many seconds at least.
+        shortest_found_seconds: Seconds since a refusal from which on what went through since tells
+            another run of the rate: the pause is a small part of them.
     """
 
     longest_gap_seconds: float = 120.0
@@ -46,9 +55,13 @@ class SearchTuning:
     doubling_seconds: float = 30.0
     guess_doubling_seconds: float = 10.0
     guess_share: float = 0.75
+    recalled_seconds: float = 15.0
+    recalled_doubling_seconds: float = 5.0
+    lifted_share: float = 2.0
     run_factor: float = 2.0
     run_slack: float = 2.0
     shortest_run_seconds: float = 0.25
+    shortest_found_seconds: float = 5.0
 
 
 _TUNING = SearchTuning()
@@ -65,12 +78,18 @@ class _Bounds:
     since: float
     span: float
     is_guess: bool = False
+    steady: float = 0.0  # seconds until a guess begins to rise
 
     def rate(self, now: float, tuning: SearchTuning) -> float:
         """Return the rate to try at *now*: from *low* to *high* in *span* seconds, then beyond."""
         elapsed = max(0.0, now - self.since)
         if self.is_guess:
-            return self.low * _doubled(elapsed / tuning.guess_doubling_seconds)
+            rising = max(0.0, elapsed - self.steady)
+            is_recalled = self.steady > 0
+            doubling = (
+                tuning.recalled_doubling_seconds if is_recalled else tuning.guess_doubling_seconds
+            )
+            return self.low * _doubled(rising / doubling)
         calm = tuning.lifted_after_seconds
         rate = self.low + (self.high - self.low) * min(1.0, elapsed / self.span)
         rate *= 1 + tuning.slow_climb_share_per_second * min(elapsed, calm)
@@ -124,7 +143,7 @@ class RateSearch:
     is left out, if enough is admitted in one go afterwards to tell a rate of its own.
     """
 
-    __slots__ = ("_bounds", "_last", "_resumed_at", "_run", "_tuning", "_whole")
+    __slots__ = ("_begun_at", "_bounds", "_last", "_resumed_at", "_run", "_tuning", "_whole")
 
     def __init__(self, tuning: SearchTuning = _TUNING) -> None:
         self._bounds: _Bounds | None = None
@@ -132,6 +151,7 @@ class RateSearch:
         self._run = _Stretch()  # the same, or since the last that had nothing before it
         self._last = -1.0  # what had been admitted at the last refusal
         self._resumed_at = -math.inf
+        self._begun_at = -math.inf  # what was recalled
         self._tuning = tuning
 
     def on_refusal(self, now: float, *, amount: float, admitted: float, resumes_at: float) -> None:
@@ -166,7 +186,10 @@ class RateSearch:
                     run = max(self._run.seconds(now), tuning.shortest_run_seconds)
                     most = self._run.gained(admitted) + tuning.run_slack * amount
                     low = min(tried, tuning.run_factor * most / run)
-                self._bounds = replace(known, low=low, since=resumes_at)
+                elif known.steady:  # what was recalled has risen: it was too little
+                    low = max(low, tried)
+                steady = known.steady if low == known.low else 0.0
+                self._bounds = replace(known, low=low, since=resumes_at, steady=steady)
         elif is_telling and (is_near or (known is not None and seconds < math.inf)):
             low = gained / seconds
             # the stretch may have begun after our pause was over
@@ -194,6 +217,47 @@ class RateSearch:
         """
         span = self._tuning.shortest_climb_seconds
         self._bounds = _Bounds(per_second, per_second, now, span, is_guess)
+
+    def recall(self, per_second: float) -> None:
+        """Start from *per_second*, which an earlier run found; it counts from :meth:`begin` on."""
+        tuning = self._tuning
+        span, steady = tuning.shortest_climb_seconds, tuning.recalled_seconds
+        self._bounds = _Bounds(per_second, per_second, math.inf, span, is_guess=True, steady=steady)
+
+    def begin(self, now: float) -> None:
+        """Let what was recalled count from *now* on: the first request goes."""
+        if self._bounds is not None and self._bounds.since == math.inf:
+            self._bounds = replace(self._bounds, since=now)
+            self._begun_at = now
+
+    def found(self, now: float, admitted: float, amount: float) -> float | None:
+        """
+        Return the rate that another run may begin with; None if nothing new was found.
+
+        From one refusal on a bucket can give no more than what flows in, so
+        max(low, admitted since / time since) is within the limit. Where no refusal came at all,
+        what was recalled is replaced if much more went through than it allows.
+
+        Args:
+            now: Seconds of the caller's clock.
+            admitted: What the provider has admitted in all so far.
+            amount: What a request asks for on average.
+        """
+        tuning, bounds = self._tuning, self._bounds
+        if bounds is None:
+            return None
+        low = 0.0 if bounds.is_guess else bounds.low
+        if not self._whole.has_begun and bounds.is_guess:
+            seconds = now - self._begun_at
+            is_long = tuning.recalled_seconds < seconds < math.inf
+            reached = admitted / seconds if is_long else 0.0
+            return reached if reached > tuning.lifted_share * bounds.low else None
+        gained, seconds = self._whole.gained(admitted), self._whole.seconds(now)
+        if gained >= tuning.least_requests * amount and seconds >= tuning.shortest_found_seconds:
+            low = max(low, gained / seconds)
+        if bounds.steady and low <= bounds.low:
+            return None  # a refusal has not shown that what was recalled is too much
+        return low or None
 
     def loosen(self) -> None:
         """Rise soon from where it is: the refusals were about something else."""

@@ -103,6 +103,11 @@ class RuleFinder:
         self._tuning = tuning
         self.forget()
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether the rule in force has been held against enough readings and come true."""
+        return self.is_settled and self._seen > self._tuning.least_readings
+
     def forget(self) -> None:
         """Start over with the rule in force: another bucket is shown, or it was filled anew."""
         count = len(self._rules)

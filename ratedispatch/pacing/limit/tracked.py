@@ -38,8 +38,11 @@ class TrackedLimit(LimitState):
 
     def start(self, now: float, amount: float) -> None:
         """Let *amount* go, and hold back most of the burst until something was admitted."""
+        bucket, source = self._bucket, self.source
+        source.begin(now)
+        if self._spent_before:  # not before: a bucket refills from the beginning of the clock on
+            bucket.lower_to(max(0.0, bucket.rate.burst - self._spent_before), now)
         if not self.is_daily:
-            bucket = self._bucket
             available = bucket.available(now)
             opening = self._opening.start(now, amount, available=available, rate=bucket.rate)
             bucket.lower_to(opening, now)
