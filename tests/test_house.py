@@ -69,7 +69,9 @@ def test_few_modules_lie_at_the_top() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_AT_THE_TOP
 
 
-@pytest.mark.parametrize("room", ["providers", "tokens", "pacing", "dispatch", "observe", "jobs"])
+@pytest.mark.parametrize(
+    "room", ["providers", "tokens", "sharing", "pacing", "dispatch", "observe", "jobs"]
+)
 def test_the_tests_mirror_the_rooms(room: str) -> None:
     """A room of the package has one of the same name among the tests."""
     assert (PACKAGE / room).is_dir()

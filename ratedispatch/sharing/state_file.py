@@ -125,9 +125,12 @@ class StateFile:
 
     def news(self) -> float:
         """Return the news of the record, without the lock."""
-        with contextlib.suppress(OSError, struct.error):
-            (self._last_news,) = NEWS.unpack(os.pread(self.fd, NEWS.size, STATE_AT))
-        return self._last_news
+        try:
+            (news,) = NEWS.unpack(os.pread(self.fd, 8, STATE_AT))
+        except (OSError, struct.error):  # it is closed, or another program has cut it off
+            return self._last_news
+        self._last_news = news
+        return news  # type: ignore[no-any-return]
 
     def mark(self, member: int, told_at: float) -> None:
         """Say without the lock that everything was sent that *member* held by its last note."""
