@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.store import StoreGone
 from ratedispatch.sharing.file_store import FileStore
 from ratedispatch.sharing.folder import runtime_folder
+from ratedispatch.sharing.redis_url import SCHEMES, RedisPlace, place_of
 from ratedispatch.sharing.scope import file_name, folder_salt, scope_digest
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _ALLOWED = (
     "local (all processes of this user on this machine), local:NAME (those of them that give the "
     "same name), or redis://HOST:PORT/DB (several machines; also rediss:// and unix://)"
 )
-_SERVERS = ("redis", "rediss", "unix")
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -39,7 +38,7 @@ class Place:
 
     name: str
     label: str = ""
-    server: Any = field(default=None, repr=False)
+    server: RedisPlace | None = field(default=None, repr=False)
 
     @property
     def is_local(self) -> bool:
@@ -68,12 +67,12 @@ def parse_where(where: str) -> Place:
                 f"dots, hyphens and underscores"
             )
         return Place(f"local:{rest}", rest)
-    if kind in _SERVERS and rest.startswith("//"):
-        server = import_module("ratedispatch.sharing.redis_url").place_of(f"{kind}:{rest}")
+    if kind in SCHEMES and rest.startswith("//"):
+        server = place_of(f"{kind}:{rest}")
         return Place(str(server), server=server)
     # what stands behind a colon may be a password
     shown = f"{kind}:…" if colon else text
-    hint = f"; write {kind}://HOST:PORT/DB" if kind in _SERVERS else ""
+    hint = f"; write {kind}://HOST:PORT/DB" if kind in SCHEMES else ""
     raise SharingError(f"share must be {_ALLOWED}, got {shown!r}{hint}")
 
 
@@ -88,9 +87,10 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
         group: Of models whose limits are apart; empty for all.
 
     Raises:
-        SharingError: It cannot be kept there; the message says what can be done.
+        SharingError: It cannot be kept there, or the server cannot be had now, for which is waited
+            a second or two; the message says what can be done.
     """
-    if place.is_local:
+    if place.server is None:
         folder = runtime_folder()
         try:
             salt = folder_salt(folder)
@@ -98,19 +98,8 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
             raise SharingError(f"limits cannot be shared: {folder}/salt: {gone}") from None
         name = file_name(base_url, key, group, label=place.label, salt=salt)
         return FileStore(folder / name)
-    try:
-        import_module("redis")
-    except ModuleNotFoundError:
-        raise SharingError(
-            f"sharing by {place.name} needs the redis package; run: "
-            f"pip install 'ratedispatch[redis]'"
-        ) from None
-    scope = scope_digest(base_url, key, group)
-    store = import_module("ratedispatch.sharing.redis_store").RedisStore(place.server, scope)
-    try:
-        store.check()
-    except SharingError:
-        store.close()
-        raise
-    shared: Store = store
-    return shared
+    from ratedispatch.sharing.redis_store import RedisStore
+
+    store = RedisStore(place.server, scope_digest(base_url, key, group))
+    store.check()
+    return store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ratedispatch.errors import SharingError
-from ratedispatch.sharing.where import Place, parse_where
+from ratedispatch.sharing.where import Place, open_store, parse_where
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,24 @@ def test_a_name_that_is_none(where: str) -> None:
     """It becomes part of a digest, but is shown as well."""
     with pytest.raises(SharingError, match="it may have 1 to 64 letters, digits"):
         parse_where(where)
+
+
+def test_a_server() -> None:
+    """Its password is in nothing that is shown."""
+    place = parse_where("redis://me:hunter2@host:6380/2?name=team")
+    assert place.name == "redis://host:6380/2?name=team"
+    assert not place.is_local
+    assert "hunter2" not in repr(place)
+    assert parse_where("unix:///run/redis.sock").name.startswith("unix:///run/redis.sock")
+
+
+def test_a_server_that_is_not_there_is_said_at_once() -> None:
+    """Before anything is sent, with the place and without the password."""
+    pytest.importorskip("redis")
+    place = parse_where("redis://:hunter2@127.0.0.1:1/0")
+    with pytest.raises(SharingError, match=r"redis://127\.0\.0\.1:1/0.*refused") as raised:
+        open_store(place, base_url=None, key=None, group="")
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_password_is_not_repeated() -> None:
