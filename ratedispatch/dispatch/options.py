@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ratedispatch.tokens.fields import DEFAULT_OUTPUT_TOKENS
 
 if TYPE_CHECKING:
+    import os
     import random
     from collections.abc import Callable, Mapping
 
@@ -75,7 +76,7 @@ class DispatcherOptions:
         policy: How the provider charges a request; by default by the client's base URL.
         counter: Counts the requests; by default one shared by the process.
         memory: Where what is learned of an account is kept for the next run, and what is
-            begun with; True for the user's state folder. By default nothing is kept.
+            begun with: a folder, or True for the user's own. By default nothing is kept.
         weights: Shares of callers among requests of the same priority, by their names, in tokens;
             all others have a weight of 1. From 0.000001 to 1,000,000.
         rng: The source of jitter.
@@ -96,7 +97,7 @@ class DispatcherOptions:
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     policy: ChargePolicy | None = None
     counter: Counter | None = None
-    memory: Memory | bool = False
+    memory: Memory | bool | str | os.PathLike[str] = False
     weights: Mapping[str, float] | None = None
     rng: random.Random | None = None
     cpu_clock: Callable[[], float] = time.process_time

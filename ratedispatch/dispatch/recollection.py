@@ -7,6 +7,9 @@ memory. What is put in is where a part starts; readings, refusals and answers ch
 
 from __future__ import annotations
 
+import hashlib
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.memory import facts
@@ -29,6 +32,19 @@ EVERY_SECONDS = 60.0
 
 #: The key of a transport that knows of none.
 _NO_KEY = "-"
+
+#: Bytes of what stands for a key.
+_DIGEST_BYTES = 16
+
+
+def digest_of(key: str) -> bytes:
+    """Return what stands for *key*, which is kept nowhere."""
+    return hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES).digest()
+
+
+def is_lasting(digest: bytes) -> bool:
+    """Return whether *digest* is that of a key, or of none, in every process."""
+    return len(digest) in {0, _DIGEST_BYTES}
 
 
 def put(route: Route, remembered: Remembered) -> None:
@@ -70,12 +86,16 @@ class Recollection:
 
     Args:
         memory: Where it is kept; None for none.
-        key: The key of an account whose transport does not tell it.
+        account: The server, and what stands for the key, where no transport tells them.
     """
 
-    def __init__(self, memory: Memory | None, key: str | None = None) -> None:
+    def __init__(
+        self, memory: Memory | None, account: tuple[str | None, bytes] | None = None
+    ) -> None:
         self._memory = memory
-        self._key = key
+        self._account = account
+        self._lock = threading.Lock()
+        self._due_at = -math.inf
         self._accounts: dict[str, AccountMemory] = {}
         self._routes: dict[Route, AccountMemory] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -87,22 +107,24 @@ class Recollection:
         """Whether anything is kept."""
         return self._memory is not None
 
-    def recall(self, name: str, transport: Any, base_url: str | None = None) -> Remembered:
+    def recall(self, name: str, transport: Any) -> Remembered:
         """
         Return what is known of the account of a route that is to be made.
 
         Args:
             name: Of the route.
             transport: What sends; tells the server and the key.
-            base_url: The server, where there is no transport.
         """
         if self._memory is None:
             return Remembered()
-        key = self._key or getattr(transport, "api_key", _NO_KEY)
-        if not (isinstance(key, str) and key):  # it is given by a function, and changes
-            return Remembered()
-        url = getattr(transport, "base_url", None) or base_url
-        account = self._memory.of(url, key, name)
+        if self._account is not None:
+            url, digest = self._account
+        else:
+            key = getattr(transport, "api_key", _NO_KEY)
+            if not (isinstance(key, str) and key):  # it is given by a function, and changes
+                return Remembered()
+            url, digest = getattr(transport, "base_url", None), digest_of(key)
+        account = self._memory.of(url, digest, name)
         if account is None:
             return Remembered()
         self._accounts[name] = account
@@ -126,7 +148,7 @@ class Recollection:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Keep what is learned every minute from now on."""
-        if self._routes:
+        if self._memory is not None:
             self._timer = loop.call_later(EVERY_SECONDS, self._go_on, loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -144,8 +166,16 @@ class Recollection:
         """Keep what all routes have learned so far."""
         if self._calibration is None:
             return
-        for route, account in list(self._routes.items()):
-            account.keep(_taker(route, self._calibration))
+        with self._lock:
+            for route, account in list(self._routes.items()):
+                account.keep(_taker(route, self._calibration))
+
+    def keep_if_due(self, now: float) -> None:
+        """Keep it in a thread if a minute has passed since the last time, or begin to count."""
+        if now >= self._due_at:
+            has_begun, self._due_at = self._due_at > -math.inf, now + EVERY_SECONDS
+            if has_begun:
+                threading.Thread(target=self.keep, daemon=True).start()
 
 
 def _taker(route: Route, calibration: Calibration) -> Callable[[float], list[Fact]]:

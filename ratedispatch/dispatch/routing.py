@@ -78,7 +78,7 @@ class RouteFactory:
         rng: The source of jitter.
         budget: A budget for all routes instead of one of each; it is not closed with them.
         alarm: Makes the clock and timer of each route.
-        base_url: The server, where *transport* does not tell it.
+        account: The server, and what stands for the key, where *transport* does not tell them.
 
     Attributes:
         transport: What sends; of a pool, that of the first member.
@@ -97,7 +97,7 @@ class RouteFactory:
         rng: random.Random,
         budget: Budget | None = None,
         alarm: Callable[[], Alarm] = LoopAlarm,
-        base_url: str | None = None,
+        account: tuple[str | None, bytes] | None = None,
     ) -> None:
         self.transport = transport
         self.provider = provider
@@ -106,9 +106,8 @@ class RouteFactory:
         self._rng = rng
         self._budget = budget
         self._alarm = alarm
-        self._base_url = base_url
         self.slots: Slots | None = None
-        self.recollection = Recollection(memory_for(options.memory))
+        self.recollection = Recollection(memory_for(options.memory), account)
         most = options.max_in_flight
         if isinstance(limits, LimitGroups):
             self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
@@ -142,7 +141,7 @@ class RouteFactory:
                 a day's limit.
         """
         place = self._place_of(name)
-        remembered = self.recollection.recall(name, place.transport, self._base_url)
+        remembered = self.recollection.recall(name, place.transport)
         limits, most, provider = place.limits, place.max_in_flight, place.provider
         possible = self._possible_in_flight()
         adaptive: AdaptiveLimit | None = None

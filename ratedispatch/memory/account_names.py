@@ -53,16 +53,15 @@ def place_of(base_url: str | None) -> str:
     return f"{parts.scheme}://{where}{parts.path.rstrip('/')}"
 
 
-def digest_of(key: str, secret: bytes) -> bytes:
-    """Return what stands for *key* under *secret*; takes some milliseconds."""
-    data = key.encode("utf-8", "backslashreplace")
-    return hashlib.scrypt(data, salt=secret, n=_COST, r=_BLOCK, p=1, dklen=32)
+def seal_of(digest: bytes, secret: bytes) -> bytes:
+    """Return what stands for the key with *digest* under *secret*; takes some milliseconds."""
+    return hashlib.scrypt(digest, salt=secret, n=_COST, r=_BLOCK, p=1, dklen=32)
 
 
-def name_of(digest: bytes, place: str, group: str) -> str:
-    """Return the name of the account with the key of *digest* at *place*, or of a *group* of it."""
+def name_of(seal: bytes, place: str, group: str) -> str:
+    """Return the name of the account with the key of *seal* at *place*, or of a *group* of it."""
     text = f"{place}\0{group}".encode("utf-8", "backslashreplace")
-    return hashlib.blake2b(text, key=digest, digest_size=_NAME_BYTES).hexdigest()
+    return hashlib.blake2b(text, key=seal, digest_size=_NAME_BYTES).hexdigest()
 
 
 def secret_in(folder: Path) -> bytes:

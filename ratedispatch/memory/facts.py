@@ -20,6 +20,7 @@ LIMIT = "limit"
 REACHED = "reached"
 RULE = "rule"
 SPENT = "spent"
+SPENT_BY_ALL = "spent by all"  # found by those that share a limit; kept as what was spent
 RATE = "rate"
 IN_FLIGHT = "in_flight"
 ROOM = "room"
@@ -174,6 +175,8 @@ def merged(
             both = max(0.0, _left(there.get(place), now) + added)
             own[fact.of] = fact
             there[place] = Fact(SPENT, fact.of, [min(both, per_day), per_day], now)
+        elif fact.kind == SPENT_BY_ALL:  # what the others have spent is in it
+            there[SPENT, fact.of] = own[fact.of] = fact._replace(kind=SPENT)
         else:
             there[place] = fact
     return fresh(there.values(), now)

@@ -131,7 +131,10 @@ def facts_of(
     for limit in limits:
         of = limit.dimension
         if limit.spent is not None:
-            made.append(fact_of(facts.SPENT, of, [limit.spent, limit.per_day], now))
+            spent = fact_of(facts.SPENT, of, [limit.spent, limit.per_day], now)
+            if spent is not None and limit.is_shared:
+                spent = spent._replace(kind=facts.SPENT_BY_ALL)
+            made.append(spent)
         elif limit.per_minute is not None:
             made.append(fact_of(facts.LIMIT, of, limit.per_minute, now))
         elif limit.reached is not None:

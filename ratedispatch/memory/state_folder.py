@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ratedispatch.dimension import DAY
-from ratedispatch.memory.account_names import digest_of, name_of, place_of, secret_in
+from ratedispatch.memory.account_names import name_of, place_of, seal_of, secret_in
 from ratedispatch.memory.fact_file import Account, DamagedMemory, change_account, read_account
 from ratedispatch.memory.facts import SPENT, TUNING, Fact, fresh, merged
 from ratedispatch.memory.remembered import Remembered
@@ -48,13 +48,13 @@ class AccountMemory(Protocol):
 class Memory(Protocol):
     """What is kept of all accounts."""
 
-    def of(self, base_url: str | None, key: str, group: str) -> AccountMemory | None:
+    def of(self, base_url: str | None, digest: bytes, group: str) -> AccountMemory | None:
         """
         Return what is kept of an account; None if it has no name.
 
         Args:
             base_url: The server.
-            key: What is paid with there; it is kept nowhere.
+            digest: What stands for the key that is paid with there.
             group: A group of models; empty for all.
         """
 
@@ -69,11 +69,11 @@ class HeldMemory:
 
     def __init__(self, clock: Callable[[], float] = wall_clock) -> None:
         self._clock = clock
-        self._accounts: dict[tuple[str, str, str], HeldAccount] = {}
+        self._accounts: dict[tuple[str, bytes, str], HeldAccount] = {}
 
-    def of(self, base_url: str | None, key: str, group: str) -> HeldAccount:
+    def of(self, base_url: str | None, digest: bytes, group: str) -> HeldAccount:
         """Return what is kept of an account."""
-        place = (place_of(base_url), key, group)
+        place = (place_of(base_url), digest, group)
         account = self._accounts.get(place)
         if account is None:
             account = self._accounts[place] = HeldAccount(self._clock)
@@ -116,8 +116,10 @@ def state_path(environment: Mapping[str, str]) -> Path | None:
         return None
 
 
-def memory_for(wish: Memory | bool) -> Memory | None:
-    """Return the memory that is wished for: the user's state folder if *wish* is True."""
+def memory_for(wish: Memory | bool | str | os.PathLike[str]) -> Memory | None:
+    """Return the memory that is wished for: a folder, or the user's state folder for True."""
+    if isinstance(wish, str | os.PathLike):
+        return StateFolder(Path(wish), _warn)
     if not isinstance(wish, bool):
         return wish
     path = state_path(os.environ) if wish else None
@@ -155,7 +157,7 @@ class StateFolder:
     def _folder(self) -> Path:
         return self.path / "accounts"
 
-    def of(self, base_url: str | None, key: str, group: str) -> FiledAccount | None:
+    def of(self, base_url: str | None, digest: bytes, group: str) -> FiledAccount | None:
         """Return what is kept of an account; None if its server has no name, or on errors."""
         place = place_of(base_url)
         if not place:
@@ -163,7 +165,7 @@ class StateFolder:
         try:
             self._open()
             assert self._secret is not None
-            name = name_of(digest_of(key, self._secret), place, group)
+            name = name_of(seal_of(digest, self._secret), place, group)
         except (OSError, AttributeError) as error:  # no scrypt in this Python
             self.complain(f"what is learned is not kept: {error}")
             return None

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ratedispatch.cli import main
+from ratedispatch.dispatch.recollection import digest_of
 from ratedispatch.memory import facts
 from ratedispatch.memory.facts import Fact
 from ratedispatch.memory.state_folder import StateFolder, state_path
@@ -37,13 +38,13 @@ def remember(*found: Fact, url: str = "http://localhost:1/v1") -> StateFolder:
     path = state_path(os.environ)
     assert path is not None
     folder = StateFolder(path)
-    account = folder.of(url, KEY, "")
+    account = folder.of(url, digest_of(KEY), "")
     assert account is not None
     account.keep(lambda now: [fact._replace(at=now - fact.at) for fact in found])
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     with FakeServerProcess("--rpm", "60000", "--tpm", "10000000") as child:
         yield child.base_url

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.sim.remembered import FIRST_SECONDS, send, share
 from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.recollection import digest_of
 from ratedispatch.dispatch.timeout import AdaptiveTimeout
 from ratedispatch.errors import Stopped
 from ratedispatch.limits import Limits
@@ -48,7 +49,7 @@ def requests(count: int, **body: Any) -> list[Request]:
 
 
 def account(memory: HeldMemory, group: str = "") -> HeldAccount:
-    return memory.of(None, "-", group)
+    return memory.of(None, digest_of("-"), group)
 
 
 def known(memory: HeldMemory, kind: str, of: str = "") -> Any:

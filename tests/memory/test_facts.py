@@ -109,6 +109,16 @@ def test_two_processes_add_to_one_day() -> None:
     assert known[0].value[0] == pytest.approx(190.0)
 
 
+def test_processes_that_share_a_day_say_the_same_of_it() -> None:
+    """Each has spent 50 and tells 100, which is not added up."""
+    first: dict[str, Fact] = {}
+    second: dict[str, Fact] = {}
+    shared = spent(100.0, NOW)._replace(kind=facts.SPENT_BY_ALL)
+    known = merged([], [shared], first, NOW)
+    known = merged(known, [shared], second, NOW)
+    assert known == [spent(100.0, NOW)]
+
+
 def test_a_day_that_began_again_is_given_back() -> None:
     """Headers that say so make it less than it was."""
     own = {"requests_per_day": spent(900.0, NOW)}

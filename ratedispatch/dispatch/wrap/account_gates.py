@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.wrap.shared_gates import checked_options, digest_of, gate_for
+from ratedispatch.dispatch.recollection import digest_of
+from ratedispatch.dispatch.wrap.shared_gates import checked_options, gate_for
 from ratedispatch.request import endpoint_like
 
 if TYPE_CHECKING:

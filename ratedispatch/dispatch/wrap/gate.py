@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ratedispatch.dispatch.route import Route
+    from ratedispatch.memory.state_folder import Memory
     from ratedispatch.outcome import Usage
     from ratedispatch.pacing.alarm import Alarm
     from ratedispatch.pacing.feedback import Change
@@ -89,6 +90,8 @@ class GateOptions:
         counter: Counts the requests; by default one shared by the process.
         rng: The source of jitter.
         alarm: Makes the clock and the timer of each queue.
+        memory: Where what is learned of an account is kept for the next process, as a folder, or
+            True for the user's own. By default nothing is kept.
     """
 
     max_in_flight: int | Literal["auto"] | None = None
@@ -100,6 +103,7 @@ class GateOptions:
     counter: Counter | None = None
     rng: random.Random | None = None
     alarm: Callable[[], Alarm] = ThreadAlarm
+    memory: Memory | bool | str | os.PathLike[str] = False
 
     def __post_init__(self) -> None:
         self.for_routes()  # checks the values
@@ -112,6 +116,7 @@ class GateOptions:
             default_output_tokens=self.default_output_tokens,
             policy=self.policy,
             weights=self.weights,
+            memory=self.memory,
         )
 
 
@@ -142,6 +147,7 @@ class Gate:
     Args:
         limits: What the account may spend, or what groups of models may.
         base_url: Of the client; tells the provider.
+        digest: What stands for its key, where what is learned is kept.
         options: How to pace.
         changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
 
@@ -155,6 +161,7 @@ class Gate:
         limits: Limits | LimitGroups,
         *,
         base_url: str | None = None,
+        digest: bytes | None = None,
         options: GateOptions | None = None,
         **changes: Any,
     ) -> None:
@@ -163,6 +170,8 @@ class Gate:
         self.limits = limits
         self.options = changed(options or GateOptions(), changes)
         self.provider = provider_for(base_url)
+        self._account = base_url, digest or b""
+        self._keeper: weakref.finalize[..., Gate] | None = None
         self._start()
         _gates.add(self)
 
@@ -180,8 +189,19 @@ class Gate:
             in_thread=in_thread,
         )
         factory = RouteFactory(
-            None, self.provider, limits, options.for_routes(), rng=self.rng, alarm=options.alarm
+            None,
+            self.provider,
+            limits,
+            options.for_routes(),
+            rng=self.rng,
+            alarm=options.alarm,
+            account=self._account,
         )
+        self._recollection = memory = factory.recollection
+        memory.share(self.estimator.calibration)
+        if self._keeper is not None:  # what the parent of a fork has learned, it keeps itself
+            self._keeper.detach()
+        self._keeper = weakref.finalize(self, memory.keep) if memory.is_on else None
         self._routes = Routes(
             lambda name: factory.make(name, CircuitBreaker(), None),
             limits.group_of if isinstance(limits, LimitGroups) else None,
@@ -249,6 +269,8 @@ class Gate:
         for change in changes:
             if isinstance(change, LimitChange):
                 ticket.route.learn(change.rate)
+        if self._keeper is not None:
+            self._recollection.keep_if_due(ticket.route.admission.alarm.time())
 
     def is_due(self, route: Route) -> bool:
         """Whether the next answer on *route* is to be read whole: its headers, and its length."""

@@ -7,13 +7,13 @@ An account is a base URL and a key. Of the key only a digest is kept.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import threading
 import weakref
 from typing import Any
 
 from ratedispatch.dispatch.options import changed
+from ratedispatch.dispatch.recollection import digest_of, is_lasting
 from ratedispatch.dispatch.wrap.gate import Gate, GateOptions
 from ratedispatch.dispatch.wrap.pool_size import pool_size
 from ratedispatch.groups import LimitGroups
@@ -32,13 +32,9 @@ def account_of(client: Any) -> Account:
         key = getattr(client, name, None)
         if key:
             break
-    # a function that gives keys is told apart by itself: its keys change
-    return str(client.base_url), digest_of(key if isinstance(key, str) else f"{id(key)}")
-
-
-def digest_of(key: str) -> bytes:
-    """Return what stands for *key*, which is kept nowhere."""
-    return hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=16).digest()
+    # a function that gives keys is told apart by itself: its keys change, and it ends with the
+    # process
+    return str(client.base_url), digest_of(key) if isinstance(key, str) else b"%d" % id(key)
 
 
 def checked_options(
@@ -91,7 +87,10 @@ def gate_for(
         chosen = wanted
         if wanted.connections is None:
             chosen = dataclasses.replace(wanted, connections=pool_size(http))
-        gate = Gate(limits, base_url=account[0], options=chosen)
+        url, digest = account
+        if not is_lasting(digest):
+            chosen = dataclasses.replace(chosen, memory=False)
+        gate = Gate(limits, base_url=url, digest=digest, options=chosen)
         _gates.append((account, wanted, weakref.ref(gate)))
         return gate
 

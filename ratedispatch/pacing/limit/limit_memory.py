@@ -34,6 +34,7 @@ class LimitMemory:
         rule: The charge rule whose predictions came true; None if none was found.
         spent: What of a limit per day has gone and has not flowed back; None of other limits.
         per_day: That limit; 0 of other limits.
+        is_shared: Whether *spent* is what all processes have spent that share the limit.
 
     Raises:
         ValueError: A number is out of its range, or the rule is none of its dimension.
@@ -45,6 +46,7 @@ class LimitMemory:
     rule: ChargeRule | None = None
     spent: float | None = None
     per_day: float = 0.0
+    is_shared: bool = False
 
     def __post_init__(self) -> None:
         for amount in (self.per_minute, self.reached):
