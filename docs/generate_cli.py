@@ -38,7 +38,7 @@ A number may be written `3000`, `3_000`, `3,000`, `30k`, `1.5M` or `2G`.
 | 1 | The job is finished, and some rows failed; they are in the errors file. |
 | 2 | The command or its configuration is wrong, and nothing was answered. |
 | 3 | The job stopped early; the same command goes on. |
-| 130 | It was interrupted twice, or before the job began; the same command goes on. |
+| 130 | It was interrupted twice, or by Ctrl-C before the job began; the same command goes on. |
 
 [Errors](errors.md) has the reasons for each.
 [Run a file](../how-to/run-a-file.md) shows the flags in use.

@@ -17,7 +17,7 @@ import click
 
 from ratedispatch.cli.console import fitted, install, say, tell_loss
 from ratedispatch.cli.help import HELP
-from ratedispatch.cli.interrupt import interrupt_once
+from ratedispatch.cli.interrupt import RESUMABLE, code_of, interrupt_once
 
 #: Where the commands are, by their names.
 COMMANDS = {
@@ -36,12 +36,12 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Exit with 130 on an interruption, and make the message of an error fit to be shown."""
+        """Exit with the code of an interruption, and make the message of an error fit to show."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             say("cancelled before anything was sent")
-            ctx.exit(130)
+            ctx.exit(code_of(error))
         except click.UsageError as error:
             if type(error).show is not click.UsageError.show:  # it shows the help
                 raise
@@ -56,15 +56,16 @@ class _LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), name)
         if signal.getsignal(signal.SIGINT) is _end_early:
             signal.signal(signal.SIGINT, interrupt_once)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            is_resumable = cmd_name == "run"
+            signal.signal(signal.SIGTERM, interrupt_once if is_resumable else signal.SIG_DFL)
         assert isinstance(command, click.Command)
         return command
 
 
-def _end_early(_number: int, _frame: object) -> None:
+def _end_early(number: int, _frame: object) -> None:
     """End the process when it is interrupted while modules are still being imported."""
     os.write(2, b"cancelled before anything was sent\n")
-    os._exit(130)
+    os._exit(RESUMABLE if number == signal.SIGTERM else 130)
 
 
 #: New objects before the collector looks for cycles among them.

@@ -3,6 +3,9 @@ Ctrl-C, SIGTERM and SIGHUP: before the loop one ends the command, in the loop th
 
 SIGHUP comes when the terminal is closed, as often as not twice; a second one cancels nothing. A
 command under ``nohup`` ignores it.
+
+SIGTERM comes from a system that wants the machine back: Kubernetes, SLURM and others kill 30 s
+later. What it stops is gone on with by the same command, so it ends with the code that says so.
 """
 
 from __future__ import annotations
@@ -25,6 +28,17 @@ if TYPE_CHECKING:
 #: The exit code of a command that was interrupted before the loop or after it.
 _INTERRUPTED = 130
 
+#: The exit code of a run that SIGTERM ends: the same command goes on.
+RESUMABLE = 3
+
+#: Seconds to wait for what is in flight, unless told otherwise: after Ctrl-C, longer than most
+#: answers take.
+DRAIN_TIMEOUT = 120.0
+
+#: After SIGTERM, of the 30 s that Kubernetes (terminationGracePeriodSeconds) and SLURM (KillWait)
+#: give by default, with 5 s left to write what came and to end.
+TERMINATION_TIMEOUT = 25.0
+
 #: None on Windows.
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
@@ -37,29 +51,44 @@ def _signals() -> tuple[signal.Signals, ...]:
     return (*usual, _HANGUP)
 
 
-def interrupt_once(_number: int, _frame: object) -> None:
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the command is to end, and to be started again elsewhere or later."""
+
+
+def code_of(error: KeyboardInterrupt) -> int:
+    """Return the exit code of a run that *error* has ended before it began."""
+    return RESUMABLE if isinstance(error, Terminated) else _INTERRUPTED
+
+
+def interrupt_once(number: int, _frame: object) -> None:
     """Raise the first interruption; a second one ends the process while that is being told."""
-    for number in _signals():
-        signal.signal(number, _end)
-    raise KeyboardInterrupt
+    error = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
+    def end(_number: int, _frame: object) -> None:
+        os._exit(code_of(error))
 
-def _end(_number: int, _frame: object) -> None:
-    os._exit(_INTERRUPTED)
+    for other in _signals():
+        signal.signal(other, end)
+    raise error
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let one interruption end the command; for what runs before and after the loop."""
+def interruptible(*, is_resumable: bool = True) -> Iterator[None]:
+    """
+    Let one interruption end the command; for what runs before and after the loop.
+
+    Args:
+        is_resumable: Whether the same command goes on with what SIGTERM has ended.
+    """
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
         for number in _signals():
             before[number] = signal.signal(number, interrupt_once)
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say("cancelled; the same command starts again, or goes on")
-        sys.exit(_INTERRUPTED)
+        sys.exit(code_of(error) if is_resumable else _INTERRUPTED)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -71,22 +100,30 @@ def end_if_interrupted(*_: object) -> None:
 
     An interruption within the closing of a loop leaves it neither open nor closed.
     """
-    signal.signal(signal.SIGINT, _end_now)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(RESUMABLE))
 
 
-def _end_now(*_: object) -> None:
-    os._exit(_INTERRUPTED)
+def outlast() -> None:
+    """Let no SIGTERM end the command before its last sentence: it has ended already."""
+    with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Interruptions:
     """
     The first signal drains, the second Ctrl-C or SIGTERM cancels.
 
+    Args:
+        job: What is drained.
+        task: What is cancelled.
+        drain_timeout: Seconds to wait for what is in flight; None for what suits the signal.
+
     Attributes:
         say: Where to say so; a progress display has a way of its own, which it does not wipe out.
     """
 
-    def __init__(self, job: Job, task: asyncio.Task[object], drain_timeout: float) -> None:
+    def __init__(self, job: Job, task: asyncio.Task[object], drain_timeout: float | None) -> None:
         self._job = job
         self._task = task
         self._drain_timeout = drain_timeout
@@ -103,15 +140,20 @@ class Interruptions:
         if not self._count:
             self.interrupt()
 
-    def interrupt(self) -> None:
-        """Count an interruption, and drain or cancel the job."""
+    def terminate(self) -> None:
+        """Do as for any interruption, in the time that is left until the system kills."""
+        self.interrupt(TERMINATION_TIMEOUT)
+
+    def interrupt(self, timeout: float = DRAIN_TIMEOUT) -> None:
+        """Count an interruption, and drain or cancel the job, by default within *timeout*."""
         self._count += 1
         if self._count > 1:
             self._task.cancel()
             return
-        self._job.drain(self._drain_timeout)
+        timeout = timeout if self._drain_timeout is None else self._drain_timeout
+        self._job.drain(timeout)
         snapshot = self._job.snapshot()
-        self.say(_drain_sentence(snapshot.in_flight if snapshot else 0, self._drain_timeout))
+        self.say(_drain_sentence(snapshot.in_flight if snapshot else 0, timeout))
 
 
 def _drain_sentence(in_flight: int, timeout: float) -> str:
@@ -126,7 +168,7 @@ def _drain_sentence(in_flight: int, timeout: float) -> str:
 
 @contextlib.contextmanager
 def interruptions(
-    job: Job, task: asyncio.Task[object], drain_timeout: float
+    job: Job, task: asyncio.Task[object], drain_timeout: float | None
 ) -> Iterator[Interruptions]:
     """Handle interruptions as long as the block runs."""
     import asyncio  # here because --help must not wait for it
@@ -134,10 +176,10 @@ def interruptions(
     loop = asyncio.get_running_loop()
     handler = Interruptions(job, task, drain_timeout)
     signals = _signals()
+    called = {signal.SIGTERM: handler.terminate, _HANGUP: handler.hang_up}
     for number in signals:
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in loops
-            called = handler.hang_up if number is _HANGUP else handler.interrupt
-            loop.add_signal_handler(number, called)
+            loop.add_signal_handler(number, called.get(number, handler.interrupt))
     try:
         yield handler
     finally:

@@ -126,7 +126,7 @@ def merge(flags: MergeFlags, output: OutputFlags) -> None:
       3    rows are missing; nothing was written, except with --allow-missing
       130  interrupted; nothing was written
     """
-    with interruptible():
+    with interruptible(is_resumable=False):
         from ratedispatch.errors import JobError
         from ratedispatch.jobs.merging.gaps import RowsMissing
         from ratedispatch.jobs.merging.merger import merge_shards

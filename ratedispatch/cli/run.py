@@ -22,7 +22,7 @@ from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.fake_account import endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.interrupt import end_if_interrupted, interruptible, interruptions
+from ratedispatch.cli.interrupt import end_if_interrupted, interruptible, interruptions, outlast
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -109,7 +109,7 @@ def run(
       1    the job is finished, and some rows failed
       2    the usage or the configuration is wrong
       3    the run stopped early; the same command goes on
-      130  interrupted twice, or before the job began
+      130  interrupted twice, or by Ctrl-C before the job began
     """
     settings = RunSettings(source, output, limits, provider, sending, durability, caps, display)
     with interruptible():  # the modules that a run needs take most of the time until it begins
@@ -119,6 +119,7 @@ def run(
     start = _check(settings)
     with contextlib.ExitStack() as stack:
         report = _send(settings, start, stack)
+    outlast()
     _close(settings, start, report)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.interrupt import DRAIN_TIMEOUT, TERMINATION_TIMEOUT
 from ratedispatch.cli.limit_options import PriceFlags, price_flags
 from ratedispatch.cli.param_types import FiniteRange
 
@@ -92,7 +93,7 @@ class DurabilityFlags:
         order: The order in which rows are sent.
         fsync: When results survive a power cut.
         flush_interval: Seconds between two flushes.
-        drain_timeout: Seconds to wait for what is in flight.
+        drain_timeout: Seconds to wait for what is in flight; None for what suits the signal.
     """
 
     retry_failed: bool
@@ -101,7 +102,7 @@ class DurabilityFlags:
     order: str
     fsync: str
     flush_interval: float
-    drain_timeout: float
+    drain_timeout: float | None
 
 
 _DURABILITY_OPTIONS = (
@@ -155,10 +156,10 @@ _DURABILITY_OPTIONS = (
         "--drain-timeout",
         group="Durability",
         type=FiniteRange(min=0),
-        default=120.0,
-        show_default=True,
         metavar="SECONDS",
-        help="Seconds to wait for requests in flight after the first Ctrl-C, SIGTERM or SIGHUP.",
+        help="Seconds to wait for requests in flight after the first Ctrl-C, SIGTERM or SIGHUP.  "
+        f"[default: {DRAIN_TIMEOUT:g}; {TERMINATION_TIMEOUT:g} after SIGTERM, since Kubernetes and "
+        "SLURM kill after 30]",
     ),
 )
 

@@ -38,12 +38,14 @@ class Ending:
         input_error: The input could not be read to its end.
         table_error: The table could not be made.
         write_error: Results could not be written.
+        is_table_left: Whether the run had to stop before its table was made.
     """
 
     stop: Stopped | None = None
     input_error: JobError | None = None
     table_error: JobError | None = None
     write_error: OSError | None = None
+    is_table_left: bool = False
 
     @property
     def reason(self) -> tuple[str | None, str | None]:
@@ -54,6 +56,8 @@ class Ending:
             return "output", str(self.table_error)
         if self.input_error is not None:
             return "input", str(self.input_error)
+        if self.is_table_left:
+            return "drained", "the run was asked to stop before its table was made"
         if self.stop is not None:
             return self.stop.code, str(self.stop)
         return None, None
@@ -107,7 +111,7 @@ def report_of(
     total = files.scan.rows
     answered = len(files.progress.answered) + writer.answered
     failed = len(files.progress.failed) + writer.failed
-    if code == "drained" and answered + failed >= total:
+    if code == "drained" and answered + failed >= total and not ending.is_table_left:
         code = message = None  # what was in flight was the last
     return Report(
         answered=answered,

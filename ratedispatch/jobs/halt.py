@@ -21,18 +21,21 @@ class Halt:
 
     Attributes:
         is_set: Whether nothing more is sent.
+        is_over: Whether the time is over that there was after a stop.
     """
 
     def __init__(self) -> None:
-        self.is_set = False
+        self.is_set = self.is_over = False
         self._first: tuple[str, str] | None = None
         self._timeout = math.inf
         self._dispatcher: Dispatcher | None = None
+        self._has_begun = False  # there may be no loop before
         self._abandoning: asyncio.TimerHandle | None = None
 
     def attach(self, dispatcher: Dispatcher) -> None:
         """Stop *dispatcher* from now on, and at once if a stop has come before."""
         self._dispatcher = dispatcher
+        self._has_begun = True
         if self._first is not None:
             dispatcher.stop(*self._first)
             self._abandon_later()
@@ -51,12 +54,22 @@ class Halt:
             self._timeout = timeout
             self._abandon_later()
 
+    def detach(self) -> None:
+        """Give nothing up any more, since nothing is in flight; the time goes on."""
+        self._dispatcher = None
+        self._has_begun = True
+
     def end(self) -> None:
-        """Give nothing up: the job has ended."""
+        """Forget the time: the job has ended."""
         if self._abandoning is not None:
             self._abandoning.cancel()
 
     def _abandon_later(self) -> None:
-        if self._dispatcher is not None and self._timeout < math.inf:
+        if self._has_begun and self._timeout < math.inf:
             loop = asyncio.get_running_loop()
-            self._abandoning = loop.call_later(self._timeout, self._dispatcher.abandon)
+            self._abandoning = loop.call_later(self._timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        self.is_over = True
+        if self._dispatcher is not None:
+            self._dispatcher.abandon()

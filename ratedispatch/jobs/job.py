@@ -241,6 +241,7 @@ class Job:
             cpu_start = options.cpu_clock()
             await self._send_all(dispatcher, source, writer, spending)
             await self._make_table(writer)
+        self._halt.end()
         self._look_back(writer)
         report = report_of(
             self._files,
@@ -291,7 +292,7 @@ class Job:
         finally:
             keeper.cancel()
             await ended(keeper)
-            self._halt.end()
+            self._halt.detach()
             writer.close()
 
     def _source(self, writer: Writer) -> RowSource:
@@ -318,20 +319,13 @@ class Job:
 
     async def _make_table(self, writer: Writer) -> None:
         """Make the table that was asked for, in a thread."""
-        table, template = self._files.paths.table, self._options.template
-        if table is None or self._ending.write_error is not None:
+        if self._files.paths.table is None or self._ending.write_error is not None:
             return
-        from ratedispatch.jobs.final_table import make_table  # most jobs make no table
+        from ratedispatch.jobs.final_table import finish  # most jobs make no table
 
-        id_column = None if template is None else template.id_column
-
-        def make() -> None:
-            try:
-                make_table(table, self._files, id_column, is_changed=writer.written > 0)
-            except JobError as error:
-                self._ending.table_error = error
-
-        await finished(make)
+        is_over = functools.partial(getattr, self._halt, "is_over")
+        work = self._files, self._options.template, self._ending, writer.written > 0, is_over
+        await finished(functools.partial(finish, *work))
 
     def _look_back(self, writer: Writer) -> None:
         """Note what has changed while the job ran, and remove the lines that have new ones."""

@@ -49,6 +49,39 @@ def test_the_sentence_agrees_with_the_number(in_flight: int | None, sentence: st
     assert (said, job.timeout) == ([sentence], 60.0)
 
 
+@pytest.mark.parametrize(("asked", "timeout"), [(None, 25.0), (60.0, 60.0)])
+def test_what_a_system_stops_ends_before_it_is_killed(asked: float | None, timeout: float) -> None:
+    """Within 30 s of a SIGTERM, unless another time was asked for; Ctrl-C has more."""
+    job = Drained(1)
+    handler = Interruptions(cast("Any", job), cast("Any", None), asked)
+    handler.say = lambda _text: None
+    handler.terminate()
+    assert job.timeout == timeout
+    handler = Interruptions(cast("Any", job), cast("Any", None), None)
+    handler.say = lambda _text: None
+    handler.interrupt()
+    assert job.timeout == 120.0
+
+
+@pytest.mark.parametrize(
+    ("number", "is_resumable", "code"),
+    [("SIGTERM", True, 3), ("SIGTERM", False, 130), ("SIGINT", True, 130)],
+)
+def test_what_was_stopped_before_it_began_tells_who_stopped_it(
+    number: str, is_resumable: bool, code: int
+) -> None:
+    """A run that a system stops is to be started again; a person who interrupts knows."""
+    program = f"""
+import os, signal
+from ratedispatch.cli.interrupt import interruptible
+with interruptible(is_resumable={is_resumable}):
+    os.kill(os.getpid(), signal.{number})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == b"cancelled; the same command starts again, or goes on\n"
+
+
 def test_a_second_hangup_cancels_nothing() -> None:
     """A terminal that is closed sends one from the shell, and one from the system."""
     job = Drained(1)

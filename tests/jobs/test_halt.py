@@ -25,6 +25,29 @@ class Stoppable:
         self.told.append((asyncio.get_running_loop().time(), "abandoned"))
 
 
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_the_time_after_a_stop_goes_on_when_nothing_is_in_flight(is_ended: bool) -> None:
+    """For what is still to be done then, such as a table; until the job ends."""
+    halt = Halt()
+
+    async def main() -> list[bool]:
+        dispatcher = Stoppable()
+        halt.attach(cast("Any", dispatcher))
+        halt.detach()
+        halt.stop("drained", "on request")
+        halt.limit(5.0)
+        found = [halt.is_over]
+        await asyncio.sleep(4.0)
+        found.append(halt.is_over)
+        if is_ended:
+            halt.end()
+        await asyncio.sleep(4.0)
+        assert dispatcher.told == []
+        return [*found, halt.is_over]
+
+    assert run_virtual(main()) == [False, False, not is_ended]
+
+
 @pytest.mark.parametrize(
     ("timeouts", "abandoned_after"), [((5.0,), 5.0), ((math.inf, 2.0, 9.0), 2.0), ((), None)]
 )
