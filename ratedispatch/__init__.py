@@ -195,6 +195,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ray":  # a room of its own, and no name that is imported by *
+        return importlib.import_module(f"{__name__}.ray")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

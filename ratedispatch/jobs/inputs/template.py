@@ -97,6 +97,11 @@ class Template:
         object.__setattr__(self, "_prompt", _pieces(self.prompt, "prompt"))
         object.__setattr__(self, "_system", _pieces(self.system or "", "system"))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Go to another process by what it was made of: a proxy of a mapping cannot."""
+        made_of = (self.prompt, self.system, self.model, self.max_tokens, dict(self.parameters))
+        return type(self), (*made_of, self.id_column)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it needs, each once, in the order in which they are first named."""

@@ -1,0 +1,149 @@
+"""
+A limit that everything on a Ray cluster shares: a named actor that holds its record.
+
+The actor decides by `ratedispatch.pacing.shared.record` alone, on its own clock, and answers one
+note after the other. It takes no CPU from Ray's count, and lives on the node that asked for it
+first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.limits import Limits
+from ratedispatch.pacing.shared.record import Record, RecordTuning
+from ratedispatch.pacing.shared.store import StoreGone
+from ratedispatch.ray.ray_needed import load_ray
+from ratedispatch.ray.ray_store import RayStore
+
+if TYPE_CHECKING:
+    from ratedispatch.pacing.shared.store import Note, Sheet
+
+#: Where the names of limits are known: in all jobs of the cluster, and to nobody else's actors.
+NAMESPACE = "ratedispatch"
+
+#: An actor does not see who lives. Whoever has said nothing for half a minute is counted no
+#: longer, and comes back with its next note.
+TUNING = RecordTuning(forgotten_seconds=30.0)
+
+#: Calls that the actor has open at once; each member has one that waits for news.
+_CALLS = 1000
+
+
+class LimitKeeper:
+    """
+    What the actor runs.
+
+    Args:
+        tuning: Constants of the record.
+    """
+
+    def __init__(self, tuning: RecordTuning = TUNING) -> None:
+        self._tuning = tuning
+        self._record = Record(epoch=float(secrets.randbits(48)))
+        self._changed = asyncio.Event()
+
+    async def exchange(self, note: Note, member: int) -> Sheet | StoreGone:
+        """Take in *note* of *member*, and return what stands here then."""
+        record = self._record
+        news = record.news
+        now = asyncio.get_running_loop().time()
+        try:
+            sheet = record.write(note, member, now, tuning=self._tuning)
+        except StoreGone as gone:
+            return gone
+        if record.news != news:
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return sheet
+
+    async def redeem(self, member: int) -> None:
+        """Hear that what *member* held was sent."""
+        known = self._record.members.get(member)
+        if known is not None:
+            known.held.clear()
+
+    async def await_news(self, known: float, seconds: float) -> float:
+        """Return the number of the news once it is not *known*, or after *seconds*."""
+        if self._record.news == known:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), seconds)
+        return self._record.news
+
+
+@dataclass(frozen=True, slots=True)
+class Limiter:
+    """
+    Limits that are shared by name, as :func:`~ratedispatch.ray.limiter` returns them.
+
+    It can be sent to tasks and actors.
+
+    Args:
+        name: Of the limits.
+        limits: What the account may spend.
+        actor: The handle of the actor that keeps them; it lives as long as one of these does,
+            and as the job that made it, unless it is detached.
+    """
+
+    name: str
+    limits: Limits
+    actor: Any
+
+    def store(self) -> RayStore:
+        """Return the store of one more member."""
+        return RayStore(self.actor, f"the limits {self.name!r} of the Ray cluster")
+
+
+def limiter(name: str, limits: Limits, *, detached: bool = False) -> Limiter:
+    """
+    Return the limits *name* of this Ray cluster, which are made if they are not there.
+
+    Everything on the cluster that asks for the same name spends from the same limits. Where
+    several set different limits for one name, the least of each counts for all of them.
+
+    Args:
+        name: Of the limits; the name of an account, say.
+        limits: What the account may spend.
+        detached: Whether they stay when the job that made them ends. Then only
+            ``ray.kill(limiter.actor)`` ends them.
+
+    Raises:
+        ImportError: Ray is not installed.
+        TypeError: *limits* are none.
+        ValueError: *name* is empty.
+    """
+    if not isinstance(limits, Limits):
+        raise TypeError(f"expected Limits, got {type(limits).__name__}")
+    if not name:
+        raise ValueError("the limits need a name, such as that of the account")
+    ray = load_ray()
+    options: dict[str, Any] = {"lifetime": "detached"} if detached else {}
+    actor_class = ray.remote(**beside_me(ray))(LimitKeeper)
+    actor = actor_class.options(
+        name=f"limits {name}",
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        max_concurrency=_CALLS,
+        **options,
+    ).remote()
+    return Limiter(name, limits, actor)
+
+
+def nameless(limits: Limits) -> Limiter:
+    """Return limits that only those share to whom this is given."""
+    ray = load_ray()
+    actor = ray.remote(**beside_me(ray))(LimitKeeper).options(max_concurrency=_CALLS).remote()
+    return Limiter("", limits, actor)
+
+
+def beside_me(ray: Any) -> dict[str, Any]:
+    """Return the settings of an actor that takes no CPU, and starts anew if its process dies."""
+    if not ray.is_initialized():
+        ray.init()
+    affinity = load_ray("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+    here = affinity(node_id=ray.get_runtime_context().get_node_id(), soft=True)
+    return {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}

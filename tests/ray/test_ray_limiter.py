@@ -1,0 +1,192 @@
+"""The actor that keeps shared limits, and the store of a member; both without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ratedispatch import Limits
+from ratedispatch.pacing.shared.store import TOTALS, LimitNote, Note, Pause, Sheet, StoreGone
+from ratedispatch.ray.ray_limiter import LimitKeeper, limiter
+from ratedispatch.ray.ray_store import RayStore
+from ratedispatch.simulate.clock import run_virtual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def note(taken: float = 0.0, *, pause: Pause | None = None, held: float = 0.0) -> Note:
+    added = (taken, *[0.0] * (TOTALS - 1))
+    limit = LimitNote("requests", added, 1.0, 10.0, 0.0, 10.0, None, None, held, 60.0)
+    return Note(0.0, (limit,), pause)
+
+
+async def tell(keeper: LimitKeeper, told: Note, member: int) -> Sheet:
+    sheet = await keeper.exchange(told, member)
+    assert isinstance(sheet, Sheet)
+    return sheet
+
+
+def test_members_spend_from_one_bucket() -> None:
+    """Of 10 one takes 4 and the other 5; 2 s later 2 have come back."""
+
+    async def run() -> list[float]:
+        keeper = LimitKeeper()
+        levels = [(await tell(keeper, note(4.0), 1)).limits[0].available]
+        levels.append((await tell(keeper, note(5.0), 2)).limits[0].available)
+        await asyncio.sleep(2)
+        sheet = await tell(keeper, note(), 1)
+        assert (sheet.living, sheet.wanting) == (2, 1 + 1)
+        return [*levels, sheet.limits[0].available]
+
+    assert run_virtual(run()) == [6.0, 1.0, 3.0]
+
+
+def test_what_was_sent_is_not_given_back_in_silence() -> None:
+    """A member that holds 6 into debt and dies gives them back; one that sent them does not."""
+
+    async def run(*, is_sent: bool) -> float:
+        keeper = LimitKeeper()
+        await tell(keeper, note(20.0), 1)
+        await tell(keeper, note(6.0, held=6.0), 2)
+        if is_sent:
+            await keeper.redeem(2)
+        await asyncio.sleep(3)
+        return (await tell(keeper, note(), 1)).limits[0].available
+
+    assert run_virtual(run(is_sent=False)) == -7.0
+    assert run_virtual(run(is_sent=True)) == -13.0
+
+
+def test_a_pause_ends_the_wait_for_news() -> None:
+    """At once, and without one after the seconds that were asked for."""
+
+    async def run() -> tuple[float, float]:
+        keeper = LimitKeeper()
+        loop = asyncio.get_running_loop()
+        news = (await tell(keeper, note(), 1)).news
+        began = loop.time()
+        assert await keeper.await_news(news, 10.0) == news
+        silent = loop.time() - began
+        loop.call_later(
+            3.0,
+            lambda: loop.create_task(keeper.exchange(note(pause=Pause(1.0, 2.0)), 1)),
+        )
+        began = loop.time()
+        assert await keeper.await_news(news, 10.0) > news
+        return silent, loop.time() - began
+
+    assert run_virtual(run()) == (10.0, 3.0)
+
+
+def test_a_full_record_is_told_and_changes_nothing() -> None:
+    async def run() -> str:
+        keeper = LimitKeeper()
+        for member in range(64):
+            await tell(keeper, note(), member)
+        gone = await keeper.exchange(note(), 64)
+        assert isinstance(gone, StoreGone)
+        return gone.reason
+
+    assert "64 members" in run_virtual(run())
+
+
+class _Ref:
+    """What a call of an actor returns."""
+
+    def __init__(self, future: concurrent.futures.Future[Any]) -> None:
+        self._future = future
+
+    def future(self) -> concurrent.futures.Future[Any]:
+        return self._future
+
+
+class _Method:
+    def __init__(self, calls: list[tuple[str, tuple[Any, ...], Any]], name: str) -> None:
+        self._calls, self._name = calls, name
+
+    def remote(self, *arguments: Any) -> _Ref:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._calls.append((self._name, arguments, future))
+        return _Ref(future)
+
+
+class _Actor:
+    """A handle whose calls are answered by the test."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], Any]] = []
+
+    def __getattr__(self, name: str) -> _Method:
+        return _Method(self.calls, name)
+
+
+def sheet(news: float) -> Sheet:
+    return Sheet(0.0, 1.0, (), None, 1, 1, None, news, was_reaped=False)
+
+
+def test_a_note_is_a_call_and_its_reply_comes_later() -> None:
+    """The first reply also begins the wait for news, which goes on as long as it is not closed."""
+    actor = _Actor()
+    store = RayStore(actor, "here")
+    replies: list[Sheet | StoreGone] = []
+    store.exchange(note(), replies.append)
+    (name, _, future) = actor.calls.pop()
+    assert (name, replies) == ("exchange", [])
+    future.set_result(sheet(5.0))
+    assert replies == [sheet(5.0)]
+    assert store.news() == 5.0
+    (name, arguments, future) = actor.calls.pop()
+    assert (name, arguments[0]) == ("await_news", 5.0)
+    future.set_result(6.0)
+    assert store.news() == 6.0
+    store.close()
+    actor.calls.pop()[2].set_result(7.0)
+    assert actor.calls == []
+
+
+def test_an_actor_that_is_gone_is_a_reply() -> None:
+    """Whether the call fails, or cannot even be made; a wait for news that fails ends."""
+    actor = _Actor()
+    store = RayStore(actor, "here")
+    replies: list[Any] = []
+    store.exchange(note(), replies.append)
+    actor.calls.pop()[2].set_exception(ConnectionError("of 10 lines"))
+    assert replies.pop().reason == "the actor is gone (ConnectionError)"
+    store.exchange(note(), replies.append)
+    actor.calls.pop()[2].set_result(sheet(1.0))
+    actor.calls.pop()[2].set_exception(ConnectionError())
+    assert actor.calls == []
+
+    class Broken:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            raise RuntimeError("Ray is shut down")
+
+    RayStore(Broken(), "here").exchange(note(), replies.append)
+    assert replies.pop().reason == "the actor is gone (RuntimeError)"
+
+
+def test_the_next_note_tells_what_was_sent() -> None:
+    """Only where none comes there is a call for it."""
+    actor = _Actor()
+    store = RayStore(actor, "here")
+    store.redeemed()
+    store.exchange(note(), lambda _: None)
+    store._redeem()
+    assert [call[0] for call in actor.calls] == ["exchange"]
+    store.redeemed()
+    store._redeem()
+    assert [call[0] for call in actor.calls] == ["exchange", "redeem"]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "error"), [("x", 5, TypeError), ("", Limits(5), ValueError)]
+)
+def test_mistakes_are_told_before_ray_is_needed(
+    name: str, limits: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        limiter(name, limits)
