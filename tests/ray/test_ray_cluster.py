@@ -6,8 +6,13 @@ Skipped where Ray is not installed.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import threading
+import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +22,6 @@ from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.usefixtures("cluster"),
@@ -62,23 +66,29 @@ def test_every_row_gets_its_answer_beside_its_columns(server: FakeServerProcess)
         assert server.stats()["arrived"] == ROWS
 
 
-def killing(how: str, marker: Path) -> Callable[[Mapping[str, Any]], rd.Request]:
-    """Return what makes requests, and kills its actor once in the middle."""
+def killing(how: str, base_url: str, marker: str) -> Callable[[Mapping[str, Any]], rd.Request]:
+    """Return what makes requests; the first actor to call it is killed in the middle."""
+
+    def die(actor: Any) -> None:
+        import ray
+
+        while True:
+            with urllib.request.urlopen(f"{base_url}/_stats") as answer:
+                if json.load(answer)["answered"] >= ROWS // 2:
+                    break
+        if how == "SIGKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        ray.kill(actor, no_restart=False)
 
     def request(row: Mapping[str, Any]) -> rd.Request:
         import ray
 
-        if row["id"] == ROWS // 2:
-            try:
-                marker.touch(exist_ok=False)
-            except FileExistsError:
-                pass
-            else:
-                if how == "SIGKILL":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                ray.kill(ray.get_runtime_context().current_actor, no_restart=False)
-        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": str(row["id"])}]}
-        return rd.Request({**body, "max_tokens": 5})
+        with contextlib.suppress(FileExistsError):
+            Path(marker).touch(exist_ok=False)
+            actor = ray.get_runtime_context().current_actor
+            threading.Thread(target=die, args=(actor,), daemon=True).start()
+        said = [{"role": "user", "content": str(row["id"])}]
+        return rd.Request.chat(model="gpt-4o-mini", messages=said, max_tokens=5)
 
     return request
 
@@ -89,7 +99,7 @@ def test_an_actor_that_is_killed_costs_what_it_had_in_flight(
 ) -> None:
     """Every row is there once; what was answered is not sent again."""
     marker = tmp_path / "killed"
-    request = killing(how, marker)
+    request = killing(how, server.base_url, str(marker))
     found = ask(server, rows(), request=request, max_in_flight=IN_FLIGHT).take_all()
     assert marker.exists()
     assert sorted(row["id"] for row in found) == list(range(ROWS))
