@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.limits import Limits
 from ratedispatch.pacing.shared.record import Record, RecordTuning
-from ratedispatch.pacing.shared.store import StoreGone
+from ratedispatch.pacing.shared.store import MOST_MEMBERS, StoreGone
 from ratedispatch.ray.ray_needed import load_ray
 from ratedispatch.ray.ray_store import RayStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ratedispatch.pacing.shared.store import Note, Sheet
 
 #: Where the names of limits are known: in all jobs of the cluster, and to nobody else's actors.
@@ -46,20 +48,39 @@ class LimitKeeper:
         self._tuning = tuning
         self._record = Record(epoch=float(secrets.randbits(48)))
         self._changed = asyncio.Event()
+        self._numbers: dict[int, int] = {}  # of the last note of each member
 
-    async def exchange(self, note: Note, member: int) -> Sheet | StoreGone:
-        """Take in *note* of *member*, and return what stands here then."""
-        record = self._record
-        news = record.news
-        now = asyncio.get_running_loop().time()
-        try:
-            sheet = record.write(note, member, now, tuning=self._tuning)
-        except StoreGone as gone:
-            return gone
-        if record.news != news:
+    async def exchange(
+        self, letters: Sequence[tuple[int, float, Note]], member: int
+    ) -> Sheet | StoreGone:
+        """
+        Take in *letters* of *member*, and return what stands here after the last.
+
+        Each is a note with its number, which counts up, and the epoch that it is meant for; 0 for
+        any. One that was taken in before does nothing, unless it is the last.
+        """
+        news = self._record.news
+        *doubtful, (number, _, note) = letters
+        for earlier, epoch, told in doubtful:
+            if earlier > self._numbers.get(member, -1) and epoch == self._record.epoch:
+                self._write(told, member)
+        answer = self._write(note, member)
+        if not isinstance(answer, StoreGone):
+            self._numbers[member] = number
+            if note.leaves or len(self._numbers) > 2 * MOST_MEMBERS:
+                living = self._record.members
+                self._numbers = {key: at for key, at in self._numbers.items() if key in living}
+        if self._record.news != news:
             self._changed.set()
             self._changed = asyncio.Event()
-        return sheet
+        return answer
+
+    def _write(self, note: Note, member: int) -> Sheet | StoreGone:
+        now = asyncio.get_running_loop().time()
+        try:
+            return self._record.write(note, member, now, tuning=self._tuning)
+        except StoreGone as gone:
+            return gone
 
     async def redeem(self, member: int) -> None:
         """Hear that what *member* held was sent."""
@@ -95,7 +116,8 @@ class Limiter:
 
     def store(self) -> RayStore:
         """Return the store of one more member."""
-        return RayStore(self.actor, f"the limits {self.name!r} of the Ray cluster")
+        name = f" {self.name!r}" if self.name else ""
+        return RayStore(self.actor, f"the actor of the limits{name}")
 
 
 def limiter(name: str, limits: Limits, *, detached: bool = False) -> Limiter:

@@ -1,22 +1,25 @@
 """
 The `Store` of a member whose limits an actor of the Ray cluster keeps.
 
-A note is a call of the actor; its reply comes in a thread of Ray. One more call waits there for
-news, so that a pause reaches a member that has nothing to say.
+A note is a call of the actor; its reply comes in a thread of Ray. A note whose call has failed may
+have arrived or not; it goes again before the next, under its number, which counts once, and only to
+the state that it was meant for. One more call waits at the actor for news, so that a pause reaches
+a member that has nothing to say.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.pacing.shared.store import StoreGone
+from ratedispatch.pacing.shared.store import Sheet, StoreGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.pacing.shared.store import Note, Sheet
+    from ratedispatch.pacing.shared.store import Note
 
 #: Seconds that a call waits for news before it is made anew. A call costs a millisecond.
 NEWS_SECONDS = 10.0
@@ -24,6 +27,12 @@ NEWS_SECONDS = 10.0
 #: Seconds after which the actor is told that what was held is sent, if no note has told it by
 #: then. It takes what is held for lost after two.
 REDEEM_SECONDS = 0.5
+
+#: Notes that are sent again; while an actor cannot be had, notes tell nothing new.
+MOST_DOUBTFUL = 8
+
+#: Calls back where Ray would do so in the thread that asks.
+_THREAD = concurrent.futures.ThreadPoolExecutor(1, "ratedispatch-ray")
 
 
 class RayStore:
@@ -44,20 +53,28 @@ class RayStore:
         self._news = 0.0
         self._is_listening = self._is_closed = False
         self._has_redeemed = self._is_timing = False
+        self._number = 0
+        self._epoch = 0.0
+        self._doubtful: list[tuple[int, float, Note]] = []
 
     def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
         """Send *note*; *reply* is called from a thread of Ray."""
         self._has_redeemed = False  # the note says what is held now
 
+        self._number += 1
+        letters = [*self._doubtful, (self._number, self._epoch, note)]
+        self._doubtful = letters[-MOST_DOUBTFUL:]
+
         def answered(future: Any) -> None:
             error = future.exception()
             answer = _gone(error) if error is not None else future.result()
-            if not isinstance(answer, StoreGone):
-                self._news = answer.news
+            if isinstance(answer, Sheet):
+                self._doubtful = []
+                self._news, self._epoch = answer.news, answer.epoch
                 self._listen()
             reply(answer)
 
-        self._call(lambda: self._actor.exchange.remote(note, self._member), answered, reply)
+        self._call(lambda: self._actor.exchange.remote(letters, self._member), answered, reply)
 
     def news(self) -> float:
         """Return a number that changes when a pause, a limit or a member is new."""
@@ -108,13 +125,26 @@ class RayStore:
         done: Callable[[Any], None],
         failed: Callable[[StoreGone], None],
     ) -> None:
-        """Make *call*, and have *done* called with its future, or *failed* if it cannot be made."""
+        """
+        Make *call*, and have *done* called with its future, or *failed* if it cannot be made.
+
+        Always from another thread: the caller holds locks that a reply takes. A future that is
+        done already calls back at once, here.
+        """
+        caller = threading.get_ident()
+
+        def elsewhere(future: Any) -> None:
+            if threading.get_ident() == caller:
+                _THREAD.submit(done, future)
+            else:
+                done(future)
+
         try:
             future = call().future()
         except Exception as error:  # Ray is shut down, say: that has many names
-            failed(_gone(error))
+            _THREAD.submit(failed, _gone(error))
         else:
-            future.add_done_callback(done)
+            future.add_done_callback(elsewhere)
 
 
 def _gone(error: BaseException) -> StoreGone:

@@ -158,5 +158,5 @@ def test_limits_of_one_name_are_one_actor() -> None:
         return str(limiter.store().name)
 
     task = ray.remote(num_cpus=0)(name_of)
-    assert ray.get(task.remote(first)) == "the limits 'account' of the Ray cluster"
+    assert ray.get(task.remote(first)) == "the actor of the limits 'account'"
     assert rd.ray.limiter("other", rd.Limits(600)).actor._actor_id != first.actor._actor_id

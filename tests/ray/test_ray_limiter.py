@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +13,14 @@ import pytest
 from ratedispatch import Limits
 from ratedispatch.pacing.shared.store import TOTALS, LimitNote, Note, Pause, Sheet, StoreGone
 from ratedispatch.ray.ray_limiter import LimitKeeper, limiter
-from ratedispatch.ray.ray_store import RayStore
+from ratedispatch.ray.ray_store import _THREAD, RayStore
 from ratedispatch.simulate.clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+NUMBERS = itertools.count(1)
 
 
 def note(taken: float = 0.0, *, pause: Pause | None = None, held: float = 0.0) -> Note:
@@ -25,7 +30,7 @@ def note(taken: float = 0.0, *, pause: Pause | None = None, held: float = 0.0) -
 
 
 async def tell(keeper: LimitKeeper, told: Note, member: int) -> Sheet:
-    sheet = await keeper.exchange(told, member)
+    sheet = await keeper.exchange([(next(NUMBERS), 0.0, told)], member)
     assert isinstance(sheet, Sheet)
     return sheet
 
@@ -73,7 +78,7 @@ def test_a_pause_ends_the_wait_for_news() -> None:
         silent = loop.time() - began
         loop.call_later(
             3.0,
-            lambda: loop.create_task(keeper.exchange(note(pause=Pause(1.0, 2.0)), 1)),
+            lambda: loop.create_task(tell(keeper, note(pause=Pause(1.0, 2.0)), 1)),
         )
         began = loop.time()
         assert await keeper.await_news(news, 10.0) > news
@@ -87,11 +92,33 @@ def test_a_full_record_is_told_and_changes_nothing() -> None:
         keeper = LimitKeeper()
         for member in range(64):
             await tell(keeper, note(), member)
-        gone = await keeper.exchange(note(), 64)
+        gone = await keeper.exchange([(1, 0.0, note())], 64)
         assert isinstance(gone, StoreGone)
         return gone.reason
 
     assert "64 members" in run_virtual(run())
+
+
+def test_a_note_in_doubt_counts_once_and_only_where_it_was_meant_for() -> None:
+    """One that has arrived does nothing the second time; nor does one for what was there before."""
+
+    async def run() -> list[float]:
+        keeper = LimitKeeper()
+        epoch = (await tell(keeper, note(), 7)).epoch
+        number = next(NUMBERS)
+        here = (number, epoch, note(2.0))
+        before = (number + 1, epoch + 1, note(3.0))
+        levels = []
+        for letters in ([here], [here, (next(NUMBERS) + 2, epoch, note(1.0))]):
+            sheet = await keeper.exchange(letters, 7)
+            assert isinstance(sheet, Sheet)
+            levels.append(sheet.limits[0].available)
+        lost = (number + 100, epoch, note(4.0))
+        sheet = await keeper.exchange([before, lost, (number + 101, epoch, note())], 7)
+        assert isinstance(sheet, Sheet)
+        return [*levels, sheet.limits[0].available]
+
+    assert run_virtual(run()) == [8.0, 7.0, 3.0]
 
 
 class _Ref:
@@ -128,23 +155,46 @@ def sheet(news: float) -> Sheet:
     return Sheet(0.0, 1.0, (), None, 1, 1, None, news, was_reaped=False)
 
 
-def test_a_note_is_a_call_and_its_reply_comes_later() -> None:
-    """The first reply also begins the wait for news, which goes on as long as it is not closed."""
+def end(call: tuple[str, tuple[Any, ...], Any], result: Any) -> None:
+    """Let *call* end with *result*, and wait until it was told."""
+    future = call[2]
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+    _THREAD.submit(int).result(5)
+
+
+def test_a_note_is_a_call_and_its_reply_comes_from_another_thread() -> None:
+    """Who asks holds a lock that the reply takes; also a call that has ended at once is one."""
     actor = _Actor()
     store = RayStore(actor, "here")
-    replies: list[Sheet | StoreGone] = []
-    store.exchange(note(), replies.append)
-    (name, _, future) = actor.calls.pop()
-    assert (name, replies) == ("exchange", [])
-    future.set_result(sheet(5.0))
-    assert replies == [sheet(5.0)]
-    assert store.news() == 5.0
-    (name, arguments, future) = actor.calls.pop()
-    assert (name, arguments[0]) == ("await_news", 5.0)
-    future.set_result(6.0)
+    replies: list[tuple[Any, int]] = []
+
+    def reply(answer: Any) -> None:
+        replies.append((answer, threading.get_ident()))
+
+    store.exchange(note(), reply)
+    call = actor.calls.pop()
+    assert (call[0], replies) == ("exchange", [])
+    end(call, sheet(5.0))
+    ((answer, thread),) = replies
+    assert (answer, store.news()) == (sheet(5.0), 5.0)
+    assert thread != threading.get_ident()
+
+
+def test_one_call_waits_for_news_until_the_store_is_closed() -> None:
+    """From the first reply on."""
+    actor = _Actor()
+    store = RayStore(actor, "here")
+    store.exchange(note(), lambda _: None)
+    end(actor.calls.pop(), sheet(5.0))
+    call = actor.calls.pop()
+    assert (call[0], call[1][0]) == ("await_news", 5.0)
+    end(call, 6.0)
     assert store.news() == 6.0
     store.close()
-    actor.calls.pop()[2].set_result(7.0)
+    end(actor.calls.pop(), 7.0)
     assert actor.calls == []
 
 
@@ -154,11 +204,14 @@ def test_an_actor_that_is_gone_is_a_reply() -> None:
     store = RayStore(actor, "here")
     replies: list[Any] = []
     store.exchange(note(), replies.append)
-    actor.calls.pop()[2].set_exception(ConnectionError("of 10 lines"))
+    end(actor.calls.pop(), ConnectionError("of 10 lines"))
     assert replies.pop().reason == "the actor is gone (ConnectionError)"
-    store.exchange(note(), replies.append)
-    actor.calls.pop()[2].set_result(sheet(1.0))
-    actor.calls.pop()[2].set_exception(ConnectionError())
+    store.exchange(note(1.0), replies.append)
+    call = actor.calls.pop()
+    (letters, _) = call[1]
+    assert [(letter[0], letter[2]) for letter in letters] == [(1, note()), (2, note(1.0))]
+    end(call, sheet(1.0))
+    end(actor.calls.pop(), ConnectionError())
     assert actor.calls == []
 
     class Broken:
@@ -166,6 +219,7 @@ def test_an_actor_that_is_gone_is_a_reply() -> None:
             raise RuntimeError("Ray is shut down")
 
     RayStore(Broken(), "here").exchange(note(), replies.append)
+    _THREAD.submit(int).result(5)
     assert replies.pop().reason == "the actor is gone (RuntimeError)"
 
 
