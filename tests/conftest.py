@@ -1,18 +1,35 @@
-"""What holds for all tests: none reads or writes the memory of the user who runs them."""
+"""
+What holds for all tests.
+
+None reads or writes the memory of the user who runs them; no example is held to a deadline; and
+what was collected is left out of all later runs of the garbage collector.
+"""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# the deadline of an example would be one of a machine that does nothing else
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
 _numbers = itertools.count(1)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are a heap of hundreds of megabytes: a collection took half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

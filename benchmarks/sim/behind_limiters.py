@@ -40,6 +40,7 @@ class Hidden:
         rows: How many there are.
         server: Further settings of the server.
         is_scattered: Whether an answer takes any time up to a second.
+        jitter: Seconds that a request takes to the server at most.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Hidden:
     rows: int = 300
     server: Mapping[str, Any] = field(default_factory=dict)
     is_scattered: bool = False
+    jitter: float = 0.0
 
 
 def _chance(share: float) -> Callable[[], Limiter]:
@@ -88,6 +90,11 @@ HIDDEN: tuple[Hidden, ...] = (
         {"latency": 0.5, "headers": {"retry-after": "5"}},
     ),
     Hidden("5 at once, far", lambda: AtOnce(5), rows=120, server={"latency": 0.5, "travel": 0.05}),
+    Hidden("5 at once, quick", lambda: AtOnce(5), rows=300, server={"latency": 0.06}),
+    Hidden("20 at once, quick", lambda: AtOnce(20), rows=900, server={"latency": 0.15}),
+    Hidden("8 at once, reordered", lambda: AtOnce(8), rows=200, jitter=0.008),
+    Hidden("8 at once, told, reordered", lambda: AtOnce(8), Limits(3_000), 200, jitter=0.004),
+    Hidden("100 in 100 s", lambda: Window(100, 100), Limits(600)),
     Hidden("20 at once, scattered", lambda: AtOnce(20), rows=600, is_scattered=True),
     Hidden("5 at once and 10 a second", lambda: Both(AtOnce(5), Leaky(10, 5))),
     Hidden(
@@ -153,6 +160,9 @@ def play_hidden(hidden: Hidden, seed: int) -> dict[str, float]:
     server = dict(hidden.server)
     if hidden.is_scattered:
         server["latency"] = random.Random(f"latency {seed}").random
+    if hidden.jitter:
+        rng = random.Random(f"travel {seed}")
+        server["travel"] = lambda: hidden.jitter * rng.random()
     run = run_limited(hidden.make(), hidden.limits, rows=hidden.rows, seed=seed, **server)
     return {
         "seconds": run.seconds,

@@ -39,13 +39,21 @@ class Proxy:
         latency: Seconds to an answer.
         lag: Seconds after an answer until its number has it.
         places: Requests that it works on at once.
+        stale: Seconds of a minute in which it still tells what was left of the last.
     """
 
     def __init__(
-        self, phase: float, *, latency: float = 0.2, lag: float = 0.02, places: int = 1000
+        self,
+        phase: float,
+        *,
+        latency: float = 0.2,
+        lag: float = 0.02,
+        places: int = 1000,
+        stale: float = 0.0,
     ) -> None:
         self.base_url = "http://proxy.test/v1"
         self.phase, self.latency, self.lag = phase, latency, lag
+        self.stale = stale
         self.places = asyncio.Semaphore(places)
         self.arrived: dict[int, int] = {}
         self.counted: dict[int, int] = {}
@@ -73,7 +81,7 @@ class Proxy:
             return Response(429, {**headers, "retry-after": "60"}, body)
         async with self.places:
             await asyncio.sleep(self.latency)
-        left = _LIMIT - self.counted.get(int(self._now() // 60), 0)
+        left = _LIMIT - self.counted.get(int((self._now() - self.stale) // 60), 0)
         asyncio.get_running_loop().call_later(self.lag, self._count)
         headers |= {
             "date": self._date(),

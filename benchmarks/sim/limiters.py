@@ -181,7 +181,7 @@ class LimitedTransport:
         headers: Of a refusal.
         body: Of a refusal; an HTML page by default.
         latency: Seconds that an answer takes, or what draws them.
-        travel: Seconds until a request arrives, and until a refusal is back.
+        travel: Seconds until a request arrives, and until a refusal is back, or what draws them.
     """
 
     is_simulated = True
@@ -195,7 +195,7 @@ class LimitedTransport:
         headers: dict[str, str] | None = None,
         body: Any = None,
         latency: float | Callable[[], float] = 0.2,
-        travel: float = 0.001,
+        travel: float | Callable[[], float] = 0.001,
     ) -> None:
         self._limiter = limiter
         self._run = run
@@ -203,21 +203,21 @@ class LimitedTransport:
         self._headers = headers or {}
         self._body = body
         self._latency = latency if callable(latency) else lambda: latency
-        self._travel = travel
+        self._travel = travel if callable(travel) else lambda: travel
         self._in_flight = 0
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send *request*."""
         del timeout
         loop, run = asyncio.get_running_loop(), self._run
-        await asyncio.sleep(self._travel)
+        await asyncio.sleep(self._travel())
         row = int(request.custom_id or 0)
         now = loop.time()
         if not self._limiter.admit(row, now, self._in_flight):
             run.refused += 1
             run.refusals_of[row] += 1
             run.log.append((round(now, 3), row, self._in_flight, self._status))
-            await asyncio.sleep(self._travel)
+            await asyncio.sleep(self._travel())
             if self._body is None:
                 return Response(self._status, self._headers, _PAGE, is_json=False)
             return Response(self._status, self._headers, self._body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.sim.troubles import OK, Call, Trouble, error
+from benchmarks.sim.troubles import IN_TURN, OK, SINGLE, Call, Trouble, error
 from ratedispatch.errors import TransportError
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Response
@@ -37,8 +37,8 @@ def _within(
 
 
 def _flapping(call: Call) -> Response:
-    """Say 502 but for 4 s in each 40."""
-    return OK if call.at % 40 < 4 else error(502)
+    """Say 502 but for 6 s in each 40."""
+    return OK if call.at % 40 < 6 else error(502)
 
 
 def _said_apart(call: Call) -> Response:
@@ -73,7 +73,7 @@ SITUATIONS: tuple[Trouble, ...] = (
     Trouble("502 for 400 s", _within(2, 402, _always(error(502)))),
     Trouble("502 for good", _within(2, 1e9, _always(error(502)))),
     Trouble("502 for 800 s", _within(2, 802, _always(error(502)))),
-    Trouble("502 but for moments", _flapping, rows=400),
+    Trouble("502 but for moments", _flapping, rows=1_200),
     Trouble(
         "a few rows and 500 for 60 s",
         _within(0.5, 60, _always(error(500))),
@@ -93,7 +93,17 @@ SITUATIONS: tuple[Trouble, ...] = (
     Trouble(
         "last two rows break the server", lambda call: error(500) if call.row >= 18 else OK, rows=20
     ),
-    Trouble("a single bad request", _always(error(400)), rows=3, is_single=True),
+    Trouble("a single bad request", _always(error(400)), rows=3, way=SINGLE),
+    Trouble(
+        "bad requests of one who waits for each outcome",
+        lambda call: error(400) if call.row % 2 else OK,
+        rows=6,
+        way=IN_TURN,
+    ),
+    Trouble(
+        "three 503 with advice",
+        lambda call: error(503, retry_after="5") if call.number in {10, 40, 70} else OK,
+    ),
     Trouble("three in four get a 500", _half, rows=400),
     Trouble(
         "slow answers beside quick faults",

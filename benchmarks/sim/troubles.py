@@ -8,6 +8,7 @@ number says, so that any trouble can be had, and at any instant. Knows nothing o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,9 @@ from ratedispatch.request import Request
 from ratedispatch.simulate.clock import run_virtual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ratedispatch.outcome import Outcome
 
 #: What a user feels of a run, the less the better: seconds to the last answer or to the end, rows
 #: without an answer, and requests that were sent in vain.
@@ -34,6 +37,10 @@ OK = Response(
         "usage": {"prompt_tokens": 9, "completion_tokens": 2},
     },
 )
+
+
+#: How rows are handed over.
+MAP, IN_TURN, SINGLE = "map", "in turn", "single"
 
 
 def error(status: int, message: str = "m", code: str = "", **headers: str) -> Response:
@@ -76,7 +83,8 @@ class Trouble:
         rows: How many there are.
         limits: What the dispatcher is told.
         latency: Seconds to the response to a call.
-        is_single: Whether the rows are calls of ``submit``, one after another.
+        way: How the rows are handed over: to a ``map``, to one that asks for the next row when it
+            has the outcome of the last, or each to ``submit``.
         options: Further arguments of the `Dispatcher`.
     """
 
@@ -85,7 +93,7 @@ class Trouble:
     rows: int = 200
     limits: Limits = field(default_factory=lambda: Limits(3_000, burst_seconds=1.0))
     latency: Callable[[Call], float] = at_once
-    is_single: bool = False
+    way: str = MAP
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,20 +148,30 @@ def play(trouble: Trouble, seed: int) -> dict[str, float]:
     server = Server(trouble.answer, trouble.latency)
     rows = [row(number) for number in range(trouble.rows)]
 
+    came = asyncio.Event()
+
+    async def in_turn() -> AsyncIterator[Request]:
+        for one in rows:
+            yield one
+            await came.wait()
+            came.clear()
+
+    async def outcomes(dispatcher: Dispatcher) -> AsyncIterator[Outcome]:
+        if trouble.way == SINGLE:
+            for one in rows:
+                yield await dispatcher.submit(one)
+            return
+        async for outcome in dispatcher.map(rows if trouble.way == MAP else in_turn()):
+            came.set()
+            yield outcome
+
     async def main() -> tuple[int, float]:
         answered = 0
         rng = random.Random(f"trouble {seed}")
         async with Dispatcher(server, trouble.limits, rng=rng, **trouble.options) as dispatcher:
-            try:
-                if trouble.is_single:
-                    for one in rows:
-                        outcome = await dispatcher.submit(one)
-                        answered += isinstance(outcome, Completed)
-                else:
-                    async for outcome in dispatcher.map(rows):
-                        answered += isinstance(outcome, Completed)
-            except Stopped:
-                pass
+            with contextlib.suppress(Stopped):
+                async for outcome in outcomes(dispatcher):
+                    answered += isinstance(outcome, Completed)
             return answered, asyncio.get_running_loop().time()
 
     answered, seconds = run_virtual(main())
