@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     )
     from ratedispatch.groups import LimitGroup, LimitGroups
     from ratedispatch.jobs.inputs.template import Template
-    from ratedispatch.jobs.job import run_file
     from ratedispatch.jobs.job_options import JobOptions
+    from ratedispatch.jobs.run_file import run_file
     from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
     from ratedispatch.outcome import Completed, Failed, Outcome, Response, Usage
@@ -124,7 +124,7 @@ _HOMES = {
     "estimate": "tokens",
     "http_client": "dispatch.wrap.drop_in",
     "options": "dispatch.wrap.call_options",
-    "run_file": "jobs.job",
+    "run_file": "jobs.run_file",
     "wrap": "dispatch.wrap.drop_in",
 }
 

@@ -144,6 +144,22 @@ class RouteResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessLost:
+    """
+    Of a job in several processes, one has ended by itself: killed, or out of memory.
+
+    Args:
+        process: Its number, from 1.
+        message: What has ended it and what becomes of its rows, in a sentence.
+        at: Loop time in seconds.
+    """
+
+    process: int
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStopped:
     """
     A job has stopped before its last row; told last, once everything is written.
@@ -168,6 +184,7 @@ Event = (
     | RequestSkipped
     | RouteStopped
     | RouteResumed
+    | ProcessLost
     | JobStopped
 )
 Listener = Callable[[Event], None]

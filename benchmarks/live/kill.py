@@ -8,11 +8,14 @@ what was in flight at the kills.
 
     python -m benchmarks.live.kill --kills 300
 
-With ``--outages`` one fault after the other strikes everything for a few seconds as well.
+With ``--outages`` one fault after the other strikes everything for a few seconds as well. With
+``--processes`` each kill strikes one of the processes of the job: the one that has the files, after
+which the command is started again, or one that sends, after which the job goes on by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -114,6 +117,7 @@ def kill_over_and_over(
     in_flight: int = 16,
     has_outages: bool = False,
     has_pool: bool = False,
+    processes: int = 1,
 ) -> Killed:
     """
     Run a job in *folder* that is killed *kills* times, then to its end.
@@ -126,6 +130,7 @@ def kill_over_and_over(
         in_flight: The most in flight.
         has_outages: Whether everything fails for a few seconds now and then.
         has_pool: Whether it is sent by a pool, whose members are at the same server.
+        processes: How many send; 1 for the one that has the files.
     """
     rng = random.Random(seed)
     workload = short(rows, seed)
@@ -145,13 +150,16 @@ def kill_over_and_over(
             *("run", str(source), "-o", str(output), "--errors-file", str(errors)),
             *(_pool(folder, server) if has_pool else ("--base-url", server.base_url, *_NO_LIMITS)),
             *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
+            *("--processes", str(processes)),
         ]
+        killer = _Killer(server, fork_server, arguments, output, rng, has_hands=processes > 1)
         for _ in range(kills):
-            again = _kill_once(server, fork_server, arguments, output, rng)
+            again = killer.kill()
             if again is None:
                 break
             done += 1
             sent_again += again
+        killer.wait()
         last = subprocess.run(
             [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
             env={**os.environ, **env},
@@ -178,32 +186,74 @@ def kill_over_and_over(
     )
 
 
-def _kill_once(
-    server: FakeServerProcess,
-    fork_server: ForkServer,
-    arguments: list[str],
-    output: Path,
-    rng: random.Random,
-) -> int | None:
-    """Run and kill; return how many rows will be sent again for it, None if it ended before."""
-    before, lines = server.stats(), _lines(output)
-    process = fork_server.start(arguments)
-    if rng.random() < _EARLY_SHARE:
-        time.sleep(rng.uniform(0.0, _EARLY))
-    else:
-        _wait_for_arrival(server, before["arrived"])
-        time.sleep(rng.uniform(0.0, _LATE))
-    abandoned = server.stats()["abandoned"]
-    os.kill(process, signal.SIGKILL)
-    if fork_server.wait() != -signal.SIGKILL:
-        return None
-    time.sleep(_NOTICING)
-    stats = server.stats()
-    at_work = stats["abandoned"] - abandoned
-    # of this run alone: what an earlier one left is sent again for that one's kill. By rows: an
-    # answer that broke on its way is another answer of the same row
-    answered = stats["answered_rows"] - before["answered_rows"]
-    return int(at_work + max(0, answered - (_lines(output) - lines)))
+class _Killer:
+    """Starts the job and kills it, or one of its processes."""
+
+    def __init__(
+        self,
+        server: FakeServerProcess,
+        fork_server: ForkServer,
+        arguments: list[str],
+        output: Path,
+        rng: random.Random,
+        *,
+        has_hands: bool,
+    ) -> None:
+        self._server = server
+        self._fork_server = fork_server
+        self._arguments = arguments
+        self._output = output
+        self._rng = rng
+        self._has_hands = has_hands
+        self._process: int | None = None
+
+    def kill(self) -> int | None:
+        """Kill once; return how many rows will be sent again for it, None if it ended before."""
+        server, rng = self._server, self._rng
+        before, lines = server.stats(), _lines(self._output)
+        process = self._process
+        if process is None:
+            process = self._process = self._fork_server.start(self._arguments)
+        if rng.random() < _EARLY_SHARE:
+            time.sleep(rng.uniform(0.0, _EARLY))
+        elif not _wait_for_arrival(server, before["arrived"], process):
+            return None
+        else:
+            time.sleep(rng.uniform(0.0, _LATE))
+        victims = [process, *(_hands_of(process) if self._has_hands else ())]
+        victim = rng.choice(victims)
+        abandoned = server.stats()["abandoned"]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if victim == process and self.wait() != -signal.SIGKILL:
+            return None
+        time.sleep(_NOTICING)
+        stats = server.stats()
+        at_work = int(stats["abandoned"] - abandoned)
+        if victim != process:  # what it had answered has lines soon, and others go on meanwhile
+            return at_work
+        # of this run alone: what an earlier one left is sent again for that one's kill. By rows:
+        # an answer that broke on its way is another answer of the same row
+        answered = stats["answered_rows"] - before["answered_rows"]
+        return at_work + int(max(0, answered - (_lines(self._output) - lines)))
+
+    def wait(self) -> int | None:
+        """Wait for what was started to end; return its exit code."""
+        if self._process is None:
+            return None
+        self._process = None
+        return self._fork_server.wait()
+
+
+def _hands_of(process: int) -> list[int]:
+    """Return the processes that send for *process*."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if b"processes.hand" in Path(f"/proc/{name}/cmdline").read_bytes():
+                    found.append(int(name))
+    return found
 
 
 def _pool(folder: Path, server: FakeServerProcess) -> tuple[str, str]:
@@ -223,12 +273,24 @@ def _outage_flags() -> list[str]:
     return flags
 
 
-def _wait_for_arrival(server: FakeServerProcess, before: int) -> None:
+def _wait_for_arrival(server: FakeServerProcess, before: int, process: int) -> bool:
+    """Wait until something more is sent; return whether it is, and *process* has not ended."""
     end = time.perf_counter() + _HANGING
     while server.stats()["arrived"] == before:
+        if not _is_running(process):
+            return False
         if time.perf_counter() > end:
             raise RuntimeError(f"nothing was sent within {_HANGING:g} s")
         time.sleep(0.02)
+    return True
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _lines(path: Path) -> int:
@@ -242,6 +304,7 @@ def main() -> int:
     parser.add_argument("--rows", type=positive, default=40_000, metavar="N")
     parser.add_argument("--outages", action="store_true", help="let everything fail now and then")
     parser.add_argument("--pool", action="store_true", help="send by three members of a pool")
+    parser.add_argument("--processes", type=positive, default=1, metavar="N", help="that send")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
     runs = []
@@ -254,6 +317,7 @@ def main() -> int:
                 rows=arguments.rows,
                 has_outages=arguments.outages,
                 has_pool=arguments.pool,
+                processes=arguments.processes,
             )
         runs.append({**asdict(killed), "is_on_target": killed.is_right})
     is_on_target = all(run["is_on_target"] for run in runs)

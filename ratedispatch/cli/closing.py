@@ -32,6 +32,8 @@ _ADVICE = {
     "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
     "max_cost": "raise --max-cost to go on",
     "max_cost_run": "run the same command again to spend as much once more",
+    "processes": "look for what ends them, such as too little memory, then run the same command "
+    "again",
     "no_price": "give --price-in and --price-out, or leave --max-cost out",
 }
 

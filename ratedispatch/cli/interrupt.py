@@ -135,6 +135,10 @@ class Interruptions:
         """Say so without a progress display."""
         self.say = say
 
+    def say_now(self, text: str) -> None:
+        """Say *text* in the way of the moment."""
+        self.say(text)
+
     def hang_up(self) -> None:
         """Drain the job if nothing has interrupted it yet."""
         if not self._count:

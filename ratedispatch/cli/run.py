@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ratedispatch.cli.beginning import announce, open_job, open_runner
 from ratedispatch.cli.client import (
     DEFAULT_URL,
     check_descriptors,
@@ -19,6 +20,7 @@ from ratedispatch.cli.client import (
 from ratedispatch.cli.closing import exit_code, print_notes, print_report
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import painter, say
+from ratedispatch.cli.crew_of_run import crew_of, prepare
 from ratedispatch.cli.fake_account import endpoint
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
@@ -30,7 +32,7 @@ from ratedispatch.cli.limit_options import (
     provider_options,
 )
 from ratedispatch.cli.log_file import open_log
-from ratedispatch.cli.loop import runner, seldom_collecting
+from ratedispatch.cli.loop import seldom_collecting
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.own_memory import memory_of
 from ratedispatch.cli.run_options import (
@@ -48,7 +50,7 @@ from ratedispatch.cli.target import target_of
 from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
     from ratedispatch.cli.pool_client import PoolTargets
     from ratedispatch.cli.pool_file import MemberTables
@@ -58,13 +60,11 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.job import Job
     from ratedispatch.jobs.job_options import JobOptions
     from ratedispatch.jobs.plan.spending import Caps
+    from ratedispatch.jobs.processes.crew import Crew
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.limits import Limits
     from ratedispatch.observe.eventlog import EventLog
     from ratedispatch.observe.report import Report
-
-#: Bytes of an input that takes seconds to scan.
-_LARGE_INPUT = 50_000_000
 
 
 @click.command(
@@ -152,6 +152,7 @@ class _Start:
         files: The files of the job.
         job: The job, once it is open.
         shown: How many notes of the job are printed already.
+        crew: The processes that send; None for this one.
     """
 
     account: Limits | LimitGroups | MemberTables
@@ -163,6 +164,7 @@ class _Start:
     files: JobFiles
     job: Job | None = None
     shown: int = 0
+    crew: Crew | None = None
 
 
 def _check(settings: RunSettings) -> _Start:
@@ -219,17 +221,18 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
         else stack.enter_context(open_log(log_path, start.files, start.key, settings.source.shard))
     )
     if not settings.display.quiet:
-        _announce(start.files)
+        announce(start.files)
     stack.enter_context(plain_warnings())
+    start.crew = stack.enter_context(crew_of(sending))
     limits = start.account if start.pool is None else start.pool.tables.limits
-    start.job = job = _open(start.files, limits, start.options)
+    start.job = job = open_job(start.files, limits, start.options)
     stack.callback(job.close)
     for note in job.notes:
         say(note)
     start.shown = len(job.notes)
     connections = connections_for(sending.max_in_flight)
     start.base_url = stack.enter_context(endpoint(start.account, start.base_url, fake=sending.fake))
-    runs = stack.enter_context(_runner(sending.loop))
+    runs = stack.enter_context(open_runner(sending.loop))
     stack.push(end_if_interrupted)  # called before the loop is closed
     stack.enter_context(seldom_collecting())
     is_bounded = isinstance(sending.max_in_flight, int)
@@ -274,12 +277,13 @@ async def _run(
             async with contextlib.AsyncExitStack() as stack:
                 sending = settings.sending
                 rest = options.connections, sending.transport, sending.max_answer_mb * 2**20
-                opening: contextlib.AbstractAsyncContextManager[Any]
+                opening: Callable[[], contextlib.AbstractAsyncContextManager[Any]]
                 if start.pool is None:
-                    opening = open_client(start.base_url, str(start.key), *rest)
+                    opening = functools.partial(open_client, start.base_url, str(start.key), *rest)
                 else:
-                    opening = start.pool.open(start.base_url, *rest)
-                client = await stack.enter_async_context(opening)
+                    opening = functools.partial(start.pool.open, start.base_url, *rest)
+                client = await stack.enter_async_context(opening())
+                prepare(start.crew, opening, settings, handler.say_now)
                 listeners: list[Listener] = []
                 if not settings.display.quiet:
                     from ratedispatch.observe.progress import show_progress
@@ -290,7 +294,9 @@ async def _run(
                     stack.callback(handler.say_plainly)
                 if log is not None:
                     listeners.append(log)
-                return await job.run(client, listeners=listeners, dispatcher_options=options)
+                return await job.run(
+                    client, listeners=listeners, dispatcher_options=options, crew=start.crew
+                )
         except asyncio.CancelledError:
             return None
         except JobError as error:
@@ -317,32 +323,3 @@ def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
         base_url=", ".join(pool.urls.values()) if pool else start.base_url,
     )
     sys.exit(exit_code(report))
-
-
-def _announce(files: JobFiles) -> None:
-    """Say that a large input is scanned before anything is sent, which takes a while."""
-    path = files.input
-    if isinstance(path, Path) and path.is_file() and path.stat().st_size > _LARGE_INPUT:
-        size = path.stat().st_size / 1e6
-        say(f"looking through {path} ({size:,.0f} MB) before anything is sent")
-
-
-def _open(files: JobFiles, limits: Any, options: JobOptions) -> Job:
-    """Return the job on *files*; one that cannot start is a usage error."""
-    from ratedispatch.errors import JobError
-    from ratedispatch.jobs.job import Job
-
-    try:
-        return Job(files, limits, options)
-    except JobError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _runner(name: str) -> asyncio.Runner:
-    """Return what runs the job; a loop that is not installed is a usage error."""
-    from ratedispatch.errors import JobError
-
-    try:
-        return runner(name)
-    except JobError as error:
-        raise click.UsageError(f"--loop {name}: {error}") from error

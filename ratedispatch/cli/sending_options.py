@@ -14,6 +14,9 @@ from ratedispatch.cli.loop import LOOPS
 from ratedispatch.cli.param_types import COUNT_OR_AUTO, FiniteRange
 from ratedispatch.limits import AUTO
 
+#: Processes that a run may have.
+MOST_PROCESSES = 64
+
 
 @dataclass(frozen=True, slots=True)
 class SendingFlags:
@@ -30,6 +33,7 @@ class SendingFlags:
         tolerate_failures: Whether rows may fail alike without end.
         transport: The name of the transport.
         loop: The name of the event loop.
+        processes: How many processes send.
         fake: Whether to run against a fake server.
         no_memory: Whether nothing is learned from earlier runs, and nothing kept for later ones.
     """
@@ -43,6 +47,7 @@ class SendingFlags:
     tolerate_failures: bool
     transport: str
     loop: str
+    processes: int
     fake: bool
     no_memory: bool
 
@@ -124,6 +129,16 @@ _SENDING_OPTIONS = (
         default=AUTO,
         show_default=True,
         help="The event loop; auto is uvloop where it is installed.",
+    ),
+    option(
+        "--processes",
+        group="Provider",
+        type=click.IntRange(min=1, max=MOST_PROCESSES),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Send by N processes, for more than one core can send; they share the limits, and "
+        "the files are those of one job.",
     ),
     option(
         "--fake",

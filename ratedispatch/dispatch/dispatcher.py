@@ -133,8 +133,7 @@ class Dispatcher:
             RuntimeError: It is called in another event loop than before.
         """
         self._stay_in_loop()
-        routes = self._runner.routes
-        await warm_up(self._transports, self.estimator, routes, models, connections)
+        await warm_up(self._transports, self.estimator, self._runner.routes, models, connections)
 
     async def submit(
         self,
@@ -290,10 +289,9 @@ class Dispatcher:
         self._runner.stopping.check()
         route = self._runner.routes.of(model)
         route.check(cost, lambda: "a permit")
-        runner = self._runner
-        tell = functools.partial(runner.note, route)
+        tell = functools.partial(self._runner.note, route)
         turn = turn_of(priority, caller, instant_of(deadline))
-        return PermitScope(route.admission, cost, next(runner.ranks), tell, turn)
+        return PermitScope(route.admission, cost, next(self._runner.ranks), tell, turn)
 
     def stop(self, code: str, message: str) -> None:
         """

@@ -150,7 +150,7 @@ class Map:
     def stop(self) -> None:
         """Wait no longer for a source that has nothing to say."""
         # a source that stops everything itself is not waited for
-        if self._reader is not None and self._reader is not _current_task():
+        if self._reader is not None and self._reader is not running_task():
             self._reader.cancel()
 
     async def close(self) -> None:
@@ -330,7 +330,7 @@ class _Source:
         raise StopAsyncIteration
 
 
-def _current_task() -> asyncio.Task[Any] | None:
+def running_task() -> asyncio.Task[Any] | None:
     """The task that runs; None outside of the loop, as in a signal handler."""
     try:
         return asyncio.current_task()

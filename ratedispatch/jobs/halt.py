@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ratedispatch.dispatch.dispatcher import Dispatcher
+    from ratedispatch.jobs.sender import Stoppable
 
 
 class Halt:
@@ -28,11 +28,11 @@ class Halt:
         self.is_set = self.is_over = False
         self._first: tuple[str, str] | None = None
         self._timeout = math.inf
-        self._dispatcher: Dispatcher | None = None
+        self._dispatcher: Stoppable | None = None
         self._has_begun = False  # there may be no loop before
         self._abandoning: asyncio.TimerHandle | None = None
 
-    def attach(self, dispatcher: Dispatcher) -> None:
+    def attach(self, dispatcher: Stoppable) -> None:
         """Stop *dispatcher* from now on, and at once if a stop has come before."""
         self._dispatcher = dispatcher
         self._has_begun = True

@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import functools
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ratedispatch.dispatch.dispatcher import Dispatcher
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.pool import Pool
@@ -22,29 +20,26 @@ from ratedispatch.events import JobStopped
 from ratedispatch.jobs.ahead import Outlook
 from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable, writable
 from ratedispatch.jobs.halt import Halt
-from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job_files import open_files
 from ratedispatch.jobs.job_options import JobOptions
-from ratedispatch.jobs.journaling import journaled, keys_of, limits_beside
-from ratedispatch.jobs.opened import opened
-from ratedispatch.jobs.outputs.table import output_format_of
+from ratedispatch.jobs.journaling import keys_of
 from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.jobs.plan.spending import Caps, Spending
+from ratedispatch.jobs.sender import Means, sender_of
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
-from ratedispatch.jobs.state.paths import files_of
 from ratedispatch.jobs.writer import Writer, ended, finished, flushable, may_be_billed
 from ratedispatch.observe.report import Tally
-from ratedispatch.observe.shown import shown
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.batchfile import BadRow
+    from ratedispatch.jobs.processes.crew import Crew
+    from ratedispatch.jobs.sender import Sender
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.jobs.writer import Flushable
     from ratedispatch.limits import Limits
@@ -52,58 +47,6 @@ if TYPE_CHECKING:
     from ratedispatch.observe.status import Ahead
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.snapshot import Snapshot
-
-
-async def run_file(
-    input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
-    output: str | os.PathLike[str],
-    *,
-    client: Client | Pool,
-    limits: Limits | LimitGroups | None = None,
-    errors_path: str | os.PathLike[str] | None = None,
-    listeners: Sequence[Listener] = (),
-    job_options: JobOptions | None = None,
-    dispatcher_options: DispatcherOptions | None = None,
-) -> Report:
-    """
-    Send every row of a file, write one line for each, and return the report.
-
-    The same call again resumes the job.
-
-    Args:
-        input: A JSONL file in OpenAI's Batch format, which may be packed (``.gz``, ``.zst``), or a
-            table with the template of *job_options*; ``-`` for standard input.
-        output: Where answers go, in Batch output format, in the order in which they come; or the
-            table that is made of them at the end.
-        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.
-        limits: What the account may spend, or what groups of models may; None for a pool.
-        errors_path: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
-        listeners: Called with every event. One that has a ``flush`` method, as an
-            :class:`~ratedispatch.observe.eventlog.EventLog`, is flushed as often as the answers.
-        job_options: How the job reads, writes and resumes, the most that it may spend, and
-            whether its progress is shown.
-        dispatcher_options: How it sends.
-
-    Raises:
-        JobError: A file is missing, or in the way; nothing was touched.
-        TypeError: A pool is given limits, or nothing else is.
-    """
-    limits = limits_beside(client, limits)
-    out = Path(output)
-    job_options = (job_options or JobOptions()).for_client(client)
-    files = files_of(
-        STDIN if input == STDIN else Path(input),
-        out,
-        None if errors_path is None else Path(errors_path),
-        output_format_of(out, job_options.output_format),
-        job_options.part,
-    )
-    # in a thread: the scan of a large file takes seconds, for which the loop would be held
-    job = await opened(functools.partial(Job, files, limits, job_options))
-    async with shown(job, job_options.progress) as told:
-        return await job.run(
-            client, listeners=(*listeners, *told), dispatcher_options=dispatcher_options
-        )
 
 
 class Job:
@@ -129,7 +72,7 @@ class Job:
         self._options = options or JobOptions()
         self._files = open_files(files, self._options)
         self._notes = list(self._files.notes)
-        self._dispatcher: Dispatcher | None = None
+        self._dispatcher: Sender | None = None
         self._writer: Writer | None = None
         self._ending = Ending()
         self._halt = Halt()
@@ -205,6 +148,7 @@ class Job:
         *,
         listeners: Sequence[Listener] = (),
         dispatcher_options: DispatcherOptions | None = None,
+        crew: Crew | None = None,
     ) -> Report:
         """
         Send the rows that are not done, and return the report. To be called once.
@@ -216,6 +160,7 @@ class Job:
             listeners: Called with every event; one that has a ``flush`` method is flushed as
                 often as the answers. None is closed.
             dispatcher_options: How the job sends.
+            crew: The processes that send; None for this one.
 
         Raises:
             JobError: The result files cannot be opened; nothing was sent.
@@ -231,24 +176,23 @@ class Job:
                 keys_of(client), flushable(listeners), spending
             )
             source = self._source(writer)
-            self._dispatcher = dispatcher = Dispatcher(
-                journaled(client, writer.note),
-                None if isinstance(client, Pool) else self._limits,
-                listeners=(self.tally, spending, source, writer, *told),
-                options=options,
-            )
+            limits = None if isinstance(client, Pool) else self._limits
+            means = Means(client, limits, options, self._files.journal, writer, listeners)
+            heard: list[Listener] = [self.tally, spending, source, *told]
+            self._dispatcher = dispatcher = sender_of(means, heard, crew, self._on_write_error)
             self._halt.attach(dispatcher)
             cpu_start = options.cpu_clock()
             await self._send_all(dispatcher, source, writer, spending)
             await self._make_table(writer)
         self._halt.end()
         self._look_back(writer)
+        cpu = max(options.cpu_clock() - cpu_start, dispatcher.cpu_seconds)
         report = report_of(
             self._files,
             writer,
             self._ending,
             self.tally,
-            constraints_of(dispatcher.snapshot(), options.cpu_clock() - cpu_start),
+            constraints_of(dispatcher.snapshot(), cpu),
             spending.cost,
             self.notes,
             self.tally.routes.ended(self.members(), spending.costs),
@@ -272,7 +216,7 @@ class Job:
             )
 
     async def _send_all(
-        self, dispatcher: Dispatcher, source: RowSource, writer: Writer, spending: Spending
+        self, dispatcher: Sender, source: RowSource, writer: Writer, spending: Spending
     ) -> None:
         """Send the rows that are not done, and write what comes."""
         caps = self._options.caps
@@ -281,7 +225,7 @@ class Job:
         keeper = asyncio.create_task(writer.keep_safe())
         try:
             async with dispatcher:
-                async for outcome in dispatcher.map(rows, progress=False):
+                async for outcome in dispatcher.map(rows):
                     row = outcome.request.row
                     assert row is not None
                     writer.write(outcome, source.digests.pop(row))
@@ -330,6 +274,8 @@ class Job:
     def _look_back(self, writer: Writer) -> None:
         """Note what has changed while the job ran, and remove the lines that have new ones."""
         self._notes += writer.saved
+        if self._dispatcher is not None:
+            self._notes += self._dispatcher.notes
         if self.resumed + writer.written >= self.total:
             self._files.paths.retry.unlink(missing_ok=True)
         change = self._files.change_of_input()

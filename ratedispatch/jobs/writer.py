@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ratedispatch import _json
 from ratedispatch.errors import JobError
 from ratedispatch.events import AttemptEnded
 from ratedispatch.jobs.batchfile import bad_row_line, outcome_line
@@ -326,7 +327,9 @@ def _without(keys: Sequence[str], outcome: Outcome) -> Outcome:
     """*outcome* with *keys* blacked out in what the server said."""
     response = outcome.response
     if response is not None:
-        body = redact_value(response.body, keys)
+        # of an answer that another process has got, only the text is here
+        body = response.body if response.text is None else _json.loads(response.text)
+        body = redact_value(body, keys)
         headers = {name: redact_text(value, keys) for name, value in response.headers.items()}
         response = dataclasses.replace(response, body=body, headers=headers, text=None)
     if isinstance(outcome, Completed):

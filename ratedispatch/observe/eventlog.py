@@ -19,6 +19,7 @@ from ratedispatch.events import (
     AttemptSent,
     JobStopped,
     LimitChanged,
+    ProcessLost,
     QueuePaused,
     RouteResumed,
     RouteStopped,
@@ -96,6 +97,11 @@ class EventLog:
         self.flush()
         self._file.close()
 
+    listens_to = frozenset(
+        {AttemptSent, AttemptEnded, QueuePaused, LimitChanged, RouteStopped, RouteResumed}
+        | {ProcessLost, JobStopped}
+    )
+
     def __call__(self, event: Event) -> None:
         """Log *event*."""
         match event:
@@ -135,6 +141,8 @@ class EventLog:
                 )
             case RouteResumed():
                 self._append("route_resumed", route=event.route)
+            case ProcessLost():
+                self._append("process_lost", process=event.process, message=event.message)
             case JobStopped():
                 self._append("stop", code=event.code, message=event.message)
 

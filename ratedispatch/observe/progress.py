@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ratedispatch.dispatch.display.notebook import NotebookPicture
-from ratedispatch.events import LimitChanged, RouteResumed, RouteStopped
+from ratedispatch.events import LimitChanged, ProcessLost, RouteResumed, RouteStopped
 from ratedispatch.observe.human import clock_text, one_line
 from ratedispatch.observe.status import Meter
 from ratedispatch.observe.suspend import hidden_while_suspended
@@ -75,12 +75,16 @@ class Notes:
         self._console = console
         self._told: dict[tuple[str, str], float] = {}
 
+    listens_to = frozenset({LimitChanged, ProcessLost, RouteResumed, RouteStopped})
+
     def __call__(self, event: Event) -> None:
-        """Tell a learned limit, and what becomes of members of a pool."""
+        """Tell a learned limit, and what becomes of members of a pool and of processes."""
         if isinstance(event, RouteStopped):
             self.say(f"{event.route} is left alone for a while: {event.message} ({event.code})")
         if isinstance(event, RouteResumed):
             self.say(f"{event.route} answers again")
+        if isinstance(event, ProcessLost):
+            self.say(event.message)
         if not isinstance(event, LimitChanged):
             return
         key, limit = (event.group, event.rate.dimension), event.rate.limit

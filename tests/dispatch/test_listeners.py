@@ -20,7 +20,7 @@ from ratedispatch.events import (
     QueuePaused,
     RequestEnded,
 )
-from ratedispatch.jobs.job import run_file
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Completed, Response
 from ratedispatch.simulate.clock import run_virtual

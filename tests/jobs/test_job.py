@@ -12,10 +12,11 @@ import pytest
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.errors import JobError, TransportError
 from ratedispatch.events import AttemptSent, JobStopped, RequestEnded
-from ratedispatch.jobs.job import Job, run_file
+from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.order import Order
 from ratedispatch.jobs.plan.spending import Caps
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.state.paths import default_errors_path
 from ratedispatch.outcome import Response

@@ -79,7 +79,7 @@ def test_an_attempt_that_cannot_be_noted_does_not_leave(
 ) -> None:
     """The disk with the job file is full: what is sent is on it, and the job stops."""
     noted = 0
-    append = Journal._append
+    append = Journal.append
     unnoted: list[str | None] = []
 
     def full(journal: Journal, record: bytes) -> None:
@@ -93,7 +93,7 @@ def test_an_attempt_that_cannot_be_noted_does_not_leave(
         if b"\ns%d\n" % (request.row or 0) not in (tmp_path / "out.jsonl.job").read_bytes():
             unnoted.append(request.custom_id)
 
-    monkeypatch.setattr(Journal, "_append", full)
+    monkeypatch.setattr(Journal, "append", full)
     report = play(tmp_path, rows=ROWS, send=look)
     assert report.stop_code == "output"
     assert report.answered == len(names(tmp_path / "out.jsonl"))

@@ -10,9 +10,10 @@ import pytest
 
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.inputs.template import Template
-from ratedispatch.jobs.job import Job, run_file
+from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.order import Order
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.limits import Limits
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.transport import ProviderTransport

@@ -12,10 +12,10 @@ import pytest
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.pool import Member, Pool
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.job import run_file
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan.prices import Price
 from ratedispatch.jobs.plan.spending import Caps
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.jobs.state.origin import going_on, together
 from ratedispatch.limits import Limits
 from ratedispatch.outcome import Response

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.errors import JobError
-from ratedispatch.jobs.job import run_file
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan.planner import plan_file
 from ratedispatch.jobs.plan.spending import Caps
 from ratedispatch.jobs.rowformat import BatchRows
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.jobs.shard import Shard, check_shard
 from ratedispatch.jobs.state.rowset import RowSet
 from ratedispatch.jobs.state.scan import scan

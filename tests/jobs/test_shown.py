@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ratedispatch.jobs.job import run_file
 from ratedispatch.jobs.job_options import JobOptions
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.limits import Limits
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import secrets
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
@@ -111,6 +112,18 @@ def check_place(file: BinaryIO, path: Path) -> None:
         raise OSError(errno.ENOENT, f"{path} was replaced by another file")
 
 
+def first_line(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the first line, and what was read beyond it."""
+    text = b""
+    while b"\n" not in text:
+        block = file.read(CHUNK)
+        if not block:
+            return text, b""
+        text += block
+    first, _, rest = text.partition(b"\n")
+    return first, rest
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, is_new: bool = False, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
@@ -166,7 +179,11 @@ def _put_new(fresh: Path, path: Path) -> None:
         fresh.unlink()
 
 
-def lock(file: BinaryIO, path: Path, *, is_shared: bool = False) -> None:
+#: Seconds between two tries to lock a file.
+_BETWEEN_TRIES = 0.02
+
+
+def lock(file: BinaryIO, path: Path, *, is_shared: bool = False, patience: float = 0.0) -> None:
     """
     Keep other processes out of *file*; the system lets go when this one ends, however it ends.
 
@@ -174,6 +191,7 @@ def lock(file: BinaryIO, path: Path, *, is_shared: bool = False) -> None:
         file: Open.
         path: What messages name.
         is_shared: Whether others that only read may have it too.
+        patience: Seconds for which another process may still have it.
 
     Raises:
         JobError: Another process has it, or it cannot be locked.
@@ -182,15 +200,21 @@ def lock(file: BinaryIO, path: Path, *, is_shared: bool = False) -> None:
         import fcntl
     except ImportError:  # Windows: two processes on one output are not noticed there
         return
-    try:
-        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
-            raise JobError(
-                f"{path} cannot be locked ({error.strerror}), so that another process could work "
-                f"on the same output; choose an output on another file system"
-            ) from error
-        raise JobError(
-            f"another process is working on {path}; wait for it, or choose another output"
-        ) from error
+    kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
+                raise JobError(
+                    f"{path} cannot be locked ({error.strerror}), so that another process could "
+                    f"work on the same output; choose an output on another file system"
+                ) from error
+            if patience <= 0:
+                raise JobError(
+                    f"another process is working on {path}; wait for it, or choose another output"
+                ) from error
+            patience -= _BETWEEN_TRIES
+            time.sleep(_BETWEEN_TRIES)
+        else:
+            return

@@ -25,6 +25,7 @@ from ratedispatch.errors import JobError
 from ratedispatch.jobs.state.files import (
     CHUNK,
     check_place,
+    first_line,
     lock,
     no_space,
     open_appending,
@@ -36,15 +37,18 @@ from ratedispatch.jobs.state.manifest import Manifest
 from ratedispatch.jobs.state.rowset import RowSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-_RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
+#: A record of one row: what happened, and its number.
+RECORD = re.compile(rb"([stbd])(\d{1,12})\n")
 _SENT = re.compile(rb"s(\d{1,12})\n")
 _SPENT = re.compile(rb"c(\d{1,18}),(\d{1,18})\n")
 
 #: Nano-USD in a USD: a token of the cheapest model costs some 20.
 _NANO = 1_000_000_000
+
+#: Seconds within which the children of a process that was killed end, too, and let go.
+_PATIENCE = 0.5
 
 # custom_ids are not in here, but prompts of a template are
 _MODE = 0o600
@@ -63,6 +67,7 @@ class Journal:
         billed_twice: Attempts that may have been billed a second time, of all runs.
         spent: USD that all runs have spent, as far as prices were known.
         dearest: USD of the dearest answer.
+        generation: Counts the files that took the place of the first one.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -73,8 +78,14 @@ class Journal:
         self.doubtful = RowSet()
         self.billed_twice = 0
         self.spent = self.dearest = 0.0
+        self.generation = 0
         self._repeated = RowSet()  # of these, rows whose last attempt was not their first
         self._read()
+
+    @property
+    def descriptor(self) -> int:
+        """The file, open for appending."""
+        return self._file.fileno()
 
     def close(self) -> None:
         """Let other processes in."""
@@ -107,6 +118,7 @@ class Journal:
         self.manifest = manifest
         self._file.close()
         self._file = file
+        self.generation += 1
 
     def text(self, manifest: Manifest) -> bytes:
         """Return all that the file has to hold, with *manifest* at its beginning."""
@@ -135,10 +147,10 @@ class Journal:
             OSError: It cannot be written.
         """
         if row in self.open_rows or row in self.doubtful:
-            self._append(b"t%d\n" % row)
+            self.append(b"t%d\n" % row)
             self._repeat(row)
         else:
-            self._append(b"s%d\n" % row)
+            self.append(b"s%d\n" % row)
             self.open_rows.add(row)
 
     def take_back(self, row: int) -> None:
@@ -149,7 +161,7 @@ class Journal:
             OSError: It cannot be written.
         """
         if row in self.open_rows:
-            self._append(b"b%d\n" % row)
+            self.append(b"b%d\n" % row)
             self._return(row)
 
     def doubt(self, rows: RowSet) -> None:
@@ -160,7 +172,7 @@ class Journal:
             OSError: It cannot be written.
         """
         if len(rows):
-            self._append(b"".join(b"d%d\n" % row for row in rows))
+            self.append(b"".join(b"d%d\n" % row for row in rows))
             for row in rows:
                 self._doubt(row)
 
@@ -172,7 +184,7 @@ class Journal:
             OSError: It cannot be written.
         """
         if spent != self.spent:
-            self._append(_cost_record(spent, dearest))
+            self.append(_cost_record(spent, dearest))
             self.spent, self.dearest = spent, dearest
 
     def end(self, row: int) -> None:
@@ -218,14 +230,31 @@ class Journal:
         """Wait until what was noted is on the disk; may be called in a thread."""
         os.fsync(self._file.fileno())
 
-    def _append(self, record: bytes) -> None:
+    def replay(self, kind: bytes, row: int) -> None:
+        """Take in a record of *row*: one of the file, or that another process has written."""
+        if kind == b"s":
+            self.open_rows.add(row)
+        elif kind == b"t":
+            self._repeat(row)
+        elif kind == b"b":
+            self._return(row)
+        else:
+            self._doubt(row)
+
+    def append(self, record: bytes) -> None:
+        """
+        Write *record*, whole lines.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         # one call of the system, not buffered: it has to be there when the process is killed
         if self._file.write(record) != len(record):
             raise no_space()
 
     def _read(self) -> None:
         self._file.seek(0)
-        first, rest = _first_line(self._file)
+        first, rest = first_line(self._file)
         if not first and not rest:
             return
         try:
@@ -236,19 +265,13 @@ class Journal:
                 f"to start over"
             ) from error
         self.billed_twice = self.manifest.billed_twice
-        actions: dict[bytes, Callable[[int], object]] = {
-            b"s": self.open_rows.add,
-            b"t": self._repeat,
-            b"b": self._return,
-            b"d": self._doubt,
-        }
         while True:
             block = self._file.read(CHUNK)
             text = rest + block
             end = text.rfind(b"\n") + 1
             if any(kind in text for kind in (b"t", b"b", b"d")):
-                for kind, row in _RECORD.findall(text, 0, end):
-                    actions[kind](int(row))
+                for kind, row in RECORD.findall(text, 0, end):
+                    self.replay(kind, int(row))
             else:
                 self.open_rows.update(map(int, _SENT.findall(text, 0, end)))
             for spent, dearest in _SPENT.findall(text, 0, end)[-1:]:
@@ -291,7 +314,7 @@ def open_journal(path: Path) -> Journal:
         except OSError as error:
             raise JobError(f"{path} cannot be opened: {error.strerror}") from error
         try:
-            lock(file, path.with_suffix(""))
+            lock(file, path.with_suffix(""), patience=_PATIENCE)
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return Journal(path, file)
         except FileNotFoundError:  # replaced or removed by another process
@@ -319,15 +342,3 @@ def read_journal(path: Path) -> Journal:
 
 def _cost_record(spent: float, dearest: float) -> bytes:
     return b"c%d,%d\n" % (round(spent * _NANO), round(dearest * _NANO))
-
-
-def _first_line(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Return the first line, and what was read beyond it."""
-    text = b""
-    while b"\n" not in text:
-        block = file.read(CHUNK)
-        if not block:
-            return text, b""
-        text += block
-    first, _, rest = text.partition(b"\n")
-    return first, rest

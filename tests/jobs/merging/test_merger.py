@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from ratedispatch.errors import JobError
 from ratedispatch.jobs.batchfile import head_of
 from ratedispatch.jobs.inputs.template import Template
-from ratedispatch.jobs.job import run_file
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.merging.gaps import RowsMissing
 from ratedispatch.jobs.merging.merger import Merged, MergeOptions, MergeOrder, merge_shards
 from ratedispatch.jobs.merging.places import LineReader, Place, Places
 from ratedispatch.jobs.outputs.table import OutputFormat
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.jobs.shard import Shard
 from ratedispatch.jobs.state.files import lock
 from ratedispatch.jobs.state.journal import open_journal, read_journal

@@ -1,0 +1,80 @@
+"""Runs a job for a program: one call for a whole file."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ratedispatch.jobs.inputs.streams import STDIN
+from ratedispatch.jobs.job import Job
+from ratedispatch.jobs.job_options import JobOptions
+from ratedispatch.jobs.journaling import limits_beside
+from ratedispatch.jobs.opened import opened
+from ratedispatch.jobs.outputs.table import output_format_of
+from ratedispatch.jobs.state.paths import files_of
+from ratedispatch.observe.shown import shown
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from ratedispatch.dispatch.options import DispatcherOptions
+    from ratedispatch.dispatch.pool import Pool
+    from ratedispatch.dispatch.transports import Client
+    from ratedispatch.events import Listener
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.limits import Limits
+    from ratedispatch.observe.report import Report
+
+
+async def run_file(
+    input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
+    output: str | os.PathLike[str],
+    *,
+    client: Client | Pool,
+    limits: Limits | LimitGroups | None = None,
+    errors_path: str | os.PathLike[str] | None = None,
+    listeners: Sequence[Listener] = (),
+    job_options: JobOptions | None = None,
+    dispatcher_options: DispatcherOptions | None = None,
+) -> Report:
+    """
+    Send every row of a file, write one line for each, and return the report.
+
+    The same call again resumes the job.
+
+    Args:
+        input: A JSONL file in OpenAI's Batch format, which may be packed (``.gz``, ``.zst``), or a
+            table with the template of *job_options*; ``-`` for standard input.
+        output: Where answers go, in Batch output format, in the order in which they come; or the
+            table that is made of them at the end.
+        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.
+        limits: What the account may spend, or what groups of models may; None for a pool.
+        errors_path: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
+        listeners: Called with every event. One that has a ``flush`` method, as an
+            :class:`~ratedispatch.observe.eventlog.EventLog`, is flushed as often as the answers.
+        job_options: How the job reads, writes and resumes, the most that it may spend, and
+            whether its progress is shown.
+        dispatcher_options: How it sends.
+
+    Raises:
+        JobError: A file is missing, or in the way; nothing was touched.
+        TypeError: A pool is given limits, or nothing else is.
+    """
+    limits = limits_beside(client, limits)
+    out = Path(output)
+    job_options = (job_options or JobOptions()).for_client(client)
+    files = files_of(
+        STDIN if input == STDIN else Path(input),
+        out,
+        None if errors_path is None else Path(errors_path),
+        output_format_of(out, job_options.output_format),
+        job_options.part,
+    )
+    # in a thread: the scan of a large file takes seconds, for which the loop would be held
+    job = await opened(functools.partial(Job, files, limits, job_options))
+    async with shown(job, job_options.progress) as told:
+        return await job.run(
+            client, listeners=(*listeners, *told), dispatcher_options=dispatcher_options
+        )
