@@ -419,9 +419,14 @@ def test_an_interruption_before_anything_was_sent_is_one_sentence(
         assert "Aborted" not in errors
 
 
-def test_an_interruption_during_the_imports_leaves_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 3)])
+def test_an_interruption_during_the_imports_leaves_no_traceback(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     """The first module that the command line imports is replaced by one that interrupts."""
-    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "click.py").write_text(
+        f"import os, time\nos.kill(os.getpid(), {number.value})\ntime.sleep(60)\n"
+    )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-m", "ratedispatch", "--version"],
@@ -431,7 +436,7 @@ def test_an_interruption_during_the_imports_leaves_no_traceback(tmp_path: Path) 
         text=True,
         timeout=60,
     )
-    assert done.returncode == -signal.SIGINT
+    assert done.returncode == code
     assert not done.stderr
 
 

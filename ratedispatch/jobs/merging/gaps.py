@@ -162,6 +162,15 @@ def missing_in(gaps: Sequence[Gap]) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
+def lost_errors(pieces: Sequence[Piece]) -> str:
+    """Return what a message says of errors files that are not where the jobs have written them."""
+    lost = [piece for piece in pieces if piece.journal is not None and not piece.errors.exists()]
+    if not lost:
+        return ""
+    more = f", and so are {len(lost) - 1:,} others" if len(lost) > 1 else ""
+    return f"; {lost[0].errors}, the errors file of {lost[0].asked}, is not there{more}"
+
+
 def sentence_on(gaps: Sequence[Gap], rows: int) -> str:
     """
     Return what a message says of *gaps*.

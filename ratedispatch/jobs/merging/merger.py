@@ -22,6 +22,7 @@ from ratedispatch.jobs.merging.gaps import (
     RowsMissing,
     gaps_by_jobs,
     gaps_in_input,
+    lost_errors,
     missing_in,
     sentence_on,
 )
@@ -139,8 +140,9 @@ def merge_shards(paths: Sequence[Path], target: JobFiles, options: MergeOptions)
             )
             if gaps and not options.allow_missing:
                 raise RowsMissing(
-                    f"{sentence_on(gaps, len(audit.seen))}; run these shards to their end, or put "
-                    f"together what is there with --allow-missing; nothing was written"
+                    f"{sentence_on(gaps, len(audit.seen))}{lost_errors(pieces)}; run these shards "
+                    f"to their end, or put together what is there with --allow-missing; nothing "
+                    f"was written"
                 )
             journal = _journal_of(pieces, audit, target, options, whole)
             _write(audit, target, options, journal)

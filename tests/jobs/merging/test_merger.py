@@ -172,6 +172,16 @@ def test_rows_of_an_input_with_blank_lines_are_counted_without_it(tmp_path: Path
         merged(tmp_path, path)
 
 
+def test_an_errors_file_that_was_not_copied_is_named(shards: Path) -> None:
+    """Its rows are missing, but no run of the shard is what they need."""
+    with_failures = [path for path in shards.glob("out.*.errors.jsonl") if path.read_bytes()]
+    with_failures[0].unlink()
+    with pytest.raises(
+        RowsMissing, match=rf"; {with_failures[0]}, the errors file of .* not there"
+    ):
+        merged(shards)
+
+
 def test_a_row_that_is_there_twice_is_named(shards: Path) -> None:
     """In one file or in two; nothing is written."""
     path = shards / "out.0-of-3.jsonl"
