@@ -70,17 +70,21 @@ if sys.platform != "win32":
             sleep(pause)
             if _try(fd):
                 return
-        stat = os.fstat(fd)
-        holder = lock_holder(stat.st_dev, stat.st_ino)
-        stopped = None if holder is None else is_stopped(holder)
-        if is_patient and stopped is False:
+        holder, stopped = _who_has(fd)
+        if is_patient and not stopped:  # one that is not seen may have unlocked it just now
             for pause in PAUSES_WHEN_BUSY:
                 sleep(pause)
                 if _try(fd):
                     return
+            holder, stopped = _who_has(fd)
         who = "a process that cannot be seen from here" if holder is None else f"process {holder}"
         state = "is stopped" if stopped else "does not go on"
         raise StoreGone(f"it is locked by {who}, which {state}")
+
+    def _who_has(fd: int) -> tuple[int | None, bool | None]:
+        stat = os.fstat(fd)
+        holder = lock_holder(stat.st_dev, stat.st_ino)
+        return holder, None if holder is None else is_stopped(holder)
 
     def unlock(fd: int) -> None:
         """Let others write."""

@@ -34,6 +34,7 @@ def main() -> None:
         answer = answers.pop()
         if isinstance(answer, StoreGone):
             reasons.append(answer.reason)
+            time.sleep(0.001)
             continue
         lacking = -answer.limits[0].available
         if lacking > 0:
