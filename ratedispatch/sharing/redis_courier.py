@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ratedispatch.pacing.shared.store import Sheet, StoreGone
-from ratedispatch.sharing.redis_door import Address, Line, connection_to, reason_of
+from ratedispatch.sharing.redis_door import Address, Line, connection_to, moved_to, reason_of
 from ratedispatch.sharing.redis_script import REASONS, RedisTuning, script_for, unpacked
 
 if TYPE_CHECKING:
@@ -201,12 +201,13 @@ class Courier:
 
     def _redirect(self, parcel: Parcel, error: Exception) -> None:
         """Send *parcel* where *error* says; if it says nothing, the store cannot be had."""
-        from redis.exceptions import MovedError, NoScriptError
+        from redis.exceptions import NoScriptError
 
+        home = moved_to(error)
         if isinstance(error, NoScriptError) and not parcel.needs_script:
             parcel.needs_script = True  # it was restarted, or its scripts were flushed
-        elif isinstance(error, MovedError):
-            self._homes[parcel.mail.key] = (error.host, error.port)
+        elif home is not None:
+            self._homes[parcel.mail.key] = home
         else:
             parcel.answer = StoreGone(reason_of(error, self._place, self._tuning))
 

@@ -7,6 +7,7 @@ library, and what a server answers to a wrong one does not repeat it.
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,6 +47,9 @@ Address = tuple[str, int]
 
 #: What is shown of what a server says.
 _LONGEST_ANSWER = 200
+
+#: What a server says of the place in a script.
+_WHERE = re.compile(r" script: [0-9a-f]{40}.*", re.DOTALL)
 
 
 def connection_to(place: RedisPlace, tuning: RedisTuning, home: Address | None = None) -> Line:
@@ -98,20 +102,32 @@ def check(place: RedisPlace, tuning: RedisTuning, key: str, script: str) -> None
     Raises:
         SharingError: It does not, or cannot be reached.
     """
-    from redis.exceptions import MovedError, RedisError
+    from redis.exceptions import RedisError
 
     line = connection_to(place, tuning)
     try:
         line.connect()
         line.send_command("EVAL", script, 1, f"{key}:check", "check")
         line.read_response()
-    except MovedError:
-        pass  # one of a cluster, and another one than the key's
     except (RedisError, OSError) as error:
+        if moved_to(error) is not None:
+            return  # one of a cluster, and another one than the key's
         reason = reason_of(error, place, tuning, is_first=True)
         raise SharingError(f"limits cannot be shared through {place}: {reason}") from None
     finally:
         line.disconnect()
+
+
+def moved_to(error: Exception) -> Address | None:
+    """Return which server of a cluster *error* sends to; None if it is about something else."""
+    from redis import exceptions
+
+    words = str(error).removeprefix("MOVED ").split()
+    is_moved = str(error).startswith("MOVED ") or isinstance(error, exceptions.MovedError)
+    if not is_moved or len(words) != 2 or not words[0].isdigit():
+        return None
+    host, _, port = words[1].rpartition(":")
+    return (host, int(port)) if port.isdigit() else None
 
 
 def reason_of(
@@ -146,6 +162,7 @@ def _refusal(error: Exception, text: str, place: RedisPlace) -> str:
     if (
         "NOPERM" in text
         or "executing the script can't" in text
+        or "ACL failure" in text
         or isinstance(error, exceptions.NoPermissionError)
     ):
         return f"the user {user!r} lacks a right ({_answer(text)})"
@@ -163,5 +180,5 @@ def _refusal(error: Exception, text: str, place: RedisPlace) -> str:
 
 def _answer(text: str) -> str:
     """Return the beginning of what a server has said."""
-    first = text.partition(" script: ")[0].strip().partition("\n")[0]
+    first = _WHERE.sub("", text).strip().partition("\n")[0]
     return first[:_LONGEST_ANSWER]

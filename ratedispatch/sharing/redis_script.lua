@@ -110,21 +110,34 @@ local function look()
   wanting, living = wanted, #members
 end
 
--- make room for what is new
-local places, missing = {}, {}
-for place, limit in ipairs(limits) do places[limit[NAME]] = place end
-for _, told in ipairs(limit_notes) do
-  if not places[told[1]] then missing[#missing + 1] = told end
+local function save()
+  redis.call('SET', KEYS[1], pack({
+    LAYOUT, epoch, news, looked_at, living, wanting, began, ends, limits, members,
+  }), 'EX', KEPT_SECONDS)
 end
-if #limits + #missing > MOST_LIMITS then return NO_ROOM_FOR_LIMIT end
+
+-- make room for what is new
 local me
 for _, member in ipairs(members) do
   if member[KEY] == id then me = member end
 end
 local is_new = not me
+if is_new and is_again and leaves then return OTHER_EPOCH end -- it has left already
+if is_new and #members >= MOST_MEMBERS then look() end -- there may be room by now
+local places, missing = {}, {}
+for place, limit in ipairs(limits) do places[limit[NAME]] = place end
+for _, told in ipairs(limit_notes) do
+  if not places[told[1]] then missing[#missing + 1] = told end
+end
+if #limits + #missing > MOST_LIMITS then
+  if text then save() end
+  return NO_ROOM_FOR_LIMIT
+end
 if is_new then
-  if is_again and leaves then return OTHER_EPOCH end -- it has left already
-  if #members >= MOST_MEMBERS then return NO_ROOM_FOR_MEMBER end
+  if #members >= MOST_MEMBERS then
+    save()
+    return NO_ROOM_FOR_MEMBER
+  end
   me = {id, 0, now, -huge, 0, false, false}
   for _ = 1, #limits do
     me[#me + 1], me[#me + 2], me[#me + 3] = false, huge, 0
@@ -228,10 +241,7 @@ for _, member in ipairs(members) do
   end
 end
 
-redis.call('SET', KEYS[1], pack({
-  LAYOUT, epoch, news, looked_at, living, wanting, began, ends, limits, members,
-}), 'EX', KEPT_SECONDS)
-
+save()
 return '\153' -- an array of 9
   .. pack(now, epoch) .. string.char(144 + #answer) .. table.concat(answer)
   .. (began and pack({began, ends}) or '\192') .. pack(living, wanting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -55,6 +57,7 @@ class RedisServer:
                         return
             except OSError:
                 time.sleep(0.01)
+        self.kill()
         raise AssertionError("the Redis has not started")
 
     def kill(self) -> None:
@@ -84,9 +87,17 @@ def running(*settings: str) -> Iterator[RedisServer]:
             server.kill()
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+def free_port(*, has_bus: bool = False) -> int:
+    """Return a port that is free now; with *has_bus* the one 10,000 above is free, too."""
+    for _ in range(1000):
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as taken,
+            socket.socket() as bus,
+        ):
+            taken.bind(("127.0.0.1", random.randrange(20_000, 30_000) if has_bus else 0))
+            port: int = taken.getsockname()[1]
+            if has_bus:
+                bus.bind(("127.0.0.1", port + 10_000))
+            return port
+    raise AssertionError("no port is free")

@@ -21,7 +21,7 @@ def plain(told: Note) -> Note:
     return told._replace(limits=tuple(limits), leaves=False)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(notes(), notes())
 def test_two_notes_in_one_add_up_to_both(older: Note, newer: Note) -> None:
     """The sums, what was learned and the pause are those of both, one after the other."""

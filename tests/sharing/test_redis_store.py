@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +24,12 @@ from ratedispatch.pacing.shared.store import LEARNED, TAKEN, Note, Sheet, StoreG
 from ratedispatch.sharing.redis_script import RedisTuning
 from ratedispatch.sharing.redis_store import RedisStore
 from ratedispatch.sharing.redis_url import RedisPlace
+from ratedispatch.sharing.where import open_store, parse_where
 from tests.pacing.shared.test_record import limit, note
 from tests.sharing.redis_server import RedisServer, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 redis = pytest.importorskip("redis", reason="the client of Redis is not installed")
 
@@ -285,6 +290,48 @@ class TestLostReplies:
         assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 111.0
 
 
+class TestCluster:
+    def test_each_scope_is_sent_to_its_own_server(self, opened: Open) -> None:
+        ports = [free_port(has_bus=True), free_port(has_bus=True)]
+        folders = [tempfile.mkdtemp(prefix="rd-redis-") for _ in ports]
+        servers = []
+        try:
+            for port, folder in zip(ports, folders, strict=True):
+                settings = ["--port", str(port), "--cluster-enabled", "yes"]
+                settings += ["--cluster-require-full-coverage", "no"]
+                servers.append(RedisServer(Path(folder), *settings))
+            clients = [redis.Redis(port=port) for port in ports]
+            for client, slots in zip(clients, [range(8192), range(8192, 16384)], strict=True):
+                client.execute_command("CLUSTER ADDSLOTS", *slots)
+            clients[0].execute_command("CLUSTER MEET", "127.0.0.1", ports[1])
+            place = RedisPlace("127.0.0.1", ports[0])
+            scopes = [f"scope {number}" for number in range(8)]
+            placed = [clients[0].execute_command("CLUSTER KEYSLOT", place.key(s)) for s in scopes]
+            assert {slot > 8191 for slot in placed} == {True, False}
+            for _ in range(1000):  # until the first has heard what the second holds
+                told = [client.cluster("INFO") for client in clients]
+                if all(
+                    one["cluster_slots_assigned"] == "16384" and one["cluster_state"] == "ok"
+                    for one in told
+                ):
+                    break
+                time.sleep(0.01)
+            stores = [opened(place, scope) for scope in scopes]
+            for store in stores:
+                store.check()
+                sheet_of(store, note(limit(1.0)))
+                assert sheet_of(store, note(limit(1.0))).limits[0].totals[TAKEN] == 2.0
+            for client in clients:
+                assert client.dbsize() > 0
+                client.close()
+            for store in stores:
+                store.close()
+        finally:
+            for server, folder in zip(servers, folders, strict=False):
+                server.kill()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 class TestFirstContact:
     def refused(self, place: RedisPlace) -> str:
         store = RedisStore(place, "x", tuning=SOON)
@@ -304,6 +351,21 @@ class TestFirstContact:
     def test_a_password_that_is_wrong(self, server: RedisServer) -> None:
         place = RedisPlace("127.0.0.1", port_of(server), user="me", password=SECRET)
         assert "refuses the password of the user 'me'" in self.refused(place)
+
+    def test_a_password_that_is_missing(self) -> None:
+        for server in running("--requirepass", SECRET):
+            place = RedisPlace("", path=str(server.socket))
+            assert "wants a password of the user 'default'" in self.refused(place)
+            store = RedisStore(dataclasses.replace(place, password=SECRET), "x")
+            store.check()
+            assert sheet_of(store, note(limit())).living == 1
+            store.close()
+
+    def test_where_it_is_opened_the_reason_is_told(self) -> None:
+        with pytest.raises(SharingError, match="connection refused"):
+            open_store(
+                parse_where(f"redis://127.0.0.1:{free_port()}"), base_url=None, key="k", group=""
+            )
 
     def test_nobody_there(self) -> None:
         assert "connection refused" in self.refused(RedisPlace("127.0.0.1", free_port()))
