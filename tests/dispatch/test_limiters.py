@@ -35,7 +35,7 @@ def came_to(run: Limited) -> tuple[int, int, float]:
 
 @pytest.mark.parametrize(
     ("row", "refused", "last_answer", "seconds"),
-    [(0, 6, 5.501, 10.385), (30, 6, 5.501, 11.035), (119, 9, 5.301, 128.375)],
+    [(0, 6, 5.501, 10.385), (30, 7, 5.551, 12.035), (119, 9, 5.301, 128.366)],
 )
 def test_a_row_that_is_always_refused_holds_nobody_up(
     row: int, refused: int, last_answer: float, seconds: float
@@ -130,19 +130,19 @@ def test_several_such_rows_are_told_from_a_line() -> None:
     """Each is refused beside the others that are, and still none is taken for the line."""
     run = run_limited(Poison({30, 31, 70}), Limits(1200), rows=120, latency=0.05)
     assert run.failed == {30: "429", 31: "429", 70: "429"}
-    assert run.refusals_of == {30: 7, 31: 7, 70: 6}
-    assert came_to(run) == (117, 20, 5.901)
-    assert round(run.seconds, 3) == 13.617
+    assert run.refusals_of == {30: 7, 31: 6, 70: 6}
+    assert came_to(run) == (117, 19, 5.801)
+    assert round(run.seconds, 3) == 15.489
 
 
 @pytest.mark.parametrize(
     ("status", "limits", "refused", "last_answer"),
     [
         (429, NUMBERED, 3, 29.801),
-        (429, AUTO, 14, 29.821),
+        (429, AUTO, 14, 29.938),
         (429, UNTOLD, 11, 30.54),
         (503, NUMBERED, 3, 29.801),
-        (503, AUTO, 26, 29.764),
+        (503, AUTO, 20, 29.779),
         (503, UNTOLD, 24, 30.448),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_rate_is_kept_whatever_is_told_of_it(
 
 @pytest.mark.parametrize(
     ("limits", "refused", "last_answer"),
-    [(NUMBERED, 12, 31.566), (AUTO, 27, 31.657), (UNTOLD, 117, 40.678)],
+    [(NUMBERED, 12, 31.566), (AUTO, 26, 31.475), (UNTOLD, 117, 40.678)],
 )
 def test_a_rate_of_periods_is_found(limits: Limits, refused: int, last_answer: float) -> None:
     """
@@ -198,8 +198,8 @@ def test_a_few_503_at_any_speed_slow_nobody_down() -> None:
     [
         (Limits(3000), 1500, 28, 30.061),
         (Limits(6000), 600, 11, 5.611),
-        (AUTO, 1500, 28, 4.651),
-        (UNTOLD, 1500, 28, 2.116),
+        (AUTO, 1500, 28, 4.626),
+        (UNTOLD, 1500, 28, 2.091),
     ],
     ids=str,
 )

@@ -50,10 +50,11 @@ def test_waits_double_within_their_jitter(share: float, expected: list[float]) -
     assert waits([BROKEN] * 3, rng=Chance(share)) == expected
 
 
-def test_the_first_two_waits_are_short_while_others_are_answered() -> None:
-    """A fifth of 1 and 2 seconds; what is at fault for the third time needs time."""
-    retry = RetryWaits(POLICY, Chance(1))
-    assert [retry.next(BROKEN, is_calm=True) for _ in range(4)] == [0.2, 0.4, 4, None]
+def test_the_first_four_waits_are_short_while_others_are_answered() -> None:
+    """15 % of 1, 2, 4 and 8 seconds; what is at fault for the fifth time needs time."""
+    retry = RetryWaits(RetryPolicy(max_attempts=6, first_delay=1), Chance(1))
+    found = [retry.next(BROKEN, is_calm=True) for _ in range(5)]
+    assert found == pytest.approx([0.15, 0.3, 0.6, 1.2, 16])
 
 
 def test_no_wait_is_longer_than_the_longest() -> None:

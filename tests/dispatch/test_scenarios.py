@@ -56,7 +56,7 @@ def test_a_full_minute_is_spent_within_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("advice", "seconds"), [("ms", 30.6290867), ("seconds", 30.6272703), ("none", 30.6290867)]
+    ("advice", "seconds"), [("ms", 30.4290929), ("seconds", 30.4251506), ("none", 30.4290929)]
 )
 def test_an_empty_bucket_costs_a_handful_of_refusals(advice: str, seconds: float) -> None:
     """The bucket is a minute deep but empty when we come: 30 s is the least."""
@@ -66,7 +66,7 @@ def test_an_empty_bucket_costs_a_handful_of_refusals(advice: str, seconds: float
     assert trace.stats["makespan"] == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(1, 29.5713128), (2, 29.5361906), (3, 29.5118184)])
+@pytest.mark.parametrize(("seed", "seconds"), [(1, 29.4303211), (2, 29.3873469), (3, 29.3688664)])
 def test_a_shallow_bucket_is_never_overrun(seed: int, seconds: float) -> None:
     """29.2 s is the least."""
     trace = play(rows(), LIMITS, provider(burst_seconds=1), seed=seed)
@@ -78,7 +78,7 @@ def test_a_shallow_bucket_is_never_overrun(seed: int, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("window", "headers", "refused", "seconds"),
     [
-        ("sliding", True, 3, 122.1099203),
+        ("sliding", True, 3, 122.1128616),
         ("sliding", False, 1, 120.5946537),
         ("fixed", True, 1, 121.9976038),
         ("fixed", False, 1, 120.5944999),
@@ -129,7 +129,7 @@ def test_a_limit_that_is_lifted_again_is_used_again() -> None:
     trace = play(rows(), LIMITS, provider(burst_seconds=1, changes=changes))
     assert everything_is_answered(trace)
     assert trace.refused == 0
-    assert admitted(trace, 6, 12) == pytest.approx(25 + 1 / 6)
+    assert admitted(trace, 6, 12) == 25
     assert admitted(trace, 15, 25) == 50
 
 
@@ -144,8 +144,8 @@ def test_a_higher_limit_than_the_users_own_is_not_used() -> None:
 @pytest.mark.parametrize(
     ("depth", "start", "refused", "per_second"),
     [
-        (1, "full", 2, 50.0365854),
-        (1, "empty", 7, 49.9642857),
+        (1, "full", 2, 50.1097561),
+        (1, "empty", 7, 50.1071429),
         (60, "full", 2, 50),
         (60, "empty", 7, 50),
     ],
@@ -171,7 +171,7 @@ def test_what_another_client_takes_is_left_to_it(
 @pytest.mark.parametrize("numbers", [True, False])
 @pytest.mark.parametrize(
     ("advice", "probes", "goes_on"),
-    [("ms", 1, 13.0739003), ("seconds", 1, 13.0739003), ("none", 8, 13.7129302)],
+    [("ms", 1, 13.0740695), ("seconds", 1, 13.0842039), ("none", 8, 13.7232338)],
 )
 def test_an_outage_is_one_pause_not_a_storm(
     advice: str, probes: int, goes_on: float, numbers: bool
@@ -199,7 +199,7 @@ def test_headers_that_lie_do_no_harm(settings: dict[str, Any], depth: float) -> 
     assert trace.stats["makespan"] == pytest.approx(20.2919404 if is_deeper else 29.5713128)
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(1, 29.8294629), (2, 29.8775177), (3, 29.6804415)])
+@pytest.mark.parametrize(("seed", "seconds"), [(1, 29.6283683), (2, 29.6741887), (3, 29.4798705)])
 def test_limits_that_are_learned_are_as_good_as_known_ones(seed: int, seconds: float) -> None:
     """Known ones take 29.57, 29.54 and 29.51 s."""
     trace = play(rows(), Limits("auto", "auto"), provider(burst_seconds=1), seed=seed)

@@ -221,6 +221,9 @@ class LevelTracker:
         allowance = self._allowance(now)
         if remaining - since <= available:
             return
+        if self._is_exact:  # others may charge between two readings
+            noticeable = bucket.per_second * self._sharing.noticeable_share
+            surplus.is_sure = self.readings.others <= noticeable
         reserve = min(bucket.rate.burst, bucket.per_second * surplus.reserve_seconds)
         if min(remaining - since - reserve, allowance) <= available:
             return  # a bound of what is proven; to find what has overtaken takes a while

@@ -22,8 +22,9 @@ class SurplusTuning:
     Args:
         reserve_seconds: Seconds of rate that are left in the provider's bucket however much it
             is proven to hold: requests that leave our machine apart may arrive together.
-        sure_reserve_seconds: The same where the predictions of one charge rule come true, so that
-            nothing but the times of arrival is uncertain.
+        sure_reserve_seconds: The same where the predictions of one charge rule come true, or where
+            requests are counted and others use next to none of them, so that nothing but the times
+            of arrival is uncertain.
         quiet_seconds: Seconds without a refusal after which the last step counts as admitted: a
             refusal would not have waited for a model.
         step_factor: What the step is multiplied by after an answer to what was sent since the

@@ -156,12 +156,12 @@ def test_what_has_piled_up_is_spent_in_steps() -> None:
     Seconds, and what may be spent then: first in debt, then a burst more, then 14, 28, 56, 112.
 
     Each spends 12 while 10 flow in, or 7 from when the burst is paid back. At last all is spent
-    but a quarter of a second's worth.
+    but a twentieth of a second's worth.
     """
     account = Account(amount=12)
     last = account.prove(5, start=0.0, remaining=300)
     assert account.tracked.available(last) == -13
-    for step, expected in [(1, -8), (2, 4), (3, 30), (4, 81), (5, 188), (6, 277.5)]:
+    for step, expected in [(1, -8), (2, 4), (3, 30), (4, 81), (5, 188), (6, 279.5)]:
         mark = account.mark(last + step)
         account.read(292 - 2 * step, mark, last + step)
         assert account.tracked.available(last + step) == expected
@@ -172,7 +172,7 @@ def test_what_may_have_been_overtaken_is_not_proven() -> None:
     account.prove(6, start=0.0, remaining=300)
     mark = account.mark(6.0, overtaken=290)
     account.read(288, mark, 6.0)
-    assert account.tracked.available(6.0) == 288 - 290 - 2.5
+    assert account.tracked.available(6.0) == 288 - 290 - 0.5
 
 
 def test_no_minute_uses_more_than_twice_the_limit() -> None:
