@@ -31,6 +31,7 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import outline
 from benchmarks.frame.workload import short
 from ratedispatch.jobs.batchfile import row_of
+from ratedispatch.jobs.shard import Shard
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 #: What depends on when a request came, and not on what it asks.
@@ -45,6 +46,9 @@ _ODD = 97
 _STOPPED = 4
 
 _LATENCY = 0.05
+
+#: Seconds after the first line of a shard within which it is stopped.
+_LATE = 0.3
 
 #: Shards that run at once.
 _AT_ONCE = 4
@@ -107,7 +111,7 @@ def run_in_shards(folder: Path, *, rows: int, shards: int, seed: int) -> Sharded
         _run(folder, "single.jsonl", server)
     with FakeServerProcess(*latency) as server:
         delays = [
-            rng.uniform(1.0, 2.5) if number % _STOPPED == 0 else None for number in range(shards)
+            rng.uniform(0.0, _LATE) if number % _STOPPED == 0 else None for number in range(shards)
         ]
 
         def run(number: int) -> bool:
@@ -174,10 +178,7 @@ def _run(
     while True:
         process = _command(folder, *words, *flags)
         if stop_after is not None:
-            try:
-                process.wait(stop_after)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGTERM)
+            _stop(process, folder, flags[-1], stop_after)
         _, errors = process.communicate()
         if process.returncode == 3 and stop_after is not None:
             stopped, stop_after = True, None
@@ -185,6 +186,17 @@ def _run(
         if process.returncode not in {0, 1}:
             raise RuntimeError(f"exit code {process.returncode}: {errors}")
         return stopped
+
+
+def _stop(process: subprocess.Popen[str], folder: Path, shard: str, delay: float) -> None:
+    """Send SIGTERM *delay* seconds after the first line of the shard, if it still runs then."""
+    output = Shard.parse(shard).path(folder / "out.jsonl")
+    while process.poll() is None and not (output.exists() and output.stat().st_size):
+        time.sleep(0.01)
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
 
 
 def _command(folder: Path, *words: str) -> subprocess.Popen[str]:
