@@ -34,7 +34,7 @@ from ratedispatch.cli.limit_options import (
 from ratedispatch.cli.log_file import open_log
 from ratedispatch.cli.loop import seldom_collecting
 from ratedispatch.cli.notes import plain_warnings
-from ratedispatch.cli.own_memory import memory_of
+from ratedispatch.cli.own_memory import remembering
 from ratedispatch.cli.run_options import (
     CapFlags,
     DisplayFlags,
@@ -252,7 +252,6 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
                 default_output_tokens=provider.default_output_tokens,
                 policy=provider.charge_policy,
                 counter=Counter(models=provider.model_alias) if provider.model_alias else None,
-                memory=memory_of(sending),
             ),
         )
     )
@@ -294,6 +293,8 @@ async def _run(
                     stack.callback(handler.say_plainly)
                 if log is not None:
                     listeners.append(log)
+                quiet = settings.display.quiet
+                options = remembering(options, sending, start.account, handler, quiet=quiet)
                 return await job.run(
                     client, listeners=listeners, dispatcher_options=options, crew=start.crew
                 )

@@ -138,6 +138,7 @@ class StateFolder:
         path: The folder; it is made when it is needed.
         tell: Told once, in a sentence, what is wrong with it.
         clock: The wall clock, in seconds.
+        on_recall: Called with what is known of an account that is begun with.
     """
 
     def __init__(
@@ -145,8 +146,11 @@ class StateFolder:
         path: Path,
         tell: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = wall_clock,
+        *,
+        on_recall: Callable[[Remembered], None] = lambda _: None,
     ) -> None:
         self.path = path
+        self.on_recall = on_recall
         self._tell = tell
         self._clock = clock
         self._has_told = False
@@ -282,7 +286,9 @@ class FiledAccount:
             account = None
         facts = [] if account is None else fresh(account.facts, now)
         self._own = _spent_in(facts)
-        return Remembered(facts, now)
+        remembered = Remembered(facts, now)
+        self._folder.on_recall(remembered)
+        return remembered
 
     def keep(self, found: Callable[[float], Iterable[Fact]]) -> None:
         """As `AccountMemory`; a file that cannot be written is told, once."""

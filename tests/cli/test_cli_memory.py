@@ -100,6 +100,25 @@ def test_a_folder_that_cannot_be_had_is_a_note(job: Path, server: str, own_state
     assert result.stderr.count("what is learned is not kept") == 1
 
 
+def test_a_run_says_what_it_begins_with(job: Path, server: str) -> None:
+    """Only what counts, limits that are to be learned and the day; not if it is to be quiet."""
+    flags = ("--rpm", "auto", "--tpm", "9M", "--rpd", "100", "--base-url", server)
+    remember(
+        Fact(facts.LIMIT, "requests", 3_000.0, 60.0),
+        Fact(facts.LIMIT, "tokens", 7.0, 60.0),
+        Fact(facts.SPENT, "requests_per_day", [40.0, 100.0], 0.0),
+        url=server,
+    )
+    said = "from earlier runs: 3,000 requests per minute, 40 requests of the day spent"
+    told = run(job, *flags).stderr
+    assert said in told
+    assert "limit in force: 60,000 requests per minute" in told
+    (job / "in.jsonl").write_text(row("b"))
+    quiet = run(job, *flags, "--quiet", "--allow-changed-input")
+    assert quiet.exit_code == 0
+    assert "from earlier runs" not in quiet.stderr
+
+
 def test_what_is_kept_is_shown_as_a_table() -> None:
     """A line for each fact, with its age."""
     remember(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+import random
+from typing import Any
 
 import pytest
 
 from benchmarks.sim.remembered import FIRST_SECONDS, send, share
 from ratedispatch.dispatch.dispatcher import Dispatcher
+from ratedispatch.dispatch.pool import Member, Pool
 from ratedispatch.dispatch.recollection import digest_of
 from ratedispatch.dispatch.timeout import AdaptiveTimeout
 from ratedispatch.errors import Stopped
+from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.memory import facts
 from ratedispatch.memory.facts import Fact
@@ -25,9 +28,6 @@ from ratedispatch.simulate.play import Played, play
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
 from ratedispatch.tokens.calibration import Calibration
-
-if TYPE_CHECKING:
-    from ratedispatch.groups import LimitGroups
 
 NOW = 1_800_000_000.0
 
@@ -341,3 +341,45 @@ def test_room_is_only_remembered_below_what_is_allowed() -> None:
     brake.concurrency = Fixed()  # type: ignore[assignment]
     brake.recall(None, 4)
     assert brake.concurrency.limit == 2
+
+
+def test_groups_of_models_remember_apart() -> None:
+    """Each group begins with what was found of its own limits."""
+    memory = HeldMemory(Clock())
+    groups = LimitGroups(
+        (LimitGroup("small", ("gpt-4o-mini",), Limits("auto")),), default=Limits("auto")
+    )
+    models = {"gpt-4o-mini": (600.0, None), "gpt-4o": (6_000.0, None)}
+    rows = [*requests(20), *requests(20, model="gpt-4o-mini")]
+    play(rows, groups, ProviderSettings(models=models), memory=memory)
+    found = {
+        group: [fact.value for fact in account(memory, group).facts if fact.kind == facts.LIMIT]
+        for group in ("small", "")
+    }
+    assert found == {"small": [600.0], "": [6_000.0]}
+
+
+def test_members_of_a_pool_remember_apart() -> None:
+    """By their names, beside their servers and keys."""
+    memory = HeldMemory(Clock())
+
+    async def main() -> None:
+        """Send by both."""
+        members = [
+            Member(
+                ProviderTransport(ProviderSettings(requests_per_minute=rpm), random.Random(1)),
+                Limits("auto"),
+                name=name,
+            )
+            for name, rpm in (("east", 600), ("west", 6_000))
+        ]
+        async with Dispatcher(Pool(members), memory=memory) as dispatcher:
+            async for _ in dispatcher.map(requests(40)):
+                pass
+
+    run_virtual(main())
+    found = {
+        name: [fact.value for fact in account(memory, name).facts if fact.kind == facts.LIMIT]
+        for name in ("east", "west")
+    }
+    assert found == {"east": [600.0], "west": [6_000.0]}

@@ -219,6 +219,8 @@ class LimitSource:
         elif not readings.is_correlated:
             return False
         self.told, self._told_span = told, reading.span
+        if self._search.is_recalled:  # what the provider says counts more
+            self._search.forget()
         if rate.is_auto:
             self.most = told
         is_converted = not rate.is_auto and readings.unit_ratio < 1

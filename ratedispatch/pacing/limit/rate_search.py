@@ -278,6 +278,11 @@ class RateSearch:
         """Whether nothing supports the rate yet."""
         return self._bounds is not None and self._bounds.is_guess
 
+    @property
+    def is_recalled(self) -> bool:
+        """Whether the rate is that of an earlier run, and nothing was learned since."""
+        return self._bounds is not None and self._bounds.steady > 0
+
     def forget(self) -> None:
         """Drop what was learned: the limit has been lifted."""
         self._bounds = None
