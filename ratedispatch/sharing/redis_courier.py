@@ -148,7 +148,7 @@ class Courier:
 
     def _talk(self, home: Address | None, parcels: Sequence[Parcel]) -> None:
         """Send *parcels* to one server; those without an answer then have to go again."""
-        from redis.exceptions import RedisError, ResponseError
+        from redis.exceptions import ResponseError
         from redis.exceptions import TimeoutError as NoReply
 
         doubts = [parcel.is_in_doubt for parcel in parcels]
@@ -168,7 +168,7 @@ class Courier:
                 else:
                     self._judge(parcel, reply, was_in_doubt)
                 waiting.remove(parcel)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # whatever it is: who waits for a reply must get one
             self._hang_up(home)
             if home is not None:
                 for parcel in waiting:

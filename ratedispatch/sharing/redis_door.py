@@ -151,7 +151,8 @@ def reason_of(
             return f"no encrypted connection ({said})"
         if isinstance(found, OSError) and found.strerror:
             return found.strerror.lower()
-    return "the connection was closed"
+    is_lost = isinstance(error, exceptions.RedisError | OSError)
+    return "the connection was closed" if is_lost else f"a {type(error).__name__} in its client"
 
 
 def _refusal(error: Exception, text: str, place: RedisPlace) -> str:

@@ -14,6 +14,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.store import Note
 from ratedispatch.sharing.redis_courier import hire, release
 from ratedispatch.sharing.redis_door import check
@@ -59,14 +60,18 @@ class RedisStore:
         """
         Ask the server whether it can be used, unless it has answered before in this process.
 
-        Waits for a second at most for each step.
+        Waits for a second at most for each step. Closes the store where it raises.
 
         Raises:
             SharingError: It cannot: not reached, a wrong password, a right that is missing.
         """
         if self._courier.was_reached:
             return
-        check(self.place, self._tuning, self._key, script_for(self._tuning).text)
+        try:
+            check(self.place, self._tuning, self._key, script_for(self._tuning).text)
+        except SharingError:
+            self.close()
+            raise
         self._courier.was_reached = True
 
     def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -208,6 +209,16 @@ class TestGone:
         way.symlink_to(server.socket)
         assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 111.0
 
+    def test_whatever_happens_in_the_thread_there_is_a_reply(
+        self, server: RedisServer, scope: str, opened: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = opened(server, scope)
+        sheet_of(store, note(limit(1.0)))
+        with monkeypatch.context() as broken:
+            broken.setattr("ratedispatch.sharing.redis_courier.unpacked", lambda reply: 1 / 0)
+            assert gone_of(store, note(limit(10.0))) == "a ZeroDivisionError in its client"
+        assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 11.0
+
 
 class LossyWay:
     """
@@ -233,7 +244,7 @@ class LossyWay:
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join()
+        self._thread.join(10.0)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):
@@ -244,14 +255,25 @@ class LossyWay:
                     self._pass_on(client, server)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        asked = b""  # since the last reply; it may come in pieces
         with contextlib.suppress(OSError):
-            while request := client.recv(1 << 20):
-                server.sendall(request)
-                reply = server.recv(1 << 20)
-                if self.loses and b"EVAL" in request and b"NOSCRIPT" not in reply:
-                    self.loses -= 1
-                    return
-                client.sendall(reply)
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if client in ready:
+                    piece = client.recv(1 << 20)
+                    if not piece:
+                        return
+                    asked += piece
+                    server.sendall(piece)
+                else:
+                    reply = server.recv(1 << 20)
+                    if self.loses and b"EVAL" in asked and b"NOSCRIPT" not in reply:
+                        self.loses -= 1
+                        return
+                    asked = b""
+                    client.sendall(reply)
+                    if not reply:
+                        return
 
 
 class TestLostReplies:
@@ -337,7 +359,6 @@ class TestFirstContact:
         store = RedisStore(place, "x", tuning=SOON)
         with pytest.raises(SharingError) as raised:
             store.check()
-        store.close()
         assert raised.value.__cause__ is None
         assert place.address in str(raised.value)
         assert SECRET not in str(raised.value)
