@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,17 +46,22 @@ class Hand:
 
     process: subprocess.Popen[bytes]
     end: socket.socket | None
+    _until: float | None = None
 
     def let_go(self) -> None:
         """Close this end, if it belongs to nobody yet, at which the process ends."""
+        if self._until is None:
+            self._until = time.perf_counter() + _ENDING
         if self.end is not None:
             self.end.close()
             self.end = None
 
     def wait(self) -> int:
         """Wait until it has ended, and see to it; return its exit code."""
+        # of many that were let go together none is waited for after the others
+        left = _ENDING if self._until is None else max(0.0, self._until - time.perf_counter())
         try:
-            return self.process.wait(_ENDING)
+            return self.process.wait(left)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
