@@ -7,6 +7,8 @@ more rows without an answer, more requests in vain. If none of some does, it is 
 figures are others. A constant that nothing notices decides nothing that is held here: it is to be
 deleted, or a scenario is missing.
 
+What noticed a constant the last time, as the committed result says, is tried first.
+
 Run: python -m benchmarks.sim.constants [--only TEXT] [--all] [--seed N] [--json [FILE]]
 ``--all`` plays on, and names everything that notices a constant.
 The exit code is 1 if a constant is noticed by none.
@@ -16,9 +18,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import pkgutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ratedispatch
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from benchmarks.sim.trials import Trial
+
+#: What was found the last time.
+RESULT = Path(__file__).parents[1] / "results" / "constants.json"
 
 #: A constant is changed to each of these times its value. What is noticed by neither is a bound
 #: that is never met, or says what another says already.
@@ -223,20 +230,40 @@ def _with(constant: Constant, factor: float, trial: Trial) -> Mapping[str, float
 
 
 def sweep(
-    tried: Iterable[Trial], only: str = "", *, is_all: bool = False
+    tried: Iterable[Trial],
+    only: str = "",
+    *,
+    is_all: bool = False,
+    last: Mapping[str, str] | None = None,
 ) -> dict[str, list[Notice]]:
-    """Return what notices each constant with *only* in its name: the best, or all."""
-    known = list(constants())
+    """
+    Return what notices each constant with *only* in its name.
+
+    Args:
+        tried: What can notice it, the quick first.
+        only: A part of the name.
+        is_all: Whether everything is named that does, and not only the best.
+        last: The name of the trial that noticed each constant the last time.
+    """
+    known = [one for one in constants() if only in one.name]
     played = list(readings(tried, known))
     found: dict[str, list[Notice]] = {}
     for constant in known:
-        if only not in constant.name:
-            continue
-        readers = ((trial, figures) for trial, figures, read in played if constant.name in read)
+        first = (last or {}).get(constant.name)
+        readers = [(trial, figures) for trial, figures, read in played if constant.name in read]
+        readers.sort(key=lambda one: one[0].name != first)
         noticed = notices(constant, readers)
         one = None if is_all else best(noticed)
         found[constant.name] = list(noticed) if is_all else [one] if one is not None else []
         progress(f"{constant.name}: {_said(found[constant.name])}")
+    return found
+
+
+def recorded(path: Path = RESULT) -> dict[str, list[dict[str, Any]]]:
+    """Return what noticed each constant the last time, as it was published."""
+    if not path.exists():
+        return {}
+    found: dict[str, list[dict[str, Any]]] = json.loads(path.read_text("utf-8"))["noticed"]
     return found
 
 
@@ -262,7 +289,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="name everything that notices one")
     arguments = parser.parse_args(words)
     surroundings = environment(arguments.seed)
-    found = sweep(trials(arguments.seed), arguments.only, is_all=arguments.all)
+    last = {name: found[0]["trial"] for name, found in recorded().items() if found}
+    found = sweep(trials(arguments.seed), arguments.only, is_all=arguments.all, last=last)
     rows = [["constant", "noticed by", "times", "figure", "before", "after", "felt"]]
     for name, noticed in found.items():
         rows += [

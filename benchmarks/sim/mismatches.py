@@ -144,6 +144,22 @@ MISMATCHES: tuple[Mismatch, ...] = (
         _AUTO,
     ),
     Mismatch(
+        "charged by tokens, a minute deep",
+        {**_TOKENS, "burst_seconds": 60.0},
+        _BY_TOKENS,
+        1_200,
+        lengths=_VARIED,
+        cap=64,
+    ),
+    Mismatch(
+        "a lower limit, headers say half",
+        {**_TOKENS, "tokens_per_minute": 250_000, "header_factor": 0.5},
+        _BY_TOKENS,
+        300,
+        lengths=_VARIED,
+        cap=64,
+    ),
+    Mismatch(
         "charged by characters",
         {**_TOKENS, "charge": "characters"},
         _BY_TOKENS,

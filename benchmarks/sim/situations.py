@@ -101,6 +101,16 @@ SITUATIONS: tuple[Trouble, ...] = (
         way=IN_TURN,
     ),
     Trouble(
+        "three 503 in a row with advice",
+        lambda call: error(503, retry_after="5") if call.number in {10, 11, 12} else OK,
+    ),
+    Trouble(
+        "503 for 200 s at a low rate",
+        _within(2, 200, _always(error(503))),
+        rows=10,
+        limits=Limits(20, burst_seconds=1.0),
+    ),
+    Trouble(
         "three 503 with advice",
         lambda call: error(503, retry_after="5") if call.number in {10, 40, 70} else OK,
     ),
