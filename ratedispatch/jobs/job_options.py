@@ -43,12 +43,14 @@ class JobOptions:
         progress: Whether `run_file` shows how far it is; by default in a notebook only.
         shard: The part of the rows that this job has, as ``3/16``: the one of 16 that is number 3,
             counted from 0. Its files are named after it: ``out.03-of-16.jsonl`` for ``out.jsonl``.
+        processes: How many processes send for `run_file`; 1 for this one. Others need a client
+            that can be made anew there, as a plain ``openai.AsyncOpenAI`` can.
 
     Formats, orders and ways of syncing may be given by their names.
 
     Raises:
-        ValueError: *flush_interval* is not above 0, or a name is not one of those there are, or
-            there is no such shard.
+        ValueError: *flush_interval* is not above 0, *processes* is below 1, a name is not one of
+            those there are, or there is no such shard.
     """
 
     template: Template | None = None
@@ -65,10 +67,13 @@ class JobOptions:
     endpoint: str | None = None
     progress: bool | None = None
     shard: Shard | str | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
             raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
+        if self.processes < 1:
+            raise ValueError(f"processes must be at least 1, not {self.processes}")
         kinds = {"order": Order, "fsync": Fsync, "input_format": Format}
         for name, kind in (*kinds.items(), ("output_format", OutputFormat)):
             value = getattr(self, name)

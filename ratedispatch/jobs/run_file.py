@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
@@ -17,13 +19,13 @@ from ratedispatch.observe.shown import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.pool import Pool
     from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
     from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.processes.crew import Crew
     from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
 
@@ -60,7 +62,8 @@ async def run_file(
 
     Raises:
         JobError: A file is missing, or in the way; nothing was touched.
-        TypeError: A pool is given limits, or nothing else is.
+        TypeError: A pool is given limits, or nothing else is; or several processes are to send,
+            and the client cannot be made anew in each.
     """
     limits = limits_beside(client, limits)
     out = Path(output)
@@ -72,9 +75,31 @@ async def run_file(
         output_format_of(out, job_options.output_format),
         job_options.part,
     )
-    # in a thread: the scan of a large file takes seconds, for which the loop would be held
-    job = await opened(functools.partial(Job, files, limits, job_options))
-    async with shown(job, job_options.progress) as told:
-        return await job.run(
-            client, listeners=(*listeners, *told), dispatcher_options=dispatcher_options
-        )
+    with _crew_for(client, job_options.processes, dispatcher_options) as crew:
+        # in a thread: the scan of a large file takes seconds, for which the loop would be held
+        job = await opened(functools.partial(Job, files, limits, job_options))
+        async with shown(job, job_options.progress) as told:
+            every = (*listeners, *told)
+            return await job.run(
+                client, listeners=every, dispatcher_options=dispatcher_options, crew=crew
+            )
+
+
+@contextlib.contextmanager
+def _crew_for(
+    client: Client | Pool, processes: int, options: DispatcherOptions | None
+) -> Iterator[Crew | None]:
+    """Give the processes that send, which have begun to start; None if this one sends itself."""
+    if processes == 1:
+        yield None
+        return
+    from ratedispatch.jobs.processes.crew import Crew  # most jobs have none
+    from ratedispatch.jobs.processes.travelling import opening_of
+
+    opening = opening_of(client, (options or DispatcherOptions()).connections)
+    crew = Crew(processes)
+    crew.opening = opening
+    try:
+        yield crew
+    finally:
+        crew.close()

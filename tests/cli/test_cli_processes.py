@@ -85,10 +85,10 @@ EACH_ONCE = {f"r{one}": 1 for one in range(ROWS)}
 
 
 @pytest.mark.slow
-def test_it_stops_and_goes_on_with_another_number(folder: Path) -> None:
+def test_it_stops_and_goes_on_with_another_number(folder: Path, server: FakeServerProcess) -> None:
     """One output, one journal, one log, one report; each row once."""
     log = folder / "log.jsonl"
-    flags = ("--fake", "--log-json", str(log), "--json", "--quiet")
+    flags = ("--base-url", server.base_url, "--log-json", str(log), "--json", "--quiet")
     first = run(folder, *flags, "--processes", "2", "--max-rows", "25")
     report = json.loads(first.stdout)
     assert (first.exit_code, report["answered"], report["stop_code"]) == (3, 25, "max_rows")
@@ -126,10 +126,10 @@ def test_one_that_is_killed_is_told_once_and_its_rows_are_answered(
 @pytest.mark.slow
 def test_they_end_with_the_one_that_has_the_files(folder: Path, server: FakeServerProcess) -> None:
     """At once, and send nothing more; then one process alone goes on."""
-    with started(folder, server, "--processes", "3", "--quiet") as process:
+    with started(folder, server, "--processes", "2", "--quiet") as process:
         until_answers(folder, 8)
         hands = hands_of(process.pid)
-        assert len(hands) == 3
+        assert len(hands) == 2
         process.kill()
         process.wait()
         end = time.perf_counter() + 1

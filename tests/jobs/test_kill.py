@@ -37,8 +37,8 @@ def test_a_pool_loses_and_doubles_nothing_either(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_several_processes_lose_and_double_nothing_either(tmp_path: Path) -> None:
     """Whichever of them was killed, the one with the files included."""
-    killed = kill_over_and_over(tmp_path, kills=6, seed=2, rows=1_200, processes=3)
-    assert killed.kills > 3
+    killed = kill_over_and_over(tmp_path, kills=3, seed=2, rows=500, processes=2)
+    assert killed.kills > 1
     assert (killed.lost, killed.doubled, killed.wrong) == (0, 0, 0)
     assert killed.exit_code == 0
     assert killed.sent_again <= killed.kills * killed.in_flight
