@@ -301,6 +301,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 one.figure,
                 f"{one.before:.4g}",
                 _number(one.after),
+                _FELT[one.is_felt],
             ]
             for one in noticed
         ] or [[name, *[NOTHING] * 6]]
