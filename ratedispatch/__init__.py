@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         RequestSkipped,
         RouteResumed,
         RouteStopped,
+        SharingChanged,
     )
     from ratedispatch.groups import LimitGroup, LimitGroups
     from ratedispatch.jobs.inputs.template import Template
@@ -105,6 +106,7 @@ _HOMES = {
     "RequestSkipped": "events",
     "RouteResumed": "events",
     "RouteStopped": "events",
+    "SharingChanged": "events",
     "Response": "outcome",
     "RetryPolicy": "dispatch.retry",
     "Snapshot": "pacing.snapshot",
@@ -173,6 +175,7 @@ __all__ = [
     "RetryPolicy",
     "RouteResumed",
     "RouteStopped",
+    "SharingChanged",
     "Snapshot",
     "Stopped",
     "Strain",

@@ -118,6 +118,22 @@ class LimitChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SharingChanged:
+    """
+    What has become of limits that are shared with other processes.
+
+    Args:
+        message: In a sentence.
+        group: The group of models whose limits they are; empty if they all share theirs.
+        at: Loop time in seconds.
+    """
+
+    message: str
+    group: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class RouteStopped:
     """
     A member of a pool is left alone for a while; the others go on.
@@ -180,6 +196,7 @@ Event = (
     | AttemptEnded
     | QueuePaused
     | LimitChanged
+    | SharingChanged
     | RequestEnded
     | RequestSkipped
     | RouteStopped

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ratedispatch import Cost, Feedback
     from ratedispatch.pacing.budget import NotUntil, Reservation
-    from ratedispatch.pacing.feedback import LimitChange
+    from ratedispatch.pacing.feedback import Change
 
 TARGET_MS = 20.0
 
@@ -69,7 +69,7 @@ class CountingBudget(LocalBudget):
 
     def report(
         self, reservation: Reservation, feedback: Feedback, now: float, **rest: Any
-    ) -> Sequence[LimitChange]:
+    ) -> Sequence[Change]:
         """Count what was reported."""
         self.open -= 1
         return super().report(reservation, feedback, now, **rest)

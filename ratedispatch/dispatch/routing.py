@@ -23,6 +23,7 @@ from ratedispatch.pacing.concurrency.slots import (
 )
 from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.shared.budget import SharedBudget
 
 if TYPE_CHECKING:
     import random
@@ -169,12 +170,16 @@ class RouteFactory:
             watcher=breaker,
             on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
         )
+        admission = self._admission_of(lane)
+        if isinstance(budget, SharedBudget):
+            budget.on_pause = lane.brake.cooldown.join
+            budget.membership.on_reply = admission.look_again
         route = Route(
             name,
             place.transport,
             provider,
             limits,
-            self._admission_of(lane),
+            admission,
             lane,
             AdaptiveTimeout(self._options.timeout),
             breaker,

@@ -32,9 +32,10 @@ from ratedispatch.events import (
     QueuePaused,
     RequestEnded,
     RequestSkipped,
+    SharingChanged,
 )
 from ratedispatch.outcome import Completed, Decision, Failed
-from ratedispatch.pacing.feedback import Pause
+from ratedispatch.pacing.feedback import Pause, SharingChange
 from ratedispatch.pacing.turn import FIRST_COME
 
 if TYPE_CHECKING:
@@ -298,7 +299,8 @@ class Runner:
             self.stopping.has_answered = True
             latency, timeout = attempt.latency, route.timeout
             if latency > timeout.settled_up_to and timeout.record(latency, result.usage):
-                self._wind_clocks()
+                for each in self._calls:  # held to what was learned just now
+                    each.wind()
             if result.usage is not None:
                 self._estimator.learn(call.request, call.cost, result.usage)
         if self._listeners.are_there:
@@ -315,14 +317,15 @@ class Runner:
         if isinstance(change, Pause):
             self._listeners.tell(QueuePaused(change.seconds, code, now, route.name))
             self.routes.pauses(route, change.seconds)
+        elif isinstance(change, SharingChange):
+            self._listeners.tell(SharingChanged(change.text, route.name, now))
         else:
             route.learn(change.rate)
             self._listeners.tell(LimitChanged(change.rate, route.name, now))
 
     def _make_route(self, name: str) -> Route:
-        on_dry = None if self._waits_for_days else self._run_dry
         breaker = CircuitBreaker(is_tolerant=self._is_tolerant)
-        route = self._factory.make(name, breaker, on_dry)
+        route = self._factory.make(name, breaker, None if self._waits_for_days else self._run_dry)
         around = (self._calls, self.feeders, self._doubt, self.stopping)
         breaker.place = Site(route, *around, self._give_up)
         return route
@@ -338,11 +341,6 @@ class Runner:
         for route in self.routes:
             if route.name == name and route.retired is None:
                 self.retire(route, "day_limit", used_up(rate, wait))
-
-    def _wind_clocks(self) -> None:
-        """Hold what is in flight to the time-out that has just been learned."""
-        for call in self._calls:
-            call.wind()
 
     def _end(self, outcome: OutcomeT) -> OutcomeT:
         if self._listeners.are_there:

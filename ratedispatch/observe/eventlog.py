@@ -23,6 +23,7 @@ from ratedispatch.events import (
     QueuePaused,
     RouteResumed,
     RouteStopped,
+    SharingChanged,
 )
 from ratedispatch.observe.redact import redact_value
 
@@ -135,6 +136,8 @@ class EventLog:
                     window_s=rate.window,
                     group=event.group,
                 )
+            case SharingChanged():
+                self._append("sharing", message=event.message, group=event.group)
             case RouteStopped():
                 self._append(
                     "route_stopped", route=event.route, code=event.code, message=event.message

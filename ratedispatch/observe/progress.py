@@ -12,7 +12,13 @@ from rich.live import Live
 from rich.text import Text
 
 from ratedispatch.dispatch.display.notebook import NotebookPicture
-from ratedispatch.events import LimitChanged, ProcessLost, RouteResumed, RouteStopped
+from ratedispatch.events import (
+    LimitChanged,
+    ProcessLost,
+    RouteResumed,
+    RouteStopped,
+    SharingChanged,
+)
 from ratedispatch.observe.human import clock_text, one_line
 from ratedispatch.observe.status import Meter
 from ratedispatch.observe.suspend import hidden_while_suspended
@@ -83,7 +89,7 @@ class Notes:
             self.say(f"{event.route} is left alone for a while: {event.message} ({event.code})")
         if isinstance(event, RouteResumed):
             self.say(f"{event.route} answers again")
-        if isinstance(event, ProcessLost):
+        if isinstance(event, ProcessLost | SharingChanged):
             self.say(event.message)
         if not isinstance(event, LimitChanged):
             return

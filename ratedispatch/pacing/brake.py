@@ -80,6 +80,7 @@ class Brake:
         "_evidence",
         "_is_crowded",
         "_is_rate",
+        "_look",
         "_refused",
         "_replaced",
         "_rng",
@@ -100,6 +101,7 @@ class Brake:
         rng: random.Random,
     ) -> None:
         self._budget = budget
+        self._look = getattr(budget, "look", None)  # only a budget that is shared has it
         self._bottleneck = bottleneck
         self._rng = rng
         self._evidence = Evidence()
@@ -174,6 +176,8 @@ class Brake:
     def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
         evidence, strain = self._evidence, feedback.strain
+        if self._look is not None:  # others may have met the same episode before
+            self._look(now)
         self._refused += 1
         standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now)
         if not standing.is_alone:

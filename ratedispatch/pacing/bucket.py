@@ -41,9 +41,19 @@ class Bucket:
         rate: The rate and the burst as set; changed by :meth:`set_rate`.
         per_second: The rate in units per second.
         speed: The multiple of the rate that flows in; changed by :meth:`set_speed`.
+        is_corrected: Whether what it holds was set to what was found out, other than by spending
+            and giving back. Who copies it clears this.
     """
 
-    __slots__ = ("_ceiling", "_limiter", "_surplus", "per_second", "rate", "speed")
+    __slots__ = (
+        "_ceiling",
+        "_limiter",
+        "_surplus",
+        "is_corrected",
+        "per_second",
+        "rate",
+        "speed",
+    )
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
@@ -52,6 +62,22 @@ class Bucket:
         self._limiter = AsyncLimiter(rate.burst, rate.burst / rate.per_second)
         self._surplus = 0.0
         self._ceiling = 0.0
+        self.is_corrected = False
+
+    @property
+    def flow(self) -> float:
+        """What flows in, in units per second, at the speed of now."""
+        return self._limiter._rate_per_sec
+
+    @property
+    def surplus(self) -> float:
+        """What may be spent beyond the burst's own."""
+        return self._surplus
+
+    @property
+    def ceiling(self) -> float:
+        """What it holds at most with surplus; 0 without any."""
+        return self._ceiling
 
     def available(self, now: float) -> float:
         """Return what may be spent now; below zero while in debt."""
@@ -138,6 +164,7 @@ class Bucket:
         from_surplus = min(self._surplus, excess)
         self._surplus -= from_surplus
         limiter._level += excess - from_surplus
+        self.is_corrected = True
         return limiter.max_rate - limiter._level + self._surplus
 
     def raise_to(self, available: float, ceiling: float, now: float) -> None:
@@ -154,10 +181,29 @@ class Bucket:
         if lacking > 0:
             self._surplus += lacking
             self._ceiling = max(self._ceiling, ceiling)
+            self.is_corrected = True
 
     def forget_surplus(self) -> None:
         """Allow no more than what flows in and the burst."""
         self._surplus = 0.0
+        self.is_corrected = True
+
+    def owed(self, amount: float) -> float:
+        """
+        Return how far it may be in debt right after *amount*, which it need not save up for.
+
+        As in :meth:`wait`: an amount above the burst may be spent when the bucket is full.
+        """
+        burst = self.rate.burst
+        return 0.0 if amount <= burst or amount <= self._ceiling else amount - burst
+
+    def put(self, available: float, surplus: float, ceiling: float, now: float) -> None:
+        """Let it hold *available*, *surplus* of it beyond the burst, as a copy of it does."""
+        limiter = self._limiter
+        limiter.max_rate = self.rate.burst
+        limiter._level = max(0.0, limiter.max_rate - available + surplus)
+        limiter._last_check = now
+        self._surplus, self._ceiling = surplus, ceiling
 
     def set_speed(self, speed: float, now: float) -> None:
         """Let *speed* times the rate flow in from now on, 0 < *speed*; 1 is the rate itself."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ratedispatch.limits import Rate
-    from ratedispatch.pacing.feedback import Feedback, LimitChange
+    from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.limit.account import Position
     from ratedispatch.pacing.snapshot import Level
     from ratedispatch.request import Cost
@@ -93,7 +93,7 @@ class Budget(Protocol):
         *,
         resumes_at: float | None = None,
         is_new_episode: bool = False,
-    ) -> Sequence[LimitChange]:
+    ) -> Sequence[Change]:
         """
         Close *reservation*, learn everything its attempt has said, and return what has changed.
 

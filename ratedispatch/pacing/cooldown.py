@@ -183,13 +183,31 @@ class Cooldown:
         if is_new:
             self.began = now
         if is_new or now + delay > self.until > now:
-            self.until = max(self.until, now + delay)
-            length = min(self._tuning.longest_ramp_seconds, delay)
-            start = self._tuning.ramp_start
-            self._ramp = _Rise(start, (1 - start) / max(length, 1e-6), self.until)
-            self._ramp_ends = self.until + length
-            self.slow_until = max(self.slow_until, self._ramp_ends)
+            self._pause(now, delay)
         return is_new
+
+    def join(self, began: float, until: float) -> bool:
+        """
+        Pause until *until* with others on the account, one of whom was refused when it *began*.
+
+        Returns:
+            Whether this is news.
+        """
+        if began <= self.began:
+            return False
+        self.began = self.struck_at = began
+        self.strikes = min(self.strikes + 1, _MOST_STRIKES)
+        self._pause(began, max(0.0, until - began))
+        return True
+
+    def _pause(self, now: float, delay: float) -> None:
+        """Pause for *delay* seconds from *now* on, and set the ramp that follows."""
+        self.until = max(self.until, now + delay)
+        length = min(self._tuning.longest_ramp_seconds, delay)
+        start = self._tuning.ramp_start
+        self._ramp = _Rise(start, (1 - start) / max(length, 1e-6), self.until)
+        self._ramp_ends = self.until + length
+        self.slow_until = max(self.slow_until, self._ramp_ends)
 
     def on_overload(self, now: float, recent: float) -> float:
         """

@@ -102,4 +102,11 @@ class Pause:
     seconds: float
 
 
-Change = LimitChange | Pause
+@dataclass(frozen=True, slots=True)
+class SharingChange:
+    """What has become of limits that are shared with other processes, in a sentence."""
+
+    text: str
+
+
+Change = LimitChange | Pause | SharingChange

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ratedispatch.limits import Limits, Reading
-    from ratedispatch.pacing.feedback import Feedback
+    from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.limit.limit_memory import LimitMemory
     from ratedispatch.request import Cost
 
@@ -136,7 +136,7 @@ class LocalBudget:
         *,
         resumes_at: float | None = None,
         is_new_episode: bool = False,
-    ) -> Sequence[LimitChange]:
+    ) -> Sequence[Change]:
         """
         Close *reservation*, as :meth:`Budget.report` says.
 
@@ -146,7 +146,7 @@ class LocalBudget:
         with self._lock:
             if reservation not in self._open:
                 raise RuntimeError("a reservation is reported exactly once")
-            changes: Sequence[LimitChange] = ()
+            changes: Sequence[Change] = ()
             if feedback.end is End.UNSENT:
                 for limit, amount in zip(self._limits, reservation.amounts, strict=True):
                     limit.refund(amount, now, reservation.cost)

@@ -161,7 +161,7 @@ class TestReport:
             resumes_at=2,
             is_new_episode=True,
         )
-        assert [change.rate.per_minute for change in changes] == []  # one refusal proves nothing
+        assert not changes  # one refusal proves nothing
         assert [level.per_minute for level in budget.levels(1)] == [600, 6000]
 
     def test_a_strain_is_no_news_about_any_limit(self) -> None:
@@ -219,8 +219,8 @@ class TestReadings:
         reservation = reserve(budget, 0, 10)
         readings = (Reading("requests", 59, 60, 60), Reading("tokens", 990, 1000, 60))
         changes = budget.report(reservation, answered(*readings), 0.1)
-        assert all(isinstance(change, LimitChange) for change in changes)
-        assert {change.rate.dimension: change.rate.per_minute for change in changes} == {
+        rates = [change.rate for change in changes if isinstance(change, LimitChange)]
+        assert {rate.dimension: rate.per_minute for rate in rates} == {
             "requests": 60,
             "tokens": 1000,
         }

@@ -168,6 +168,15 @@ class Ledger:
         f, g, h, i, j = counts_of(cost)
         self._sums = (a - f, b - g, c - h, d - i, e - j)
 
+    def add(self, others: Position) -> None:
+        """Add what others have sent on the same account, to each sum."""
+        self.position()
+        pairs = zip((*self._sums, *self._back, self._used), others, strict=True)
+        sums = [own + theirs for own, theirs in pairs]
+        self._sums = (sums[0], sums[1], sums[2], sums[3], sums[4])
+        self._back = (sums[5], sums[6], sums[7], sums[8], sums[9])
+        self._used = sums[_USED]
+
     def position(self) -> Position:
         """Return everything by now."""
         for cost, used in self.answered:

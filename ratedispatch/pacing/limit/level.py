@@ -177,6 +177,7 @@ class LevelTracker:
         if self._is_exact and readings.unit_ratio < 1:
             self._room, self.pace = math.inf, 1.0
             bucket.credit(self._doubted, now)
+            bucket.is_corrected = True
             self._doubted = 0.0
             return
         self._room = remaining
@@ -268,3 +269,4 @@ class LevelTracker:
             return
         if self._source.is_within(reading.limit, reading.span):
             self._bucket.credit(max(0.0, level - mark.overtaken() - available), now)
+            self._bucket.is_corrected = True

@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ratedispatch.pacing.limit.rate_search import INSTANTS as SEARCH_INSTANTS
 from ratedispatch.pacing.limit.rate_search import RateSearch, SearchTuning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ratedispatch.limits import Rate, Reading
     from ratedispatch.pacing.limit.account import SpendMark
@@ -58,6 +59,9 @@ _TUNING = SourceTuning()
 _LEAST_LIMIT = 1.0
 _MOST_LIMIT = 1e12
 
+#: Which of the numbers of `LimitSource.learned` are instants.
+INSTANTS = (6, *[9 + place for place in SEARCH_INSTANTS])
+
 #: Doublings after which a guess is as good as infinite.
 _MOST_DOUBLINGS = 40.0
 
@@ -84,6 +88,7 @@ class LimitSource:
         is_named: Whether a refusal named the limit.
         is_moving: Whether the limit changes with time alone.
         adopted: The limit and the period of the reading that *told* is taken from as it stands.
+        cap: The most per minute that others who share the limit allow.
     """
 
     __slots__ = (
@@ -97,6 +102,7 @@ class LimitSource:
         "_told_span",
         "_tuning",
         "adopted",
+        "cap",
         "is_moving",
         "is_named",
         "most",
@@ -127,6 +133,7 @@ class LimitSource:
         self._closeness = 1.0
         self._begun_at = 0.0
         self._tuning = tuning
+        self.cap = math.inf
         if is_recalled:
             self._guess = self._guessed_at = math.inf
             self._search.recall(rate.per_second)
@@ -165,7 +172,7 @@ class LimitSource:
             limit = self._rate.per_minute * 2.0 ** min(_MOST_DOUBLINGS, doublings)
         else:
             limit = self._guess
-        return min(limit, self._search.rate(now) * 60) * self._closeness
+        return min(min(limit, self._search.rate(now) * 60) * self._closeness, self.cap)
 
     def new_rate(self, rate: Rate, now: float) -> Rate | None:
         """Return what to put in force in the place of *rate*; None if that is no news."""
@@ -227,6 +234,32 @@ class LimitSource:
         self.adopted = (math.nan if is_converted else limit, reading.period)
         self._update_moving()
         return True
+
+    def learned(self) -> tuple[float, ...]:
+        """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
+        return (
+            -1.0 if self.told is None else self.told,
+            self._told_span,
+            self.most,
+            *[-1.0 if math.isnan(one) else one for one in self.adopted],
+            self._guess,
+            -math.inf if self._guessed_at is None else self._guessed_at,
+            float(self.is_named),
+            self._closeness,
+            *self._search.learned(),
+        )
+
+    def learn(self, numbers: Sequence[float]) -> None:
+        """Take over what another `LimitSource` of the same limit has `learned`."""
+        told, self._told_span, most, limit, period, self._guess, guessed_at = numbers[:7]
+        self.told = None if told < 0 else told
+        if self._rate.is_auto:
+            self.most = most
+        self.adopted = (math.nan if limit < 0 else limit, math.nan if period < 0 else period)
+        self._guessed_at = None if guessed_at == -math.inf else guessed_at
+        self.is_named, self._closeness = bool(numbers[7]), numbers[8]
+        self._search.learn(numbers[9:])
+        self._update_moving()
 
     def differs(self, told: float | None) -> bool:
         """Return whether *told*, which was told before, is not what is told now."""

@@ -101,6 +101,16 @@ class LimitState:
         self._newest = 0  # number of the newest request whose reading is known
 
     @property
+    def bucket(self) -> Bucket:
+        """What is left of it."""
+        return self._bucket
+
+    @property
+    def refunds(self) -> bool:
+        """Whether what a request did not use comes back."""
+        return self._level.refunds
+
+    @property
     def dimension(self) -> str:
         """What is limited, as `Rate` names it."""
         return self._bucket.rate.dimension

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ def _doubled(times: float) -> float:
     return float(2.0 ** min(_MOST_DOUBLINGS, times))
 
 
+#: Which of the numbers of `RateSearch.learned` are instants.
+INSTANTS = (2, 5, 7, 10)
+
+
 class _Stretch:
     """What was admitted since an instant."""
 
@@ -114,6 +122,11 @@ class _Stretch:
     def restart(self, now: float, admitted: float) -> None:
         """Begin anew."""
         self._since, self._admitted = now, admitted
+
+    @property
+    def numbers(self) -> tuple[float, float]:
+        """When it began, and what had been admitted by then."""
+        return self._since, self._admitted
 
     @property
     def has_begun(self) -> bool:
@@ -263,6 +276,24 @@ class RateSearch:
         """Rise soon from where it is: the refusals were about something else."""
         if self._bounds is not None:
             self._bounds = replace(self._bounds, is_guess=True)
+
+    def learned(self) -> tuple[float, ...]:
+        """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
+        bounds = self._bounds
+        if bounds is None:
+            found = (-1.0, 0.0, 0.0, 0.0, 0.0)
+        else:
+            is_guess = float(bounds.is_guess)
+            found = (bounds.low, bounds.high, bounds.since, bounds.span, is_guess)
+        return (*found, *self._whole.numbers, *self._run.numbers, self._last, self._resumed_at)
+
+    def learn(self, numbers: Sequence[float]) -> None:
+        """Take over what another search for the same limit has `learned`."""
+        low, high, since, span, is_guess = numbers[:5]
+        self._bounds = None if low < 0 else _Bounds(low, high, since, span, bool(is_guess))
+        self._whole.restart(*numbers[5:7])
+        self._run.restart(*numbers[7:9])
+        self._last, self._resumed_at = numbers[9:11]
 
     def rate(self, now: float) -> float:
         """Return what may be spent a second; infinite while nothing has been learned."""

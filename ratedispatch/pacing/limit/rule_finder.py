@@ -120,6 +120,14 @@ class RuleFinder:
         self._sizes = self._weight = self._top = 0.0
         self._seen = self._number = self.left_out = 0
 
+    def take(self, rule: ChargeRule) -> bool:
+        """Begin again with *rule*, which others have found; return whether it is in the family."""
+        if rule not in self._rules:
+            return False
+        self.rule = rule
+        self.forget()
+        return True
+
     def add(
         self, remaining: float, per_second: float, *, at: float, position: Position, number: int
     ) -> bool:

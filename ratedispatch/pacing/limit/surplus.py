@@ -12,6 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,14 @@ class Surplus:
         """Begin again with a step of *burst*, as if one had been made at the instant *last*."""
         self.step, self.not_before, self.last = burst, not_before, last
         self.quiet_at = last + self._tuning.quiet_seconds
+
+    def learned(self) -> tuple[float, ...]:
+        """Return where the slow start stands; the last three are instants."""
+        return self.step, self._distrust, self.not_before, self.last, self.quiet_at
+
+    def learn(self, numbers: Sequence[float]) -> None:
+        """Go on where another `Surplus` of the same limit stands."""
+        self.step, self._distrust, self.not_before, self.last, self.quiet_at = numbers
 
     def distrust(self, now: float) -> None:
         """Believe no header for a while, twice as long each time."""

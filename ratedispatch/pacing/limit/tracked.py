@@ -9,17 +9,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ratedispatch.pacing.limit.account import SpendMark, sums_at
-from ratedispatch.pacing.limit.charge_rule import amount_by
+from ratedispatch.pacing.limit.account import NOTHING, SpendMark, sums_at
+from ratedispatch.pacing.limit.charge_rule import ChargeRule, amount_by
 from ratedispatch.pacing.limit.counted_window import CountedWindow
+from ratedispatch.pacing.limit.limit_source import INSTANTS as SOURCE_INSTANTS
 from ratedispatch.pacing.limit.limit_state import LimitState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ratedispatch.limits import Reading
     from ratedispatch.pacing.budget import Mark
     from ratedispatch.request import Cost
 
 __all__ = ["SpendMark", "TrackedLimit"]
+
+#: Which of the numbers of `TrackedLimit.learned` are instants.
+INSTANTS = (5, 6, 7, *[8 + place for place in SOURCE_INSTANTS])
+
+#: What stands for the rule of a limit that has one only.
+NO_RULE = ChargeRule(NOTHING, output=False, refunds=False)
 
 
 class TrackedLimit(LimitState):
@@ -54,9 +63,18 @@ class TrackedLimit(LimitState):
 
     def wait(self, amount: float, now: float, speed: float) -> float:
         """Return the seconds until *amount* may be spent, at *speed* times the rate."""
-        bucket, level, opening = self._bucket, self._level, self._opening
         if self._window is not None and (closed := self._window.wait(amount, now)):
             return closed
+        self.run(now, speed)
+        return self._bucket.wait(amount, now)
+
+    def closed(self, amount: float, now: float) -> float:
+        """Return the seconds until a window opens in which *amount* has room; 0 without one."""
+        return 0.0 if self._window is None else self._window.wait(amount, now)
+
+    def run(self, now: float, speed: float) -> None:
+        """Let everything that changes with time alone be as it is *now*, at *speed*."""
+        bucket, level, opening = self._bucket, self._level, self._opening
         if level.pace < 1 and now >= level.paced_until:
             level.pace = 1.0  # nothing has been seen of others since
         if opening.quiet_at is not None and now >= opening.quiet_at:
@@ -67,7 +85,6 @@ class TrackedLimit(LimitState):
             self._put_in_force(now)
         if not self.is_daily and speed * level.pace != bucket.speed:
             bucket.set_speed(speed * level.pace, now)
-        return bucket.wait(amount, now)
 
     def spend(self, amount: float, now: float, cost: Cost | None = None) -> Mark:
         """
@@ -120,6 +137,7 @@ class TrackedLimit(LimitState):
         """Let go what was held back: the provider has answered what was sent at *sent_at*."""
         if self._opening.held:
             self._bucket.credit(self._opening.release(sent_at), now)
+            self._bucket.is_corrected = True
 
     def on_silent_answer(self, sent_at: float, now: float) -> None:
         """Count an answer to what was sent at *sent_at* that does not mention this limit."""
@@ -214,13 +232,33 @@ class TrackedLimit(LimitState):
             )
         rule = finder.rule
         if is_new:
-            self.amount_of = amount_by(rule)
-            level.refunds = rule.refunds
-            level.readings.forget()
+            self._take_rule(rule)
         level.surplus.is_sure = finder.is_settled
         by_then = sums_at(position, rule.prompt, output=rule.output)
         by_now = sums_at(ledger.position(), rule.prompt, output=rule.output)
         level.correct(reading, remaining, mark, now, by_then, by_now)
+
+    def learned(self) -> tuple[float, ...]:
+        """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
+        rule = NO_RULE if self._finder is None else self._finder.rule
+        rules = float(rule.prompt), float(rule.output), float(rule.refunds)
+        return (*rules, *self._level.surplus.learned(), *self.source.learned())
+
+    def learn(self, numbers: Sequence[float], now: float) -> float | None:
+        """Take over what others have `learned`; return the limit per minute if it is a new one."""
+        if self._finder is not None:
+            prompt, output, refunds = numbers[:3]
+            rule = ChargeRule(int(prompt), bool(output), bool(refunds))
+            if rule != self._finder.rule and self._finder.take(rule):
+                self._take_rule(rule)
+        self._level.surplus.learn(numbers[3:8])
+        self.source.learn(numbers[8:])
+        return self._put_in_force(now)
+
+    def cap(self, per_minute: float, now: float) -> float | None:
+        """Stay within *per_minute*, which others allow; return the limit if it is a new one."""
+        self.source.cap = per_minute
+        return self._put_in_force(now)
 
     def forget_refusals(self, now: float) -> None:
         """Drop the rate that refusals taught: they were about something else."""
@@ -231,6 +269,12 @@ class TrackedLimit(LimitState):
         """Spend nothing that has piled up at the provider before *until*."""
         self._bucket.forget_surplus()
         self._level.surplus.restart(self._bucket.rate.burst, not_before=max(until, now))
+
+    def _take_rule(self, rule: ChargeRule) -> None:
+        """Charge by *rule* from now on."""
+        self.amount_of = amount_by(rule)
+        self._level.refunds = rule.refunds
+        self._level.readings.forget()
 
     def _put_in_force(self, now: float) -> float | None:
         """Put the limit in force that follows from all that is known; return it if it is news."""

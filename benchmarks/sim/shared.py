@@ -1,0 +1,428 @@
+"""
+How several processes share the limit of one account.
+
+Virtual time, the engine itself, one dispatcher for each process, and a fake provider with the same
+limits. The store is in memory: at once, as a file is, or a round trip away, as a server is.
+Rounds:
+  four      4 processes with 500 rows each on 3,000 RPM; one dies after 12 s and begins again
+  eight     8 processes on 30,000 RPM for 60 s
+  sizes     4 processes bound by tokens, rows of 50 to 4,000 tokens
+  halved    4 processes; the provider halves the limit, and tells it to one of them only
+  gone      4 processes; the store is gone for a minute
+  restart   4 processes; the store forgets everything
+  alone     1 process
+Targets: see the table that is printed; a round is on target or not.
+Run: python -m benchmarks.sim.shared [--round NAME] [--seed N] [--json [FILE]]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.frame.command import make_parser, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.tables import table
+from ratedispatch import AttemptSent, Dispatcher, Limits, Request
+from ratedispatch.pacing.shared.budget import SharedBudget
+from ratedispatch.pacing.shared.memory_store import SharedRecord
+from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtual
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from ratedispatch.pacing.shared.store import Note, Sheet, Store, StoreGone
+
+#: Seconds to a store that is a server, and back.
+_ROUND_TRIP = 0.001
+
+
+class FarStore:
+    """
+    A store in memory that answers after a round trip.
+
+    Args:
+        shared: What it writes to.
+    """
+
+    is_remote = True
+    name = "far memory"
+
+    def __init__(self, shared: SharedRecord) -> None:
+        self._near = shared.join()
+
+    def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
+        """Take in *note* half a round trip later."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_ROUND_TRIP, self._near.exchange, note, reply)
+
+    def news(self) -> float:
+        """Return the same always: what is new comes with the next sheet."""
+        return -1.0
+
+    def redeemed(self) -> None:
+        """Hear that what this member held was sent; the next note tells it."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+class Member:
+    """
+    One process.
+
+    Args:
+        name: Its name.
+        store: Its way to the others.
+        transport: The provider, which all have in common.
+        limits: What its user has set.
+        seed: Of its chance.
+    """
+
+    def __init__(
+        self, name: str, store: Store, transport: Any, limits: Limits, seed: int = 0
+    ) -> None:
+        self.name = name
+        self.budget = SharedBudget(limits, store)
+        self.sent: list[tuple[float, int, float]] = []
+        self.answered: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.done: set[str] = set()
+        self.notes: list[object] = []
+        self.dispatcher = Dispatcher(
+            transport,
+            limits,
+            budget=self.budget,
+            listeners=[self._hear],
+            rng=random.Random(f"{name} {seed}"),
+            max_in_flight=10_000,
+        )
+
+    def _hear(self, event: object) -> None:
+        if isinstance(event, AttemptSent):
+            self.sent.append((event.at, event.cost.tokens, event.waited))
+        else:
+            self.notes.append(event)
+
+    async def work(self, requests: Iterator[Request]) -> None:
+        """Send *requests*."""
+        async with self.dispatcher:
+            async for outcome in self.dispatcher.map(requests):
+                name = outcome.request.custom_id or ""
+                self.done.add(name)
+                if type(outcome).__name__ == "Completed":
+                    self.answered[name] += 1
+                else:
+                    self.failed[name] += 1
+
+
+def rows(name: str, count: int, words: Callable[[], int] = lambda: 20) -> Iterator[Request]:
+    """Return *count* requests."""
+    for number in range(count):
+        messages = [{"role": "user", "content": "tea " * words()}]
+        yield Request.chat(
+            model="gpt-4o", messages=messages, max_tokens=20, custom_id=f"{name}-{number}"
+        )
+
+
+def _shares(members: list[Member], since: float, until: float) -> list[int]:
+    return [sum(since <= at < until for at, _, _ in member.sent) for member in members]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """
+    What the members meet.
+
+    Args:
+        count: How many there are.
+        rpm: The limit of the account, and of each member.
+        tpm: The same.
+        each: Rows of each member.
+        seconds: How long they work; None until all is done.
+        words: Returns how long a row is.
+    """
+
+    count: int = 4
+    rpm: float = 3000
+    tpm: float = 10_000_000
+    each: int = 500
+    seconds: float | None = None
+    words: Callable[[], int] = lambda: 20
+
+
+class World:
+    """
+    Members, and what they have in common.
+
+    Args:
+        setting: What they meet.
+        is_far: Whether the store is a round trip away.
+        seed: Of chance.
+
+    Attributes:
+        shared: The state of the store.
+        transport: The provider.
+        members: All that there ever were.
+        tasks: Their work.
+    """
+
+    def __init__(self, setting: Setting, *, is_far: bool, seed: int) -> None:
+        self.setting = setting
+        self.shared = SharedRecord()
+        provider = ProviderSettings(setting.rpm, setting.tpm, burst_seconds=1.0, latency=0.5)
+        self.transport = ProviderTransport(provider, random.Random(f"shared {seed}"))
+        self.members: list[Member] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self._is_far = is_far
+        self._seed = seed
+
+    def start(self, name: str, requests: Iterator[Request]) -> Member:
+        """Let one more member send *requests*."""
+        limits = Limits(self.setting.rpm, self.setting.tpm)
+        store = FarStore(self.shared) if self._is_far else self.shared.join()
+        member = Member(name, store, self.transport, limits, self._seed)
+        self.members.append(member)
+        self.tasks.append(asyncio.create_task(member.work(requests)))
+        return member
+
+    async def work(self, script: Callable[[World], Awaitable[None]] | None) -> None:
+        """Let all members work, and *script* beside them, until all is done."""
+        setting = self.setting
+        for number in range(setting.count):
+            name = f"m{number}"
+            self.start(name, rows(name, setting.each, setting.words))
+        other = [] if script is None else [asyncio.ensure_future(script(self))]
+        if setting.seconds is not None:
+            await asyncio.sleep(setting.seconds)
+            for task in self.tasks:
+                task.cancel()
+        while pending := [task for task in (*self.tasks, *other) if not task.done()]:
+            await asyncio.wait(pending)
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                task.result()
+
+
+def run(
+    setting: Setting,
+    script: Callable[[World], Awaitable[None]] | None = None,
+    *,
+    is_far: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Play *setting*; return what came of it."""
+
+    async def play() -> tuple[World, float]:
+        world = World(setting, is_far=is_far, seed=seed)
+        await world.work(script)
+        return world, asyncio.get_running_loop().time()
+
+    world, seconds = run_virtual(play())
+    stats = world.transport.referee.report()
+    refused = sum(stats["refused"].values())
+    sent = sum(len(member.sent) for member in world.members)
+    return {
+        "seconds": seconds,
+        "sent": sent,
+        "refused": refused,
+        "refused_share": refused / max(1, sent),
+        "members": world.members,
+        "stats": stats,
+    }
+
+
+def _figures(found: dict[str, Any], bound: float | None) -> dict[str, Any]:
+    stats = found["stats"]
+    excess = max(stats["excess"]["offered"].values())
+    figures = {
+        "seconds": round(found["seconds"], 2),
+        "refused": found["refused"],
+        "refused_share": round(found["refused_share"], 5),
+        "above_limit": round(excess, 1),
+    }
+    if bound is not None:
+        figures["of_bound"] = round(found["seconds"] / bound, 4)
+    return figures
+
+
+def _spread(counts: list[int]) -> float:
+    return round(max(counts) / max(1, min(counts)) - 1, 4)
+
+
+def four(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let one of four die in the middle and begin again with what it had not done."""
+
+    async def die(world: World) -> None:
+        await asyncio.sleep(12)
+        world.tasks[1].cancel()
+        await asyncio.sleep(1)
+        done = world.members[1].done
+        world.start("m1", iter([row for row in rows("m1", 500) if row.custom_id not in done]))
+
+    found = run(Setting(), die, is_far=is_far, seed=seed)
+    answered: Counter[str] = sum((one.answered for one in found["members"]), Counter())
+    figures = _figures(found, (found["sent"] - 50) / 50 + 0.5)
+    figures["spread"] = _spread(_shares(found["members"][:4], 1, 12))
+    figures["rows"] = len(answered)
+    figures["is_on_target"] = (
+        len(answered) == 2000
+        and set(answered.values()) == {1}
+        and figures["refused_share"] <= 0.005
+        and figures["of_bound"] <= 1.04
+        and figures["spread"] <= 0.1
+    )
+    return figures
+
+
+def eight(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let eight want more than there is, for a minute."""
+    setting = Setting(count=8, rpm=30_000, tpm=100_000_000, each=10_000, seconds=60)
+    found = run(setting, is_far=is_far, seed=seed)
+    used = sum(_shares(found["members"], 1, 60)) / (59 * 500)
+    figures = _figures(found, None)
+    figures["used"] = round(used, 4)
+    figures["spread"] = _spread(_shares(found["members"], 1, 60))
+    figures["is_on_target"] = (
+        used >= 0.97
+        and figures["refused_share"] <= 0.005
+        and figures["above_limit"] <= 0.05 * 500
+        and figures["spread"] <= 0.1
+    )
+    return figures
+
+
+def sizes(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Return how long large rows wait in a mix, in what their place explains."""
+    rng = random.Random(f"sizes {seed}")
+    tpm = 600_000
+    setting = Setting(
+        rpm=1_000_000,
+        tpm=tpm,
+        each=10_000,
+        seconds=60,
+        words=lambda: rng.choice([30, 100, 300, 1_000, 3_960]),
+    )
+    found = run(setting, is_far=is_far, seed=seed)
+    sent = sorted(
+        (at, tokens, waited, member.name)
+        for member in found["members"]
+        for at, tokens, waited in member.sent
+        if at > 5
+    )
+    # what stands before the head of a queue: the heads of the others, and its own amount
+    ahead = 4 * 4_000 / (tpm / 60)
+    gaps: list[float] = []
+    last: dict[str, float] = {}
+    for at, tokens, _, name in sent:
+        if name in last and tokens > 3_000:
+            gaps.append(at - last[name])
+        last[name] = at
+    figures = _figures(found, None)
+    figures["used"] = round(
+        sum(tokens for at, tokens, _, _ in sent if at < 59) / (54 * tpm / 60), 4
+    )
+    figures["longest_large"] = round(max(gaps), 3)
+    figures["explained"] = round(ahead, 3)
+    figures["is_on_target"] = (
+        max(gaps) <= 1.5 * ahead and figures["refused_share"] <= 0.005 and figures["used"] >= 0.97
+    )
+    return figures
+
+
+def halved(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let the provider halve its limit, so that one process is told so first."""
+    at = 20.0
+
+    async def halve(world: World) -> None:
+        await asyncio.sleep(at)
+        world.transport.provider.set_limits(1500, 10_000_000, asyncio.get_running_loop().time())
+
+    found = run(Setting(each=10_000, seconds=60), halve, is_far=is_far, seed=seed)
+    figures = _figures(found, None)
+    later = sum(_shares(found["members"], at + 2, 60)) / (60 - at - 2) / 25
+    second = sum(_shares(found["members"], at + 1, at + 2)) / 25
+    figures["used_later"], figures["second_after"] = round(later, 4), round(second, 4)
+    figures["is_on_target"] = figures["refused_share"] <= 0.02 and 0.95 <= later <= 1.02
+    return figures
+
+
+def gone(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Take the store away for a minute."""
+
+    async def take_away(world: World) -> None:
+        await asyncio.sleep(10)
+        world.shared.gone = "nobody answers"
+        await asyncio.sleep(60)
+        world.shared.gone = None
+
+    found = run(Setting(each=10_000, seconds=90), take_away, is_far=is_far, seed=seed)
+    figures = _figures(found, None)
+    away = sum(_shares(found["members"], 12, 69)) / 57 / 50
+    figures["used_away"] = round(away, 4)
+    figures["used_later"] = round(sum(_shares(found["members"], 73, 90)) / 17 / 50, 4)
+    said = Counter(type(note).__name__ for member in found["members"] for note in member.notes)
+    figures["said"] = said["SharingChanged"]
+    figures["is_on_target"] = (
+        figures["refused_share"] <= 0.005 and away >= 0.95 and figures["said"] == 8
+    )
+    return figures
+
+
+def restart(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let the store forget everything."""
+
+    async def forget(world: World) -> None:
+        await asyncio.sleep(10)
+        world.shared.begin_anew()
+
+    found = run(Setting(), forget, is_far=is_far, seed=seed)
+    figures = _figures(found, (2000 - 50) / 50 + 0.5)
+    figures["is_on_target"] = figures["refused_share"] <= 0.005 and figures["of_bound"] <= 1.06
+    return figures
+
+
+def alone(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let one process have everything, though it would share."""
+    found = run(Setting(count=1, each=1500), is_far=is_far, seed=seed)
+    figures = _figures(found, (1500 - 50) / 50 + 0.5)
+    figures["is_on_target"] = figures["refused"] == 0 and figures["of_bound"] <= 1.02
+    return figures
+
+
+ROUNDS = {
+    "four": four,
+    "eight": eight,
+    "sizes": sizes,
+    "halved": halved,
+    "gone": gone,
+    "restart": restart,
+    "alone": alone,
+}
+
+
+def main() -> int:
+    """Play the rounds, and print what came of each; return 1 if a target is missed."""
+    parser = make_parser(__doc__, repeats=1)
+    parser.add_argument("--round", choices=ROUNDS, action="append", help="only these")
+    arguments = parser.parse_args()
+    found = {}
+    lines = [["round", "store", "on target", "figures"]]
+    for name in arguments.round or ROUNDS:
+        for is_far in (False, True):
+            place = "far" if is_far else "near"
+            figures = found[f"{name} {place}"] = ROUNDS[name](arguments.seed, is_far=is_far)
+            rest = {key: value for key, value in figures.items() if key != "is_on_target"}
+            told = ", ".join(f"{key} {value}" for key, value in rest.items())
+            lines.append([name, place, "yes" if figures["is_on_target"] else "NO", told])
+    publish(arguments, environment(arguments.seed), found, table(lines))
+    return 0 if all(figures["is_on_target"] for figures in found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""
+A budget that several processes spend from.
+
+While others want something, too, the head of the queue takes a ticket: what it costs is taken from
+the store at once, and the debt says when it may go. So processes stand in one line, first come,
+first served, with one exchange for a request. A process that is alone spends from its copy and
+tells the store a few times a second. When the store cannot be had, each goes on with its last
+known share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.budget import NotUntil, Reservation
+from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.shared.limit_copy import LimitCopy
+from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
+from ratedispatch.pacing.shared.store import Pause
+from ratedispatch.pacing.shared.ticket import Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.limits import Limits, Reading
+    from ratedispatch.pacing.feedback import Change, Feedback, LimitChange
+    from ratedispatch.pacing.limit.tracked import TrackedLimit
+    from ratedispatch.pacing.shared.store import Sheet, Store
+    from ratedispatch.pacing.snapshot import Level
+    from ratedispatch.request import Cost
+
+
+class SharedBudget(LocalBudget):
+    """
+    The buckets of one account, or of one group of its models, shared through a store.
+
+    Args:
+        limits: The limits of the account.
+        store: Where they are shared.
+        refunds: As of `LocalBudget`.
+        output_up_front: As of `LocalBudget`.
+        group: As of `LocalBudget`.
+        tuning: The constants.
+
+    Attributes:
+        membership: What it has to do with the store.
+        on_pause: Called with the instants when an episode of refusals that others have met began,
+            and when all go on; returns whether that was news.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        store: Store,
+        *,
+        refunds: bool = False,
+        output_up_front: bool = True,
+        group: str = "",
+        tuning: SharedTuning = DEFAULT,
+    ) -> None:
+        super().__init__(limits, refunds=refunds, output_up_front=output_up_front, group=group)
+        self._copies = [
+            LimitCopy(limit, math.inf if rate.is_auto else rate.per_minute)
+            for limit, rate in zip(self._limits, limits.rates(), strict=True)
+        ]
+        self._buckets = [limit.bucket for limit in self._limits]
+        self._nothing = [0.0] * len(self._limits)
+        self._guard = threading.RLock()
+        self._ticket: Ticket | None = None
+        self._paused_until = 0.0  # what others have told
+        self.on_pause: Callable[[float, float], bool] | None = None
+        self.membership = membership = Membership(store, self._copies, tuning)
+        membership.on_meet, membership.on_part = self._meet, self._part
+
+    def reserve(self, cost: Cost, now: float, speed: float = 1.0) -> Reservation | NotUntil:
+        """Take *cost* in every dimension, or tell how long it takes until that is possible."""
+        with self._guard:
+            self.membership.take_in(now)
+            if self._is_alone(now):
+                return super().reserve(cost, now, speed)
+            if self.membership.is_apart:
+                self._exchange(now)  # it may be there again
+            if self.membership.is_apart:
+                return super().reserve(cost, now, speed / self.membership.wanting)
+            return self._stand_in_line(cost, now, speed)
+
+    def report(
+        self,
+        reservation: Reservation,
+        feedback: Feedback,
+        now: float,
+        *,
+        resumes_at: float | None = None,
+        is_new_episode: bool = False,
+    ) -> Sequence[Change]:
+        """Close *reservation*, as :meth:`Budget.report` says, and tell the store in time."""
+        with self._guard:
+            self.membership.take_in(now)
+            changes = super().report(
+                reservation,
+                feedback,
+                now,
+                resumes_at=resumes_at,
+                is_new_episode=is_new_episode,
+            )
+            if feedback.readings is not None or resumes_at is not None:
+                for copy in self._copies:
+                    copy.may_have_learned = True
+            is_urgent = bool(changes)
+            if resumes_at is not None and is_new_episode:
+                self.membership.pause = Pause(now, resumes_at)
+                is_urgent = True
+            membership = self.membership
+            if is_urgent or now - membership.told_at >= membership.tuning.tell_seconds:
+                self._exchange(now)
+            if membership.changes:
+                changes = [*changes, *membership.changes]
+                membership.changes.clear()
+            return changes
+
+    def observe(
+        self, reservation: Reservation, readings: Sequence[Reading], now: float
+    ) -> Sequence[LimitChange]:
+        """Correct the buckets by the head of the answer to *reservation*, which stays open."""
+        with self._guard:
+            for copy in self._copies:
+                copy.may_have_learned = True
+            return super().observe(reservation, readings, now)
+
+    def look(self, now: float) -> None:
+        """Take in what others have met by now: before a refusal is judged, for one."""
+        with self._guard:
+            if not self.membership.is_apart:
+                self._exchange(now)
+
+    def granted(self) -> list[float]:
+        """Return what was reserved here in each dimension since the start."""
+        pairs = zip(super().granted(), self._copies, strict=True)
+        return [granted - copy.others for granted, copy in pairs]
+
+    def close(self, now: float) -> None:
+        """Give back what is held, and leave."""
+        with self._guard:
+            if self._ticket is not None and self._ticket.is_known:
+                self._void(self._ticket, now, is_taken=True)
+            self._ticket = None
+            self._exchange(now, leaves=True)
+            self.membership.store.close()
+
+    def _is_alone(self, now: float) -> bool:
+        """Whether nobody else wants anything, as far as was told a moment ago."""
+        membership, tuning = self.membership, self.membership.tuning
+        if membership.wanting > 1 or membership.is_apart or not membership.has_sheet:
+            return False
+        if not membership.is_due(now, tuning.tell_seconds):
+            return self._ticket is None
+        age = now - membership.heard_at
+        self._exchange(now)
+        if membership.is_asking and age >= tuning.stale_seconds:
+            return False
+        return membership.wanting == 1 and self._ticket is None and not membership.is_apart
+
+    def _stand_in_line(self, cost: Cost, now: float, speed: float) -> Reservation | NotUntil:
+        """Take a ticket for *cost*, or look at the one that there is."""
+        for limit in self._limits:
+            limit.run(now, speed)
+            wait = limit.closed(limit.amount_of(cost), now)
+            if wait > 0:
+                return NotUntil(wait, limit.rate)
+        membership, ticket = self.membership, self._ticket
+        beat = membership.tuning.beat_seconds
+        if ticket is None or not self._is_for(ticket, cost):
+            ticket = self._take_ticket(cost, now)
+        elif membership.is_due(now, beat):
+            self._exchange(now)
+            ticket = self._ticket
+            if ticket is None and not membership.is_apart:  # it was taken back
+                ticket = self._take_ticket(cost, now)
+        if ticket is None or not ticket.is_known:
+            return NotUntil(beat, self._limits[0].rate)
+        if now < self._paused_until:
+            return NotUntil(self._paused_until - now, self._limits[0].rate)
+        wait, rate = ticket.wait(now)
+        if wait > 0:
+            return NotUntil(min(wait, beat), rate)
+        self._ticket = None
+        membership.store.redeemed()
+        reservation = ticket.reservation
+        reservation.at = now
+        self._open[reservation] = None
+        if len(self._open) > self._peak:
+            self._peak, self._widened_at = len(self._open), now
+        return reservation
+
+    def _is_for(self, ticket: Ticket, cost: Cost) -> bool:
+        """Whether *ticket* pays for *cost*."""
+        reservation = ticket.reservation
+        if reservation.cost is cost:
+            return True
+        amounts = [limit.amount_of(cost) for limit in self._limits]
+        if amounts != reservation.amounts:
+            return False
+        reservation.cost = cost
+        return True
+
+    def _take_ticket(self, cost: Cost, now: float) -> Ticket | None:
+        """Ask the store for a place; return None as long as it is not known."""
+        membership = self.membership
+        if membership.is_asking:
+            return None
+        if not membership.has_sheet or not self._has_started or self._is_resuming:
+            # what is held back must be held back of what there is
+            if now - membership.heard_at > membership.tuning.fresh_seconds:
+                self._exchange(now)
+            if membership.is_asking or membership.is_apart:
+                return None
+            self._begin(cost, now)
+        if self._ticket is not None:
+            self._void(self._ticket, now, is_taken=True)
+        amounts, marks = [], []
+        for limit in self._limits:
+            amount = limit.amount_of(cost)
+            amounts.append(amount)
+            marks.append(limit.spend(amount, now, cost))
+        self._reserved += 1
+        reservation = Reservation(cost, now, amounts, marks, self._reserved)
+        self._ticket = Ticket(reservation, self._buckets)
+        self._exchange(now)
+        return self._ticket
+
+    def _void(self, ticket: Ticket, now: float, *, is_taken: bool) -> None:
+        """
+        Give back what *ticket* stands for.
+
+        *is_taken* is whether the store has it set aside still.
+        """
+        reservation = ticket.reservation
+        for copy, amount in zip(self._copies, reservation.amounts, strict=True):
+            copy.limit.refund(amount, now, reservation.cost)
+            if not is_taken:
+                copy.unpaid -= amount
+        self._ticket = None
+
+    def _exchange(self, now: float, *, leaves: bool = False) -> None:
+        ticket = self._ticket
+        held = self._nothing if ticket is None else ticket.reservation.amounts
+        self.membership.exchange(now, held, waits=ticket is not None, leaves=leaves)
+
+    def _part(self, now: float) -> None:
+        """Stand in no line: there is none without a store."""
+        if self._ticket is not None:
+            self._void(self._ticket, now, is_taken=True)
+
+    def _meet(self, sheet: Sheet, now: float, is_anew: bool) -> None:
+        """Find the place of the ticket, and pause with others."""
+        if self.membership.wanting > 1 and not self._has_started:
+            self._has_started = True  # others have begun, and the provider has let them
+        ticket = self._ticket
+        if ticket is not None and not ticket.is_known:
+            self._place(ticket, now)
+        elif ticket is not None and (sheet.was_reaped or is_anew):
+            self._void(ticket, now, is_taken=False)
+        if sheet.pause is not None:
+            self._join(sheet.pause, now)
+
+    def _place(self, ticket: Ticket, now: float) -> None:
+        """Let *ticket* stand behind all that the store knows of, and mark that in it."""
+        ticket.stand(now)
+        reservation = ticket.reservation
+        reservation.marks = [
+            (
+                limit.account.spent - limit.account.refused,
+                limit.account.returned,
+                None if limit.ledger is None else limit.ledger.position(),
+            )
+            for limit in self._limits
+        ]
+
+    def _join(self, pause: Pause, now: float) -> None:
+        """Pause with others, once for each episode."""
+        began, until = self.membership.local(pause)
+        if self.on_pause is not None and until > now and self.on_pause(began, until):
+            self._paused_until = until
+            self._is_resuming = True
+
+    def _level(self, limit: TrackedLimit, now: float) -> Level:
+        """Return the state of a bucket: what is left for all, and what was spent here."""
+        copy = self._copies[self._limits.index(limit)]
+        level = super()._level(limit, now)
+        returned = level.returned - copy.others_returned if limit.refunds else level.returned
+        return dataclasses.replace(level, spent=level.spent - copy.others, returned=returned)

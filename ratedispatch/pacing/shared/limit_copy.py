@@ -1,0 +1,208 @@
+"""
+One process's copy of a limit that others spend from, too.
+
+Tells what is new in the copy since the last note, and takes in what the store says. Between two
+notes the copy runs by itself, as the limit of a process that is alone would.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.limit.tracked import INSTANTS
+from ratedispatch.pacing.shared.store import TAKEN, TOTALS, LimitNote, Stand
+
+if TYPE_CHECKING:
+    from ratedispatch.pacing.limit.tracked import TrackedLimit
+    from ratedispatch.pacing.shared.store import LimitSheet, Totals
+
+_NO_SUMS = (0.0,) * (TOTALS - 5)
+
+
+class LimitCopy:
+    """
+    A limit, and what of it the store knows.
+
+    Sums of the copy and of the store differ by a constant: a member that comes later, or a store
+    that begins anew, has seen another part of the past.
+
+    Args:
+        limit: The limit of this process.
+        asked: The limit per minute that the user has set; infinite if none.
+
+    Attributes:
+        limit: As given.
+        others: What others have sent since this process came.
+        others_returned: What of theirs turned out unused.
+        unpaid: What was spent here and is not to be taken from the store: it was taken before, or
+            is not to be missed any more.
+        may_have_learned: Whether anything may have been learned since the last note.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_learned",
+        "_sums",
+        "_told",
+        "_undo",
+        "limit",
+        "may_have_learned",
+        "name",
+        "others",
+        "others_returned",
+        "unpaid",
+    )
+
+    def __init__(self, limit: TrackedLimit, asked: float) -> None:
+        self.limit = limit
+        self.name = limit.dimension
+        self.others = self.others_returned = 0.0
+        self.unpaid = 0.0
+        self.may_have_learned = False
+        self._asked = asked
+        self._sums = self._now()  # of the copy, at the last note
+        self._told: Totals = (0.0,) * TOTALS  # what the store's sums are, as far as is known
+        self._learned = limit.learned()
+        self._undo: tuple[object, ...] = ()
+
+    def note(self, now: float, held: float, offset: float) -> LimitNote:
+        """
+        Return what is new here, and count it as told.
+
+        Args:
+            now: Seconds of this process's clock.
+            held: What was taken and is not sent yet.
+            offset: What the store's clock is ahead of ours.
+        """
+        limit = self.limit
+        bucket = limit.bucket
+        sums, before = self._now(), self._sums
+        self._undo = before, self._told, self.unpaid, self._learned, bucket.is_corrected
+        added = [own - earlier for own, earlier in zip(sums, before, strict=True)]
+        taken = added[1] - added[4] if limit.refunds else added[1]
+        added[TAKEN] = taken - self.unpaid
+        self.unpaid = 0.0
+        self._sums = sums
+        self._told = told = tuple([a + b for a, b in zip(self._told, added, strict=True)])
+        available = bucket.available(now)
+        stand = None
+        if bucket.is_corrected:
+            bucket.is_corrected = False
+            stand = Stand(available, bucket.surplus, told[TAKEN])
+        learned = None
+        if self.may_have_learned:
+            self.may_have_learned = False
+            found = limit.learned()
+            if found != self._learned:
+                self._learned = found
+                learned = _moved(found, offset)
+        rate = limit.rate
+        first = available + added[TAKEN]
+        return LimitNote(
+            self.name,
+            tuple(added),
+            bucket.flow,
+            rate.burst,
+            bucket.ceiling,
+            first,
+            stand,
+            learned,
+            held,
+            self._asked,
+        )
+
+    def greeting(self, now: float) -> LimitNote:
+        """Return a note that tells nothing: to ask whether the store is there."""
+        bucket, burst = self.limit.bucket, self.limit.rate.burst
+        first = bucket.available(now)
+        nothing = (0.0,) * TOTALS
+        return LimitNote(
+            self.name, nothing, bucket.flow, burst, 0.0, first, None, None, 0.0, self._asked
+        )
+
+    def undo(self) -> None:
+        """Count the last note as not told: it did not arrive."""
+        self._sums, self._told, self.unpaid, self._learned, was_corrected = self._undo  # type: ignore[assignment]
+        self.may_have_learned = True
+        self.limit.bucket.is_corrected |= bool(was_corrected)
+
+    def take_in(
+        self, sheet: LimitSheet, now: float, offset: float, *, is_anew: bool, is_back: bool
+    ) -> float | None:
+        """
+        Take over what stands in the store.
+
+        After a time apart, in which each had its share, what was spent meanwhile is part of the
+        sums. But of the store's bucket it takes no more than what its own share still lacks: the
+        rest has flowed in while nobody could see it.
+
+        Args:
+            sheet: This limit of it.
+            now: Seconds of this process's clock.
+            offset: What the store's clock is ahead of ours.
+            is_anew: Whether the sums of the store have nothing to do with those of before.
+            is_back: Whether it comes after a time apart, in answer to a `greeting`.
+
+        Returns:
+            The limit per minute, if it is a new one.
+        """
+        limit = self.limit
+        account, bucket = limit.account, limit.bucket
+        changed = None
+        if sheet.learned is not None:
+            self._learned = _moved(sheet.learned, -offset)
+            changed = limit.learn(self._learned, now)
+        cap = sheet.asked if sheet.asked < self._asked else math.inf
+        if cap != limit.source.cap:
+            changed = limit.cap(cap, now) or changed
+        if not is_anew and sheet.totals != self._told:
+            theirs = [a - b for a, b in zip(sheet.totals, self._told, strict=True)]
+            account.spent += theirs[1]
+            account.refused += theirs[2]
+            account.given_back += theirs[3]
+            account.returned += theirs[4]
+            if limit.ledger is not None:
+                limit.ledger.add(tuple(theirs[5:]))
+            self.others += theirs[1] + theirs[3]
+            self.others_returned += theirs[4]
+            self._sums = tuple([a + b for a, b in zip(self._sums, (0.0, *theirs[1:]), strict=True)])
+        self._told = sheet.totals
+        spent = self._spent_since_note()  # while the note was on its way
+        if is_back:
+            lacking = max(0.0, bucket.rate.burst - bucket.available(now))
+            self.unpaid += spent - lacking
+            bucket.is_corrected = False
+            spent = lacking
+        bucket.put(sheet.available - spent, sheet.surplus, sheet.ceiling, now)
+        return changed
+
+    def _spent_since_note(self) -> float:
+        sums, before = self._now(), self._sums
+        spent = sums[1] - before[1]
+        if self.limit.refunds:
+            spent -= sums[4] - before[4]
+        return spent - self.unpaid
+
+    def _now(self) -> Totals:
+        """Return the sums of the copy; that of `TAKEN` is worked out for each note."""
+        account, ledger = self.limit.account, self.limit.ledger
+        rest = _NO_SUMS if ledger is None else ledger.position()
+        return (
+            0.0,
+            account.spent,
+            account.refused,
+            account.given_back,
+            account.returned,
+            *rest,
+        )
+
+
+def _moved(numbers: Totals, offset: float) -> Totals:
+    """Return what was learned by a clock that is so far ahead."""
+    if not offset:
+        return numbers
+    moved = list(numbers)
+    for place in INSTANTS:
+        moved[place] += offset
+    return tuple(moved)

@@ -1,0 +1,198 @@
+"""
+One process's place in a store: what is told there, and what comes back.
+
+Notes say what is new in the copies of the limits; sheets bring what others have done. Knows when
+the store cannot be had, and how to come back to it. Waits for nothing and reads no clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.feedback import LimitChange, SharingChange
+from ratedispatch.pacing.shared.store import Note, Pause, Sheet, StoreGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.pacing.feedback import Change
+    from ratedispatch.pacing.shared.limit_copy import LimitCopy
+    from ratedispatch.pacing.shared.store import Store
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SharedTuning:
+    """
+    What can be tuned of sharing.
+
+    Args:
+        tell_seconds: Seconds after which what was spent is told to the store, where nothing has
+            to be asked: a process that comes sees at most so much too little.
+        stale_seconds: Seconds after which a copy is too old to be spent from before the store
+            has answered.
+        fresh_seconds: Seconds in which what the store has said counts as what stands there.
+        beat_seconds: Seconds after which one that waits says that it still does.
+        probe_seconds: Seconds between two attempts to reach a store that is gone.
+    """
+
+    tell_seconds: float = 0.1
+    stale_seconds: float = 1.0
+    fresh_seconds: float = 0.02
+    beat_seconds: float = 0.4
+    probe_seconds: float = 1.0
+
+
+DEFAULT = SharedTuning()
+
+
+class Membership:
+    """
+    A member of a store.
+
+    Args:
+        store: Where the limits are shared.
+        copies: Of the limits, in the order of amounts.
+        tuning: The constants.
+
+    Attributes:
+        store: As given.
+        tuning: As given.
+        is_asking: Whether a note is on its way, so that no other can be sent.
+        is_apart: Whether the store cannot be had, and this process goes on with its share.
+        has_sheet: Whether the store was ever heard.
+        told_at: When the last note left.
+        heard_at: When the last sheet came.
+        members: Processes that share the limits now, this one included, as far as is known.
+        wanting: Those of them that want something.
+        rival: The highest priority of requests that wait in others; None if none does.
+        pause: An episode of refusals that is to be told, by this process's clock.
+        changes: What has become of the limits, to be told to listeners.
+        on_meet: Called after a sheet was taken in, with it, the instant, and whether the store has
+            begun anew.
+        on_part: Called before this process goes on with its share, with the instant.
+        on_reply: Called from another thread when a store that is remote has answered.
+    """
+
+    def __init__(
+        self, store: Store, copies: Sequence[LimitCopy], tuning: SharedTuning = DEFAULT
+    ) -> None:
+        self.store = store
+        self.tuning = tuning
+        self._copies = copies
+        self._inbox: deque[Sheet | StoreGone] = deque()
+        self._news = self._epoch = -1.0
+        self._offset = 0.0
+        self.is_asking = self.is_apart = self.has_sheet = False
+        self.told_at = self.heard_at = -math.inf
+        self.members = self.wanting = 1
+        self.rival: int | None = None
+        self.pause: Pause | None = None
+        self.changes: list[Change] = []
+        self.on_meet: Callable[[Sheet, float, bool], None] = _ignore
+        self.on_part: Callable[[float], None] = _ignore
+        self.on_reply: Callable[[], None] | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something important has changed since the last sheet."""
+        return self.store.news() != self._news
+
+    def is_due(self, now: float, seconds: float) -> bool:
+        """Whether the last note left so many seconds ago, or there are news."""
+        return now - self.told_at >= seconds or self.has_news
+
+    def exchange(
+        self,
+        now: float,
+        held: Sequence[float],
+        *,
+        waits: bool,
+        priority: int = 0,
+        leaves: bool = False,
+    ) -> None:
+        """
+        Send what is new to the store; what it says is taken in at once if it answers at once.
+
+        Args:
+            now: The instant.
+            held: What was taken and is not sent, in the order of the copies.
+            waits: Whether a request waits.
+            priority: Of that request.
+            leaves: Whether this is the last note.
+        """
+        if self.is_asking:
+            return
+        if self.is_apart:
+            if now - self.told_at < self.tuning.probe_seconds and not leaves:
+                return
+            limits = tuple([copy.greeting(now) for copy in self._copies])
+        else:
+            pairs = zip(self._copies, held, strict=True)
+            limits = tuple([copy.note(now, amount, self._offset) for copy, amount in pairs])
+        pause, self.pause = self.pause, None
+        if pause is not None:
+            pause = Pause(pause.began + self._offset, pause.until + self._offset)
+        self.told_at = now
+        self.is_asking = True
+        self.store.exchange(Note(now, limits, pause, waits, priority, leaves), self._hear)
+        self.take_in(now)
+
+    def take_in(self, now: float) -> None:
+        """Take in what the store has said."""
+        while self._inbox:
+            reply = self._inbox.popleft()
+            self.is_asking = False
+            if isinstance(reply, Sheet):
+                self._meet(reply, now)
+            elif not self.is_apart:
+                self._part(reply, now)
+
+    def local(self, pause: Pause) -> Pause:
+        """Return *pause*, which a sheet has told, by this process's clock."""
+        return Pause(pause.began - self._offset, pause.until - self._offset)
+
+    def _hear(self, reply: Sheet | StoreGone) -> None:
+        """Put a reply aside, from whatever thread it comes."""
+        self._inbox.append(reply)
+        if self.store.is_remote and self.on_reply is not None:
+            self.on_reply()
+
+    def _part(self, gone: StoreGone, now: float) -> None:
+        """Go on with the last known share."""
+        if not self.store.is_remote:  # one that is remote delivers the note when it is back
+            for copy in self._copies:
+                copy.undo()
+        self.on_part(now)
+        self.is_apart = True
+        share = f"1/{self.wanting}" if self.wanting > 1 else "all"
+        self.changes.append(
+            SharingChange(
+                f"the shared limits in {self.store.name} cannot be reached ({gone.reason}); going "
+                f"on with {share} of them, and trying again"
+            )
+        )
+
+    def _meet(self, sheet: Sheet, now: float) -> None:
+        """Go on with what stands for all."""
+        is_anew = sheet.epoch != self._epoch
+        is_back, self.is_apart = self.is_apart, False
+        self.has_sheet, self._epoch, self._news = True, sheet.epoch, sheet.news
+        self.heard_at = now
+        self._offset = sheet.now - now if self.store.is_remote else 0.0
+        for copy, limit in zip(self._copies, sheet.limits, strict=True):
+            changed = copy.take_in(limit, now, self._offset, is_anew=is_anew, is_back=is_back)
+            if changed is not None:
+                self.changes.append(LimitChange(copy.limit.rate))
+        if is_back:
+            name = self.store.name
+            self.changes.append(SharingChange(f"the shared limits in {name} can be reached again"))
+        self.members, self.wanting = sheet.living, max(1, sheet.wanting)
+        self.rival = sheet.priority
+        self.on_meet(sheet, now, is_anew)
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
