@@ -29,8 +29,8 @@ from benchmarks.frame.command import make_parser, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
 from ratedispatch import AttemptSent, Dispatcher, Limits, Request
-from ratedispatch.pacing.shared.budget import SharedBudget
 from ratedispatch.pacing.shared.memory_store import SharedRecord
+from ratedispatch.pacing.shared.shared_budget import SharedBudget
 from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtual
 
 if TYPE_CHECKING:
@@ -55,15 +55,21 @@ class FarStore:
 
     def __init__(self, shared: SharedRecord) -> None:
         self._near = shared.join()
+        self._news = -1.0
 
     def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
         """Take in *note* half a round trip later."""
+
+        def answer(said: Sheet | StoreGone) -> None:
+            self._news = getattr(said, "news", self._news)
+            reply(said)
+
         loop = asyncio.get_running_loop()
-        loop.call_later(_ROUND_TRIP, self._near.exchange, note, reply)
+        loop.call_later(_ROUND_TRIP, self._near.exchange, note, answer)
 
     def news(self) -> float:
-        """Return the same always: what is new comes with the next sheet."""
-        return -1.0
+        """Return the same until the next sheet, which brings what is new."""
+        return self._news
 
     def redeemed(self) -> None:
         """Hear that what this member held was sent; the next note tells it."""

@@ -23,7 +23,7 @@ from ratedispatch.pacing.concurrency.slots import (
 )
 from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
-from ratedispatch.pacing.shared.budget import SharedBudget
+from ratedispatch.pacing.shared.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
     import random

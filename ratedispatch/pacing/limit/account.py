@@ -114,6 +114,11 @@ class Account:
         self.given_back += amount
 
     @property
+    def last_at(self) -> float | None:
+        """When something went through last; None if nothing did."""
+        return self._last_at
+
+    @property
     def used(self) -> float | None:
         """
         The share used of what flowed in between the first request and the last, at most 1.

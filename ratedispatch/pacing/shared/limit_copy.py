@@ -97,7 +97,7 @@ class LimitCopy:
             if found != self._learned:
                 self._learned = found
                 learned = _moved(found, offset)
-        rate = limit.rate
+        rate, at = limit.rate, limit.account.last_at
         first = available + added[TAKEN]
         return LimitNote(
             self.name,
@@ -110,6 +110,7 @@ class LimitCopy:
             learned,
             held,
             self._asked,
+            math.inf if at is None else at + offset,
         )
 
     def greeting(self, now: float) -> LimitNote:

@@ -97,8 +97,8 @@ class Membership:
 
     @property
     def has_news(self) -> bool:
-        """Whether something important has changed since the last sheet."""
-        return self.store.news() != self._news
+        """Whether something important has changed since the last sheet, where that can be seen."""
+        return not self.store.is_remote and self.store.news() != self._news
 
     def is_due(self, now: float, seconds: float) -> bool:
         """Whether the last note left so many seconds ago, or there are news."""
@@ -130,6 +130,11 @@ class Membership:
                 return
             limits = tuple([copy.greeting(now) for copy in self._copies])
         else:
+            if self.wanting == 1 and now - self.heard_at <= 2 * self.tuning.tell_seconds:
+                # nobody else has taken anything: the copy knows best what is left, and when what
+                # is told together was taken
+                for copy in self._copies:
+                    copy.limit.bucket.is_corrected = True
             pairs = zip(self._copies, held, strict=True)
             limits = tuple([copy.note(now, amount, self._offset) for copy, amount in pairs])
         pause, self.pause = self.pause, None

@@ -113,11 +113,12 @@ class LimitRecord(Struct, array_like=True):
 
     def write(self, note: LimitNote, now: float) -> None:
         """Take in *note*."""
-        self.leak(now)
+        self.leak(min(now, max(self.at, note.at)) if now >= self.at else now)
         # what is left stays the same when the burst changes
         self.used = max(0.0, self.used + note.burst - self.burst)
         self.flow, self.burst = note.flow, note.burst
         self.take(note.added[TAKEN])
+        self.leak(now)
         self.totals = [a + b for a, b in zip(self.totals, note.added, strict=True)]
         stand = note.stand
         if stand is not None:

@@ -9,6 +9,7 @@ Values and protocols only.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class LimitNote(NamedTuple):
         learned: All numbers that were learned, if one of them is new; None otherwise.
         held: What was taken and is not sent yet.
         asked: The limit per minute that the user has set; infinite if none.
+        at: When the last of it was taken, by the store's clock, if that was some time ago: what
+            has flowed in since is not lost.
     """
 
     name: str
@@ -86,6 +89,7 @@ class LimitNote(NamedTuple):
     learned: Totals | None
     held: float
     asked: float
+    at: float = math.inf
 
 
 class Pause(NamedTuple):

@@ -10,8 +10,8 @@ from ratedispatch import Cost, Limits
 from ratedispatch.limits import Reading
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.feedback import End, Feedback, LimitChange, SharingChange
-from ratedispatch.pacing.shared.budget import SharedBudget
 from ratedispatch.pacing.shared.memory_store import SharedRecord
+from ratedispatch.pacing.shared.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class TestLine:
         first = reserve(one, 0.0)
         for _ in range(3):
             reserve(one, 0.5)
-        one.report(first, Feedback(End.ANSWERED), 0.6)
+        one.report(first, Feedback(End.ANSWERED), 0.7)
         assert shared.record.limits["requests"].totals[0] == 4
         reserve(two, 0.6)
         assert shared.record.limits["requests"].totals[0] == 5

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.shared.head_ticket import Ticket
 from ratedispatch.pacing.shared.limit_copy import LimitCopy
 from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
 from ratedispatch.pacing.shared.store import Pause
-from ratedispatch.pacing.shared.ticket import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
