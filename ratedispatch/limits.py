@@ -8,7 +8,7 @@ Values only: no time passes here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ratedispatch.dimension import (
@@ -152,9 +152,13 @@ class Limits:
         input_tokens_per_minute: A limit on prompts alone.
         output_tokens_per_minute: A limit on outputs alone.
         custom: Limits per minute on dimensions of your own, by name; see `Cost.custom`.
+        share: Where other processes spend from the same limits: ``"local"`` (of this user on this
+            machine), ``"local:NAME"`` or ``"redis://HOST:PORT/DB"``; None if this process has them
+            for itself.
 
     Raises:
-        InvalidLimits: A limit is not a finite number above zero, or the burst not within 0 to 60.
+        InvalidLimits: A limit is not a finite number above zero, the burst not within 0 to 60, or
+            *share* no text.
     """
 
     requests_per_minute: float | Literal["auto"] | None = None
@@ -165,8 +169,13 @@ class Limits:
     input_tokens_per_minute: float | None = None
     output_tokens_per_minute: float | None = None
     custom: Mapping[str, float] | None = None
+    share: str | None = field(default=None, repr=False)  # may hold a password
 
     def __post_init__(self) -> None:
+        if self.share is not None and not isinstance(self.share, str):
+            raise InvalidLimits(
+                f'share must be a text such as "local", got {type(self.share).__name__}'
+            )
         for dimension in _WITH_FIELD:
             name = dimension.setting
             value = getattr(self, name)

@@ -91,6 +91,30 @@ LIMIT = OrWord(AMOUNT, AUTO, NONE)
 COUNT_OR_AUTO = OrWord(click.IntRange(min=1), AUTO)
 
 
+class Where(_AnyParamType):
+    """A parameter type for a place where limits are shared; checked, and kept as it is written."""
+
+    name = "where"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        """Return *value*, or None for ``none``, or fail as a usage error."""
+        text = str(value).strip()
+        if text.lower() == NONE:
+            return None
+        from ratedispatch.sharing.where import parse_where
+
+        try:
+            parse_where(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return text
+
+
+WHERE = Where()
+
+
 class FiniteRange(click.FloatRange):
     """A range of finite numbers: without ``nan``, which no bound refuses, and without ``inf``."""
 

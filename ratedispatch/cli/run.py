@@ -252,6 +252,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
                 default_output_tokens=provider.default_output_tokens,
                 policy=provider.charge_policy,
                 counter=Counter(models=provider.model_alias) if provider.model_alias else None,
+                share=sending.share,
             ),
         )
     )
@@ -267,7 +268,7 @@ async def _run(
     """Run *job* in the loop; ``None`` if it was cancelled by a second interruption."""
     import asyncio
 
-    from ratedispatch.errors import JobError
+    from ratedispatch.errors import JobError, SharingError
 
     task = asyncio.current_task()
     assert task is not None
@@ -300,7 +301,7 @@ async def _run(
                 )
         except asyncio.CancelledError:
             return None
-        except JobError as error:
+        except (JobError, SharingError) as error:
             raise click.UsageError(str(error)) from error
 
 

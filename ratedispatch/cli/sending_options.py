@@ -11,7 +11,7 @@ from ratedispatch.cli.client import BULK, SDK
 from ratedispatch.cli.command import collect, option
 from ratedispatch.cli.fake_account import FAKE_RPM, FAKE_TPM
 from ratedispatch.cli.loop import LOOPS
-from ratedispatch.cli.param_types import COUNT_OR_AUTO, FiniteRange
+from ratedispatch.cli.param_types import COUNT_OR_AUTO, WHERE, FiniteRange
 from ratedispatch.limits import AUTO
 
 #: Processes that a run may have.
@@ -50,9 +50,19 @@ class SendingFlags:
     processes: int
     fake: bool
     no_memory: bool
+    share: str | None
 
 
 _SENDING_OPTIONS = (
+    option(
+        "--share",
+        group="Limits",
+        type=WHERE,
+        metavar="WHERE",
+        help="Share the limits with other processes that use the same account: local (of this "
+        "user on this machine), local:NAME, or redis://HOST:PORT/DB (on several machines).  "
+        "[default: this process has them for itself]",
+    ),
     option(
         "--wait-for-reset",
         group="Limits",

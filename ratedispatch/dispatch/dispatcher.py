@@ -68,7 +68,7 @@ class Dispatcher:
     Raises:
         TypeError: *client* is neither a client nor a transport, *limits* are none (or given
             beside a pool), or there is no such option.
-        ValueError: An option is out of its range.
+        ValueError: An option is out of its range, or the limits cannot be shared as it says.
     """
 
     def __init__(
@@ -85,9 +85,8 @@ class Dispatcher:
         rng = options.rng or random.Random()
         self._listeners = Listeners(listeners)
         factory = factory_for(client, limits, options, rng=rng, budget=budget)
-        self._transports = factory.transports
-        self._slots = factory.slots
-        self._recollection = factory.recollection
+        self._transports, self._slots = factory.transports, factory.slots
+        self._recollection, self._shared = factory.recollection, factory.shared
         self.estimator = Estimator(
             options.policy or factory.provider.charge,
             counter=options.counter,
@@ -113,6 +112,7 @@ class Dispatcher:
         """Send nothing more. What is in flight belongs to the callers that await it."""
         self.stop("closed", "the dispatcher was closed")
         self._recollection.stop()
+        self._shared.close(asyncio.get_running_loop().time())
 
     async def warm_up(self, *models: str, connections: int = 1) -> None:
         """
@@ -339,8 +339,8 @@ class Dispatcher:
         """Remember the event loop; raise if it is another one than before."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
             self._recollection.start(loop)
+            self._loop = loop
         elif self._loop is not loop:
             raise RuntimeError(
                 "this dispatcher sends in another event loop, whose connections and timers are of "

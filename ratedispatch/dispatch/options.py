@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ratedispatch.dispatch.retry import RetryPolicy
+    from ratedispatch.dispatch.shared_limits import Share
     from ratedispatch.memory.state_folder import Memory
     from ratedispatch.tokens import ChargePolicy, Counter
 
@@ -79,6 +80,9 @@ class DispatcherOptions:
             begun with: a folder, or True for the user's own. By default nothing is kept.
         weights: Shares of callers among requests of the same priority, by their names, in tokens;
             all others have a weight of 1. From 0.000001 to 1,000,000.
+        share: Where the limits are shared with other processes: ``"local"``, ``"local:NAME"`` or
+            ``"redis://HOST:PORT/DB"``; or what returns the store of a group of models. By default
+            what the limits say, which is nowhere.
         rng: The source of jitter.
         cpu_clock: Seconds of processor time that this process has taken; tells whether the
             processor is the bottleneck.
@@ -99,6 +103,7 @@ class DispatcherOptions:
     counter: Counter | None = None
     memory: Memory | bool | str | os.PathLike[str] = False
     weights: Mapping[str, float] | None = None
+    share: Share | None = None
     rng: random.Random | None = None
     cpu_clock: Callable[[], float] = time.process_time
 

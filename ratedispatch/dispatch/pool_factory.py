@@ -88,6 +88,11 @@ class PoolFactory(RouteFactory):
             self._accounts[account] = super()._budget_of(account, place, remembered)
         return self._accounts[account]
 
+    def _group_of(self, name: str) -> str:
+        """Return nothing: each member is an account of its own, however it is named here."""
+        del name
+        return ""
+
     def make(
         self,
         name: str,

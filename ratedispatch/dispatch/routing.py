@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ratedispatch.dispatch.permits import LoopAlarm
 from ratedispatch.dispatch.recollection import Recollection
 from ratedispatch.dispatch.route import Route
+from ratedispatch.dispatch.shared_limits import SharedLimits, attach
 from ratedispatch.dispatch.timeout import AdaptiveTimeout
 from ratedispatch.groups import LimitGroups
 from ratedispatch.memory.state_folder import memory_for
@@ -23,7 +24,6 @@ from ratedispatch.pacing.concurrency.slots import (
 )
 from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
-from ratedispatch.pacing.shared.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
     import random
@@ -86,6 +86,7 @@ class RouteFactory:
         provider: The same for what interprets the answers.
         slots: Places in flight that all routes share; None if there is one route only.
         recollection: What earlier runs have learned, and what this one learns.
+        shared: Where routes share their limits with other processes.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class RouteFactory:
         self._alarm = alarm
         self.slots: Slots | None = None
         self.recollection = Recollection(memory_for(options.memory), account)
+        self.shared = SharedLimits(options.share, account)
         most = options.max_in_flight
         if isinstance(limits, LimitGroups):
             self.slots = Slots(most if isinstance(most, int) else self._possible_in_flight())
@@ -170,16 +172,12 @@ class RouteFactory:
             watcher=breaker,
             on_dry=None if on_dry is None else lambda rate, wait: on_dry(name, rate, wait),
         )
-        admission = self._admission_of(lane)
-        if isinstance(budget, SharedBudget):
-            budget.on_pause = lane.brake.cooldown.join
-            budget.membership.on_reply = admission.look_again
         route = Route(
             name,
             place.transport,
             provider,
             limits,
-            admission,
+            self._admission_of(lane),
             lane,
             AdaptiveTimeout(self._options.timeout),
             breaker,
@@ -187,6 +185,7 @@ class RouteFactory:
             adaptive if most is None else None,
         )
         self.recollection.begin(route, remembered)
+        attach(route)
         return route
 
     def _place_of(self, name: str) -> Place:
@@ -205,6 +204,10 @@ class RouteFactory:
         memories = remembered.limits
         if self._options.policy is not None:  # the user says how it is charged
             memories = tuple(dataclasses.replace(memory, rule=None) for memory in memories)
+        group = self._group_of(name)
+        shared = self.shared.budget(place.limits, charge, group, place.transport, memories)
+        if shared is not None:
+            return shared
         return LocalBudget(
             place.limits,
             refunds=charge.refunds,
@@ -212,6 +215,10 @@ class RouteFactory:
             group=name,
             memories=memories,
         )
+
+    def _group_of(self, name: str) -> str:
+        """Return the group of models that the route *name* is for; empty for all models."""
+        return name
 
     def _admission_of(self, lane: Lane) -> Admission:
         """Return the queue in front of *lane*: one of its own."""

@@ -21,6 +21,7 @@ from ratedispatch.dispatch.pool_factory import routes_of
 from ratedispatch.dispatch.pool_routes import PoolRoutes
 from ratedispatch.dispatch.retry import RETRYABLE, RETRYABLE_WITH_DAYS, RetryPolicy, RetryWaits
 from ratedispatch.dispatch.sending import send
+from ratedispatch.dispatch.shared_limits import attach
 from ratedispatch.dispatch.site import Feeders, Site
 from ratedispatch.dispatch.stop import StopSignal, used_up
 from ratedispatch.dispatch.streak import ABOUT_ACCOUNT, RETIRING
@@ -328,6 +329,7 @@ class Runner:
         route = self._factory.make(name, breaker, None if self._waits_for_days else self._run_dry)
         around = (self._calls, self.feeders, self._doubt, self.stopping)
         breaker.place = Site(route, *around, self._give_up)
+        attach(route, self.note)
         return route
 
     def _give_up(self, route: Route, code: str, message: str) -> None:

@@ -97,7 +97,9 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
         except StoreGone as gone:
             raise SharingError(f"limits cannot be shared: {folder}/salt: {gone}") from None
         name = file_name(base_url, key, group, label=place.label, salt=salt)
-        return FileStore(folder / name)
+        file = FileStore(folder / name)
+        file.name = place.name
+        return file
     from ratedispatch.sharing.redis_store import RedisStore
 
     store = RedisStore(place.server, scope_digest(base_url, key, group))

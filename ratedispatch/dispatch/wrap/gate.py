@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ratedispatch.dispatch.route import Route
+    from ratedispatch.dispatch.shared_limits import Share
     from ratedispatch.memory.state_folder import Memory
     from ratedispatch.outcome import Usage
     from ratedispatch.pacing.alarm import Alarm
@@ -86,6 +87,8 @@ class GateOptions:
             answers of its model are known.
         weights: Shares of callers among calls of the same priority, by their names, in tokens;
             1 for each that is not named.
+        share: Where the limits are shared with other processes, as in
+            :class:`~ratedispatch.DispatcherOptions`.
         policy: How the provider charges a request; by default by the base URL.
         counter: Counts the requests; by default one shared by the process.
         rng: The source of jitter.
@@ -99,6 +102,7 @@ class GateOptions:
     retry: RetryPolicy = _PATIENCE
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     weights: Mapping[str, float] | None = None
+    share: Share | None = None
     policy: ChargePolicy | None = None
     counter: Counter | None = None
     rng: random.Random | None = None
@@ -116,6 +120,7 @@ class GateOptions:
             default_output_tokens=self.default_output_tokens,
             policy=self.policy,
             weights=self.weights,
+            share=self.share,
             memory=self.memory,
         )
 

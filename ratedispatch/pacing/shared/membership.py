@@ -74,6 +74,7 @@ class Membership:
             begun anew.
         on_part: Called before this process goes on with its share, with the instant.
         on_reply: Called from another thread when a store that is remote has answered.
+        on_change: Called when something is to be told to listeners.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Membership:
         self.on_meet: Callable[[Sheet, float, bool], None] = _ignore
         self.on_part: Callable[[float], None] = _ignore
         self.on_reply: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] = _ignore
 
     @property
     def has_news(self) -> bool:
@@ -147,6 +149,8 @@ class Membership:
 
     def take_in(self, now: float) -> None:
         """Take in what the store has said."""
+        if not self._inbox:
+            return
         while self._inbox:
             reply = self._inbox.popleft()
             self.is_asking = False
@@ -154,6 +158,8 @@ class Membership:
                 self._meet(reply, now)
             elif not self.is_apart:
                 self._part(reply, now)
+        if self.changes:
+            self.on_change()
 
     def local(self, pause: Pause) -> Pause:
         """Return *pause*, which a sheet has told, by this process's clock."""
@@ -184,6 +190,7 @@ class Membership:
         """Go on with what stands for all."""
         is_anew = sheet.epoch != self._epoch
         is_back, self.is_apart = self.is_apart, False
+        is_first = not self.has_sheet
         self.has_sheet, self._epoch, self._news = True, sheet.epoch, sheet.news
         self.heard_at = now
         self._offset = sheet.now - now if self.store.is_remote else 0.0
@@ -195,8 +202,18 @@ class Membership:
             name = self.store.name
             self.changes.append(SharingChange(f"the shared limits in {name} can be reached again"))
         self.members, self.wanting = sheet.living, max(1, sheet.wanting)
+        if is_first:
+            self.changes.append(SharingChange(_company(self.members - 1, self.store.name)))
         self.rival = sheet.priority
         self.on_meet(sheet, now, is_anew)
+
+
+def _company(others: int, name: str) -> str:
+    """Return the sentence on who shares the limits at the start."""
+    if not others:
+        return f"limits are shared in {name}; no other process uses them now"
+    noun = "process" if others == 1 else "processes"
+    return f"limits are shared in {name} with {others} other {noun}"
 
 
 def _ignore(*_: object) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.limits import Limits, Reading
     from ratedispatch.pacing.feedback import Change, Feedback, LimitChange
+    from ratedispatch.pacing.limit.limit_memory import LimitMemory
     from ratedispatch.pacing.limit.tracked import TrackedLimit
     from ratedispatch.pacing.shared.store import Sheet, Store
     from ratedispatch.pacing.snapshot import Level
@@ -43,6 +44,7 @@ class SharedBudget(LocalBudget):
         refunds: As of `LocalBudget`.
         output_up_front: As of `LocalBudget`.
         group: As of `LocalBudget`.
+        memories: As of `LocalBudget`.
         tuning: The constants.
 
     Attributes:
@@ -59,9 +61,16 @@ class SharedBudget(LocalBudget):
         refunds: bool = False,
         output_up_front: bool = True,
         group: str = "",
+        memories: Sequence[LimitMemory] = (),
         tuning: SharedTuning = DEFAULT,
     ) -> None:
-        super().__init__(limits, refunds=refunds, output_up_front=output_up_front, group=group)
+        super().__init__(
+            limits,
+            refunds=refunds,
+            output_up_front=output_up_front,
+            group=group,
+            memories=memories,
+        )
         self._copies = [
             LimitCopy(limit, math.inf if rate.is_auto else rate.per_minute)
             for limit, rate in zip(self._limits, limits.rates(), strict=True)

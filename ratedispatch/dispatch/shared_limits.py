@@ -1,0 +1,123 @@
+"""
+The shared limits of the routes of one dispatcher, or of one gate.
+
+Opens the store that the options name, makes budgets that spend from it, and tells what becomes of
+them. Which processes share is decided by the address and the key; see `ratedispatch.sharing`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dispatch.recollection import digest_of
+from ratedispatch.errors import SharingError
+from ratedispatch.pacing.shared.shared_budget import SharedBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.dispatch.route import Route
+    from ratedispatch.limits import Limits
+    from ratedispatch.pacing.feedback import Change
+    from ratedispatch.pacing.limit.limit_memory import LimitMemory
+    from ratedispatch.pacing.shared.store import Store
+    from ratedispatch.providers.charge import ChargePolicy
+
+    #: Opens the store of the limits of a group of models; the group's name is empty for all models.
+    StoreFactory = Callable[[str], Store]
+
+    #: What opens the store: a place as ``--share`` names it, or a function.
+    Share = str | StoreFactory
+
+
+class SharedLimits:
+    """
+    Where the routes of one client share their limits.
+
+    Args:
+        share: For all routes; None where the limits themselves say it.
+        account: The server, and what stands for the key, where no transport tells them.
+    """
+
+    def __init__(self, share: Share | None, account: tuple[str | None, bytes] | None) -> None:
+        self._share = share
+        self._account = account
+        self._budgets: list[SharedBudget] = []
+
+    def budget(
+        self,
+        limits: Limits,
+        charge: ChargePolicy,
+        group: str,
+        transport: Any,
+        memories: Sequence[LimitMemory],
+    ) -> SharedBudget | None:
+        """
+        Return the budget of a route; None if it shares nothing.
+
+        Raises:
+            SharingError: The store cannot be opened.
+        """
+        share = self._share if self._share is not None else limits.share
+        if share is None or not limits.rates():
+            return None
+        store = self._open(share, group, transport) if isinstance(share, str) else share(group)
+        budget = SharedBudget(
+            limits,
+            store,
+            refunds=charge.refunds,
+            output_up_front=charge.output_up_front,
+            group=group,
+            memories=memories,
+        )
+        self._budgets.append(budget)
+        return budget
+
+    def close(self, now: float) -> None:
+        """Give back what is held, and leave the stores."""
+        while self._budgets:
+            self._budgets.pop().close(now)
+
+    def _open(self, share: str, group: str, transport: Any) -> Store:
+        from ratedispatch.sharing.where import open_store, parse_where
+
+        place = parse_where(share)
+        if self._account is not None:
+            url, digest = self._account
+        else:
+            url, key = getattr(transport, "base_url", None), getattr(transport, "api_key", "")
+            if not isinstance(key, str):
+                raise SharingError(
+                    f"limits cannot be shared in {place.name}: the key of the client is made by a "
+                    f"function, so that nobody can tell whose limits they are; share them by a "
+                    f"function of your own, share=lambda group: store"
+                )
+            digest = digest_of(key)
+        return open_store(place, base_url=url, key=digest.hex(), group=group)
+
+
+def attach(route: Route, note: Callable[[Route, Change], None] | None = None) -> None:
+    """
+    Let the budget of *route*, if it is shared, pause its queue, wake it, and tell what it hears.
+
+    Args:
+        route: A new one.
+        note: Called soon after something has changed, with it; None to leave that to the reports.
+    """
+    budget, admission = route.lane.budget, route.admission
+    if not isinstance(budget, SharedBudget):
+        return
+    membership = budget.membership
+    budget.on_pause = route.lane.brake.cooldown.join
+    membership.on_reply = admission.look_again
+    if note is None:
+        return
+
+    def tell() -> None:
+        changes = list(membership.changes)
+        membership.changes.clear()
+        for change in changes:
+            note(route, change)
+
+    membership.on_change = functools.partial(admission.alarm.soon, tell)
