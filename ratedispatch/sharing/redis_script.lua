@@ -46,12 +46,13 @@ local function available(limit)
   return limit[BURST] - limit[USED] + limit[SURPLUS]
 end
 
-local function leak(limit)
-  if now > limit[AT] then
-    local used = limit[USED] - (now - limit[AT]) * limit[FLOW]
+local function leak(limit, till)
+  till = till or now
+  if till > limit[AT] then
+    local used = limit[USED] - (till - limit[AT]) * limit[FLOW]
     limit[USED] = used > 0 and used or 0
   end
-  limit[AT] = now
+  limit[AT] = till
   if limit[SURPLUS] > 0 then
     local excess = available(limit) - math.max(limit[BURST], limit[CEILING])
     if excess > 0 then limit[SURPLUS] = math.max(0, limit[SURPLUS] - excess) end
@@ -183,15 +184,18 @@ for _, told in ipairs(limit_notes) do
   local at = HELD + (place - 1) * PER_LIMIT
   local learned = told[8] and pack(told[8])
   local shown = false
-  leak(limit)
   if is_done then
+    leak(limit)
     shown = limit[LEARNED] ~= learned and limit[LEARNED]
   else
     local is_known = me[at + 2] == limit[CHANGES]
+    -- up to when the last of it was taken: what has flowed in since is not lost
+    leak(limit, now >= limit[AT] and math.min(now, math.max(limit[AT], told[11])) or now)
     limit[USED] = math.max(0, limit[USED] + told[4] - limit[BURST])
     limit[FLOW], limit[BURST] = told[3], told[4]
     local added = told[2]
     take(limit, added[1])
+    leak(limit)
     for sum = 1, TOTALS do limit[SUMS + sum] = limit[SUMS + sum] + added[sum] end
     local stand = told[7]
     if stand then

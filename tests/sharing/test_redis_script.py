@@ -114,6 +114,7 @@ def limit_notes(draw: st.DrawFn, name: str) -> LimitNote:
         learned=draw(st.none() | st.sampled_from([(1.5,) * LEARNED, (float("inf"),) * LEARNED])),
         held=draw(amounts),
         asked=draw(st.sampled_from([60.0, 3000.0, float("inf")])),
+        at=draw(st.just(float("inf")) | st.floats(BEGINNING - 1, BEGINNING + 10)),
     )
 
 

@@ -50,6 +50,13 @@ def granted_in(members: Sequence[SharedBudget], since: float, until: float) -> i
     return sent
 
 
+def said(budget: SharedBudget) -> list[str]:
+    """Return what *budget* says of the store, in key words."""
+    words = ("no other process", "cannot be reached", "can be reached again")
+    texts = [one.text for one in budget.membership.changes if isinstance(one, SharingChange)]
+    return [word for text in texts for word in words if word in text]
+
+
 class TestLine:
     def test_heads_of_several_queues_go_first_come_first_served(self) -> None:
         """Each a tenth of a second after the one before, whoever asks again in between."""
@@ -135,7 +142,7 @@ class TestNews:
         two.reserve(ONE, 0.6)
         assert two.levels(0.6)[0].per_minute == pytest.approx(300)
         changes = two.report(reserve(two, 10.0), Feedback(End.ANSWERED), 10.1)
-        assert [type(change) for change in changes] == [LimitChange]
+        assert LimitChange in [type(change) for change in changes]
 
     def test_the_lowest_of_the_limits_that_users_have_set_counts_while_it_is_there(self) -> None:
         shared = SharedRecord()
@@ -178,10 +185,10 @@ class TestFaults:
         wait(one, 0.0)
         shared.gone = "no route"
         assert granted_in((one, two), 0.0, 10.0) == pytest.approx(100, abs=3)
-        assert [type(change) for change in one.membership.changes] == [SharingChange]
+        assert said(one) == ["no other process", "cannot be reached"]
         shared.gone = None
         assert granted_in((one, two), 10.0, 20.0) == pytest.approx(100, abs=3)
-        assert [type(change) for change in one.membership.changes] == [SharingChange] * 2
+        assert said(one) == ["no other process", "cannot be reached", "can be reached again"]
 
     def test_a_store_that_begins_anew_lets_nothing_through_twice(self) -> None:
         shared, (one, two) = budgets(2)
