@@ -375,7 +375,7 @@ def gone(seed: int, *, is_far: bool) -> dict[str, Any]:
     said = Counter(type(note).__name__ for member in found["members"] for note in member.notes)
     figures["said"] = said["SharingChanged"]
     figures["is_on_target"] = (
-        figures["refused_share"] <= 0.005 and away >= 0.95 and figures["said"] == 8
+        figures["refused_share"] <= 0.005 and away >= 0.95 and figures["said"] == 12
     )
     return figures
 

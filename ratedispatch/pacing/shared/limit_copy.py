@@ -7,6 +7,7 @@ notes the copy runs by itself, as the limit of a process that is alone would.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class LimitCopy:
     __slots__ = (
         "_asked",
         "_learned",
+        "_parts",
         "_sums",
         "_told",
         "_undo",
@@ -64,6 +66,7 @@ class LimitCopy:
         self._sums = self._now()  # of the copy, at the last note
         self._told: Totals = (0.0,) * TOTALS  # what the store's sums are, as far as is known
         self._learned = limit.learned()
+        self._parts = 1  # processes that each have a part of it, while the store is gone
         self._undo: tuple[object, ...] = ()
 
     def note(self, now: float, held: float, offset: float) -> LimitNote:
@@ -115,12 +118,29 @@ class LimitCopy:
 
     def greeting(self, now: float) -> LimitNote:
         """Return a note that tells nothing: to ask whether the store is there."""
-        bucket, burst = self.limit.bucket, self.limit.rate.burst
-        first = bucket.available(now)
+        bucket, burst = self.limit.bucket, self.limit.rate.burst * self._parts
+        first = self._likely(now)
         nothing = (0.0,) * TOTALS
         return LimitNote(
             self.name, nothing, bucket.flow, burst, 0.0, first, None, None, 0.0, self._asked
         )
+
+    def part(self, processes: int, now: float) -> None:
+        """Keep, of what is left and of the burst, the part of one of so many *processes*."""
+        bucket = self.limit.bucket
+        available = bucket.available(now) / processes
+        self._set_parts(processes, now)
+        bucket.put(min(available, bucket.rate.burst), 0.0, 0.0, now)
+
+    def _set_parts(self, parts: int, now: float) -> None:
+        rate = self.limit.rate
+        burst = max(1.0, rate.burst * self._parts / parts)
+        self._parts = parts
+        self.limit.bucket.set_rate(dataclasses.replace(rate, burst=burst), now)
+
+    def _likely(self, now: float) -> float:
+        """Return what is left for all, if the other parts are as full as this one."""
+        return self._parts * self.limit.bucket.available(now)
 
     def undo(self) -> None:
         """Count the last note as not told: it did not arrive."""
@@ -134,9 +154,9 @@ class LimitCopy:
         """
         Take over what stands in the store.
 
-        After a time apart, in which each had its share, what was spent meanwhile is part of the
-        sums. But of the store's bucket it takes no more than what its own share still lacks: the
-        rest has flowed in while nobody could see it.
+        After a time apart, in which each had its part, what was spent meanwhile is part of the
+        sums, but is not taken from the store's bucket: most of it has flowed in while nobody could
+        see it. What is left is judged by the own part: the others will be as full.
 
         Args:
             sheet: This limit of it.
@@ -170,12 +190,17 @@ class LimitCopy:
             self._sums = tuple([a + b for a, b in zip(self._sums, (0.0, *theirs[1:]), strict=True)])
         self._told = sheet.totals
         spent = self._spent_since_note()  # while the note was on its way
+        available = sheet.available - spent
+        is_lower = False
         if is_back:
-            lacking = max(0.0, bucket.rate.burst - bucket.available(now))
-            self.unpaid += spent - lacking
-            bucket.is_corrected = False
-            spent = lacking
-        bucket.put(sheet.available - spent, sheet.surplus, sheet.ceiling, now)
+            self.unpaid += spent
+            likely = self._likely(now)
+            is_lower = likely < sheet.available
+            available = min(sheet.available, likely)
+            self._set_parts(1, now)
+        bucket.put(available, min(sheet.surplus, max(0.0, available)), sheet.ceiling, now)
+        if is_back:
+            bucket.is_corrected = is_lower
         return changed
 
     def _spent_since_note(self) -> float:

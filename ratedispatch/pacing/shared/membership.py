@@ -178,6 +178,8 @@ class Membership:
                 copy.undo()
         self.on_part(now)
         self.is_apart = True
+        for copy in self._copies:
+            copy.part(self.wanting, now)
         share = f"1/{self.wanting}" if self.wanting > 1 else "all"
         self.changes.append(
             SharingChange(
