@@ -8,6 +8,7 @@ stands still while Ray takes out what is ready, and knows no task that it could 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ratedispatch.jobs.inputs.template import Template
-    from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
+    from ratedispatch.ray.ray_limiter import Limiter
     from ratedispatch.ray.ray_options import MapOptions
 
 #: Seconds within which the actor that remembers answers has to say what it knows of a batch.
@@ -51,14 +52,14 @@ class Work:
     Args:
         template: Makes the requests of rows; None if *request* does.
         request: The same, called with a row.
-        limits: What this actor may spend.
+        limiter: What all actors together may spend.
         options: How to ask.
         memory: The handle of an `AnswerMemory`.
     """
 
     template: Template | None
     request: Callable[[Mapping[str, Any]], Request] | None
-    limits: Limits
+    limiter: Limiter
     options: MapOptions
     memory: Any
 
@@ -121,6 +122,12 @@ class Asker:
             self._answer(requests, cells)
         yield with_cells(table, [cell for cell in cells if cell], self._work.options.prefix)
 
+    def __del__(self) -> None:
+        """Close the connections and leave the limits: Ray lets go of this when its actor ends."""
+        sender = getattr(self, "_sender", None)
+        if sender is not None:
+            sender.close()
+
     def _answer(self, requests: Sequence[Request | Cell], cells: list[Cell | None]) -> None:
         """Put what becomes of *requests* into *cells*."""
         digests = [digest_of(one) if isinstance(one, Request) else None for one in requests]
@@ -176,9 +183,14 @@ class _Sender:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        key = _key_in(work.options.api_key_env)
+        client = _client(work.options)
         self._thread = LoopThread("ratedispatch")
-        self._dispatcher = self._thread.call(lambda: _dispatcher(work, key))
+        self._client = client
+        limiter = work.limiter
+        sending = dataclasses.replace(_sending(work.options), share=limiter.store)
+        self._dispatcher = self._thread.call(
+            lambda: Dispatcher(client, limiter.limits, options=sending)
+        )
         self._to_keep: list[tuple[Task, int, bytes, Cell]] = []
         self._is_keeping = False
 
@@ -190,6 +202,24 @@ class _Sender:
                 ended(outcome)
 
         self._thread.run(sending())
+
+    def close(self) -> None:
+        """Send nothing more, leave the limits, and close the connections."""
+        if (
+            self._thread.is_here
+        ):  # the loop lets go of the last reference, and ends with its process
+            return
+
+        def stop() -> None:
+            self._dispatcher.stop("closed", "the actor has ended")
+            self._dispatcher.abandon()
+
+        async def leave() -> None:
+            await self._dispatcher.__aexit__(None, None, None)
+            await self._client.close()
+
+        with contextlib.suppress(Exception):  # the process ends, whatever becomes of this
+            self._thread.close(stop, leave)
 
     def keep(self, cell: tuple[Task, int, bytes, Cell]) -> None:
         """Have an answer remembered; in the loop. One call is open at once, with all there are."""
@@ -223,20 +253,28 @@ def cell_of(outcome: Outcome, *, whole: bool) -> Cell:
     return Cell(answer, usage.prompt_tokens, usage.output_tokens)
 
 
-def _dispatcher(work: Work, key: str) -> Dispatcher:
+def _sending(options: MapOptions) -> DispatcherOptions:
+    sending = options.sending or DispatcherOptions()
+    if options.max_in_flight is None:
+        return sending
+    return dataclasses.replace(sending, max_in_flight=options.max_in_flight)
+
+
+def _client(options: MapOptions) -> Any:
+    """
+    Return what sends.
+
+    Raises:
+        JobError: There is no key where this runs.
+    """
     from ratedispatch.dispatch.transports.bulk import plain_bulk
     from ratedispatch.dispatch.transports.sdk import make_client
 
-    options = work.options
-    sending = options.sending or DispatcherOptions()
-    if options.max_in_flight is not None:
-        sending = dataclasses.replace(sending, max_in_flight=options.max_in_flight)
-    client: Any = plain_bulk(options.base_url, key, sending.connections, os.environ)
-    if client is None:
-        client = make_client(
-            base_url=options.base_url, api_key=key, max_connections=sending.connections
-        )
-    return Dispatcher(client, work.limits, options=sending)
+    key, connections = _key_in(options.api_key_env), _sending(options).connections
+    client = plain_bulk(options.base_url, key, connections, os.environ)
+    if client is not None:
+        return client
+    return make_client(base_url=options.base_url, api_key=key, max_connections=connections)
 
 
 def _key_in(variable: str) -> str:

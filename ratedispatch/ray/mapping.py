@@ -6,15 +6,15 @@ Decides which actors Ray starts, and with what. What they do stands in `asker`.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.options import changed
 from ratedispatch.jobs.inputs.template import Template
-from ratedispatch.limits import AUTO, Limits
+from ratedispatch.limits import Limits
 from ratedispatch.ray.asker import Asker, Work
 from ratedispatch.ray.ray_answers import AnswerMemory
 from ratedispatch.ray.ray_columns import check_names
+from ratedispatch.ray.ray_limiter import Limiter, beside_me, nameless
 from ratedispatch.ray.ray_needed import load_ray
 from ratedispatch.ray.ray_options import MapOptions
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def map_dataset(
     dataset: Any,
     *,
-    limits: Limits,
+    limits: Limits | Limiter,
     template: str | Template | None = None,
     request: Callable[[Mapping[str, Any]], Request] | None = None,
     options: MapOptions | None = None,
@@ -47,7 +47,8 @@ def map_dataset(
 
     Args:
         dataset: A ``ray.data.Dataset``.
-        limits: What the account may spend, by all actors together.
+        limits: What the account may spend, by all actors together; or what
+            :func:`~ratedispatch.ray.limiter` returns, which others may spend from as well.
         template: The prompt with columns in braces, or a whole :class:`~ratedispatch.Template`.
         request: Called in the actors with each row, a mapping; returns its request. Raising
             :class:`~ratedispatch.InvalidRequest` fails the row alone.
@@ -66,13 +67,13 @@ def map_dataset(
             the account is out of credit or its key is wrong, for example.
     """
     options = changed(options or MapOptions(), changes)
-    if not isinstance(limits, Limits):
+    if not isinstance(limits, Limits | Limiter):
         raise TypeError(f"limits must be Limits, not {type(limits).__name__}")
     made = _template(template, request, options)
     data = load_ray("ray.data")
     _check(dataset, made, options)
-    share = _divided(limits, options.actors)
-    work = Work(made, request, share, options, _start_memory(options))
+    limiter = nameless(limits) if isinstance(limits, Limits) else limits
+    work = Work(made, request, limiter, options, _start_memory(options))
     asked = dataset.repartition(target_num_rows_per_block=options.batch_rows, strict=True)
     return asked.map_batches(
         Asker,
@@ -83,6 +84,8 @@ def map_dataset(
         num_cpus=options.num_cpus,
         compute=data.ActorPoolStrategy(
             size=options.actors,
+            # none that only waits behind others: it would have to wait for a restart, too
+            max_tasks_in_flight_per_actor=options.open_batches,
             max_concurrent_calls_per_actor=options.open_batches,
             enable_true_multi_threading=True,
         ),
@@ -119,22 +122,6 @@ def _check(dataset: Any, template: Template | None, options: MapOptions) -> None
 
 
 def _start_memory(options: MapOptions) -> Any:
-    from ratedispatch.ray.ray_limiter import beside_me
-
     ray = load_ray()
     actor = ray.remote(**beside_me(ray))(AnswerMemory)
     return actor.remote(options.remembered_bytes)
-
-
-def _divided(limits: Limits, actors: int) -> Limits:
-    """Return what each of *actors* may spend."""
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(limits):
-        value = getattr(limits, field.name)
-        if field.name != "burst_seconds" and value is not None and value != AUTO:
-            changes[field.name] = (
-                {name: most / actors for name, most in value.items()}
-                if field.name == "custom"
-                else value / actors
-            )
-    return dataclasses.replace(limits, **changes)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sys
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,10 @@ NAMESPACE = "ratedispatch"
 #: longer, and comes back with its next note.
 TUNING = RecordTuning(forgotten_seconds=30.0)
 
+#: Seconds of the rate that an actor which was started again begins in debt with: members come back
+#: within a second, and those that have not go on by themselves.
+ANEW_SECONDS = 0.5
+
 #: Calls that the actor has open at once; each member has one that waits for news.
 _CALLS = 1000
 
@@ -42,10 +48,13 @@ class LimitKeeper:
 
     Args:
         tuning: Constants of the record.
+        is_anew: Whether there was another one before, whose state is lost; by default what Ray
+            says. Nothing may go at once then: it may have gone just before.
     """
 
-    def __init__(self, tuning: RecordTuning = TUNING) -> None:
+    def __init__(self, tuning: RecordTuning = TUNING, *, is_anew: bool | None = None) -> None:
         self._tuning = tuning
+        self._is_anew = _was_restarted() if is_anew is None else is_anew
         self._record = Record(epoch=float(secrets.randbits(48)))
         self._changed = asyncio.Event()
         self._numbers: dict[int, int] = {}  # of the last note of each member
@@ -77,6 +86,12 @@ class LimitKeeper:
 
     def _write(self, note: Note, member: int) -> Sheet | StoreGone:
         now = asyncio.get_running_loop().time()
+        if self._is_anew:
+            limits = [
+                limit._replace(first=min(0.0, limit.first) - limit.flow * ANEW_SECONDS)
+                for limit in note.limits
+            ]
+            note = note._replace(limits=tuple(limits))
         try:
             return self._record.write(note, member, now, tuning=self._tuning)
         except StoreGone as gone:
@@ -114,8 +129,19 @@ class Limiter:
     limits: Limits
     actor: Any
 
-    def store(self) -> RayStore:
-        """Return the store of one more member."""
+    def store(self, group: str = "") -> RayStore:
+        """
+        Return the store of one more member; ``share=limiter.store`` of a dispatcher.
+
+        Raises:
+            ValueError: It is for a *group* of models, and these are the limits of all.
+        """
+        if group:
+            raise ValueError(
+                f"the limits {self.name!r} are those of all models, and cannot be those of the "
+                f"group {group!r}; give a dispatcher of groups share=lambda group: "
+                f"rd.ray.limiter(group, limits).store()"
+            )
         name = f" {self.name!r}" if self.name else ""
         return RayStore(self.actor, f"the actor of the limits{name}")
 
@@ -160,6 +186,17 @@ def nameless(limits: Limits) -> Limiter:
     ray = load_ray()
     actor = ray.remote(**beside_me(ray))(LimitKeeper).options(max_concurrency=_CALLS).remote()
     return Limiter("", limits, actor)
+
+
+def _was_restarted() -> bool:
+    """Whether this process runs an actor that was started again."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return False
+    context = ray.get_runtime_context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray calls there what it has deprecated itself
+        return context.get_actor_id() is not None and context.was_current_actor_reconstructed
 
 
 def beside_me(ray: Any) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def test_a_row_that_fails_stays_with_its_reason(server: FakeServerProcess) -> No
         said = [{"role": "user", "content": "say"}]
         return rd.Request.chat(model="gpt-4o-mini", messages=said, max_tokens=5)
 
-    found = ask(server, rows(20), request=request).take_all()
+    limits = rd.ray.limiter("of failing rows", rd.Limits(60_000))
+    found = ask(server, rows(20), request=request, limits=limits).take_all()
     failed = {row["id"]: (row["error_code"], row["error"]) for row in found if row["error"]}
     assert failed == {
         3: ("invalid_request", "row 3 is none"),

@@ -50,6 +50,18 @@ def test_members_spend_from_one_bucket() -> None:
     assert run_virtual(run()) == [6.0, 1.0, 3.0]
 
 
+def test_one_that_was_started_again_lets_nothing_go_at_once() -> None:
+    """The burst may have gone just before it ended, and members that are not back go on."""
+
+    async def run() -> list[float]:
+        keeper = LimitKeeper(is_anew=True)
+        levels = [(await tell(keeper, note(), 1)).limits[0].available]
+        await asyncio.sleep(2)
+        return [*levels, (await tell(keeper, note(), 2)).limits[0].available]
+
+    assert run_virtual(run()) == [-0.5, 1.5]
+
+
 def test_what_was_sent_is_not_given_back_in_silence() -> None:
     """A member that holds 6 into debt and dies gives them back; one that sent them does not."""
 

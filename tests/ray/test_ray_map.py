@@ -85,7 +85,7 @@ def test_a_template_goes_to_another_process() -> None:
 
 def work(**changes: Any) -> Work:
     template = rd.Template("say {word}", model="m")
-    fields = {"template": template, "request": None, "limits": LIMITS}
+    fields = {"template": template, "request": None, "limiter": None}
     return Work(**{**fields, "options": MapOptions(), "memory": None, **changes})
 
 
