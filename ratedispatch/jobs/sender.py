@@ -140,7 +140,7 @@ def sender_of(
     from ratedispatch.jobs.processes.fleet import Fleet
     from ratedispatch.jobs.processes.setups import Setups
 
-    options = dataclasses.replace(means.options, memory=False)  # it only counts
+    options = dataclasses.replace(means.options, memory=False, share=None)  # it only counts
     provider = factory_for(means.client, means.limits, options, rng=random.Random(0)).provider
     estimator = Estimator(
         options.policy or provider.charge,
@@ -148,6 +148,6 @@ def sender_of(
         default_output_tokens=options.default_output_tokens,
         in_thread=asyncio.to_thread,
     )
-    setups = Setups(crew, means.limits, means.options, means.listeners)
+    setups = Setups(crew, means.client, means.limits, means.options, means.listeners)
     heard = Listeners(listeners)
     return Fleet(crew, setups, means.journal, heard, estimator, on_unnoted=on_unnoted)

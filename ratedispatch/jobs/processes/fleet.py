@@ -75,14 +75,13 @@ class Fleet:
         self._follower: Follower
         self._losses = Losses()
         self._members: list[Member] = []
-        self._states = States(self._members)
+        self._states = States(self._members, shares=setups.shares)
         self._dealer = Dealer(self._is_doubtful, self._skip)
         self._dealing: asyncio.Task[None] | None = None
         self._starting: set[asyncio.Task[None]] = set()
-        self._ended = 0
         self._outcomes: deque[Outcome] = deque()
         self._news: asyncio.Future[None] | None = None
-        self._said: set[str] = set()
+        self._ended, self._said = 0, set[str]()
         self._is_closed = self._is_abandoned = self._has_answered = False
         self._stop: tuple[str, str] | None = None
         self._skipped: tuple[str, str] | None = None
@@ -110,6 +109,7 @@ class Fleet:
             member.wait()
         self._follow()
         self._follower.close()
+        self._setups.close()
 
     async def map(
         self, requests: Iterable[Request] | AsyncIterable[Request], /

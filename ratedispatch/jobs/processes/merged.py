@@ -25,10 +25,12 @@ class States:
 
     Args:
         members: The processes that there are, as they come and go.
+        shares: Whether they share the limits, rather than that each has its part.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], *, shares: bool) -> None:
         self._members = members
+        self._shares = shares
         self._gone: list[State] = []
 
     def leave_out(self, member: Member) -> None:
@@ -38,7 +40,8 @@ class States:
 
     def snapshot(self) -> Snapshot:
         """Return the state of all queues together, as it was a moment ago."""
-        return merged([one.all for one in self._now()], [one.all for one in self._gone])
+        now, gone = [one.all for one in self._now()], [one.all for one in self._gone]
+        return merged(now, gone, shares=self._shares)
 
     def snapshots(self) -> dict[str, Snapshot]:
         """Return the state of each group of models, or member of a pool, by its name."""
@@ -48,6 +51,7 @@ class States:
             name: merged(
                 [one.apart[name] for one in now if name in one.apart],
                 [one.apart[name] for one in self._gone if name in one.apart],
+                shares=self._shares,
             )
             for name in names
         }
@@ -71,13 +75,16 @@ class States:
 _NOTHING = Snapshot(0, 0, 0, 0.0, ())
 
 
-def merged(states: Sequence[Snapshot], gone: Sequence[Snapshot] = ()) -> Snapshot:
+def merged(
+    states: Sequence[Snapshot], gone: Sequence[Snapshot] = (), *, shares: bool = False
+) -> Snapshot:
     """
     Return the *states* of processes as that of one.
 
     Args:
         states: Of those that there are.
         gone: The last ones of those that have ended: only what they have spent counts.
+        shares: Whether each tells of its limits as a whole, because all share them.
     """
     if not states:
         return _NOTHING
@@ -91,14 +98,14 @@ def merged(states: Sequence[Snapshot], gone: Sequence[Snapshot] = ()) -> Snapsho
         sum(state.max_in_flight for state in states),
         sum(state.waiting for state in states),
         min(state.paused for state in states),
-        _levels([state.levels for state in states], [state.levels for state in gone]),
+        _levels([one.levels for one in states], [one.levels for one in gone], shares=shares),
         most.binding,
         dict(held),
     )
 
 
 def _levels(
-    states: Iterable[Sequence[Level]], gone: Iterable[Sequence[Level]]
+    states: Iterable[Sequence[Level]], gone: Iterable[Sequence[Level]], *, shares: bool
 ) -> tuple[Level, ...]:
     found: dict[tuple[str, str], list[Level]] = {}
     for levels in states:
@@ -108,10 +115,22 @@ def _levels(
     for levels in gone:
         for level in levels:
             before.setdefault((level.group, level.dimension), []).append(level)
-    return tuple(_level(levels, before.get(name, [])) for name, levels in found.items())
+    whole = _shared if shares else _divided
+    return tuple(whole(levels, before.get(name, [])) for name, levels in found.items())
 
 
-def _level(levels: list[Level], gone: list[Level]) -> Level:
+def _shared(levels: list[Level], gone: list[Level]) -> Level:
+    """Return one limit that all tell of, each with what was spent there."""
+    return dataclasses.replace(
+        min(levels, key=lambda level: level.available),
+        spent=sum(level.spent for level in (*levels, *gone)),
+        returned=sum(level.returned for level in (*levels, *gone)),
+        share=max(level.share for level in levels),
+        used=max((level.used for level in levels if level.used is not None), default=None),
+    )
+
+
+def _divided(levels: list[Level], gone: list[Level]) -> Level:
     """Return the parts of one limit as a whole."""
     used = [level.used for level in levels if level.used is not None]
     count = len(levels)

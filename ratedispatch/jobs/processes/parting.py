@@ -1,7 +1,8 @@
 """
 What of the limits of an account one of several processes may spend.
 
-Without a place where they share what is there, each has an equal part of every limit.
+All of them where they share the limits; where there is no place for that, an equal part of each.
+The number in flight is divided in any case.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ class Part:
     Args:
         number: From 0.
         of: How many there are.
+        shares: Whether they share all limits, whatever these say.
     """
 
     number: int
     of: int
+    shares: bool = False
 
     def count(self, most: int) -> int:
         """Return the part of *most* things, at least 1; all parts add up to *most* if they can."""
@@ -71,6 +74,8 @@ class Part:
         )
 
     def _limits(self, limits: Limits) -> Limits:
+        if self.shares or limits.share is not None:
+            return limits
         amounts = {
             field.name: self._amount(getattr(limits, field.name))
             for field in dataclasses.fields(limits)

@@ -4,11 +4,16 @@ What each of the processes of a job is given to send with.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ratedispatch.dispatch.pool import Pool
+from ratedispatch.errors import SharingError
 from ratedispatch.events import RequestEnded
+from ratedispatch.groups import LimitGroups
+from ratedispatch.jobs.processes.common_limits import CommonLimits
 from ratedispatch.jobs.processes.messages import Setup
 from ratedispatch.jobs.processes.parting import Part
 
@@ -17,7 +22,6 @@ if TYPE_CHECKING:
 
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.events import Listener
-    from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.processes.crew import Crew
     from ratedispatch.limits import Limits
 
@@ -28,27 +32,48 @@ class Setups:
 
     Args:
         crew: The processes.
+        client: What they send with, as the parent has it.
         limits: What the account may spend; None for a pool.
         options: How to send.
         listeners: Those of the caller of the job: where one hears of outcomes, answers come back
             with all that there is of them.
+
+    Attributes:
+        shares: Whether the processes share the limits, rather than that each has its part.
     """
 
     def __init__(
         self,
         crew: Crew,
+        client: Any,
         limits: Limits | LimitGroups | None,
         options: DispatcherOptions,
         listeners: Iterable[Listener],
     ) -> None:
         self._crew = crew
         self._limits = limits
+        self._common: CommonLimits | None = None
+        share = options.share
+        says_where = any(one.share is not None for one in _all_limits(client, limits))
+        if share is None and not says_where:
+            with contextlib.suppress(OSError, SharingError):  # else each has its part
+                self._common = CommonLimits()
+                share = self._common.share
+        self.shares = share is not None or says_where
+        self._shares_all = share is not None
         # what cannot travel is made anew there; what one process learns of its part of the limits
         # is nothing that another run could begin with
-        self._options = dataclasses.replace(options, counter=None, rng=None, memory=False)
+        self._options = dataclasses.replace(
+            options, share=share, counter=None, rng=None, memory=False
+        )
         self._is_whole = any(
             RequestEnded in getattr(one, "listens_to", (RequestEnded,)) for one in listeners
         )
+
+    def close(self) -> None:
+        """Remove what the processes have shared."""
+        if self._common is not None:
+            self._common.close()
 
     def of(self, number: int) -> Setup:
         """Return what the process *number* is given."""
@@ -59,7 +84,17 @@ class Setups:
             self._limits,
             self._options,
             crew.aliases,
-            Part(number, crew.count),
+            Part(number, crew.count, self._shares_all),
             dict(os.environ),
             self._is_whole,
         )
+
+
+def _all_limits(client: Any, limits: Limits | LimitGroups | None) -> list[Limits]:
+    """Return the limits of all members of a pool, or of all groups of models."""
+    if isinstance(client, Pool):
+        return [one.limits for one in client]
+    if not isinstance(limits, LimitGroups):
+        return [] if limits is None else [limits]
+    default = [] if limits.default is None else [limits.default]
+    return [*(group.limits for group in limits.groups), *default]

@@ -19,3 +19,11 @@ def test_parts_of_a_limit_are_a_whole() -> None:
     held = {"requests": 4.0, "pause": 3.0}
     assert merged([one, other], [gone]) == Snapshot(5, 20, 8, 0.0, (whole,), "requests", held)
     assert merged([]) == Snapshot(0, 0, 0, 0.0, ())
+
+
+def test_a_limit_that_is_shared_is_told_once() -> None:
+    """With what was spent by all."""
+    one = Snapshot(3, 10, 7, 0.0, (level(5.0),), "requests", {"requests": 8.0})
+    other = Snapshot(2, 10, 1, 0.0, (level(6.0, used=None),), "requests", {"requests": 4.0})
+    gone = Snapshot(0, 10, 0, 0.0, (level(4.0),), "requests", {})
+    assert merged([one, other], [gone], shares=True).levels == (level(15.0),)

@@ -37,6 +37,15 @@ def test_limits_are_divided() -> None:
     assert part.client(client) is client
 
 
+def test_limits_that_are_shared_are_not_divided() -> None:
+    """By a place for all of them, or by one that they name; the number in flight is."""
+    assert Part(0, 3, shares=True).limits(LIMITS) is LIMITS
+    named = Limits(600, share="local")
+    assert Part(0, 3).limits(named) is named
+    options = Part(0, 3, shares=True).options(DispatcherOptions(max_in_flight=16))
+    assert options.max_in_flight == 6
+
+
 def test_a_number_in_flight_is_divided() -> None:
     """And one that is searched for is not."""
     options = [Part(number, 3).options(DispatcherOptions(max_in_flight=16)) for number in range(3)]
