@@ -1,15 +1,21 @@
 """
 Where the processes of one job share its limits, where the user has named no place for that.
 
-A folder for this job alone, which its parent removes. The files are those of any shared limits.
+A folder for this job alone, which its parent removes, or, where that was killed, the next job. The
+files are those of any shared limits.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.pacing.shared.store import Store
+
+
+_PREFIX = "ratedispatch-job-"
+
+#: Seconds within which a folder may have been made and not locked yet.
+_NEW = 60.0
 
 
 class CommonLimits:
@@ -31,8 +43,11 @@ class CommonLimits:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="ratedispatch-job-")
+        _remove_left(Path(tempfile.gettempdir()))
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX)
+        self._lock = os.open(self._folder, os.O_RDONLY)
         try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
             # whether it can be had at all, locks and all, is better known before than in each
             store_in(self._folder, "-").close()
         except BaseException:
@@ -47,6 +62,23 @@ class CommonLimits:
     def close(self) -> None:
         """Remove them."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _remove_left(place: Path) -> None:
+    """Remove the folders in *place* of jobs of this user that were killed: nobody locks them."""
+    for folder in place.glob(_PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            is_new = time.time() - found.st_mtime < _NEW  # noqa: TID251  (as files are dated)
+            if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or is_new:
+                continue
+            lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def store_in(folder: str, group: str) -> Store:

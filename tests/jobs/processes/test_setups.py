@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.pool import Member, Pool
 from ratedispatch.events import AttemptSent, RequestEnded
 from ratedispatch.groups import LimitGroup, LimitGroups
+from ratedispatch.jobs.processes.common_limits import CommonLimits
 from ratedispatch.jobs.processes.crew import Crew, Hand
 from ratedispatch.jobs.processes.setups import Setups
 from ratedispatch.limits import Limits
@@ -69,6 +71,27 @@ def test_a_place_for_all_is_that_of_each() -> None:
     assert given.of(2).options.share == "local:x"
     assert given.of(2).part.shares
     given.close()
+
+
+def test_what_a_job_that_was_killed_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what another one uses, nor what is new."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used, old, new = (
+        CommonLimits(),
+        tmp_path / "ratedispatch-job-old",
+        tmp_path / "ratedispatch-job-n",
+    )
+    for folder in (old, new):
+        folder.mkdir()
+    long_ago = 1_000_000_000
+    for folder in (old, Path(used.share.args[0])):  # type: ignore[attr-defined]
+        os.utime(folder, (long_ago, long_ago))
+    CommonLimits().close()
+    assert sorted(tmp_path.iterdir()) == sorted([new, Path(used.share.args[0])])  # type: ignore[attr-defined]
+    used.close()
+    assert list(tmp_path.iterdir()) == [new]
 
 
 def test_without_a_place_each_has_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
