@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.drop_in.environments import DEFAULT_FOLDER, PROJECT, Environment, NotInstalled
 from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
+from benchmarks.frame.venvs import PROJECT, Environment, NotInstalled, default_folder
 from ratedispatch.simulate.server.child import FakeServerProcess
 
 if TYPE_CHECKING:
@@ -136,7 +136,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Visit what *words* name, or all; return 1 if a paced one is not as it has to be."""
     parser = make_parser(__doc__, repeats=1, seed=None)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FRAMEWORKS))
-    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="for environments")
+    parser.add_argument(
+        "--folder", type=Path, default=default_folder("drop-in"), help="for environments"
+    )
     arguments = parser.parse_args(words)
     unknown = set(arguments.names) - set(FRAMEWORKS)
     if unknown:

@@ -23,16 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from benchmarks.drop_in.environments import (
-    DEFAULT_FOLDER,
-    PROJECT,
-    Environment,
-    NotInstalled,
-    pip,
-)
 from benchmarks.frame.command import make_parser, progress, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
+from benchmarks.frame.venvs import PROJECT, Environment, NotInstalled, default_folder, pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -240,7 +234,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Compare both; return 1 if a test passes only with plain clients."""
     parser = make_parser(__doc__, repeats=1, seed=None)
     parser.add_argument("--quick", action="store_true", help="only clients, streams and answers")
-    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="for the environment")
+    parser.add_argument(
+        "--folder", type=Path, default=default_folder("drop-in"), help="for the environment"
+    )
     arguments = parser.parse_args(words)
     surroundings = environment(None)
     folder, number = arguments.folder.expanduser().resolve(), version("openai")

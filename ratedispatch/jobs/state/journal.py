@@ -146,12 +146,15 @@ class Journal:
         Raises:
             OSError: It cannot be written.
         """
-        if row in self.open_rows or row in self.doubtful:
+        if row in self.doubtful or not self.open_rows.add(row):
             self.append(b"t%d\n" % row)
             self._repeat(row)
-        else:
+            return
+        try:
             self.append(b"s%d\n" % row)
-            self.open_rows.add(row)
+        except OSError:
+            self.open_rows.discard(row)
+            raise
 
     def take_back(self, row: int) -> None:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -85,6 +86,24 @@ def test_a_row_that_came_back_may_be_sent_again_without_doubt(path: Path) -> Non
         assert journal.billed_twice == 0
     with opened(path) as journal:
         assert (list(journal.open_rows), journal.billed_twice) == ([1], 0)
+
+
+def test_a_row_that_could_not_be_noted_is_not_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not sent either, so that it is no second attempt once there is room again."""
+    with opened(path) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "append", full)
+            with pytest.raises(OSError, match="No space left"):
+                journal.send(1)
+        assert 1 not in journal.open_rows
+        journal.send(1)
+        assert (1 in journal.open_rows, journal.billed_twice) == (True, 0)
+
+
+def full(record: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_refused_second_attempt_does_not_clear_the_first(path: Path) -> None:
