@@ -8,6 +8,7 @@ stands still while Ray takes out what is ready, and knows no task that it could 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -192,7 +193,6 @@ class _Sender:
             lambda: Dispatcher(client, limiter.limits, options=sending)
         )
         self._to_keep: list[tuple[Task, int, bytes, Cell]] = []
-        self._is_keeping = False
 
     def send(self, requests: list[Request], ended: Callable[[Outcome], None]) -> None:
         """Send *requests*, and call *ended* in the loop with each outcome."""
@@ -222,19 +222,16 @@ class _Sender:
             self._thread.close(stop, leave)
 
     def keep(self, cell: tuple[Task, int, bytes, Cell]) -> None:
-        """Have an answer remembered; in the loop. One call is open at once, with all there are."""
+        """Have an answer remembered, with those of the same turn of the loop; in the loop."""
+        if not self._to_keep:
+            asyncio.get_running_loop().call_soon(self._tell)
         self._to_keep.append(cell)
-        if not self._is_keeping:
-            self._tell()
 
     def _tell(self) -> None:
-        self._is_keeping = bool(self._to_keep)
-        if not self._to_keep:
-            return
         cells, self._to_keep = self._to_keep, []
-        future = self._work.memory.keep.remote(cells).future()
-        # one that is lost is paid twice in the worst case, and the row has its answer
-        future.add_done_callback(lambda _: self._thread.post(self._tell))
+        # nobody waits for the reply: answers that wait for a slow one would be lost with this
+        # process, and one that is lost there is paid twice in the worst case
+        self._work.memory.keep.remote(cells)
 
 
 def cell_of(outcome: Outcome, *, whole: bool) -> Cell:

@@ -104,7 +104,8 @@ def test_an_actor_that_is_killed_costs_what_it_had_in_flight(
     assert marker.exists()
     assert sorted(row["id"] for row in found) == list(range(ROWS))
     assert all(row["answer"] for row in found)
-    assert ROWS <= server.stats()["arrived"] <= ROWS + IN_FLIGHT
+    # an answer that came in the last milliseconds is not remembered, and has made room in flight
+    assert ROWS <= server.stats()["arrived"] <= ROWS + 2 * IN_FLIGHT
 
 
 def test_a_row_that_fails_stays_with_its_reason(server: FakeServerProcess) -> None:
