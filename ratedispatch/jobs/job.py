@@ -23,6 +23,7 @@ from ratedispatch.jobs.halt import Halt
 from ratedispatch.jobs.job_files import open_files
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.journaling import keys_of
+from ratedispatch.jobs.opened import opened
 from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.jobs.plan.spending import Caps, Spending
 from ratedispatch.jobs.sender import Means, sender_of
@@ -30,9 +31,10 @@ from ratedispatch.jobs.sink import Fsync
 from ratedispatch.jobs.source import RowSource
 from ratedispatch.jobs.writer import Writer, ended, finished, flushable, may_be_billed
 from ratedispatch.observe.report import Tally
+from ratedispatch.observe.shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ratedispatch.dispatch.transports import Client
     from ratedispatch.events import Listener
@@ -225,7 +227,7 @@ class Job:
         keeper = asyncio.create_task(writer.keep_safe())
         try:
             async with dispatcher:
-                async for outcome in dispatcher.map(rows):
+                async for outcome in dispatcher.map(rows, progress=False):
                     row = outcome.request.row
                     assert row is not None
                     writer.write(outcome, source.digests.pop(row))
@@ -288,3 +290,30 @@ class Job:
         at = asyncio.get_running_loop().time()
         self._listeners.tell(JobStopped(report.stop_code, report.stop_message or "", at))
         writer.flush_others()
+
+
+async def open_and_run(
+    open_job: Callable[[], Job],
+    client: Client | Pool,
+    listeners: Sequence[Listener],
+    options: DispatcherOptions | None,
+    progress: bool | None,
+    starting: contextlib.AbstractContextManager[Crew | None],
+) -> Report:
+    """
+    Open a job and run it; see `run_file`.
+
+    Args:
+        open_job: Opens it.
+        client: As of `Job.run`.
+        listeners: As of `Job.run`.
+        options: As of `Job.run`.
+        progress: Whether it is shown how far it is; None for in a notebook only.
+        starting: Gives the processes that send, if there are any.
+    """
+    with starting as crew:
+        # in a thread: the scan of a large file takes seconds, for which the loop would be held
+        job = await opened(open_job)
+        async with shown(job, progress) as told:
+            every = (*listeners, *told)
+            return await job.run(client, listeners=every, dispatcher_options=options, crew=crew)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.jobs.inputs.streams import STDIN
-from ratedispatch.jobs.job import Job
+from ratedispatch.jobs.job import Job, open_and_run
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.journaling import limits_beside
-from ratedispatch.jobs.opened import opened
 from ratedispatch.jobs.outputs.table import output_format_of
 from ratedispatch.jobs.state.paths import files_of
-from ratedispatch.observe.shown import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
 
     from ratedispatch.dispatch.pool import Pool
     from ratedispatch.dispatch.transports import Client
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
 
 
-async def run_file(
+def run_file(
     input: str | os.PathLike[str],  # noqa: A002  (the word a user expects)
     output: str | os.PathLike[str],
     *,
@@ -40,7 +38,7 @@ async def run_file(
     listeners: Sequence[Listener] = (),
     job_options: JobOptions | None = None,
     dispatcher_options: DispatcherOptions | None = None,
-) -> Report:
+) -> Coroutine[Any, Any, Report]:
     """
     Send every row of a file, write one line for each, and return the report.
 
@@ -75,14 +73,16 @@ async def run_file(
         output_format_of(out, job_options.output_format),
         job_options.part,
     )
-    with _crew_for(client, job_options.processes, dispatcher_options) as crew:
-        # in a thread: the scan of a large file takes seconds, for which the loop would be held
-        job = await opened(functools.partial(Job, files, limits, job_options))
-        async with shown(job, job_options.progress) as told:
-            every = (*listeners, *told)
-            return await job.run(
-                client, listeners=every, dispatcher_options=dispatcher_options, crew=crew
-            )
+    crew = _crew_for(client, job_options.processes, dispatcher_options)
+    # not awaited here: each row would come through this module once more
+    return open_and_run(
+        functools.partial(Job, files, limits, job_options),
+        client,
+        listeners,
+        dispatcher_options,
+        job_options.progress,
+        crew,
+    )
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class Sender(Stoppable, Protocol):
     async def __aenter__(self) -> Any: ...
     async def __aexit__(self, *_: Any) -> None: ...
     def map(
-        self, requests: Iterable[Request] | AsyncIterable[Request], /
+        self, requests: Iterable[Request] | AsyncIterable[Request], /, *, progress: bool
     ) -> AsyncGenerator[Outcome, None]:
         """Send all *requests* and yield their outcomes as they come."""
 
@@ -108,10 +108,6 @@ class Alone(Dispatcher):
     def stopping(self) -> StopSignal:
         """Whether and why nothing more is sent."""
         return self._runner.stopping
-
-    def map(self, requests: Any, **options: Any) -> AsyncGenerator[Outcome, None]:
-        """Send *requests*; the job shows the progress itself, in a notebook too."""
-        return super().map(requests, **{"progress": False, **options})
 
 
 def sender_of(

@@ -112,7 +112,7 @@ class Fleet:
         self._setups.close()
 
     async def map(
-        self, requests: Iterable[Request] | AsyncIterable[Request], /
+        self, requests: Iterable[Request] | AsyncIterable[Request], /, **_: object
     ) -> AsyncGenerator[Outcome, None]:
         """
         Send *requests* and yield their outcomes as they come.

@@ -150,7 +150,7 @@ class Work:
         ticking = asyncio.create_task(self._tick(dispatcher, began))
         skipped = None
         try:
-            async for _ in dispatcher.map(self._incoming):
+            async for _ in dispatcher.map(self._incoming, progress=False):
                 pass
         except Stopped as error:
             skipped = error.code, str(error)
