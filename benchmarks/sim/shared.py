@@ -11,6 +11,8 @@ Rounds:
   gone      4 processes; the store is gone for a minute
   restart   4 processes; the store forgets everything
   alone     1 process
+  priorities  4 processes want more than there is, for a minute and a half; one with a higher
+            priority wants everything for 35 s, then sends a request a second
 Targets: see the table that is printed; a round is on target or not.
 Run: python -m benchmarks.sim.shared [--round NAME] [--seed N] [--json [FILE]]
 """
@@ -115,10 +117,10 @@ class Member:
         else:
             self.notes.append(event)
 
-    async def work(self, requests: Iterator[Request]) -> None:
+    async def work(self, requests: Iterator[Request], priority: int = 0) -> None:
         """Send *requests*."""
         async with self.dispatcher:
-            async for outcome in self.dispatcher.map(requests):
+            async for outcome in self.dispatcher.map(requests, priority=priority):
                 name = outcome.request.custom_id or ""
                 self.done.add(name)
                 if type(outcome).__name__ == "Completed":
@@ -188,13 +190,13 @@ class World:
         self._is_far = is_far
         self._seed = seed
 
-    def start(self, name: str, requests: Iterator[Request]) -> Member:
+    def start(self, name: str, requests: Iterator[Request], priority: int = 0) -> Member:
         """Let one more member send *requests*."""
         limits = Limits(self.setting.rpm, self.setting.tpm)
         store = FarStore(self.shared) if self._is_far else self.shared.join()
         member = Member(name, store, self.transport, limits, self._seed)
         self.members.append(member)
-        self.tasks.append(asyncio.create_task(member.work(requests)))
+        self.tasks.append(asyncio.create_task(member.work(requests, priority)))
         return member
 
     async def work(self, script: Callable[[World], Awaitable[None]] | None) -> None:
@@ -401,6 +403,45 @@ def alone(seed: int, *, is_far: bool) -> dict[str, Any]:
     return figures
 
 
+def priorities(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let one process go first: with all that there is, then with a request from time to time."""
+    setting = Setting(each=10_000, seconds=90)
+    rate = setting.rpm / 60
+
+    async def go_first(world: World) -> None:
+        await asyncio.sleep(10)
+        world.start("first", rows("first", 10_000), priority=10)
+        await asyncio.sleep(35)
+        world.tasks[-1].cancel()
+        await asyncio.sleep(5)
+        for number in range(30):
+            world.start(f"single {number}", rows(f"single {number}", 1), priority=10)
+            await asyncio.sleep(1)
+
+    found = run(setting, go_first, is_far=is_far, seed=seed)
+    figures = _figures(found, None)
+    low, first, singles = found["members"][:4], found["members"][4:5], found["members"][5:]
+    figures["first_has"] = round(sum(_shares(first, 11, 40)) / 29 / rate, 4)
+    figures["aged_have"] = round(sum(_shares(low, 41, 45)) / 4 / rate, 4)
+    figures["used"] = round(sum(_shares(found["members"], 11, 90)) / 79 / rate, 4)
+    figures["spread"] = _spread(_shares(low, 45, 90))
+    waits = [waited for member in singles for _, _, waited in member.sent]
+    figures["longest_single"] = round(max(waits), 3)
+    # behind the one request of each other that stood in the line when it came
+    most = (len(low) + 1) / rate + 2 * _ROUND_TRIP + 0.01
+    figures["explained"] = round(most, 3)
+    figures["is_on_target"] = (
+        figures["first_has"] >= 0.95
+        and 0 < figures["aged_have"] <= 0.07
+        and figures["used"] >= 0.97
+        and figures["spread"] <= 0.1
+        and len(waits) == len(singles) == 30
+        and max(waits) <= most
+        and figures["refused_share"] <= 0.005
+    )
+    return figures
+
+
 ROUNDS = {
     "four": four,
     "eight": eight,
@@ -409,6 +450,7 @@ ROUNDS = {
     "gone": gone,
     "restart": restart,
     "alone": alone,
+    "priorities": priorities,
 }
 
 

@@ -110,6 +110,7 @@ def attach(route: Route, note: Callable[[Route, Change], None] | None = None) ->
         return
     membership = budget.membership
     budget.on_pause = route.lane.brake.cooldown.join
+    route.lane.on_turn = budget.stand_for
     membership.on_reply = admission.look_again
     if note is None:
         return

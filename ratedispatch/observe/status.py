@@ -218,7 +218,8 @@ def seconds_for(level: Level, ahead: Ahead, settled: float) -> float:
     Return the seconds that the rest of a run needs of one limit.
 
     (net × ahead − available) / (rate − others), at least 0. Net is what was spent so far less
-    what comes back, and the rest is taken to spend as much for each row or token.
+    what comes back, and the rest is taken to spend as much for each row or token. Others are
+    those that use the account, and those that share the limit.
 
     Args:
         level: The limit, and what was spent of it.
@@ -228,7 +229,8 @@ def seconds_for(level: Level, ahead: Ahead, settled: float) -> float:
     """
     net = level.spent - level.returned / max(settled, _LEAST_SHARE)
     share = ahead.rows if level.dimension.startswith("requests") else ahead.tokens
-    rate = max(level.per_second - level.others / 60, _LEAST_SHARE * level.per_second)
+    left = level.per_second - level.others / 60 - level.elsewhere
+    rate = max(left, _LEAST_SHARE * level.per_second)
     return max(0.0, net * share - level.available) / rate
 
 

@@ -258,7 +258,7 @@ class Admission:
             able, turn = lanes.able(cost, None), turn.untied()
         deadline = math.inf if turn.deadline is None else turn.deadline
         if not queue.size and now <= deadline:
-            granted = lanes.grant(cost, now, now, able)
+            granted = lanes.grant(cost, now, now, able, turn.priority)
             if isinstance(granted, Permit):
                 queue.charge(turn, cost)
                 lanes.tell_bottlenecks([granted], now)

@@ -60,6 +60,8 @@ class Lane:
         brake: Its pauses and its room in flight.
         bottleneck: What holds it back.
         in_flight: Attempts that were granted here and are not closed.
+        on_turn: Called where turns differ, before the budget is asked, with the highest priority
+            that waits; None where nobody wants to know.
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class Lane:
         "in_flight",
         "name",
         "on_dry",
+        "on_turn",
         "queue",
         "slots",
         "watcher",
@@ -94,6 +97,7 @@ class Lane:
         self.slots = slots
         self.watcher = watcher
         self.on_dry = on_dry
+        self.on_turn: Callable[[int], None] | None = None
         self.bottleneck = BottleneckClock(budget.granted)
         self.brake = Brake(budget, self.bottleneck, concurrency, rng)
         self.in_flight = 0

@@ -76,16 +76,20 @@ class Lanes:
             raise error
         return able
 
-    def grant(self, cost: Cost, since: float, now: float, lanes: Sequence[Lane]) -> Permit | float:
+    def grant(
+        self, cost: Cost, since: float, now: float, lanes: Sequence[Lane], priority: int = 0
+    ) -> Permit | float:
         """
         Return a permit of one of *lanes*, or the seconds until *cost* may go.
 
-        They are infinite as in `Lane.grant`.
+        They are infinite as in `Lane.grant`. *priority* is the highest that waits for them.
         """
         if len(lanes) > 1:  # stable: of equals the first that was named
             lanes = sorted(lanes, key=lambda lane: -lane.headroom(cost, now))
         soonest = math.inf
         for lane in lanes:
+            if lane.on_turn is not None:
+                lane.on_turn(priority)
             granted = lane.grant(cost, since, now)
             if isinstance(granted, Permit):
                 return granted
@@ -122,7 +126,8 @@ class Lanes:
             try:
                 able = self.able(head.cost, head.line.lanes)
                 lanes = [lane for lane in able if lane not in taken]
-                granted = self.grant(head.cost, head.since, now, lanes)
+                priority = head.line.level.order.priority
+                granted = self.grant(head.cost, head.since, now, lanes, priority)
             except Exception as error:  # it fails this request, not the queue
                 queue.pop(head, now)
                 return [(head.fail, error)], 0.0
@@ -139,6 +144,8 @@ class Lanes:
         grants: list[Grant] = []
         wait, cause = math.inf, bottleneck.NOTHING
         while (head := queue.first(now)) is not None:
+            if lane.on_turn is not None:
+                lane.on_turn(head.line.level.order.priority)
             try:
                 granted = lane.grant(head.cost, head.since, now)
             except Exception as error:  # it fails this request, not the queue

@@ -33,6 +33,7 @@ class Level:
         returned: What of that was spent came back, because answers were shorter than reserved.
         burst: The most that may be spent at once without debt; 0 where that is not told.
         held: What is held back of it until something was admitted.
+        elsewhere: What other processes that share it take of it now, per second.
     """
 
     dimension: str
@@ -48,6 +49,7 @@ class Level:
     returned: float = 0.0
     burst: float = 0.0
     held: float = 0.0
+    elsewhere: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

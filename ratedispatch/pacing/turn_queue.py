@@ -67,6 +67,11 @@ class Order:
             heapq.heappush(self._heap, (-level.priority, level))
         self._ageing.begin(level, now)
 
+    @property
+    def priority(self) -> int:
+        """The highest that waits, right after `first` has found something."""
+        return -self._heap[0][0]
+
     def ages_in(self, level: Level | None, now: float) -> float:
         """Return the seconds until *level* (None for a new one) may get a share for its age."""
         return self._ageing.ages_in(level, now)

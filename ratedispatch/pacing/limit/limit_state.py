@@ -155,6 +155,10 @@ class LimitState:
         """What others use of the limit, in units per second, as far as can be seen."""
         return self._level.readings.others
 
+    def forget_spent(self) -> None:
+        """Begin as if nothing was spent before: who shares the limit knows better."""
+        self._spent_before = 0.0
+
     def found(self, now: float, requests: int) -> LimitMemory:
         """
         Return what another run may begin with; fields without news are None.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Rate
     from ratedispatch.pacing.bucket import Bucket
     from ratedispatch.pacing.budget import Reservation
+    from ratedispatch.pacing.limit.tracked import TrackedLimit
 
 #: A share of a burst by which rounding may miss.
 _ROUNDING = 1e-9
@@ -42,8 +43,16 @@ class Ticket:
         self._at = 0.0
         self.is_known = False
 
-    def stand(self, now: float) -> None:
-        """Take its place behind everything that the buckets have let through by *now*."""
+    def stand(self, now: float, limits: Sequence[TrackedLimit]) -> None:
+        """Take its place behind everything that *limits* have let through by *now*; mark that."""
+        self.reservation.marks = [
+            (
+                limit.account.spent - limit.account.refused,
+                limit.account.returned,
+                None if limit.ledger is None else limit.ledger.position(),
+            )
+            for limit in limits
+        ]
         amounts = self.reservation.amounts
         self._debts = [
             -bucket.available(now) - bucket.owed(amount)

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.tracked import INSTANTS
-from ratedispatch.pacing.shared.store import TAKEN, TOTALS, LimitNote, Stand
+from ratedispatch.pacing.shared.store import GIVEN_BACK, SPENT, TAKEN, TOTALS, LimitNote, Stand
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.limit.tracked import TrackedLimit
     from ratedispatch.pacing.shared.store import LimitSheet, Totals
+    from ratedispatch.pacing.snapshot import Level
 
 _NO_SUMS = (0.0,) * (TOTALS - 5)
+
+#: Seconds in which it is seen what others take.
+_SEEN_SECONDS = 15.0
 
 
 class LimitCopy:
@@ -34,24 +39,29 @@ class LimitCopy:
 
     Attributes:
         limit: As given.
-        others: What others have sent since this process came.
+        others: What others have reserved since this process came.
+        others_given_back: What of that they have not sent after all.
         others_returned: What of theirs turned out unused.
         unpaid: What was spent here and is not to be taken from the store: it was taken before, or
             is not to be missed any more.
         may_have_learned: Whether anything may have been learned since the last note.
+        has_been_spent: Whether anything of it was ever taken, as the store knows.
     """
 
     __slots__ = (
         "_asked",
         "_learned",
         "_parts",
+        "_seen",
         "_sums",
         "_told",
         "_undo",
+        "has_been_spent",
         "limit",
         "may_have_learned",
         "name",
         "others",
+        "others_given_back",
         "others_returned",
         "unpaid",
     )
@@ -59,9 +69,10 @@ class LimitCopy:
     def __init__(self, limit: TrackedLimit, asked: float) -> None:
         self.limit = limit
         self.name = limit.dimension
-        self.others = self.others_returned = 0.0
+        self.others = self.others_given_back = self.others_returned = 0.0
+        self._seen: deque[tuple[float, float]] = deque()  # instants, and what others had taken
         self.unpaid = 0.0
-        self.may_have_learned = False
+        self.may_have_learned = self.has_been_spent = False
         self._asked = asked
         self._sums = self._now()  # of the copy, at the last note
         self._told: Totals = (0.0,) * TOTALS  # what the store's sums are, as far as is known
@@ -186,9 +197,12 @@ class LimitCopy:
             if limit.ledger is not None:
                 limit.ledger.add(tuple(theirs[5:]))
             self.others += theirs[1] + theirs[3]
+            self.others_given_back += theirs[3]
             self.others_returned += theirs[4]
             self._sums = tuple([a + b for a, b in zip(self._sums, (0.0, *theirs[1:]), strict=True)])
         self._told = sheet.totals
+        self.has_been_spent = sheet.totals[SPENT] + sheet.totals[GIVEN_BACK] > 0
+        self._see(now)
         spent = self._spent_since_note()  # while the note was on its way
         available = sheet.available - spent
         is_lower = False
@@ -202,6 +216,39 @@ class LimitCopy:
         if is_back:
             bucket.is_corrected = is_lower
         return changed
+
+    def own(self, level: Level, now: float, processes: int) -> Level:
+        """Return *level* with what was spent here, where it tells what all have spent."""
+        return dataclasses.replace(
+            level,
+            spent=level.spent - self.others + self.others_given_back,
+            returned=level.returned - (self.others_returned if self.limit.refunds else 0.0),
+            elsewhere=self.elsewhere(now, processes),
+        )
+
+    def elsewhere(self, now: float, processes: int) -> float:
+        """
+        Return what others take of it per second, as far as was seen in the last seconds.
+
+        *processes* want something: before anything was seen, each is taken to want the same.
+        """
+        if processes < 2:
+            return 0.0
+        first = self._seen[0] if self._seen else (now, 0.0)
+        if now - first[0] < _SEEN_SECONDS / 10:
+            return self.limit.bucket.per_second * (1 - 1 / processes)
+        return max(0.0, self._taken_elsewhere() - first[1]) / (now - first[0])
+
+    def _see(self, now: float) -> None:
+        seen = self._seen
+        if not seen or now - seen[-1][0] >= _SEEN_SECONDS / 10:
+            seen.append((now, self._taken_elsewhere()))
+            while len(seen) > 2 and seen[1][0] <= now - _SEEN_SECONDS:
+                seen.popleft()
+
+    def _taken_elsewhere(self) -> float:
+        taken = self.others - self.others_given_back
+        return taken - self.others_returned if self.limit.refunds else taken
 
     def _spent_since_note(self) -> float:
         sums, before = self._now(), self._sums

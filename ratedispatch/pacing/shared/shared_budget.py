@@ -15,8 +15,10 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
+from ratedispatch.dimension import MINUTE
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.local_budget import LocalBudget
+from ratedispatch.pacing.shared.deference import Deference
 from ratedispatch.pacing.shared.head_ticket import Ticket
 from ratedispatch.pacing.shared.limit_copy import LimitCopy
 from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
@@ -80,6 +82,8 @@ class SharedBudget(LocalBudget):
         self._guard = threading.RLock()
         self._ticket: Ticket | None = None
         self._paused_until = 0.0  # what others have told
+        self._priority = 0  # of what waits here
+        self._deference = Deference()
         self.on_pause: Callable[[float, float], bool] | None = None
         self.membership = membership = Membership(store, self._copies, tuning)
         membership.on_meet, membership.on_part = self._meet, self._part
@@ -95,6 +99,10 @@ class SharedBudget(LocalBudget):
             if self.membership.is_apart:
                 return super().reserve(cost, now, speed / self.membership.wanting)
             return self._stand_in_line(cost, now, speed)
+
+    def stand_for(self, priority: int) -> None:
+        """Note the highest priority that waits in this process: that of all without other turns."""
+        self._priority = priority
 
     def report(
         self,
@@ -150,6 +158,12 @@ class SharedBudget(LocalBudget):
         pairs = zip(super().granted(), self._copies, strict=True)
         return [granted - copy.others for granted, copy in pairs]
 
+    def found(self, now: float) -> tuple[LimitMemory, ...]:
+        """Return what another run may begin with: what is gone of a day is gone for all."""
+        with self._guard:
+            found = super().found(now)
+        return tuple([dataclasses.replace(one, is_shared=one.spent is not None) for one in found])
+
     def close(self, now: float) -> None:
         """Give back what is held, and leave."""
         with self._guard:
@@ -182,6 +196,9 @@ class SharedBudget(LocalBudget):
         membership, ticket = self.membership, self._ticket
         beat = membership.tuning.beat_seconds
         if ticket is None or not self._is_for(ticket, cost):
+            held_for = self._defer(cost, now, speed)
+            if held_for is not None:
+                return held_for
             ticket = self._take_ticket(cost, now)
         elif membership.is_due(now, beat):
             self._exchange(now)
@@ -189,12 +206,13 @@ class SharedBudget(LocalBudget):
             if ticket is None and not membership.is_apart:  # it was taken back
                 ticket = self._take_ticket(cost, now)
         if ticket is None or not ticket.is_known:
-            return NotUntil(beat, self._limits[0].rate)
+            return self._ask_in(beat)
         if now < self._paused_until:
-            return NotUntil(self._paused_until - now, self._limits[0].rate)
+            return self._ask_in(self._paused_until - now)
         wait, rate = ticket.wait(now)
         if wait > 0:
-            return NotUntil(min(wait, beat), rate)
+            # of a day all of it is told: a run may end for it
+            return NotUntil(wait if rate.is_daily else min(wait, beat), rate)
         self._ticket = None
         membership.store.redeemed()
         reservation = ticket.reservation
@@ -203,6 +221,44 @@ class SharedBudget(LocalBudget):
         if len(self._open) > self._peak:
             self._peak, self._widened_at = len(self._open), now
         return reservation
+
+    def _defer(self, cost: Cost, now: float, speed: float) -> NotUntil | None:
+        """
+        Leave the line to a higher priority that waits in another process.
+
+        What those leave is what is there without a place in the line.
+
+        Returns:
+            How long, or None: nobody goes first, there is enough, or this has waited for too long.
+        """
+        membership, deference = self.membership, self._deference
+        while membership.rival is not None and membership.rival > self._priority:
+            if self._ticket is not None:  # for another cost: it is not to be kept meanwhile
+                self._void(self._ticket, now, is_taken=True)
+            amounts = [limit.amount_of(cost) for limit in self._limits]
+            pairs = zip(self._limits, amounts, strict=True)
+            waits = [limit.wait(amount, now, speed) for limit, amount in pairs]
+            place = max(range(len(waits)), key=waits.__getitem__)
+            others = [copy.others for copy in self._copies]
+            tuning, wait = membership.tuning, waits[place]
+            if deference.may_stand(amounts, place, others, membership.wanting, now):
+                return None
+            is_fresh = membership.heard_at >= now
+            if wait > 0 and not (membership.is_due(now, tuning.beat_seconds) and not is_fresh):
+                return self._ask_in(min(max(wait, tuning.fresh_seconds), tuning.beat_seconds))
+            if wait <= 0 and is_fresh:
+                break
+            heard_at = membership.heard_at
+            self._exchange(now)
+            if membership.is_apart or membership.heard_at == heard_at:  # it is on its way
+                return self._ask_in(tuning.beat_seconds)
+        deference.end()
+        return None
+
+    def _ask_in(self, seconds: float) -> NotUntil:
+        """Return a wait for others, or for the store: for no day."""
+        rate = min([limit.rate for limit in self._limits], key=lambda rate: rate.is_daily)
+        return NotUntil(seconds, dataclasses.replace(rate, window=MINUTE))
 
     def _is_for(self, ticket: Ticket, cost: Cost) -> bool:
         """Whether *ticket* pays for *cost*."""
@@ -256,7 +312,9 @@ class SharedBudget(LocalBudget):
     def _exchange(self, now: float, *, leaves: bool = False) -> None:
         ticket = self._ticket
         held = self._nothing if ticket is None else ticket.reservation.amounts
-        self.membership.exchange(now, held, waits=ticket is not None, leaves=leaves)
+        waits = ticket is not None or self._deference.waits(now)
+        priority = self._priority
+        self.membership.exchange(now, held, waits=waits, priority=priority, leaves=leaves)
 
     def _part(self, now: float) -> None:
         """Stand in no line: there is none without a store."""
@@ -265,28 +323,18 @@ class SharedBudget(LocalBudget):
 
     def _meet(self, sheet: Sheet, now: float, is_anew: bool) -> None:
         """Find the place of the ticket, and pause with others."""
+        if is_anew and any(copy.has_been_spent for copy in self._copies):
+            for limit in self._limits:
+                limit.forget_spent()
         if self.membership.wanting > 1 and not self._has_started:
             self._has_started = True  # others have begun, and the provider has let them
         ticket = self._ticket
         if ticket is not None and not ticket.is_known:
-            self._place(ticket, now)
+            ticket.stand(now, self._limits)
         elif ticket is not None and (sheet.was_reaped or is_anew):
             self._void(ticket, now, is_taken=False)
         if sheet.pause is not None:
             self._join(sheet.pause, now)
-
-    def _place(self, ticket: Ticket, now: float) -> None:
-        """Let *ticket* stand behind all that the store knows of, and mark that in it."""
-        ticket.stand(now)
-        reservation = ticket.reservation
-        reservation.marks = [
-            (
-                limit.account.spent - limit.account.refused,
-                limit.account.returned,
-                None if limit.ledger is None else limit.ledger.position(),
-            )
-            for limit in self._limits
-        ]
 
     def _join(self, pause: Pause, now: float) -> None:
         """Pause with others, once for each episode."""
@@ -296,8 +344,5 @@ class SharedBudget(LocalBudget):
             self._is_resuming = True
 
     def _level(self, limit: TrackedLimit, now: float) -> Level:
-        """Return the state of a bucket: what is left for all, and what was spent here."""
         copy = self._copies[self._limits.index(limit)]
-        level = super()._level(limit, now)
-        returned = level.returned - copy.others_returned if limit.refunds else level.returned
-        return dataclasses.replace(level, spent=level.spent - copy.others, returned=returned)
+        return copy.own(super()._level(limit, now), now, self.membership.wanting)
