@@ -235,6 +235,10 @@ class LimitSource:
         self._update_moving()
         return True
 
+    def stamp(self) -> tuple[object, ...]:
+        """Return what is another one when anything was learned."""
+        return self.told, self._guessed_at, self._closeness, self.is_named, self._search.stamp
+
     def learned(self) -> tuple[float, ...]:
         """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
         return (

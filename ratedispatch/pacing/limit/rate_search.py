@@ -277,6 +277,11 @@ class RateSearch:
         if self._bounds is not None:
             self._bounds = replace(self._bounds, is_guess=True)
 
+    @property
+    def stamp(self) -> object:
+        """What is another one when anything was learned."""
+        return self._bounds, self._last
+
     def learned(self) -> tuple[float, ...]:
         """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
         bounds = self._bounds

@@ -238,6 +238,11 @@ class TrackedLimit(LimitState):
         by_now = sums_at(ledger.position(), rule.prompt, output=rule.output)
         level.correct(reading, remaining, mark, now, by_then, by_now)
 
+    def stamp(self) -> tuple[object, ...]:
+        """Return what is another one when anything was learned; quicker than that itself."""
+        rule = None if self._finder is None else self._finder.rule
+        return (rule, self._level.surplus.last, *self.source.stamp())
+
     def learned(self) -> tuple[float, ...]:
         """Return what was learned, in numbers; instants at the places of `INSTANTS`."""
         rule = NO_RULE if self._finder is None else self._finder.rule

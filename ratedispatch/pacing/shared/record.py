@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import add
 
 from msgspec import Struct, field
 
@@ -119,7 +120,7 @@ class LimitRecord(Struct, array_like=True):
         self.flow, self.burst = note.flow, note.burst
         self.take(note.added[TAKEN])
         self.leak(now)
-        self.totals = [a + b for a, b in zip(self.totals, note.added, strict=True)]
+        self.totals = list(map(add, self.totals, note.added))
         stand = note.stand
         if stand is not None:
             missed = self.totals[TAKEN] - stand.taken  # by others, unknown to who has proven it
