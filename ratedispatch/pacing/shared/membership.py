@@ -36,6 +36,11 @@ class SharedTuning:
         fresh_seconds: Seconds in which what the store has said counts as what stands there.
         beat_seconds: Seconds after which one that waits says that it still does.
         probe_seconds: Seconds between two attempts to reach a store that is gone.
+        lease_per_second: From so many requests a second on, who asks takes for some that follow,
+            too: with fewer, an exchange for each costs next to nothing.
+        near_lease_seconds: So much of the rate, divided by those that want something.
+        far_lease_seconds: The same where the store is a round trip away.
+        most_leased: Requests at most.
     """
 
     tell_seconds: float = 0.1
@@ -43,6 +48,17 @@ class SharedTuning:
     fresh_seconds: float = 0.02
     beat_seconds: float = 0.4
     probe_seconds: float = 1.0
+    lease_per_second: float = 150.0
+    near_lease_seconds: float = 0.1
+    far_lease_seconds: float = 0.4
+    most_leased: int = 32
+
+    def lease(self, per_second: float, members: int, *, is_remote: bool) -> int:
+        """Return for how many that follow something is taken, at so many requests a second."""
+        if per_second < self.lease_per_second:
+            return 0
+        seconds = self.far_lease_seconds if is_remote else self.near_lease_seconds
+        return max(0, min(self.most_leased, int(min(1e6, per_second) * seconds / members)) - 1)
 
 
 DEFAULT = SharedTuning()

@@ -19,7 +19,7 @@ from ratedispatch.dimension import MINUTE
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.pacing.shared.deference import Deference
-from ratedispatch.pacing.shared.head_ticket import Ticket
+from ratedispatch.pacing.shared.head_line import HeadLine
 from ratedispatch.pacing.shared.limit_copy import LimitCopy
 from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
 from ratedispatch.pacing.shared.store import Pause
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.feedback import Change, Feedback, LimitChange
     from ratedispatch.pacing.limit.limit_memory import LimitMemory
     from ratedispatch.pacing.limit.tracked import TrackedLimit
+    from ratedispatch.pacing.shared.head_ticket import Ticket
     from ratedispatch.pacing.shared.store import Sheet, Store
     from ratedispatch.pacing.snapshot import Level
     from ratedispatch.request import Cost
@@ -77,13 +78,12 @@ class SharedBudget(LocalBudget):
             LimitCopy(limit, math.inf if rate.is_auto else rate.per_minute)
             for limit, rate in zip(self._limits, limits.rates(), strict=True)
         ]
-        self._buckets = [limit.bucket for limit in self._limits]
-        self._nothing = [0.0] * len(self._limits)
         self._guard = threading.RLock()
-        self._ticket: Ticket | None = None
+        self._line = HeadLine(self._limits, self._copies)
         self._paused_until = 0.0  # what others have told
         self._priority = 0  # of what waits here
         self._deference = Deference()
+        self._joined: Pause | None = None
         self.on_pause: Callable[[float, float], bool] | None = None
         self.membership = membership = Membership(store, self._copies, tuning)
         membership.on_meet, membership.on_part = self._meet, self._part
@@ -129,6 +129,10 @@ class SharedBudget(LocalBudget):
             is_urgent = bool(changes)
             if resumes_at is not None and is_new_episode:
                 self.membership.pause = Pause(now, resumes_at)
+                self._line.give_back(now)  # what was due by then must not go all at once
+                is_urgent = True
+            elif self._line.is_idle(now):
+                self._line.give_back(now)  # nothing waits any more
                 is_urgent = True
             membership = self.membership
             if is_urgent or now - membership.told_at >= membership.tuning.tell_seconds:
@@ -167,9 +171,7 @@ class SharedBudget(LocalBudget):
     def close(self, now: float) -> None:
         """Give back what is held, and leave."""
         with self._guard:
-            if self._ticket is not None and self._ticket.is_known:
-                self._void(self._ticket, now, is_taken=True)
-            self._ticket = None
+            self._line.give_back(now)
             self._exchange(now, leaves=True)
             self.membership.store.close()
 
@@ -179,12 +181,12 @@ class SharedBudget(LocalBudget):
         if membership.wanting > 1 or membership.is_apart or not membership.has_sheet:
             return False
         if not membership.is_due(now, tuning.tell_seconds):
-            return self._ticket is None
+            return self._line.ticket is None
         age = now - membership.heard_at
         self._exchange(now)
         if membership.is_asking and age >= tuning.stale_seconds:
             return False
-        return membership.wanting == 1 and self._ticket is None and not membership.is_apart
+        return membership.wanting == 1 and self._line.ticket is None and not membership.is_apart
 
     def _stand_in_line(self, cost: Cost, now: float, speed: float) -> Reservation | NotUntil:
         """Take a ticket for *cost*, or look at the one that there is."""
@@ -193,16 +195,16 @@ class SharedBudget(LocalBudget):
             wait = limit.closed(limit.amount_of(cost), now)
             if wait > 0:
                 return NotUntil(wait, limit.rate)
-        membership, ticket = self.membership, self._ticket
+        membership, ticket = self.membership, self._line.ticket
         beat = membership.tuning.beat_seconds
-        if ticket is None or not self._is_for(ticket, cost):
+        if ticket is None or not ticket.is_for(cost):
             held_for = self._defer(cost, now, speed)
             if held_for is not None:
                 return held_for
-            ticket = self._take_ticket(cost, now)
+            ticket = self._find_ticket(cost, now)
         elif membership.is_due(now, beat):
             self._exchange(now)
-            ticket = self._ticket
+            ticket = self._line.ticket
             if ticket is None and not membership.is_apart:  # it was taken back
                 ticket = self._take_ticket(cost, now)
         if ticket is None or not ticket.is_known:
@@ -213,7 +215,7 @@ class SharedBudget(LocalBudget):
         if wait > 0:
             # of a day all of it is told: a run may end for it
             return NotUntil(wait if rate.is_daily else min(wait, beat), rate)
-        self._ticket = None
+        self._line.go()
         membership.store.redeemed()
         reservation = ticket.reservation
         reservation.at = now
@@ -233,8 +235,7 @@ class SharedBudget(LocalBudget):
         """
         membership, deference = self.membership, self._deference
         while membership.rival is not None and membership.rival > self._priority:
-            if self._ticket is not None:  # for another cost: it is not to be kept meanwhile
-                self._void(self._ticket, now, is_taken=True)
+            self._line.give_back(now)  # it is not to be kept meanwhile
             amounts = [limit.amount_of(cost) for limit in self._limits]
             pairs = zip(self._limits, amounts, strict=True)
             waits = [limit.wait(amount, now, speed) for limit, amount in pairs]
@@ -260,17 +261,6 @@ class SharedBudget(LocalBudget):
         rate = min([limit.rate for limit in self._limits], key=lambda rate: rate.is_daily)
         return NotUntil(seconds, dataclasses.replace(rate, window=MINUTE))
 
-    def _is_for(self, ticket: Ticket, cost: Cost) -> bool:
-        """Whether *ticket* pays for *cost*."""
-        reservation = ticket.reservation
-        if reservation.cost is cost:
-            return True
-        amounts = [limit.amount_of(cost) for limit in self._limits]
-        if amounts != reservation.amounts:
-            return False
-        reservation.cost = cost
-        return True
-
     def _take_ticket(self, cost: Cost, now: float) -> Ticket | None:
         """Ask the store for a place; return None as long as it is not known."""
         membership = self.membership
@@ -283,43 +273,39 @@ class SharedBudget(LocalBudget):
             if membership.is_asking or membership.is_apart:
                 return None
             self._begin(cost, now)
-        if self._ticket is not None:
-            self._void(self._ticket, now, is_taken=True)
-        amounts, marks = [], []
-        for limit in self._limits:
-            amount = limit.amount_of(cost)
-            amounts.append(amount)
-            marks.append(limit.spend(amount, now, cost))
-        self._reserved += 1
-        reservation = Reservation(cost, now, amounts, marks, self._reserved)
-        self._ticket = Ticket(reservation, self._buckets)
+        self._line.give_back(now)
+        ticket = self._line.take(cost, now, self._next(), self._followers)
         self._exchange(now)
-        return self._ticket
+        return self._line.ticket or ticket
 
-    def _void(self, ticket: Ticket, now: float, *, is_taken: bool) -> None:
-        """
-        Give back what *ticket* stands for.
+    def _find_ticket(self, cost: Cost, now: float) -> Ticket | None:
+        """Return a ticket for *cost* that is paid for, or ask for one."""
+        if self._line.ticket is None:
+            drawn = self._line.draw(cost, now, self._reserved + 1)
+            if drawn is not None:
+                self._reserved += 1
+                return drawn
+        return self._take_ticket(cost, now)
 
-        *is_taken* is whether the store has it set aside still.
-        """
-        reservation = ticket.reservation
-        for copy, amount in zip(self._copies, reservation.amounts, strict=True):
-            copy.limit.refund(amount, now, reservation.cost)
-            if not is_taken:
-                copy.unpaid -= amount
-        self._ticket = None
+    def _next(self) -> int:
+        """Return the number of the next reservation."""
+        self._reserved += 1
+        return self._reserved
+
+    def _followers(self, per_second: float) -> int:
+        """Return for how many that follow something is taken, at so many a second."""
+        membership = self.membership
+        is_remote = membership.store.is_remote
+        return membership.tuning.lease(per_second, membership.wanting, is_remote=is_remote)
 
     def _exchange(self, now: float, *, leaves: bool = False) -> None:
-        ticket = self._ticket
-        held = self._nothing if ticket is None else ticket.reservation.amounts
-        waits = ticket is not None or self._deference.waits(now)
-        priority = self._priority
+        waits = self._line.ticket is not None or self._deference.waits(now)
+        priority, held = self._priority, self._line.held
         self.membership.exchange(now, held, waits=waits, priority=priority, leaves=leaves)
 
     def _part(self, now: float) -> None:
         """Stand in no line: there is none without a store."""
-        if self._ticket is not None:
-            self._void(self._ticket, now, is_taken=True)
+        self._line.give_back(now)
 
     def _meet(self, sheet: Sheet, now: float, is_anew: bool) -> None:
         """Find the place of the ticket, and pause with others."""
@@ -328,20 +314,25 @@ class SharedBudget(LocalBudget):
                 limit.forget_spent()
         if self.membership.wanting > 1 and not self._has_started:
             self._has_started = True  # others have begun, and the provider has let them
-        ticket = self._ticket
+        ticket = self._line.ticket
         if ticket is not None and not ticket.is_known:
-            ticket.stand(now, self._limits)
-        elif ticket is not None and (sheet.was_reaped or is_anew):
-            self._void(ticket, now, is_taken=False)
+            ticket.stand(now)
+            ticket.mark()
+        elif sheet.was_reaped or is_anew:
+            self._line.give_back(now, is_taken=False)
         if sheet.pause is not None:
             self._join(sheet.pause, now)
 
     def _join(self, pause: Pause, now: float) -> None:
         """Pause with others, once for each episode."""
+        if pause == self._joined or self.on_pause is None:
+            return
+        self._joined = pause
         began, until = self.membership.local(pause)
-        if self.on_pause is not None and until > now and self.on_pause(began, until):
+        if until > now and self.on_pause(began, until):
             self._paused_until = until
             self._is_resuming = True
+            self._line.give_back(now)
 
     def _level(self, limit: TrackedLimit, now: float) -> Level:
         copy = self._copies[self._limits.index(limit)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +114,58 @@ class TestLine:
         one.report(reservation, Feedback(End.UNSENT), 0.0)
         one.look(0.0)
         assert shared.record.limits["requests"].available == 0.0
+
+
+class TestLeases:
+    """From about 10,000 requests a minute on, who asks takes for some that follow, too."""
+
+    LIMITS = Limits(30_000, 60_000_000, burst_seconds=0.01)  # 500 a second, 5 at once
+
+    def test_an_exchange_pays_for_several_and_each_goes_in_its_time(self) -> None:
+        shared, (one, two) = budgets(2, self.LIMITS)
+        cost = Cost(100)
+        one.reserve(cost, 0.0)
+        two.reserve(cost, 0.0)
+        one.reserve(cost, 0.0)
+        before = shared.record.limits["requests"].totals[0]
+        times: list[float] = []
+        now = 0.0
+        while len(times) < 200:
+            now += 0.0005
+            given = [member.reserve(cost, now) for member in (one, two)]
+            times += [now for reserved in given if isinstance(reserved, Reservation)]
+        assert times[-1] == pytest.approx(200 / 500, abs=0.03)
+        assert max(b - a for a, b in itertools.pairwise(times)) <= 0.0041
+        taken = shared.record.limits["requests"].totals[0] - before
+        assert taken + 60 >= 200
+        assert taken <= 200 + 2 * 25
+
+    def test_what_nobody_needs_comes_back(self) -> None:
+        _, (one, two) = budgets(2, self.LIMITS)
+        cost = Cost(100)
+        first = one.reserve(cost, 0.0)
+        assert isinstance(first, Reservation)
+        two.reserve(cost, 0.0)
+        while not isinstance(second := one.reserve(cost, 0.01), Reservation):
+            pass
+        assert sum(one._line.held) > 0
+        one.report(second, Feedback(End.ANSWERED), 0.5)
+        assert sum(one._line.held) == 0
+
+    def test_a_reading_counts_what_was_taken_before_its_request_and_no_more(self) -> None:
+        """Marks are as if each request had asked for itself."""
+        _, (one, two) = budgets(2, self.LIMITS)
+        cost = Cost(100)
+        one.reserve(cost, 0.0)
+        two.reserve(cost, 0.0)
+        marks: list[float] = []
+        now = 0.0
+        while len(marks) < 3:
+            now += 0.0005
+            reserved = one.reserve(cost, now)
+            if isinstance(reserved, Reservation):
+                marks.append(reserved.marks[0][0])
+        assert [b - a for a, b in itertools.pairwise(marks)] == [1, 1]
 
 
 class TestNews:
