@@ -147,7 +147,8 @@ class Gate:
     Paces the calls of one account, in all threads and event loops of a process.
 
     Give one to several `wrap` or `http_client` in the place of limits to let them share it. After
-    a fork, the child's has everything to itself: parent and child may each spend the whole limit.
+    a fork, the child's has everything to itself: parent and child may each spend the whole limit,
+    unless the limits are shared.
 
     Args:
         limits: What the account may spend, or what groups of models may.

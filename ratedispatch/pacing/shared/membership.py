@@ -229,9 +229,9 @@ class Membership:
 def _company(others: int, name: str) -> str:
     """Return the sentence on who shares the limits at the start."""
     if not others:
-        return f"limits are shared in {name}; no other process uses them now"
+        return f"limits are shared ({name}); no other process uses them now"
     noun = "process" if others == 1 else "processes"
-    return f"limits are shared in {name} with {others} other {noun}"
+    return f"limits are shared with {others} other {noun} ({name})"
 
 
 def _ignore(*_: object) -> None:
