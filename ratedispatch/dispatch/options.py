@@ -103,7 +103,7 @@ class DispatcherOptions:
     counter: Counter | None = None
     memory: Memory | bool | str | os.PathLike[str] = False
     weights: Mapping[str, float] | None = None
-    share: Share | None = None
+    share: Share | None = dataclasses.field(default=None, repr=False)  # may hold a password
     rng: random.Random | None = None
     cpu_clock: Callable[[], float] = time.process_time
 

@@ -10,9 +10,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.recollection import digest_of
+from ratedispatch.dispatch.recollection import digest_of, is_lasting
 from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
+from ratedispatch.pacing.shared.store import LONGEST_NAME, MOST_LIMITS
+
+# before whoever imports this module does anything in a child of a fork
+from ratedispatch.sharing import forks  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +66,7 @@ class SharedLimits:
         share = self._share if self._share is not None else limits.share
         if share is None or not limits.rates():
             return None
+        _check(limits)
         store = self._open(share, group, transport) if isinstance(share, str) else share(group)
         budget = SharedBudget(
             limits,
@@ -83,18 +88,54 @@ class SharedLimits:
         from ratedispatch.sharing.where import open_store, parse_where
 
         place = parse_where(share)
+        digest: bytes | None
         if self._account is not None:
             url, digest = self._account
         else:
             url, key = getattr(transport, "base_url", None), getattr(transport, "api_key", "")
-            if not isinstance(key, str):
-                raise SharingError(
-                    f"limits cannot be shared in {place.name}: the key of the client is made by a "
-                    f"function, so that nobody can tell whose limits they are; share them by a "
-                    f"function of your own, share=lambda group: store"
-                )
-            digest = digest_of(key)
+            digest = digest_of(key) if isinstance(key, str) else None
+        if digest is None or not is_lasting(digest):
+            raise SharingError(
+                f"limits cannot be shared in {place.name}: the key of the client is made by a "
+                f"function, so that nobody can tell whose limits they are; share them by a "
+                f"function of your own, share=lambda group: store"
+            )
         return open_store(place, base_url=url, key=digest.hex(), group=group)
+
+
+def _check(limits: Limits) -> None:
+    """
+    See whether a store has room for *limits*.
+
+    Raises:
+        SharingError: It has not; the message says for what, and how much room there is.
+    """
+    names = [rate.dimension for rate in limits.rates()]
+    if len(names) > MOST_LIMITS:
+        raise SharingError(
+            f"{len(names)} limits cannot be shared: a store holds {MOST_LIMITS}; leave out those "
+            f"that never bind"
+        )
+    for name in names:
+        length = len(name.encode("utf-8", "replace"))
+        if length > LONGEST_NAME:
+            raise SharingError(
+                f"the limit on {name[:LONGEST_NAME]!r} cannot be shared: its name has {length} "
+                f"bytes, and a store holds {LONGEST_NAME}; give it a shorter one"
+            )
+        if not _is_text(name):
+            raise SharingError(
+                f"the limit on {name!r} cannot be shared: its name has characters that no file "
+                f"can hold; give it another one"
+            )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a character
+        return False
+    return True
 
 
 def attach(route: Route, note: Callable[[Route, Change], None] | None = None) -> None:

@@ -11,7 +11,6 @@ on, whatever happens to one of them:
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from ratedispatch.pacing.shared.record import DEFAULT, Record, RecordTuning
 from ratedispatch.pacing.shared.store import StoreGone
 from ratedispatch.sharing.file_locks import hold, lives, lock, unlock
 from ratedispatch.sharing.folder import cannot_be_shared
+from ratedispatch.sharing.forks import in_child
 from ratedispatch.sharing.layout import PLACES
 from ratedispatch.sharing.state_file import StateFile
 from ratedispatch.sharing.surroundings import Surroundings, surroundings
@@ -202,5 +202,4 @@ def _after_fork() -> None:
         store._leave()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_after_fork)

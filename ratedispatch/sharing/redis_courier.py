@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import queue
 import threading
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ratedispatch.pacing.shared.store import Sheet, StoreGone
+from ratedispatch.sharing.forks import in_child
 from ratedispatch.sharing.redis_door import Address, Line, connection_to, moved_to, reason_of
 from ratedispatch.sharing.redis_script import REASONS, RedisTuning, script_for, unpacked
 
@@ -58,7 +58,7 @@ class Courier:
         self._homes: dict[str, Address] = {}  # of keys, in a cluster
         self.users = 0
         self.is_cut_off = False
-        self.was_reached = False
+        self.was_reached = _key(place, tuning) in _reached
         self._thread = threading.Thread(target=self._run, name="ratedispatch-redis", daemon=True)
         self._thread.start()
 
@@ -227,6 +227,10 @@ class Courier:
 _couriers: dict[tuple[RedisPlace, RedisTuning], Courier] = {}
 _guard = threading.Lock()
 
+#: Servers that have answered in the process of which this is a fork: a child of a service goes on
+#: where one of them is gone, as the service itself does.
+_reached: set[tuple[RedisPlace, RedisTuning]] = set()
+
 
 def hire(place: RedisPlace, tuning: RedisTuning) -> Courier:
     """Return the courier of this process to the server of *place*, for one more store."""
@@ -261,8 +265,8 @@ def _forget() -> None:
     """In a child: the threads of the parent are not here, and its connections are not ours."""
     global _guard  # noqa: PLW0603  # it may be held by a thread that is not here
     _guard = threading.Lock()
+    _reached.update(key for key, courier in _couriers.items() if courier.was_reached)
     _couriers.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+in_child(_forget)

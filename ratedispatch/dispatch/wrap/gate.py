@@ -9,6 +9,7 @@ headers and a body.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -29,7 +30,7 @@ from ratedispatch.dispatch.routing import RouteFactory
 from ratedispatch.dispatch.thread_alarm import ThreadAlarm
 from ratedispatch.dispatch.wrap.lost_streams import LostStreams
 from ratedispatch.dispatch.wrap.ticket import Ticket
-from ratedispatch.errors import InvalidLimits, InvalidRequest
+from ratedispatch.errors import InvalidLimits, InvalidRequest, SharingError
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.pacing.feedback import LimitChange
@@ -102,7 +103,7 @@ class GateOptions:
     retry: RetryPolicy = _PATIENCE
     default_output_tokens: int = DEFAULT_OUTPUT_TOKENS
     weights: Mapping[str, float] | None = None
-    share: Share | None = None
+    share: Share | None = dataclasses.field(default=None, repr=False)  # may hold a password
     policy: ChargePolicy | None = None
     counter: Counter | None = None
     rng: random.Random | None = None
@@ -213,9 +214,9 @@ class Gate:
             limits.group_of if isinstance(limits, LimitGroups) else None,
             factory.possible,
         )
-        self._routes.start()
         routes = self._routes  # not the gate itself, which is forgotten when nobody uses it
         self.streams = LostStreams(lambda: [route.admission for route in list(routes)])
+        routes.start()
 
     def ticket(self, path: bytes, body: bytes) -> Ticket | None:
         """
@@ -338,7 +339,8 @@ async def in_thread(function: Callable[[Request], ResultT], request: Request, /)
 def _renew() -> None:
     """After a fork: locks may be held by threads that stayed in the parent."""
     for gate in list(_gates):
-        gate._start()
+        with contextlib.suppress(SharingError):  # its first call tries again, and tells
+            gate._start()
 
 
 if hasattr(os, "register_at_fork"):

@@ -188,7 +188,7 @@ class LimitCopy:
         changed = None
         if sheet.learned is not None:
             self._learned = _moved(sheet.learned, -offset)
-            changed = limit.learn(self._learned, now)
+            changed = self._learn(self._learned, now)
         cap = sheet.asked if sheet.asked < self._asked else math.inf
         if cap != limit.source.cap:
             changed = limit.cap(cap, now) or changed
@@ -243,6 +243,16 @@ class LimitCopy:
         if now - first[0] < _SEEN_SECONDS / 10:
             return self.limit.bucket.per_second * (1 - 1 / processes)
         return max(0.0, self._taken_elsewhere() - first[1]) / (now - first[0])
+
+    def _learn(self, numbers: Totals, now: float) -> float | None:
+        """Take over what others have learned, unless it cannot be reckoned with."""
+        limit = self.limit
+        before = limit.learned()
+        try:
+            changed = limit.learn(numbers, now)
+        except ArithmeticError:  # written by somebody who is none of us
+            return limit.learn(before, now)
+        return changed if limit.bucket.per_second > 0 else limit.learn(before, now)
 
     def _see(self, now: float) -> None:
         seen = self._seen

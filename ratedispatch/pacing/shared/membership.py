@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.feedback import LimitChange, SharingChange
+from ratedispatch.pacing.shared.soundness import is_sound
 from ratedispatch.pacing.shared.store import Note, Pause, Sheet, StoreGone
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Membership:
         is_asking: Whether a note is on its way, so that no other can be sent.
         is_apart: Whether the store cannot be had, and this process goes on with its share.
         has_sheet: Whether the store was ever heard.
+        has_left: Whether nothing is sent any more.
         told_at: When the last note left.
         heard_at: When the last sheet came.
         members: Processes that share the limits now, this one included, as far as is known.
@@ -102,7 +104,8 @@ class Membership:
         self._inbox: deque[Sheet | StoreGone] = deque()
         self._news = self._epoch = -1.0
         self._offset = 0.0
-        self.is_asking = self.is_apart = self.has_sheet = False
+        self.is_asking = self.is_apart = self.has_sheet = self.has_left = False
+        self._is_sending = False
         self.told_at = self.heard_at = -math.inf
         self.members = self.wanting = 1
         self.rival: int | None = None
@@ -141,7 +144,7 @@ class Membership:
             priority: Of that request.
             leaves: Whether this is the last note.
         """
-        if self.is_asking:
+        if self.is_asking or self.has_left:
             return
         if self.is_apart:
             if now - self.told_at < self.tuning.probe_seconds and not leaves:
@@ -160,7 +163,7 @@ class Membership:
             pause = Pause(pause.began + self._offset, pause.until + self._offset)
         self.told_at = now
         self.is_asking = True
-        self.store.exchange(Note(now, limits, pause, waits, priority, leaves), self._hear)
+        self._send(Note(now, limits, pause, waits, priority, leaves))
         self.take_in(now)
 
     def take_in(self, now: float) -> None:
@@ -170,6 +173,8 @@ class Membership:
         while self._inbox:
             reply = self._inbox.popleft()
             self.is_asking = False
+            if isinstance(reply, Sheet) and not is_sound(reply, self._copies):
+                reply = StoreGone("what stands there makes no sense")
             if isinstance(reply, Sheet):
                 self._meet(reply, now)
             elif not self.is_apart:
@@ -181,10 +186,25 @@ class Membership:
         """Return *pause*, which a sheet has told, by this process's clock."""
         return Pause(pause.began - self._offset, pause.until - self._offset)
 
+    def leave(self) -> None:
+        """Send nothing any more: what is still open here is closed for this process alone."""
+        self.has_left = self.is_apart = True
+        self.store.close()
+
+    def _send(self, note: Note) -> None:
+        self._is_sending = True
+        try:
+            self.store.exchange(note, self._hear)
+        except Exception as error:  # of somebody's own; without a reply nothing would go any more
+            self._inbox.append(StoreGone(f"it has failed with {type(error).__name__}"))
+        finally:
+            self._is_sending = False
+
     def _hear(self, reply: Sheet | StoreGone) -> None:
         """Put a reply aside, from whatever thread it comes."""
         self._inbox.append(reply)
-        if self.store.is_remote and self.on_reply is not None:
+        # who is sending looks itself, and has locks that `on_reply` asks for
+        if self.store.is_remote and not self._is_sending and self.on_reply is not None:
             self.on_reply()
 
     def _part(self, gone: StoreGone, now: float) -> None:

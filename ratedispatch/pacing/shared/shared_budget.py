@@ -22,7 +22,7 @@ from ratedispatch.pacing.shared.deference import Deference
 from ratedispatch.pacing.shared.head_line import HeadLine
 from ratedispatch.pacing.shared.limit_copy import LimitCopy
 from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
-from ratedispatch.pacing.shared.store import Pause
+from ratedispatch.pacing.shared.store import MOST_PRIORITY, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ class SharedBudget(LocalBudget):
 
     def stand_for(self, priority: int) -> None:
         """Note the highest priority that waits in this process: that of all without other turns."""
-        self._priority = priority
+        self._priority = max(-MOST_PRIORITY, min(MOST_PRIORITY, priority))
 
     def report(
         self,
@@ -173,7 +173,7 @@ class SharedBudget(LocalBudget):
         with self._guard:
             self._line.give_back(now)
             self._exchange(now, leaves=True)
-            self.membership.store.close()
+            self.membership.leave()
 
     def _is_alone(self, now: float) -> bool:
         """Whether nobody else wants anything, as far as was told a moment ago."""

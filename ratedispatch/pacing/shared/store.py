@@ -29,6 +29,9 @@ MOST_LIMITS = 8
 MOST_MEMBERS = 64
 LONGEST_NAME = 48
 
+#: The highest priority that is told, and less zero the lowest: all stores count exactly so far.
+MOST_PRIORITY = 1 << 53
+
 Totals = tuple[float, ...]
 
 

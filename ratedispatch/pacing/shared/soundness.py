@@ -1,0 +1,65 @@
+"""
+Whether what a store has said can be: others write there, and a server may be open to anybody.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.shared.store import TOTALS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ratedispatch.pacing.shared.limit_copy import LimitCopy
+    from ratedispatch.pacing.shared.store import LimitSheet, Sheet, Totals
+
+#: Of a pause, and of a debt: no provider asks for a longer one than a day's limit does.
+_LONGEST_SECONDS = 2 * 86_400.0
+
+#: What is learned is no smaller, but for zero, and no larger, but for infinity.
+_LEAST, _MOST = 1e-12, 1e15
+
+
+def is_sound(sheet: Sheet, copies: Sequence[LimitCopy]) -> bool:
+    """
+    Return whether *sheet* is about the limits of *copies*, in numbers that can be reckoned with.
+
+    With one that is none, every comparison is false: no request would have to wait any more.
+    """
+    if not math.isfinite(sheet.now + sheet.epoch + sheet.news):
+        return False
+    pause = sheet.pause
+    if pause is not None and not (
+        math.isfinite(pause.began) and pause.until - sheet.now <= _LONGEST_SECONDS
+    ):
+        return False
+    if len(sheet.limits) != len(copies):
+        return False
+    for copy, limit in zip(copies, sheet.limits, strict=True):
+        if not _is_sound_limit(limit, copy):
+            return False
+    return True
+
+
+def _is_sound_limit(limit: LimitSheet, copy: LimitCopy) -> bool:
+    return (
+        limit.name == copy.name
+        and len(limit.totals) == TOTALS
+        and math.isfinite(sum(limit.totals) + limit.available + limit.surplus + limit.ceiling)
+        and limit.available > -_LONGEST_SECONDS * copy.limit.bucket.per_second
+        and limit.asked > 0
+        and (limit.learned is None or _can_be_learned(limit.learned, copy))
+    )
+
+
+def _can_be_learned(learned: Totals, copy: LimitCopy) -> bool:
+    """Whether there are as many numbers as there should be, none of them absurd."""
+    is_complete = len(learned) == len(copy.limit.learned())
+    return is_complete and math.isfinite(sum(learned[:3])) and all(map(_is_likely, learned))
+
+
+def _is_likely(number: float) -> bool:
+    size = abs(number)
+    return size == 0 or _LEAST <= size <= _MOST or size == math.inf
