@@ -9,7 +9,6 @@ first.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import sys
 import warnings
@@ -38,7 +37,7 @@ TUNING = RecordTuning(forgotten_seconds=30.0)
 #: within a second, and those that have not go on by themselves.
 ANEW_SECONDS = 0.5
 
-#: Calls that the actor has open at once; each member has one that waits for news.
+#: Calls that the actor has open at once.
 _CALLS = 1000
 
 
@@ -56,7 +55,6 @@ class LimitKeeper:
         self._tuning = tuning
         self._is_anew = _was_restarted() if is_anew is None else is_anew
         self._record = Record(epoch=float(secrets.randbits(48)))
-        self._changed = asyncio.Event()
         self._numbers: dict[int, int] = {}  # of the last note of each member
 
     async def exchange(
@@ -68,7 +66,6 @@ class LimitKeeper:
         Each is a note with its number, which counts up, and the epoch that it is meant for; 0 for
         any. One that was taken in before does nothing, unless it is the last.
         """
-        news = self._record.news
         *doubtful, (number, _, note) = letters
         for earlier, epoch, told in doubtful:
             if earlier > self._numbers.get(member, -1) and epoch == self._record.epoch:
@@ -79,9 +76,6 @@ class LimitKeeper:
             if note.leaves or len(self._numbers) > 2 * MOST_MEMBERS:
                 living = self._record.members
                 self._numbers = {key: at for key, at in self._numbers.items() if key in living}
-        if self._record.news != news:
-            self._changed.set()
-            self._changed = asyncio.Event()
         return answer
 
     def _write(self, note: Note, member: int) -> Sheet | StoreGone:
@@ -102,13 +96,6 @@ class LimitKeeper:
         known = self._record.members.get(member)
         if known is not None:
             known.held.clear()
-
-    async def await_news(self, known: float, seconds: float) -> float:
-        """Return the number of the news once it is not *known*, or after *seconds*."""
-        if self._record.news == known:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), seconds)
-        return self._record.news
 
 
 @dataclass(frozen=True, slots=True)

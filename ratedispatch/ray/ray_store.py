@@ -1,15 +1,15 @@
 """
 The `Store` of a member whose limits an actor of the Ray cluster keeps.
 
-A note is a call of the actor; its reply comes in a thread of Ray. A note whose call has failed may
-have arrived or not; it goes again before the next, under its number, which counts once, and only to
-the state that it was meant for. One more call waits at the actor for news, so that a pause reaches
-a member that has nothing to say.
+A note is a call of the actor; its reply comes in a thread of Ray. A note whose call has failed, or
+hangs, may have arrived or not; it goes again before the next, under its number, which counts once,
+and only to the state that it was meant for.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import secrets
 import threading
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
     from ratedispatch.pacing.shared.store import Note
 
-#: Seconds that a call waits for news before it is made anew. A call costs a millisecond.
-NEWS_SECONDS = 10.0
+#: Seconds between two looks at whether a reply has come. One that is missing at both is late, and
+#: the member goes on by itself: a second or two, in which an actor is often started again.
+LATE_SECONDS = 1.0
 
 #: Seconds after which the actor is told that what was held is sent, if no note has told it by
 #: then. It takes what is held for lost after two.
 REDEEM_SECONDS = 0.5
 
-#: Notes that are sent again; while an actor cannot be had, notes tell nothing new.
+#: Notes that are in doubt at most; while an actor cannot be had, notes tell nothing new.
 MOST_DOUBTFUL = 8
 
 #: Calls back where Ray would do so in the thread that asks.
@@ -51,33 +52,42 @@ class RayStore:
         self.name = name
         self._member = secrets.randbits(62)
         self._news = 0.0
-        self._is_listening = self._is_closed = False
-        self._has_redeemed = self._is_timing = False
+        self._is_closed = self._has_redeemed = self._is_timing = False
         self._number = 0
         self._epoch = 0.0
         self._doubtful: list[tuple[int, float, Note]] = []
+        # of replies, by the numbers of their notes
+        self._awaited: dict[int, Callable[[Sheet | StoreGone], None]] = {}
+        self._is_watching = False
+        self._lock = threading.Lock()  # of whoever sets a timer
 
     def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
-        """Send *note*; *reply* is called from a thread of Ray."""
+        """Send *note*; *reply* is called from another thread."""
         self._has_redeemed = False  # the note says what is held now
 
-        self._number += 1
-        letters = [*self._doubtful, (self._number, self._epoch, note)]
-        self._doubtful = letters[-MOST_DOUBTFUL:]
+        self._number = number = self._number + 1
+        letters = [*self._doubtful, (number, self._epoch, note)]
+        del letters[MOST_DOUBTFUL - 1 : -1]  # the first of them tell something
+        self._doubtful = letters
+        self._awaited[number] = reply
 
-        def answered(future: Any) -> None:
-            error = future.exception()
-            answer = _gone(error) if error is not None else future.result()
+        def ended(answer: Sheet | StoreGone) -> None:
+            if self._awaited.pop(number, None) is None:  # too late: the note is one in doubt
+                return
             if isinstance(answer, Sheet):
                 self._doubtful = []
                 self._news, self._epoch = answer.news, answer.epoch
-                self._listen()
             reply(answer)
 
-        self._call(lambda: self._actor.exchange.remote(letters, self._member), answered, reply)
+        def answered(future: Any) -> None:
+            error = future.exception()
+            ended(_gone(error) if error is not None else future.result())
+
+        self._call(lambda: self._actor.exchange.remote(letters, self._member), answered, ended)
+        self._watch()
 
     def news(self) -> float:
-        """Return a number that changes when a pause, a limit or a member is new."""
+        """Return the number that the last sheet brought."""
         return self._news
 
     def redeemed(self) -> None:
@@ -98,26 +108,33 @@ class RayStore:
             )
 
     def close(self) -> None:
-        """Ask for no more news."""
+        """Wait for no more replies."""
         self._is_closed = True
 
-    def _listen(self) -> None:
-        """Have one call wait for news."""
-        if self._is_listening or self._is_closed:
-            return
-        self._is_listening = True
-        known = self._news
+    def _watch(self) -> None:
+        """
+        Have somebody look whether a reply is late, once the actor has been heard.
 
-        def heard(future: Any) -> None:
-            self._is_listening = False
-            if future.exception() is None:
-                self._news = future.result()
-                self._listen()
+        The first reply is waited for: an actor takes seconds to start, and who has never heard it
+        does not know how many share the limits, and would take all.
+        """
+        with self._lock:
+            if self._is_watching or not self._epoch or not self._awaited or self._is_closed:
+                return
+            self._is_watching = True
+        timer = threading.Timer(LATE_SECONDS, self._look, [tuple(self._awaited)])
+        timer.daemon = True
+        timer.start()
 
-        def failed(_: StoreGone) -> None:
-            self._is_listening = False
-
-        self._call(lambda: self._actor.await_news.remote(known, NEWS_SECONDS), heard, failed)
+    def _look(self, numbers: tuple[int, ...]) -> None:
+        """Say of each reply to a note of *numbers* that has not come that there is none."""
+        for number in numbers:
+            reply = None if self._is_closed else self._awaited.pop(number, None)
+            if reply is not None:
+                with contextlib.suppress(Exception):  # whoever listens may be gone
+                    reply(StoreGone("no reply for more than a second"))
+        self._is_watching = False
+        self._watch()
 
     def _call(
         self,

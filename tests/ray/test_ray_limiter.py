@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import itertools
+import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from ratedispatch import Limits
 from ratedispatch.pacing.shared.store import TOTALS, LimitNote, Note, Pause, Sheet, StoreGone
+from ratedispatch.ray import ray_store
 from ratedispatch.ray.ray_limiter import LimitKeeper, limiter
-from ratedispatch.ray.ray_store import _THREAD, RayStore
+from ratedispatch.ray.ray_store import _THREAD, MOST_DOUBTFUL, RayStore
 from ratedispatch.simulate.clock import run_virtual
 
 if TYPE_CHECKING:
@@ -76,27 +78,6 @@ def test_what_was_sent_is_not_given_back_in_silence() -> None:
 
     assert run_virtual(run(is_sent=False)) == -7.0
     assert run_virtual(run(is_sent=True)) == -13.0
-
-
-def test_a_pause_ends_the_wait_for_news() -> None:
-    """At once, and without one after the seconds that were asked for."""
-
-    async def run() -> tuple[float, float]:
-        keeper = LimitKeeper()
-        loop = asyncio.get_running_loop()
-        news = (await tell(keeper, note(), 1)).news
-        began = loop.time()
-        assert await keeper.await_news(news, 10.0) == news
-        silent = loop.time() - began
-        loop.call_later(
-            3.0,
-            lambda: loop.create_task(tell(keeper, note(pause=Pause(1.0, 2.0)), 1)),
-        )
-        began = loop.time()
-        assert await keeper.await_news(news, 10.0) > news
-        return silent, loop.time() - began
-
-    assert run_virtual(run()) == (10.0, 3.0)
 
 
 def test_a_full_record_is_told_and_changes_nothing() -> None:
@@ -195,23 +176,45 @@ def test_a_note_is_a_call_and_its_reply_comes_from_another_thread() -> None:
     assert thread != threading.get_ident()
 
 
-def test_one_call_waits_for_news_until_the_store_is_closed() -> None:
-    """From the first reply on."""
+def test_a_reply_that_is_late_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its note goes again before the next, and what comes after all changes nothing."""
+    monkeypatch.setattr(ray_store, "LATE_SECONDS", 0.0)
     actor = _Actor()
     store = RayStore(actor, "here")
-    store.exchange(note(), lambda _: None)
-    end(actor.calls.pop(), sheet(5.0))
-    call = actor.calls.pop()
-    assert (call[0], call[1][0]) == ("await_news", 5.0)
-    end(call, 6.0)
-    assert store.news() == 6.0
-    store.close()
-    end(actor.calls.pop(), 7.0)
-    assert actor.calls == []
+    replies: queue.Queue[Any] = queue.Queue()
+    store.exchange(note(), replies.put)
+    assert not store._is_watching  # an actor takes its time to start
+    end(actor.calls.pop(), sheet(1.0))
+    assert replies.get(timeout=5) == sheet(1.0)
+    store.exchange(note(2.0), replies.put)
+    assert replies.get(timeout=5).reason == "no reply for more than a second"
+    end(actor.calls.pop(), sheet(2.0))
+    assert (replies.empty(), store.news()) == (True, 1.0)
+    monkeypatch.setattr(ray_store, "LATE_SECONDS", 60.0)
+    store.exchange(note(), replies.put)
+    (letters, _) = actor.calls[-1][1]
+    assert [letter[2] for letter in letters] == [note(2.0), note()]
+    end(actor.calls.pop(), sheet(3.0))
+    assert replies.get(timeout=5) == sheet(3.0)
+    store.exchange(note(), replies.put)
+    assert len(actor.calls.pop()[1][0]) == 1
+
+
+def test_what_is_told_while_an_actor_cannot_be_had_drops_no_note_that_counts() -> None:
+    """The first one in doubt says what was spent; those after it only ask."""
+    actor = _Actor()
+    store = RayStore(actor, "here")
+    for taken in [5.0, *[0.0] * 20]:
+        store.exchange(note(taken), lambda _: None)
+        end(actor.calls[-1], ConnectionError())
+    letters = actor.calls[-1][1][0]
+    assert len(letters) == MOST_DOUBTFUL
+    assert letters[0][2] == note(5.0)
+    assert [letter[0] for letter in letters[-2:]] == [7, 21]
 
 
 def test_an_actor_that_is_gone_is_a_reply() -> None:
-    """Whether the call fails, or cannot even be made; a wait for news that fails ends."""
+    """Whether the call fails, or cannot even be made."""
     actor = _Actor()
     store = RayStore(actor, "here")
     replies: list[Any] = []
@@ -223,7 +226,6 @@ def test_an_actor_that_is_gone_is_a_reply() -> None:
     (letters, _) = call[1]
     assert [(letter[0], letter[2]) for letter in letters] == [(1, note()), (2, note(1.0))]
     end(call, sheet(1.0))
-    end(actor.calls.pop(), ConnectionError())
     assert actor.calls == []
 
     class Broken:

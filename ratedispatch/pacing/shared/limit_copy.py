@@ -139,6 +139,12 @@ class LimitCopy:
             self.name, nothing, bucket.flow, burst, 0.0, first, None, None, 0.0, self._asked
         )
 
+    def outruns(self, seconds: float) -> bool:
+        """Whether more was spent since the last note than flows in in so many seconds."""
+        limit = self.limit
+        spent = limit.account.spent - self._sums[SPENT]
+        return not limit.is_daily and spent > limit.bucket.flow * seconds
+
     def part(self, processes: int, now: float) -> None:
         """Keep, of what is left and of the burst, the part of one of so many *processes*."""
         bucket = self.limit.bucket
@@ -164,7 +170,14 @@ class LimitCopy:
         self.limit.bucket.is_corrected |= bool(was_corrected)
 
     def take_in(
-        self, sheet: LimitSheet, now: float, offset: float, *, is_anew: bool, is_back: bool
+        self,
+        sheet: LimitSheet,
+        now: float,
+        offset: float,
+        *,
+        is_anew: bool = False,
+        is_back: bool = False,
+        knows_best: bool = False,
     ) -> float | None:
         """
         Take over what stands in the store.
@@ -179,6 +192,8 @@ class LimitCopy:
             offset: What the store's clock is ahead of ours.
             is_anew: Whether the sums of the store have nothing to do with those of before.
             is_back: Whether it comes after a time apart, in answer to a `greeting`.
+            knows_best: Whether what is left here counts, and not what was left in the store a
+                moment ago, unless somebody has taken something of it.
 
         Returns:
             The limit per minute, if it is a new one.
@@ -192,7 +207,8 @@ class LimitCopy:
         cap = sheet.asked if sheet.asked < self._asked else math.inf
         if cap != limit.source.cap:
             changed = limit.cap(cap, now) or changed
-        if not is_anew and sheet.totals != self._told:
+        is_known = sheet.totals == self._told
+        if not is_anew and not is_known:
             theirs = list(map(sub, sheet.totals, self._told))
             account.spent += theirs[1]
             account.refused += theirs[2]
@@ -208,6 +224,8 @@ class LimitCopy:
         self._told = sheet.totals
         self.has_been_spent = sheet.totals[SPENT] + sheet.totals[GIVEN_BACK] > 0
         self._see(now)
+        if knows_best and is_known:
+            return changed
         spent = self._spent_since_note()  # while the note was on its way
         available = sheet.available - spent
         is_lower = False

@@ -105,7 +105,7 @@ class Membership:
         self._news = self._epoch = -1.0
         self._offset = 0.0
         self.is_asking = self.is_apart = self.has_sheet = self.has_left = False
-        self._is_sending = False
+        self._is_sending = self._knows_best = False
         self.told_at = self.heard_at = -math.inf
         self.members = self.wanting = 1
         self.rival: int | None = None
@@ -124,6 +124,18 @@ class Membership:
     def is_due(self, now: float, seconds: float) -> bool:
         """Whether the last note left so many seconds ago, or there are news."""
         return now - self.told_at >= seconds or self.has_news
+
+    def outruns(self, now: float) -> bool:
+        """
+        Whether more was spent since the last note than a process that comes may see too little.
+
+        In a store that is remote, what that one does is not seen either before the next reply, and
+        both could spend a burst that is there once.
+        """
+        if not self.store.is_remote:
+            return False
+        seconds = self.tuning.tell_seconds + (now - self.told_at if self.is_asking else 0.0)
+        return any(copy.outruns(seconds) for copy in self._copies)
 
     def exchange(
         self,
@@ -146,6 +158,7 @@ class Membership:
         """
         if self.is_asking or self.has_left:
             return
+        knows_best = False
         if self.is_apart:
             if now - self.told_at < self.tuning.probe_seconds and not leaves:
                 return
@@ -156,12 +169,14 @@ class Membership:
                 # is told together was taken
                 for copy in self._copies:
                     copy.limit.bucket.is_corrected = True
+                knows_best = self.store.is_remote
             pairs = zip(self._copies, held, strict=True)
             limits = tuple([copy.note(now, amount, self._offset) for copy, amount in pairs])
         pause, self.pause = self.pause, None
         if pause is not None:
             pause = Pause(pause.began + self._offset, pause.until + self._offset)
         self.told_at = now
+        self._knows_best = knows_best
         self.is_asking = True
         self._send(Note(now, limits, pause, waits, priority, leaves))
         self.take_in(now)
@@ -232,8 +247,13 @@ class Membership:
         self.has_sheet, self._epoch, self._news = True, sheet.epoch, sheet.news
         self.heard_at = now
         self._offset = sheet.now - now if self.store.is_remote else 0.0
+        # nobody has told anything meanwhile either: in the sheet the time that the note and it
+        # were on their way is lost, and what was found out here in that time
+        knows_best = self._knows_best and sheet.wanting <= 1 and not is_anew
         for copy, limit in zip(self._copies, sheet.limits, strict=True):
-            changed = copy.take_in(limit, now, self._offset, is_anew=is_anew, is_back=is_back)
+            changed = copy.take_in(
+                limit, now, self._offset, is_anew=is_anew, is_back=is_back, knows_best=knows_best
+            )
             if changed is not None:
                 self.changes.append(LimitChange(copy.limit.rate))
         if is_back:

@@ -180,11 +180,13 @@ class SharedBudget(LocalBudget):
         membership, tuning = self.membership, self.membership.tuning
         if membership.wanting > 1 or membership.is_apart or not membership.has_sheet:
             return False
-        if not membership.is_due(now, tuning.tell_seconds):
+        is_ahead = membership.outruns(now)
+        if not is_ahead and not membership.is_due(now, tuning.tell_seconds):
             return self._line.ticket is None
+        is_ahead = is_ahead and membership.is_asking
         age = now - membership.heard_at
         self._exchange(now)
-        if membership.is_asking and age >= tuning.stale_seconds:
+        if membership.is_asking and (is_ahead or age >= tuning.stale_seconds):
             return False
         return membership.wanting == 1 and self._line.ticket is None and not membership.is_apart
 
