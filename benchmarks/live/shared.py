@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.frame.bounds import Account
 from benchmarks.frame.command import LOOPBACK, make_parser, progress, publish
 from benchmarks.frame.environment import environment
+from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import table
 from benchmarks.frame.workload import short
 from benchmarks.live.parts.fleet import NO_REDIS, Fleet, Redis, has_redis, redis_in
@@ -52,7 +53,8 @@ _MEMBERS = (1, 2, 4, 8)
 
 #: Requests per minute of all members together in ``cost``.
 _COST_RPM = 30_000
-_COST_SECONDS = 5.0
+_COST_SECONDS = 1.5
+_COST_TURNS = 7
 
 #: Seconds within which a wait is not told from chance.
 _FLOOR = 0.3
@@ -129,7 +131,7 @@ def _four(scene: Scene, *, restarts: bool) -> dict[str, Any]:
         and figures["rows"] == len(_FOUR) * _EACH
         and figures["refused_share"] <= 0.005
         and figures["of_bound"] <= (1.04 if scene.redis is None else 1.06)
-        and figures["spread"] <= 0.1
+        and (restarts or figures["spread"] <= 0.1)  # apart, each has a part of its own pace
     )
     return figures
 
@@ -203,11 +205,7 @@ def halved(scene: Scene) -> dict[str, Any]:
 
 
 def sizes(scene: Scene) -> dict[str, Any]:
-    """
-    Return how long large rows wait, beside what stands before them.
-
-    That is the head of each other process at the time, and what the row itself takes.
-    """
+    """Return how long large rows wait, beside the heads of the others and what they take."""
     tpm, seconds = 600_000, 45.0
     share = "local:sizes" if scene.redis is None else scene.share
     with scene.server("--tpm", str(tpm)) as server, _pool(4) as pool:
@@ -243,25 +241,29 @@ def sizes(scene: Scene) -> dict[str, Any]:
 def cost(scene: Scene) -> dict[str, Any]:
     """Return what sharing takes of the processor for a request, without sending anything."""
     figures: dict[str, Any] = {}
-    with _pool(max(_MEMBERS)) as pool:
-        for members in _MEMBERS:
-            rounds = []
-            for turn in range(3):
-                apart = _spend(pool, Place("none"), members, _COST_RPM / members)
-                place = scene.place(f"cost-{members}-{turn}")
-                rounds.append(_spend(pool, place, members, _COST_RPM) - apart)
-            figures[f"us_{members}"] = round(statistics.median(rounds), 1)
+    for members in _MEMBERS:
+        apart = Place("none")
+
+        def without(_: int, members: int = members, apart: Place = apart) -> float:
+            return _taken([apart] * members, _COST_RPM / members)
+
+        def sharing(turn: int, members: int = members) -> float:
+            return _taken([scene.place(f"cost-{members}-{turn}")] * members, _COST_RPM)
+
+        variants: dict[str, Callable[[int], float]] = {"without": without, "sharing": sharing}
+        found = interleave(variants, _COST_TURNS)
+        pairs = zip(found["sharing"], found["without"], strict=True)
+        figures[f"us_{members}"] = round(statistics.median(a - b for a, b in pairs), 1)
+        figures[f"us_{members}_without"] = round(statistics.median(found["without"]), 1)
     most = _MOST_US[scene.store]
     figures["is_on_target"] = all(figures[f"us_{members}"] <= most for members in _MEMBERS)
     return figures
 
 
-def _spend(pool: ProcessPoolExecutor, place: Place, members: int, rpm: float) -> float:
-    begin = time.perf_counter() + 0.5
-    asked = [pool.submit(spend, place, rpm, begin, _COST_SECONDS) for _ in range(members)]
-    found = [one.result() for one in asked]
-    taken = 1e6 * sum(one.seconds for one in found) / sum(one.requests for one in found)
-    progress(f"{members} {place.kind}: {taken:.1f} µs, {sum(one.requests for one in found)}")
+def _taken(places: Sequence[Place], rpm: float) -> float:
+    spent = spend(places, rpm, _COST_SECONDS)
+    taken = 1e6 * spent.seconds / spent.requests
+    progress(f"{len(places)} {places[0].kind}: {taken:.1f} µs, {spent.requests:.0f}")
     return taken
 
 
@@ -293,7 +295,7 @@ def alone(scene: Scene) -> dict[str, Any]:
         "cpu": round(statistics.median(cpu), 4),
         "of_makespan": round(statistics.median(makespan), 4),
     }
-    figures["is_on_target"] = figures["cpu"] <= 1.01 and figures["of_makespan"] <= 1.005
+    figures["is_on_target"] = figures["cpu"] <= 1.01 and figures["of_makespan"] <= 1.02
     return figures
 
 

@@ -18,30 +18,29 @@ from typing import TYPE_CHECKING, NamedTuple
 import openai
 
 from ratedispatch import AttemptSent, Dispatcher, Limits, Request
-from ratedispatch.outcome import Response
+from ratedispatch.dispatch.permits import LoopAlarm, acquire
+from ratedispatch.outcome import Usage
+from ratedispatch.pacing.admission import Admission
+from ratedispatch.pacing.concurrency.limit import FixedLimit
+from ratedispatch.pacing.feedback import End, Feedback
+from ratedispatch.pacing.lane import Lane
 from ratedispatch.pacing.local_budget import LocalBudget
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
+from ratedispatch.pacing.turn import FIRST_COME
+from ratedispatch.request import Cost
 from ratedispatch.sharing.file_store import FileStore
 from ratedispatch.sharing.redis_store import RedisStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-#: Seconds of an answer of `AtOnce`.
+#: Seconds from a grant to its report.
 _LATENCY = 0.02
 
-#: Seconds in which a process finds its pace, before anything is counted.
-_WARM = 1.0
+#: Seconds in which members find their pace, before anything is counted.
+_WARM = 0.5
 
 _MODEL = "gpt-4o"
-_ANSWER = Response(
-    200,
-    {},
-    {
-        "choices": [{"message": {"role": "assistant", "content": "tea"}}],
-        "usage": {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22},
-    },
-)
 
 
 class Place(NamedTuple):
@@ -68,9 +67,9 @@ class Place(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """Requests that were sent, and the seconds of processor time meanwhile."""
+    """Requests that were granted, and the seconds of processor time meanwhile."""
 
-    requests: int
+    requests: float
     seconds: float
 
 
@@ -79,16 +78,6 @@ class Sending(NamedTuple):
 
     at: float
     tokens: int
-
-
-class AtOnce:
-    """A transport in the process: what sending costs is not to be measured."""
-
-    async def send(self, request: Request, timeout: float) -> Response:
-        """Answer *request*."""
-        del request, timeout
-        await asyncio.sleep(_LATENCY)
-        return _ANSWER
 
 
 def _requests(words: Iterator[int]) -> Iterator[Request]:
@@ -109,47 +98,57 @@ async def _stop(task: asyncio.Task[None]) -> None:
         await task
 
 
-def rehearse(seconds: float) -> None:
-    """Load what is needed, and let others do so meanwhile."""
-    spend(Place("none"), 1e6, 0.0, seconds)
+async def _draw(queue: Admission, cost: Cost) -> None:
+    while True:
+        permit = await acquire(queue, cost, 0, FIRST_COME)
+        await asyncio.sleep(_LATENCY)
+        permit.report(Feedback(End.ANSWERED, Usage(18, 2)))
 
 
-def spend(place: Place, rpm: float, begin: float, seconds: float) -> Spent:
+async def _spend(places: Sequence[Place], rpm: float, seconds: float) -> Spent:
+    limits, cost = Limits(rpm, 100_000_000), Cost(20, 20)
+    budgets = [place.budget(limits) for place in places]
+    queues = [
+        Admission([Lane(one, FixedLimit(1_000), rng=random.Random(number))], LoopAlarm())
+        for number, one in enumerate(budgets)
+    ]
+    for budget, queue in zip(budgets, queues, strict=True):
+        if isinstance(budget, SharedBudget):
+            budget.membership.on_reply = queue.look_again
+    waiting = max(4, 32 // len(queues))
+    tasks = [asyncio.create_task(_draw(queue, cost)) for queue in queues for _ in range(waiting)]
+    await asyncio.sleep(_WARM)
+    first, started = sum(one.granted()[0] for one in budgets), time.process_time()
+    await asyncio.sleep(seconds)
+    taken = time.process_time() - started
+    spent = Spent(sum(one.granted()[0] for one in budgets) - first, taken)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for budget in budgets:
+        if isinstance(budget, SharedBudget):
+            budget.close(asyncio.get_running_loop().time())
+    return spent
+
+
+def spend(places: Sequence[Place], rpm: float, seconds: float) -> Spent:
     """
-    Send as much as there is for *seconds* from the instant *begin* on; return what it cost.
+    Let as many members as there are *places* draw all there is for *seconds*; return what it cost.
+
+    All of them are in this process, so that its processor time is that of nothing else: queues and
+    budgets as a dispatcher has them, and no requests.
 
     Args:
-        place: Where the limits are shared.
-        rpm: Requests per minute of all, or of this process where nothing is shared.
-        begin: Loop time, which is the same for all processes of the machine.
-        seconds: That count, after those in which the process finds its pace.
+        places: Where each shares.
+        rpm: Requests per minute of all, or of each where nothing is shared.
+        seconds: That count, after those in which the members find their pace.
     """
+    return asyncio.run(_spend(places, rpm, seconds))
 
-    async def main() -> Spent:
-        limits = Limits(rpm, 100_000_000)
-        sent = 0
 
-        def hear(event: object) -> None:
-            nonlocal sent
-            sent += isinstance(event, AttemptSent)
-
-        dispatcher = Dispatcher(
-            AtOnce(),
-            limits,
-            budget=place.budget(limits),
-            listeners=[hear],
-            max_in_flight=1_000,
-        )
-        await asyncio.sleep(begin - asyncio.get_running_loop().time())
-        task = asyncio.create_task(_send(dispatcher, _requests(itertools.repeat(20))))
-        await asyncio.sleep(_WARM)
-        first, started = sent, time.process_time()
-        await asyncio.sleep(seconds)
-        spent = Spent(sent - first, time.process_time() - started)
-        await _stop(task)
-        return spent
-
-    return asyncio.run(main())
+def rehearse(seconds: float) -> None:
+    """Load what is needed, and let others do so meanwhile."""
+    time.sleep(seconds)
 
 
 def send_sizes(
