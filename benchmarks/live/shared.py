@@ -54,7 +54,7 @@ _MEMBERS = (1, 2, 4, 8)
 #: Requests per minute of all members together in ``cost``.
 _COST_RPM = 30_000
 _COST_SECONDS = 1.5
-_COST_TURNS = 7
+_COST_TURNS = 5
 
 #: Seconds within which a wait is not told from chance.
 _FLOOR = 0.3
@@ -209,7 +209,7 @@ def sizes(scene: Scene) -> dict[str, Any]:
     tpm, seconds = 600_000, 45.0
     share = "local:sizes" if scene.redis is None else scene.share
     with scene.server("--tpm", str(tpm)) as server, _pool(4) as pool:
-        begin = time.perf_counter() + 2.0
+        begin = time.perf_counter() + 4.0
         asked = [
             pool.submit(send_sizes, server.base_url, share, tpm, begin, seconds, number)
             for number in range(4)

@@ -83,7 +83,7 @@ class FileStore:
     def _leave(self) -> None:
         """Be no member any longer."""
         self._member = 0
-        self._told_at = _NEVER
+        self._told_at = self._marked_at = _NEVER
         self._looked_at = _NEVER
         self._file.close()
 
@@ -122,7 +122,8 @@ class FileStore:
 
     def redeemed(self) -> None:
         """Hear that what this member held was sent."""
-        if self._member:
+        if self._member and self._marked_at != self._told_at:  # once for all that a note holds
+            self._marked_at = self._told_at
             self._file.mark(self._member, self._told_at)
 
     def close(self) -> None:

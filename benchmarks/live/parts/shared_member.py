@@ -168,7 +168,10 @@ def send_sizes(
         async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as client:
             limits = Limits(1_000_000, tpm)
             dispatcher = Dispatcher(client, limits, share=share, listeners=[hear])
-            await dispatcher.warm_up()  # what the first connection loads is not a wait in the line
+            await dispatcher.warm_up(_MODEL, connections=4)
+            first = [{"role": "user", "content": "tea"}]
+            # what the SDK loads for its first call is no wait in the line
+            await client.chat.completions.create(model=_MODEL, messages=first, max_tokens=1)  # type: ignore[arg-type]
             await asyncio.sleep(begin - asyncio.get_running_loop().time())
             task = asyncio.create_task(_send(dispatcher, _requests(sizes)))
             await asyncio.sleep(seconds)
