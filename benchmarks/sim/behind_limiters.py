@@ -75,6 +75,7 @@ HIDDEN: tuple[Hidden, ...] = (
     Hidden("100 in ten seconds, told", lambda: Weighed(100, 10), Limits(600)),
     Hidden("100 in a minute", lambda: Window(100, 60), Limits(600)),
     Hidden("100 in a minute, nobody says", lambda: Window(100, 60)),
+    Hidden("60 in a minute, ten minutes", lambda: Window(60, 60), Limits("auto"), 600),
     Hidden("5 at once", lambda: AtOnce(5), rows=120, server={"latency": 0.5}),
     Hidden(
         "5 at once, advice",

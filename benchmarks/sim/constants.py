@@ -4,8 +4,9 @@ Which scenario becomes worse for its user when a constant of the algorithms is c
 Every field of every ``…Tuning`` value of the package is changed, one at a time, by each factor in
 turn, and what reads it is played, the quick first, until one comes to worse figures: more seconds,
 more rows without an answer, more requests in vain. If none of some does, it is enough that the
-figures are others. A constant that nothing notices decides nothing that is held here: it is to be
-deleted, or a scenario is missing.
+figures are others. Of what is noticed neither doubled nor halved, the magnitude may still count:
+it is multiplied and divided by ten then. A constant that nothing notices decides nothing that is
+held here: it is to be deleted, or a scenario is missing.
 
 What noticed a constant the last time, as the committed result says, is tried first.
 
@@ -42,6 +43,9 @@ RESULT = Path(__file__).parents[1] / "results" / "constants.json"
 #: A constant is changed to each of these times its value. What is noticed by neither is a bound
 #: that is never met, or says what another says already.
 FACTORS = (2.0, 0.5)
+
+#: What is noticed at none of those, to these: of some only the magnitude counts.
+FAR_FACTORS = (10.0, 0.1)
 
 #: The share by which seconds have to grow before anybody notices; a count, by one.
 _LEAST_GROWTH = 0.005
@@ -190,7 +194,9 @@ def compare(
 
 
 def notices(
-    constant: Constant, tried: Iterable[tuple[Trial, Mapping[str, float]]]
+    constant: Constant,
+    tried: Iterable[tuple[Trial, Mapping[str, float]]],
+    factors: Sequence[float] = FACTORS,
 ) -> Iterator[Notice]:
     """
     Yield how each of *tried*, with what it comes to as it is, notices a constant.
@@ -198,7 +204,7 @@ def notices(
     The constant is as before between two trials and in the end.
     """
     for trial, before in tried:
-        found = [compare(trial, one, before, _with(constant, one, trial)) for one in FACTORS]
+        found = [compare(trial, one, before, _with(constant, one, trial)) for one in factors]
         noticed = [one for one in found if one is not None]
         yield from sorted(noticed, key=lambda one: not one.is_felt)[:1]
 
@@ -252,9 +258,12 @@ def sweep(
         first = (last or {}).get(constant.name)
         readers = [(trial, figures) for trial, figures, read in played if constant.name in read]
         readers.sort(key=lambda one: one[0].name != first)
-        noticed = notices(constant, readers)
-        one = None if is_all else best(noticed)
-        found[constant.name] = list(noticed) if is_all else [one] if one is not None else []
+        for factors in (FACTORS, FAR_FACTORS):
+            noticed = notices(constant, readers, factors)
+            one = None if is_all else best(noticed)
+            found[constant.name] = list(noticed) if is_all else [one] if one is not None else []
+            if found[constant.name]:
+                break
         progress(f"{constant.name}: {_said(found[constant.name])}")
     return found
 

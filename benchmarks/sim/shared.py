@@ -10,6 +10,7 @@ Rounds:
   halved    4 processes; the provider halves the limit, and tells it to one of them only
   gone      4 processes; the store is gone for a minute
   restart   4 processes; the store forgets everything
+  fewer     4 processes, 2 of which die; more than a minute later the store is gone
   alone     1 process
   priorities  4 processes want more than there is, for a minute and a half; one with a higher
             priority wants everything for 35 s, then sends a request a second
@@ -32,7 +33,9 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
 from ratedispatch import AttemptSent, Dispatcher, Limits, Request
 from ratedispatch.pacing.shared.memory_store import SharedRecord
+from ratedispatch.pacing.shared.record import DEFAULT, RecordTuning
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
+from ratedispatch.sharing import redis_script
 from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtual
 
 if TYPE_CHECKING:
@@ -154,6 +157,7 @@ class Setting:
         each: Rows of each member.
         seconds: How long they work; None until all is done.
         words: Returns how long a row is.
+        record: The constants of the store.
     """
 
     count: int = 4
@@ -162,6 +166,7 @@ class Setting:
     each: int = 500
     seconds: float | None = None
     words: Callable[[], int] = lambda: 20
+    record: RecordTuning = DEFAULT
 
 
 class World:
@@ -182,7 +187,7 @@ class World:
 
     def __init__(self, setting: Setting, *, is_far: bool, seed: int) -> None:
         self.setting = setting
-        self.shared = SharedRecord()
+        self.shared = SharedRecord(setting.record)
         provider = ProviderSettings(setting.rpm, setting.tpm, burst_seconds=1.0, latency=0.5)
         self.transport = ProviderTransport(provider, random.Random(f"shared {seed}"))
         self.members: list[Member] = []
@@ -395,6 +400,29 @@ def restart(seed: int, *, is_far: bool) -> dict[str, Any]:
     return figures
 
 
+def fewer(seed: int, *, is_far: bool) -> dict[str, Any]:
+    """Let two of four die, and take the store away once they are forgotten."""
+
+    async def die(world: World) -> None:
+        await asyncio.sleep(5)
+        for task in world.tasks[:2]:
+            task.cancel()
+        await asyncio.sleep(70)
+        world.shared.gone = "nobody answers"
+
+    setting = Setting(each=10_000, seconds=100, record=redis_script.DEFAULT.record)
+    found = run(setting, die, is_far=is_far, seed=seed)
+    figures = _figures(found, None)
+    figures["used_by_two"] = round(sum(_shares(found["members"], 10, 75)) / 65 / 50, 4)
+    figures["used_away"] = round(sum(_shares(found["members"], 77, 100)) / 23 / 50, 4)
+    figures["is_on_target"] = (
+        figures["refused_share"] <= 0.005
+        and figures["used_by_two"] >= 0.97
+        and figures["used_away"] >= 0.95
+    )
+    return figures
+
+
 def alone(seed: int, *, is_far: bool) -> dict[str, Any]:
     """Let one process have everything, though it would share."""
     found = run(Setting(count=1, each=1500), is_far=is_far, seed=seed)
@@ -449,6 +477,7 @@ ROUNDS = {
     "halved": halved,
     "gone": gone,
     "restart": restart,
+    "fewer": fewer,
     "alone": alone,
     "priorities": priorities,
 }

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.frame.pool_rounds import ROUNDS
-from benchmarks.sim import pools, troubles
+from benchmarks.sim import pools, shared, troubles
 from benchmarks.sim.background import play_beside
 from benchmarks.sim.behind_limiters import HIDDEN, play_hidden
 from benchmarks.sim.clock_minutes import run as run_proxy
@@ -23,6 +23,7 @@ from benchmarks.sim.pool_troubles import POOL_TROUBLES, play_pool
 from benchmarks.sim.scenarios import SCENARIOS
 from benchmarks.sim.search import CASES, OWN, WAYS
 from benchmarks.sim.situations import SITUATIONS
+from benchmarks.sim.successions import SUCCESSIONS, play_succession
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ _PROXIES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+#: Rounds of several processes; eight of them take long, and show what four do.
+_SHARED = tuple(name for name in shared.ROUNDS if name != "eight")
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """
@@ -90,6 +95,12 @@ def trials(seed: int) -> Iterator[Trial]:
         yield Trial(f"clock minutes: {place}", partial(_proxied, settings))
     for case in CASES:
         yield Trial(f"search: {case.name}", partial(_searched, case, seed))
+    for succession in SUCCESSIONS:
+        yield Trial(f"memory: {succession.name}", partial(play_succession, succession, seed))
+    for name in _SHARED:
+        for is_far in (False, True):
+            place = "far" if is_far else "near"
+            yield Trial(f"sharing: {name}, {place}", partial(_shared, name, seed, is_far=is_far))
     yield Trial("lanes: a job beside urgent requests", partial(play_beside, seed))
     for scenario in SCENARIOS:
         yield Trial(f"scenario: {scenario.name}", partial(_played, scenario, seed))
@@ -110,6 +121,17 @@ def _searched(case: Case, seed: int) -> dict[str, float]:
         "seconds": served.ends[-1],
         "median latency": served.latency(0.5),
         "in vain": served.refused,
+    }
+
+
+def _shared(name: str, seed: int, *, is_far: bool) -> dict[str, float]:
+    found = shared.ROUNDS[name](seed, is_far=is_far)
+    used = [number for figure, number in found.items() if figure.startswith("used")]
+    return {
+        # as much time as it took, were the limit used
+        "seconds": found["seconds"] / min(used, default=1.0),
+        "share of the luckiest": 1 + found.get("spread", 0.0),
+        "in vain": found["refused"],
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ratedispatch
+from benchmarks.frame.venvs import PROJECT
 from benchmarks.sim import constants
 from benchmarks.sim.trials import Trial, trials
 from ratedispatch.dispatch.patience import DEFAULT_TUNING, BreakerTuning
@@ -37,7 +38,7 @@ def test_every_tuning_of_the_package_is_swept() -> None:
         for name in re.findall(r"^class (\w+Tuning)\b", source.read_text("utf-8"), re.MULTILINE)
     }
     swept = {name.partition(".")[0] for name in KNOWN}
-    # one is made of others, and one is of several processes, which no trial has
+    # one is made of others; the other is of processes that end, held by jobs/processes/test_losses
     assert classes - swept <= {"LimitTuning", "LossTuning"}
 
 
@@ -114,34 +115,26 @@ def test_a_whole_number_stays_one(number: float, factor: float, found: float) ->
     assert constants.changed(number, factor) == found
 
 
-#: Times and sizes of stores and of what is remembered between runs, which no single job in
-#: virtual time has; the tests of their rooms hold them.
-OF_NO_JOB = ("AgeTuning.", "RecordTuning.", "RedisTuning.", "SearchTuning.recalled_")
-
-#: Of a job, and noticed by unit tests alone so far: a constant of this list is to be noticed by a
-#: scenario some day, or deleted. None is to be added.
-UNNOTICED = frozenset(
-    {
-        "BlackoutTuning.repeating_seconds",
-        "EvidenceTuning.apart_seconds",
-        "FilterTuning.least_unit_ratio",
-        "FilterTuning.together_seconds",
-        "FinderTuning.in_transit",
-        "FinderTuning.leap_share",
-        "SearchTuning.lifted_share",
-        "SearchTuning.longest_gap_seconds",
-        "SearchTuning.shortest_found_seconds",
-        "SearchTuning.shortest_run_seconds",
-        "SurplusTuning.distrust_seconds",
-    }
-)
+#: What no run in virtual time can show, and the tests that hold it.
+HELD_BY = {
+    # two windows that follow each other are hardly apart, two outages are by hours
+    "BlackoutTuning.repeating_seconds": "tests/pacing/test_blackout.py",
+    # no simulated provider keeps a second while its headers tell a minute
+    "SurplusTuning.distrust_seconds": "tests/pacing/limit/test_surplus.py",
+    # a run that ends within seconds of a refusal
+    "SearchTuning.shortest_found_seconds": "tests/pacing/limit/test_rate_search.py",
+    "AgeTuning.most_": "tests/memory/test_facts.py",  # sizes of a file
+    "RecordTuning.": "tests/pacing/shared",  # trials of several processes notice some of them
+    "RedisTuning.": "tests/sharing/test_redis_store.py",  # waits for a real server
+    "SharedTuning.": "tests/pacing/shared",
+}
 
 
 def test_the_committed_table_names_what_notices_each_constant() -> None:
     """One that is missing is new: ``python -m benchmarks.renew constants`` looks for it."""
     found = constants.recorded()
     noticed = {name for name, some in found.items() if some}
-    known = {name for name in KNOWN if not name.startswith(OF_NO_JOB)}
-    assert known - noticed <= UNNOTICED
+    assert {name for name in KNOWN if not name.startswith(tuple(HELD_BY))} - noticed == set()
+    assert all((PROJECT / place).exists() for place in HELD_BY.values())
     names = {trial.name for trial in trials(0)}
     assert {some[0]["trial"] for some in found.values() if some} <= names

@@ -44,8 +44,7 @@ class SearchTuning:
         lifted_share: Times what an earlier run found, from which on what went through without a
             refusal takes its place.
         run_factor: It is at most so many times what was admitted lately,
-        run_slack: with so many requests added to these,
-        shortest_run_seconds: over so many seconds at least.
+        run_slack: with so many requests added to these.
         shortest_found_seconds: Seconds since a refusal from which on what went through since tells
             another run of the rate: the pause is a small part of them.
     """
@@ -64,7 +63,6 @@ class SearchTuning:
     lifted_share: float = 2.0
     run_factor: float = 2.0
     run_slack: float = 2.0
-    shortest_run_seconds: float = 0.25
     shortest_found_seconds: float = 5.0
 
 
@@ -196,9 +194,10 @@ class RateSearch:
             else:
                 low = known.low
                 if not is_dead and self._run.has_begun:
-                    run = max(self._run.seconds(now), tuning.shortest_run_seconds)
+                    run = self._run.seconds(now)
                     most = self._run.gained(admitted) + tuning.run_slack * amount
-                    low = min(tried, tuning.run_factor * most / run)
+                    low = tuning.run_factor * most / run if run > 0 else math.inf
+                    low = min(tried, low)
                 elif known.steady:  # what was recalled has risen: it was too little
                     low = max(low, tried)
                 steady = known.steady if low == known.low else 0.0

@@ -18,6 +18,9 @@ MAX_CREDIBLE_RATIO = 1.5
 #: Spent less than this, in whatever unit, is nothing.
 _LEAST_SPENT = 1e-6
 
+#: What readings of which next to nothing is used are divided by: they say nothing.
+_LEAST_RATIO = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class FilterTuning:
@@ -38,8 +41,6 @@ class FilterTuning:
             full bucket: what flows in may run over, and was not taken by anybody.
         leap_share: What is left may rise by the refill, and a little more by what is given back;
             by this share of the most that was ever read it does not rise but leap.
-        together_seconds: Requests that left within so many seconds may arrive in another order.
-        least_unit_ratio: Readings that understate by more than this are taken to say nothing.
     """
 
     memory_seconds: float = 2.0
@@ -49,8 +50,6 @@ class FilterTuning:
     least_ratio: float = 0.5
     full_share: float = 0.9
     leap_share: float = 0.25
-    together_seconds: float = 0.03
-    least_unit_ratio: float = 0.05
 
 
 _TUNING = FilterTuning()
@@ -137,7 +136,7 @@ class ReadingFilter:
         self._top = top = max(self._top, remaining)
         elapsed = at - self._last_at
         refill = per_second * max(elapsed, 0.0)
-        if not at - self._before_at < 2 * tuning.together_seconds:  # not a number at first
+        if not at - self._before_at < tuning.orderly_seconds:  # not a number at first
             self._before_at, self._before = self._last_at, self._last_remaining
         # of requests that left together the last may have arrived first
         expected = max(self._last_remaining, self._before) + refill
@@ -174,7 +173,7 @@ class ReadingFilter:
             return
         self.ratio = ratio = max(0.0, self._used / self._spent)
         self.is_correlated = ratio >= tuning.least_ratio
-        self.unit_ratio = 1.0 if self.is_correlated else max(ratio, tuning.least_unit_ratio)
+        self.unit_ratio = 1.0 if self.is_correlated else max(ratio, _LEAST_RATIO)
         if self._seconds < tuning.memory_seconds / 10:
             self.others = 0.0
         else:

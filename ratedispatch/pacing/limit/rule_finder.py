@@ -34,11 +34,7 @@ class FinderTuning:
         as_good: Of the rules whose error is below this multiple of the least, the most cautious is
             taken.
         arrival_seconds: Seconds by which the instants of arrival may differ from those of sending.
-        in_transit: Requests that may have been charged, or given back, in another order than they
-            left or came.
         rounding: Units by which a reading may be off, with that before it.
-        leap_share: A reading that is above all predictions by this share of the most that was ever
-            read is that of a counter that has started again.
         sparse: Once the rule is known, one reading of so many is looked at.
     """
 
@@ -48,9 +44,7 @@ class FinderTuning:
     much_better: float = 0.3
     as_good: float = 1.5
     arrival_seconds: float = 0.03
-    in_transit: float = 0.75
     rounding: float = 2.0
-    leap_share: float = 0.25
     sparse: int = 8
 
 
@@ -153,23 +147,17 @@ class RuleFinder:
         self._at, self._position, self._number = at, position, number
         self._seen += 1
         self._top = max(self._top, remaining)
-        if self._seen == 1 or self._compare(remaining, refill, change, requests):
+        if self._seen == 1:
             self._levels = [remaining] * len(self._rules)
             return False
+        self._compare(remaining, refill, change, requests)
         return self._seen > tuning.least_readings and self._choose(per_second)
 
-    def _compare(self, remaining: float, refill: float, change: Position, requests: int) -> bool:
-        """
-        Let the bucket of each rule go through *change*, and note how far it is off.
-
-        Returns:
-            Whether a counter has started again instead, which no rule predicts.
-        """
+    def _compare(self, remaining: float, refill: float, change: Position, requests: int) -> None:
+        """Let the bucket of each rule go through *change*, and note how far it is off."""
         tuning = self._tuning
         memory, leak = tuning.memory, tuning.leak
         levels, depths, errors = self._levels, self._depths, self._errors
-        if remaining - max(levels) - refill > tuning.leap_share * self._top + max(change):
-            return True
         for place, rule in enumerate(self._rules):
             charged, returned = sums_at(change, rule.prompt, output=rule.output)
             size = charged / requests
@@ -186,13 +174,13 @@ class RuleFinder:
         self._weight = self._weight * memory + 1.0
         charged, _ = sums_at(change, self.rule.prompt, output=self.rule.output)
         self._sizes = self._sizes * memory + charged / requests
-        return False
 
     def _choose(self, per_second: float) -> bool:
         """Take the rule whose predictions come true; return whether it is another one."""
         tuning, errors, weight = self._tuning, self._errors, self._weight
         exact = (tuning.rounding + per_second * tuning.arrival_seconds) * weight
-        noise = exact + tuning.in_transit * self._sizes
+        # one request may have been charged, or given back, in another order than it left or came
+        noise = exact + self._sizes
         own = errors[self._rules.index(self.rule)]
         self.is_settled = own <= exact
         if self.is_settled:

@@ -157,7 +157,7 @@ def test_no_readings_whatever_upset_it(
         (900, 0.5, True, 1.0, 0),
         (300, 0.2, False, 0.2, 0),
         (0, 0.05, False, 0.05, 0),
-        (-100, 0.0, False, 0.05, 0),
+        (-100, 0.0, False, 1e-6, 0),
     ],
 )
 def test_what_readings_are_worth(
