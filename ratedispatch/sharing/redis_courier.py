@@ -73,28 +73,37 @@ class Courier:
             self._thread.join(self._tuning.leave_seconds)
 
     def _run(self) -> None:
-        is_dismissed = False
-        while not is_dismissed:
-            letters: list[Letter] = []
-            letter = self._letters.get()
-            while True:
-                if letter is None:
-                    is_dismissed = True
-                else:
-                    letters.append(letter)
-                try:
-                    letter = self._letters.get_nowait()
-                except queue.Empty:
-                    break
-            # of one member never two: it waits for each reply, but for its last note
-            while letters:
-                first: dict[int, Letter] = {}
-                for one in letters:
-                    first.setdefault(id(one.mail), one)
-                letters = [one for one in letters if first[id(one.mail)] is not one]
-                self._deliver(list(first.values()))
+        while self._go_round():
+            pass
         for line in self._lines.values():
             line.disconnect()
+
+    def _go_round(self) -> bool:
+        """
+        Wait for letters and deliver them; return whether there may be more.
+
+        Between two rounds no letter is kept here: whoever nobody else uses is to leave.
+        """
+        is_dismissed = False
+        letters: list[Letter] = []
+        letter = self._letters.get()
+        while True:
+            if letter is None:
+                is_dismissed = True
+            else:
+                letters.append(letter)
+            try:
+                letter = self._letters.get_nowait()
+            except queue.Empty:
+                break
+        # of one member never two: it waits for each reply, but for its last note
+        while letters:
+            first: dict[int, Letter] = {}
+            for one in letters:
+                first.setdefault(id(one.mail), one)
+            letters = [one for one in letters if first[id(one.mail)] is not one]
+            self._deliver(list(first.values()))
+        return not is_dismissed
 
     def _deliver(self, letters: Sequence[Letter]) -> None:
         """Bring *letters* and what is pending before them, and hand the replies over."""

@@ -94,9 +94,18 @@ class RedisStore:
         if not self._is_open or self._pid != os.getpid():
             return
         self._is_open = False
+        self._post_last()
+        release(self.place, self._tuning)
+
+    def __del__(self) -> None:
+        # whoever is forgotten leaves its place, of which there are few; without the locks of
+        # `release`, which who is interrupted for this may have
+        if getattr(self, "_is_open", False) and self._pid == os.getpid():
+            self._post_last()
+
+    def _post_last(self) -> None:
         if self._is_known and not self._has_left:
             self._courier.post(Letter(self._mail, Note(0.0, (), leaves=True), _ignore))
-        release(self.place, self._tuning)
 
     def _join(self) -> None:
         self._pid = os.getpid()

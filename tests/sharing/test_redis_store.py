@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import queue
 import select
@@ -123,6 +124,16 @@ class TestSharing:
         other.close()
         sheet = sheet_of(one, note(limit()))
         assert (sheet.living, sheet.limits[0].totals[TAKEN]) == (1, 80.0)
+
+    def test_who_is_forgotten_leaves(self, server: RedisServer, scope: str, opened: Open) -> None:
+        """A service that makes clients and never closes them would fill all places otherwise."""
+        staying = opened(server, scope)
+        assert sheet_of(staying, note()).living == 1
+        forgotten = RedisStore(server.url, scope)
+        assert sheet_of(forgotten, note()).living == 2
+        del forgotten
+        gc.collect()
+        assert sheet_of(staying, note()).living == 1
 
     def test_two_processes_add_up_exactly(
         self, server: RedisServer, scope: str, opened: Open
