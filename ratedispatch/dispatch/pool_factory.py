@@ -134,7 +134,8 @@ def factory_for(
 
     Raises:
         TypeError: *client* is none of these; a pool is given limits or a budget beside those of
-            its members; or nothing else is given limits.
+            its members; nothing else is given limits; or a budget is given where limits are to be
+            shared.
     """
     if isinstance(client, Pool):
         if limits is not None or budget is not None:
@@ -144,6 +145,11 @@ def factory_for(
         raise TypeError(
             f"expected Limits or LimitGroups, got {type(limits).__name__}; a budget is given "
             f"beside them, as budget="
+        )
+    if budget is not None and (options.share is not None or _is_shared(limits)):
+        raise TypeError(
+            "a budget is spent from as it is, and shares nothing with other processes; give "
+            "either budget= or share="
         )
     transport = as_transport(client)
     return RouteFactory(transport, _provider_of(transport), limits, options, rng=rng, budget=budget)
@@ -167,6 +173,15 @@ def routes_of(
     if isinstance(factory, PoolFactory):
         return PoolRoutes(make, factory.names, tell)
     return Routes(make, name_of, factory.possible)
+
+
+def _is_shared(limits: Limits | LimitGroups) -> bool:
+    if isinstance(limits, Limits):
+        return limits.share is not None
+    every = [group.limits for group in limits.groups]
+    if limits.default is not None:
+        every.append(limits.default)
+    return any(one.share is not None for one in every)
 
 
 def _transport_of(client: Any, models: Any) -> Transport:

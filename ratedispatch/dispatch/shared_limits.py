@@ -67,7 +67,7 @@ class SharedLimits:
         if share is None or not limits.rates():
             return None
         _check(limits)
-        store = self._open(share, group, transport) if isinstance(share, str) else share(group)
+        store = share(group) if callable(share) else self._open(share, group, transport)
         budget = SharedBudget(
             limits,
             store,

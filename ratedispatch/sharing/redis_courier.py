@@ -16,10 +16,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ratedispatch.pacing.shared.store import Sheet, StoreGone
+from ratedispatch.pacing.shared.store import MOST_MEMBERS, Sheet, StoreGone
 from ratedispatch.sharing.forks import in_child
 from ratedispatch.sharing.redis_door import Address, Line, connection_to, moved_to, reason_of
-from ratedispatch.sharing.redis_script import REASONS, RedisTuning, script_for, unpacked
+from ratedispatch.sharing.redis_script import (
+    NO_ROOM_FOR_MEMBER,
+    REASONS,
+    RedisTuning,
+    script_for,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -230,7 +236,11 @@ class Courier:
             return
         parcel.is_in_doubt = was_in_doubt
         number = reply if isinstance(reply, int) else 0
-        parcel.answer = StoreGone(REASONS[number]) if number in REASONS else number
+        if number in REASONS:
+            members = MOST_MEMBERS + 1 if number == NO_ROOM_FOR_MEMBER else 1
+            parcel.answer = StoreGone(REASONS[number], members)
+        else:
+            parcel.answer = number
 
 
 _couriers: dict[tuple[RedisPlace, RedisTuning], Courier] = {}

@@ -55,6 +55,28 @@ def test_a_key_that_a_function_makes_is_nobodys() -> None:
         rd.wrap(client, rd.Limits(600, share="local"))
 
 
+@pytest.mark.parametrize(
+    ("limits", "share"),
+    [
+        (rd.Limits(600), "local"),
+        (rd.Limits(600, share="local"), None),
+        (rd.LimitGroups((rd.LimitGroup("mini", ("m",), rd.Limits(600, share="local")),)), None),
+    ],
+)
+def test_a_budget_is_not_shared_beside_itself(
+    limits: rd.Limits | rd.LimitGroups, share: str | None
+) -> None:
+    """Otherwise nobody would hear that nothing is shared."""
+    client = openai.AsyncOpenAI(api_key="key")
+    with pytest.raises(TypeError, match="either budget= or share="):
+        rd.Dispatcher(client, limits, budget=rd.LocalBudget(rd.Limits(600)), share=share)
+
+
+def test_what_is_no_place_is_told() -> None:
+    with pytest.raises(SharingError, match=r"share must be local.*, got int"):
+        rd.Gate(rd.Limits(600), share=5)
+
+
 def budget_of(gate: rd.Gate) -> SharedBudget:
     ticket = gate.ticket(b"/chat/completions", b'{"model": "m", "messages": []}')
     assert ticket is not None

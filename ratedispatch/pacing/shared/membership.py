@@ -229,6 +229,7 @@ class Membership:
                 copy.undo()
         self.on_part(now)
         self.is_apart = True
+        self.wanting = max(self.wanting, gone.members)
         for copy in self._copies:
             copy.part(self.wanting, now)
         share = f"1/{self.wanting}" if self.wanting > 1 else "all"

@@ -243,7 +243,10 @@ class Record(Struct, array_like=True):
         is_new = member not in self.members
         if is_new:
             if len(self.members) >= MOST_MEMBERS:
-                raise StoreGone(f"it has {MOST_MEMBERS} members, and there is no room for one more")
+                raise StoreGone(
+                    f"it has {MOST_MEMBERS} members, and there is no room for one more",
+                    MOST_MEMBERS + 1,
+                )
             self.members[member] = MemberRecord(now)
         for limit in missing:
             used = max(0.0, limit.burst - limit.first)

@@ -41,11 +41,13 @@ class StoreGone(Exception):
 
     Args:
         reason: A sentence's end that a person understands: ``connection refused``.
+        members: Processes that spend from the limits all the same, as far as is known.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, members: int = 1) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.members = members
 
 
 class Stand(NamedTuple):

@@ -156,3 +156,15 @@ def test_what_stands_in_a_store_can_make_no_process_hang_run_away_or_fail(
     assert 40 <= sent <= 104
     waits = budget.reserve(ONE, 10.6)
     assert isinstance(waits, Reservation | NotUntil)
+
+
+def test_who_finds_no_place_takes_no_more_than_one_of_all_would() -> None:
+    """Those that have a place spend the whole limit already."""
+    shared = SharedRecord()
+    members = [SharedBudget(LIMITS, shared.join()) for _ in range(65)]
+    for member in members:
+        member.reserve(ONE, 0.0)
+    late = members[-1]
+    assert late.membership.is_apart
+    assert "going on with 1/65 of them" in str(late.membership.changes[0])
+    assert granted(late, 0.0, 13.0) == 2
