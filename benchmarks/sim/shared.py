@@ -14,6 +14,7 @@ Rounds:
   alone     1 process
   priorities  4 processes want more than there is, for a minute and a half; one with a higher
             priority wants everything for 35 s, then sends a request a second
+  day       16 clients that come and go for 24 hours, with everything that can go wrong
 Targets: see the table that is printed; a round is on target or not.
 Run: python -m benchmarks.sim.shared [--round NAME] [--seed N] [--json [FILE]]
 """
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.frame.command import make_parser, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
+from benchmarks.sim.shared_day import day
 from ratedispatch import AttemptSent, Dispatcher, Limits, Request
 from ratedispatch.pacing.shared.memory_store import SharedRecord
 from ratedispatch.pacing.shared.record import DEFAULT, RecordTuning
@@ -480,6 +482,7 @@ ROUNDS = {
     "fewer": fewer,
     "alone": alone,
     "priorities": priorities,
+    "day": day,
 }
 
 

@@ -158,6 +158,8 @@ class LevelTracker:
         charged, returned = by_then or (mark.charged, mark.returned)
         charged_now, returned_now = by_now or (account.spent - account.refused, account.returned)
         since = charged_now - charged
+        if mark.refused:  # it is not among what is charged, then or now
+            since += mark.amount
         if self.refunds:
             since -= returned_now - returned
         else:

@@ -156,6 +156,7 @@ class Membership:
             priority: Of that request.
             leaves: Whether this is the last note.
         """
+        self.take_in(now)  # the answer to the last note may be there
         if self.is_asking or self.has_left:
             return
         knows_best = False
