@@ -22,7 +22,6 @@ from ratedispatch.pacing.shared.shared_budget import SharedBudget
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ratedispatch.pacing.shared.head_ticket import Ticket
     from ratedispatch.pacing.shared.store import Note, Sheet, Store, StoreGone
 
 #: Ten requests a second and 100 at once; 1,000 tokens a second and 10,000 at once.
@@ -96,11 +95,18 @@ class Far:
 class Member(SharedBudget):
     """A budget that counts the places that were taken from it because it was silent."""
 
-    lost = 0
+    lost = 0.0
 
-    def _void(self, ticket: Ticket, now: float, *, is_taken: bool) -> None:
-        self.lost += not is_taken
-        super()._void(ticket, now, is_taken=is_taken)
+    def watch(self) -> None:
+        """Begin to count."""
+        line = self._line
+        give_back = line.give_back
+
+        def count(now: float, *, is_taken: bool = True) -> None:
+            self.lost += 0.0 if is_taken else line.held[0]
+            give_back(now, is_taken=is_taken)
+
+        line.give_back = count  # type: ignore[method-assign]
 
 
 @dataclass
@@ -138,6 +144,7 @@ class World:
         near = self.trip is None
         store = self.shared.join() if near else Far(self.shared, self.clock, self.trip or 0.0)
         self.members.append(Member(Limits(RPM, TPM, burst_seconds=BURST_SECONDS), store))
+        self.members[-1].watch()
         self.open.append([])
 
     def ask(self, number: int, tokens: int) -> Reservation | NotUntil:
