@@ -62,16 +62,16 @@ class FarStore(MemoryStore):
 
 
 def run(
-    idle: list[tuple[float, float]], seconds: float, *, trip: float, latency: float = 0.2
+    idle: list[tuple[float, float]], seconds: float, *, trips: list[float], latency: float = 0.2
 ) -> tuple[list[float], int]:
     """
-    Let members send all they can, but not within their part of *idle*.
+    Let members send all they can, but not within their part of *idle*; each has one of *trips*.
 
     Returns:
         What was left at the provider after each request, and the exchanges of the first member.
     """
     shared = SharedRecord()
-    stores = [FarStore(shared, number, trip) for number in range(len(idle))]
+    stores = [FarStore(shared, number, trip) for number, trip in enumerate(trips)]
     budgets = [SharedBudget(LIMITS, store) for store in stores]
     open_ones: list[tuple[float, int, Reservation]] = []
     level, at = float(BURST), 0.0
@@ -99,7 +99,7 @@ def run(
 @pytest.mark.parametrize(("trip", "sent"), [(0.01, 199), (0.05, 197), (0.2, 189)])
 def test_one_that_is_alone_loses_nothing_by_the_way_to_the_store(trip: float, sent: int) -> None:
     """Of 200 in three seconds; it was 74 to 139 with what the store had a moment ago."""
-    levels, exchanges = run([(0.0, 0.0)], 3.0, trip=trip)
+    levels, exchanges = run([(0.0, 0.0)], 3.0, trips=[trip])
     assert len(levels) == sent
     assert exchanges < 40
 
@@ -107,8 +107,18 @@ def test_one_that_is_alone_loses_nothing_by_the_way_to_the_store(trip: float, se
 @pytest.mark.parametrize("trip", [0.01, 0.02, 0.05, 0.2])
 def test_one_that_was_idle_and_one_that_comes_do_not_spend_a_burst_twice(trip: float) -> None:
     """Seven requests were sent too many before the first had heard of the other."""
-    levels, _ = run([(1.0, 4.0), (0.0, 3.95)], 6.0, trip=trip)
+    levels, _ = run([(1.0, 4.0), (0.0, 3.95)], 6.0, trips=[trip, trip])
     assert min(levels) >= -1e-9
+
+
+@pytest.mark.parametrize("trip", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("comes", [0.22, 0.46, 0.54, 0.78])
+def test_one_that_is_slow_and_one_that_comes_and_is_fast_do_not_open_twice(
+    trip: float, comes: float
+) -> None:
+    """41 requests of a burst of 50 were sent too many where the processor was busy."""
+    levels, _ = run([(0.0, 0.0), (0.0, comes)], 2.0, trips=[trip, 0.01])
+    assert min(levels) >= -PER_SECOND * 0.1
 
 
 def test_what_somebody_takes_who_is_gone_at_the_next_note_is_missed() -> None:
