@@ -11,7 +11,6 @@ Run: python -m benchmarks.micro.redis_share [--exchanges N] [--members N ...]
 
 from __future__ import annotations
 
-import argparse
 import queue
 import resource
 import statistics
@@ -19,14 +18,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from benchmarks.frame.command import SHARED_MACHINE, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.tables import table
 from ratedispatch.pacing.shared.store import TOTALS, LimitNote, Note, Sheet, StoreGone
 from ratedispatch.sharing.redis_store import RedisStore
 from tests.sharing.redis_server import PROGRAM, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Costs(NamedTuple):
@@ -89,27 +88,33 @@ def measure(server: RedisServer, members: int, exchanges: int) -> Costs:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--exchanges", type=int, default=10_000)
-    parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 64])
-    options = parser.parse_args(arguments)
+def main() -> int:
+    """Run everything and print the result; return 2 where there is no server."""
+    parser = make_parser(__doc__, repeats=1, seed=None)
+    parser.add_argument("--exchanges", type=positive, default=10_000, metavar="N", help="of each")
+    parser.add_argument(
+        "--members", type=positive, nargs="+", default=[1, 8, 64], metavar="N", help="at once"
+    )
+    arguments = parser.parse_args()
     if PROGRAM is None:
         print("there is no redis-server and no valkey-server on this machine")
         return 2
+    surroundings = environment(None)
+    found = {}
+    rows = [["members", "here µs", "server µs", "round trip p50 µs", "p99 µs"]]
     with tempfile.TemporaryDirectory(prefix="rd-redis-") as folder:
         server = RedisServer(Path(folder))
         try:
-            print("members   here µs   server µs   round trip p50 µs   p99 µs")
-            for members in options.members:
-                costs = measure(server, members, options.exchanges)
-                print(
-                    f"{members:7}{costs.here:10.0f}{costs.server:12.0f}"
-                    f"{costs.median:20.0f}{costs.worst_of_100:9.0f}"
-                )
+            for members in arguments.members:
+                taken = [
+                    measure(server, members, arguments.exchanges) for _ in range(arguments.repeats)
+                ]
+                middle = Costs(*map(statistics.median, zip(*taken, strict=True)))
+                found[str(members)] = middle._asdict()
+                rows.append([str(members), *[f"{one:.0f}" for one in middle]])
         finally:
             server.kill()
+    publish(arguments, surroundings, found, table(rows), caveats=[SHARED_MACHINE])
     return 0
 
 
