@@ -126,11 +126,13 @@ class SharingChanged:
         message: In a sentence.
         group: The group of models whose limits they are; empty if they all share theirs.
         at: Loop time in seconds.
+        others: How many others share them, when this process begins to; None for what comes later.
     """
 
     message: str
     group: str
     at: float
+    others: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,7 +319,7 @@ class Runner:
             self._listeners.tell(QueuePaused(change.seconds, code, now, route.name))
             self.routes.pauses(route, change.seconds)
         elif isinstance(change, SharingChange):
-            self._listeners.tell(SharingChanged(change.text, route.name, now))
+            self._listeners.tell(SharingChanged(change.text, route.name, now, change.others))
         else:
             route.learn(change.rate)
             self._listeners.tell(LimitChanged(change.rate, route.name, now))

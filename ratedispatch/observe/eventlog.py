@@ -100,7 +100,7 @@ class EventLog:
 
     listens_to = frozenset(
         {AttemptSent, AttemptEnded, QueuePaused, LimitChanged, RouteStopped, RouteResumed}
-        | {ProcessLost, JobStopped}
+        | {ProcessLost, JobStopped, SharingChanged}
     )
 
     def __call__(self, event: Event) -> None:

@@ -81,7 +81,7 @@ class Notes:
         self._console = console
         self._told: dict[tuple[str, str], float] = {}
 
-    listens_to = frozenset({LimitChanged, ProcessLost, RouteResumed, RouteStopped})
+    listens_to = frozenset({LimitChanged, ProcessLost, RouteResumed, RouteStopped, SharingChanged})
 
     def __call__(self, event: Event) -> None:
         """Tell a learned limit, and what becomes of members of a pool and of processes."""
@@ -89,9 +89,11 @@ class Notes:
             self.say(f"{event.route} is left alone for a while: {event.message} ({event.code})")
         if isinstance(event, RouteResumed):
             self.say(f"{event.route} answers again")
-        if isinstance(event, ProcessLost | SharingChanged):
+        if isinstance(event, ProcessLost):
             self.say(event.message)
-        if not isinstance(event, LimitChanged):
+        if isinstance(event, SharingChanged):
+            self.say(f"{event.group}: {event.message}" if event.group else event.message)
+        if not isinstance(event, LimitChanged) or event.rate.is_auto:  # one is yet to be learned
             return
         key, limit = (event.group, event.rate.dimension), event.rate.limit
         before = self._told.get(key)

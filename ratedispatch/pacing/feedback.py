@@ -104,9 +104,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class SharingChange:
-    """What has become of limits that are shared with other processes, in a sentence."""
+    """
+    What has become of limits that are shared with other processes, in a sentence.
+
+    Args:
+        text: The sentence.
+        others: How many others share them, when this process begins to; None for what comes later.
+    """
 
     text: str
+    others: int | None = None
 
 
 Change = LimitChange | Pause | SharingChange

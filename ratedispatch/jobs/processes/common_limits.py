@@ -85,5 +85,5 @@ def store_in(folder: str, group: str) -> Store:
     """Return a member's store of the limits of *group* in *folder*."""
     name = hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
     store = FileStore(Path(folder) / name)
-    store.name = "the limits of this job"
+    store.name = "the file of this job"
     return store

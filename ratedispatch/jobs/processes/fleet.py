@@ -19,6 +19,7 @@ from ratedispatch.jobs.processes.losses import Losses, ended_how, events_of_loss
 from ratedispatch.jobs.processes.member import Member, OpenRow
 from ratedispatch.jobs.processes.merged import States
 from ratedispatch.jobs.processes.messages import restored
+from ratedispatch.jobs.processes.sharing_news import SharingNews
 from ratedispatch.jobs.state.follower import Follower
 from ratedispatch.outcome import Completed
 
@@ -70,6 +71,7 @@ class Fleet:
         self._setups = setups
         self._journal = journal
         self._listeners = listeners
+        self._told_once = SharingNews(listeners, is_private=setups.is_private)
         self.estimator = estimator
         self._on_unnoted = on_unnoted
         self._follower: Follower
@@ -269,7 +271,7 @@ class Fleet:
     def _hear(self, member: Member, said: Any) -> None:
         """Tell what a process told, with the request of its row."""
         if not isinstance(said, tuple):
-            self._listeners.tell(said)
+            self._told_once.tell(said)
             return
         number = said[1]
         row = member.rows[number]
@@ -325,16 +327,14 @@ class Fleet:
 
     def _break_off(self, row: OpenRow, now: float) -> bool:
         """Tell what became of *row*, which a process had that is gone; whether it was in flight."""
-        left = self._follower.sent.get(row.request.row or 0, 0)
-        events = events_of_loss(row, left, now)
+        events = events_of_loss(row, self._follower.sent.get(row.request.row or 0, 0), now)
         for event in events:
             self._listeners.tell(event)
         return bool(events)
 
     def _replace(self, member: Member) -> None:
         self._members.remove(member)
-        task = asyncio.create_task(self._begin_again(member.number))
-        self._starting.add(task)
+        self._starting.add(asyncio.create_task(self._begin_again(member.number)))
 
     async def _begin_again(self, number: int) -> None:
         task = asyncio.current_task()

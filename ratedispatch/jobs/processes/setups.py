@@ -40,6 +40,7 @@ class Setups:
 
     Attributes:
         shares: Whether the processes share the limits, rather than that each has its part.
+        is_private: Whether they share them with nobody else.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Setups:
                 share = self._common.share
         self.shares = share is not None or says_where
         self._shares_all = share is not None
+        self.is_private = self._common is not None
         # what cannot travel is made anew there; what one process learns of its part of the limits
         # is nothing that another run could begin with
         self._options = dataclasses.replace(

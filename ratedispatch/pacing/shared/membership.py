@@ -105,7 +105,7 @@ class Membership:
         self._news = self._epoch = -1.0
         self._offset = 0.0
         self.is_asking = self.is_apart = self.has_sheet = self.has_left = False
-        self._is_sending = self._knows_best = False
+        self._is_sending = self._knows_best = self._is_leaving = False
         self.told_at = self.heard_at = -math.inf
         self.members = self.wanting = 1
         self.rival: int | None = None
@@ -178,7 +178,7 @@ class Membership:
             pause = Pause(pause.began + self._offset, pause.until + self._offset)
         self.told_at = now
         self._knows_best = knows_best
-        self.is_asking = True
+        self.is_asking, self._is_leaving = True, leaves
         self._send(Note(now, limits, pause, waits, priority, leaves))
         self.take_in(now)
 
@@ -262,8 +262,9 @@ class Membership:
             name = self.store.name
             self.changes.append(SharingChange(f"the shared limits in {name} can be reached again"))
         self.members, self.wanting = sheet.living, max(1, sheet.wanting)
-        if is_first:
-            self.changes.append(SharingChange(_company(self.members - 1, self.store.name)))
+        if is_first and not self._is_leaving:  # else it is not among those who are counted
+            others = self.members - 1
+            self.changes.append(SharingChange(_company(others, self.store.name), others))
         self.rival = sheet.priority
         self.on_meet(sheet, now, is_anew)
 

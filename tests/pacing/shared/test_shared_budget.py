@@ -58,6 +58,16 @@ def said(budget: SharedBudget) -> list[str]:
     return [word for text in texts for word in words if word in text]
 
 
+def test_one_that_only_leaves_counts_nobody() -> None:
+    """It had nothing to send, and is not among those who are counted."""
+    _, (one, two) = budgets(2)
+    one.close(0.0)
+    assert one.membership.members == 0
+    assert said(one) == []
+    reserve(two, 0.0)
+    assert said(two) == ["no other process"]
+
+
 class TestLine:
     def test_heads_of_several_queues_go_first_come_first_served(self) -> None:
         """Each a tenth of a second after the one before, whoever asks again in between."""
