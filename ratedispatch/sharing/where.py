@@ -16,6 +16,8 @@ from ratedispatch.sharing.redis_url import SCHEMES, RedisPlace, place_of
 from ratedispatch.sharing.scope import file_name, folder_salt, scope_digest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ratedispatch.pacing.shared.store import Store
 
 _ALLOWED = (
@@ -76,6 +78,33 @@ def parse_where(where: str) -> Place:
     raise SharingError(f"share must be {_ALLOWED}, got {shown!r}{hint}")
 
 
+def try_out(where: str) -> None:
+    """
+    Find out whether limits can be kept where *where* says, without becoming a member.
+
+    Raises:
+        SharingError: It means none, they cannot be kept there, or the server cannot be had now.
+    """
+    place = parse_where(where)
+    if place.server is None:
+        _salted_folder()
+        return
+    from ratedispatch.sharing.redis_store import RedisStore
+
+    store = RedisStore(place.server, scope_digest(None, None, ""))
+    store.check()
+    store.close()
+
+
+def _salted_folder() -> tuple[Path, bytes]:
+    """Return the folder for files of limits, and its salt."""
+    folder = runtime_folder()
+    try:
+        return folder, folder_salt(folder)
+    except StoreGone as gone:
+        raise SharingError(f"limits cannot be shared: {folder}/salt: {gone}") from None
+
+
 def open_store(place: Place, *, base_url: str | None, key: str | None, group: str) -> Store:
     """
     Become a member of those that share a limit.
@@ -91,11 +120,7 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
             a second or two; the message says what can be done.
     """
     if place.server is None:
-        folder = runtime_folder()
-        try:
-            salt = folder_salt(folder)
-        except StoreGone as gone:
-            raise SharingError(f"limits cannot be shared: {folder}/salt: {gone}") from None
+        folder, salt = _salted_folder()
         name = file_name(base_url, key, group, label=place.label, salt=salt)
         file = FileStore(folder / name)
         file.name = place.name

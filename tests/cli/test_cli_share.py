@@ -25,7 +25,7 @@ def test_the_first_line_says_who_else_is_there(job: Path, flags: tuple[str, ...]
     log = job / "log.jsonl"
     result = run(job, "--fake", "--share", "local", "--log-json", str(log), *flags)
     assert result.exit_code == 0, result.output
-    sentence = "limits are shared in local; no other process uses them now"
+    sentence = "limits are shared (local); no other process uses them now"
     assert [line for line in result.stderr.splitlines() if "shared" in line] == [sentence]
     said = [line["message"] for line in lines(log) if line["event"] == "sharing"]
     assert said == [sentence]

@@ -21,6 +21,7 @@ def main(descriptor: int) -> None:
     end = socket.socket(fileno=descriptor)
     import traceback
 
+    from ratedispatch.errors import SharingError
     from ratedispatch.jobs.processes.wire import receive_first
     from ratedispatch.jobs.processes.work import Work
 
@@ -34,6 +35,8 @@ def main(descriptor: int) -> None:
     try:
         with setup.running() as runner:
             runner.run(Work(setup, journal, _end).run(end))
+    except SharingError as error:  # a server that is gone for now: no fault of the program
+        print(error, file=sys.__stderr__)
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)  # the other one leads over a loop that has ended
     os._exit(1)

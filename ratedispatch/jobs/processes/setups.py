@@ -16,6 +16,7 @@ from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.processes.common_limits import CommonLimits
 from ratedispatch.jobs.processes.messages import Setup
 from ratedispatch.jobs.processes.parting import Part
+from ratedispatch.sharing.where import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,9 @@ class Setups:
         listeners: Those of the caller of the job: where one hears of outcomes, answers come back
             with all that there is of them.
 
+    Raises:
+        SharingError: Limits cannot be shared where the options or the limits say.
+
     Attributes:
         shares: Whether the processes share the limits, rather than that each has its part.
         is_private: Whether they share them with nobody else.
@@ -55,6 +59,9 @@ class Setups:
         self._limits = limits
         self._common: CommonLimits | None = None
         share = options.share
+        for where in {share, *[one.share for one in _all_limits(client, limits)]}:
+            if isinstance(where, str):
+                try_out(where)  # else each of the processes would end by it, again and again
         says_where = any(one.share is not None for one in _all_limits(client, limits))
         if share is None and not says_where:
             with contextlib.suppress(OSError, SharingError):  # else each has its part

@@ -12,6 +12,7 @@ import pytest
 
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.pool import Member, Pool
+from ratedispatch.errors import SharingError
 from ratedispatch.events import AttemptSent, RequestEnded
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.processes.common_limits import CommonLimits
@@ -47,6 +48,18 @@ def test_they_share_the_limits_in_a_folder_of_their_own() -> None:
     store.close()
     given.close()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("of_limits", [False, True])
+def test_a_place_that_cannot_be_had_is_an_error_before_any_process_ends_by_it(
+    of_limits: bool,
+) -> None:
+    """A Redis at a port where nothing listens."""
+    pytest.importorskip("redis")
+    where = "redis://127.0.0.1:1/0"
+    limits, share = (Limits(600, share=where), None) if of_limits else (LIMITS, where)
+    with pytest.raises(SharingError, match="connection refused"):
+        setups_of(limits, share=share)
 
 
 @pytest.mark.parametrize(
