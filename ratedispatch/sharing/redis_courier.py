@@ -108,7 +108,13 @@ class Courier:
             for one in letters:
                 first.setdefault(id(one.mail), one)
             letters = [one for one in letters if first[id(one.mail)] is not one]
-            self._deliver(list(first.values()))
+            try:
+                self._deliver(list(first.values()))
+            except Exception as error:  # without this thread nobody would hear anything any more
+                gone = StoreGone(f"what it has said cannot be taken in ({type(error).__name__})")
+                for one in first.values():
+                    with contextlib.suppress(Exception):
+                        one.reply(gone)
         return not is_dismissed
 
     def _deliver(self, letters: Sequence[Letter]) -> None:

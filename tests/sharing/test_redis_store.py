@@ -23,6 +23,7 @@ import pytest
 
 from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.store import LEARNED, TAKEN, Note, Sheet, StoreGone
+from ratedispatch.sharing.redis_mail import Mail
 from ratedispatch.sharing.redis_script import RedisTuning
 from ratedispatch.sharing.redis_store import RedisStore
 from ratedispatch.sharing.redis_url import RedisPlace
@@ -229,6 +230,15 @@ class TestGone:
             broken.setattr("ratedispatch.sharing.redis_courier.unpacked", lambda reply: 1 / 0)
             assert gone_of(store, note(limit(10.0))) == "a ZeroDivisionError in its client"
         assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 11.0
+
+    def test_the_thread_outlives_what_it_cannot_take_in(
+        self, server: RedisServer, scope: str, opened: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = opened(server, scope)
+        with monkeypatch.context() as broken:
+            broken.setattr(Mail, "opened", lambda self, sheet: sheet.nothing)
+            assert "cannot be taken in" in gone_of(store, note(limit(10.0)))
+        assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 10.0
 
 
 class LossyWay:

@@ -5,6 +5,7 @@ Whether what a store has said can be: others write there, and a server may be op
 from __future__ import annotations
 
 import math
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.shared.store import TOTALS
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ratedispatch.pacing.shared.limit_copy import LimitCopy
-    from ratedispatch.pacing.shared.store import LimitSheet, Sheet, Totals
+    from ratedispatch.pacing.shared.store import Sheet, Totals
 
 #: Of a pause, and of a debt: no provider asks for a longer one than a day's limit does.
 _LONGEST_SECONDS = 2 * 86_400.0
@@ -28,36 +29,33 @@ def is_sound(sheet: Sheet, copies: Sequence[LimitCopy]) -> bool:
 
     With one that is none, every comparison is false: no request would have to wait any more.
     """
-    if not math.isfinite(sheet.now + sheet.epoch + sheet.news):
+    if not isfinite(sheet.now + sheet.epoch + sheet.news):
         return False
     pause = sheet.pause
     if pause is not None and not (
-        math.isfinite(pause.began) and pause.until - sheet.now <= _LONGEST_SECONDS
+        isfinite(pause.began) and pause.until - sheet.now <= _LONGEST_SECONDS
     ):
         return False
     if len(sheet.limits) != len(copies):
         return False
     for copy, limit in zip(copies, sheet.limits, strict=True):
-        if not _is_sound_limit(limit, copy):
+        name, totals, available, surplus, ceiling, learned, asked = limit  # once for each exchange
+        if (
+            name != copy.name
+            or len(totals) != TOTALS
+            or not isfinite(sum(totals, available + surplus + ceiling))
+            or (available < 0 and -available > _LONGEST_SECONDS * copy.limit.bucket.per_second)
+            or not asked > 0
+            or (learned is not None and not _can_be_learned(learned, copy))
+        ):
             return False
     return True
-
-
-def _is_sound_limit(limit: LimitSheet, copy: LimitCopy) -> bool:
-    return (
-        limit.name == copy.name
-        and len(limit.totals) == TOTALS
-        and math.isfinite(sum(limit.totals) + limit.available + limit.surplus + limit.ceiling)
-        and limit.available > -_LONGEST_SECONDS * copy.limit.bucket.per_second
-        and limit.asked > 0
-        and (limit.learned is None or _can_be_learned(limit.learned, copy))
-    )
 
 
 def _can_be_learned(learned: Totals, copy: LimitCopy) -> bool:
     """Whether there are as many numbers as there should be, none of them absurd."""
     is_complete = len(learned) == len(copy.limit.learned())
-    return is_complete and math.isfinite(sum(learned[:3])) and all(map(_is_likely, learned))
+    return is_complete and isfinite(sum(learned[:3])) and all(map(_is_likely, learned))
 
 
 def _is_likely(number: float) -> bool:
