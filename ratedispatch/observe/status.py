@@ -190,8 +190,8 @@ class Meter:
         Return the seconds to the end of the run.
 
         What the limits need for the rest, and where they are not what holds the job back, at
-        least what the rest takes at the speed of the last seconds. A job that stops, or waits for
-        a day, does not go on as it did.
+        least what the rest takes at the speed of the last seconds. Where others seem to take them
+        whole, that speed alone. A job that stops, or waits for a day, does not go on as it did.
         """
         tally, ahead = self._job.tally, self._job.ahead()
         if binding is None or ahead is None or dimension_named(binding).is_daily:
@@ -200,11 +200,14 @@ class Meter:
         settled = 1 - in_flight / max(1, tally.attempts)
         needed = [seconds_for(level, ahead, settled) for level in levels if _is_known(level)]
         is_limited = any(binding == level.dimension for level in levels if _is_known(level))
+        at_speed = (ahead.rows * tally.sent + in_flight) / speed if speed else None
         if is_limited:
+            if at_speed is not None and any(map(_is_all_elsewhere, levels)):
+                return at_speed
             return max(needed) + tally.latency
-        if not speed:
+        if at_speed is None:
             return max(needed) if needed else None
-        return max(*needed, (ahead.rows * tally.sent + in_flight) / speed, 0.0)
+        return max(*needed, at_speed, 0.0)
 
     def _speed(self) -> float:
         """Return the rows with an outcome per second of the last seconds, from the first one on."""
@@ -232,6 +235,11 @@ def seconds_for(level: Level, ahead: Ahead, settled: float) -> float:
     left = level.per_second - level.others / 60 - level.elsewhere
     rate = max(left, _LEAST_SHARE * level.per_second)
     return max(0.0, net * share - level.available) / rate
+
+
+def _is_all_elsewhere(level: Level) -> bool:
+    """Whether others seem to leave nothing: together all are quicker than the limit says."""
+    return 0 < (1 - _LEAST_SHARE) * level.per_second < level.elsewhere
 
 
 def _is_known(level: Level) -> bool:

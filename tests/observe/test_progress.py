@@ -86,6 +86,13 @@ def test_a_piled_up_minute_does_not_shorten_it() -> None:
     assert status(binding="nothing_waiting", levels=(level(spent=4_000.0),)).eta == 360.0
 
 
+def test_where_others_take_more_than_the_limit_says_the_speed_counts() -> None:
+    """There is more than it says; and this process has answered ten rows a second meanwhile."""
+    mine = level("requests", per_second=10.0, spent=100.0, elsewhere=13.0)
+    assert status(levels=(mine,)).eta == pytest.approx(90)
+    assert status(levels=(level("requests", spent=1_000.0, elsewhere=50.0),)).eta == 180
+
+
 def test_a_job_slower_than_its_limits_takes_as_long_as_its_speed_says() -> None:
     assert status(binding="in_flight", levels=(level(),)).eta == pytest.approx(90)
 
