@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.memory import facts
 from ratedispatch.memory.remembered import Remembered, facts_of
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
+from ratedispatch.pacing.shared.shared_search import SharedSearch
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,7 +63,8 @@ def take(route: Route, calibration: Calibration, now: float) -> list[Fact]:
         per_second, room = lane.brake.found(instant)
     in_flight: int | None = None
     latency: float | None = None
-    if isinstance(adaptive := lane.brake.concurrency, AdaptiveLimit) and room is None:
+    adaptive = lane.brake.concurrency
+    if isinstance(adaptive, AdaptiveLimit | SharedSearch) and room is None:
         in_flight, latency = adaptive.found, adaptive.newest
     find = getattr(lane.budget, "found", None)  # budgets of others need not have it
     limits: tuple[LimitMemory, ...] = () if find is None else find(instant)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.admission import Admission
     from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
     from ratedispatch.pacing.lane import Lane
+    from ratedispatch.pacing.shared.shared_search import SharedSearch
     from ratedispatch.pacing.snapshot import Snapshot
     from ratedispatch.providers.base import Provider
     from ratedispatch.request import Cost
@@ -57,7 +58,7 @@ class Route:
     timeout: AdaptiveTimeout
     breaker: CircuitBreaker
     most_open: int
-    adaptive: AdaptiveLimit | None = None
+    adaptive: AdaptiveLimit | SharedSearch | None = None
     retired: Callable[[], Stopped] | None = None
 
     def checked(self, cost: Cost, name: Callable[[], str]) -> Cost:

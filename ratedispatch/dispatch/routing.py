@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ratedispatch.memory.remembered import Remembered
     from ratedispatch.pacing.alarm import Alarm
     from ratedispatch.pacing.budget import Budget
+    from ratedispatch.pacing.shared.shared_search import SharedSearch
     from ratedispatch.providers.base import Provider
 
 #: Requests of a ``map`` that may be open (waiting to be retried, or answered and not yet taken)
@@ -147,7 +148,7 @@ class RouteFactory:
         remembered = self.recollection.recall(name, place.transport)
         limits, most, provider = place.limits, place.max_in_flight, place.provider
         possible = self._possible_in_flight()
-        adaptive: AdaptiveLimit | None = None
+        adaptive: AdaptiveLimit | SharedSearch | None = None
         if isinstance(most, int):
             possible = most
         else:
@@ -156,12 +157,15 @@ class RouteFactory:
             known = remembered.in_flight or start
             # below what was found: one doubling shows whether it still is worth it
             start = max(start, known if follows_rate else known // 2)
-            adaptive = AdaptiveLimit(
+            adaptive = search = AdaptiveLimit(
                 start=start,
                 most=possible,
                 follows_rate=follows_rate,
                 latency=remembered.latency or 0.0,
             )
+            if not follows_rate:
+                group = self._group_of(name)
+                adaptive = self.shared.search(search, limits, group, place.transport) or search
         budget = self._budget_of(name, place, remembered)
         lane = Lane(
             budget,

@@ -8,11 +8,13 @@ them. Which processes share is decided by the address and the key; see `ratedisp
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.recollection import digest_of, is_lasting
 from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
+from ratedispatch.pacing.shared.shared_search import SharedSearch
 from ratedispatch.pacing.shared.store import LONGEST_NAME, MOST_LIMITS
 
 # before whoever imports this module does anything in a child of a fork
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
     from ratedispatch.dispatch.route import Route
     from ratedispatch.limits import Limits
+    from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.limit.limit_memory import LimitMemory
+    from ratedispatch.pacing.shared.membership import Membership
     from ratedispatch.pacing.shared.store import Store
     from ratedispatch.providers.charge import ChargePolicy
 
@@ -33,6 +37,10 @@ if TYPE_CHECKING:
 
     #: What opens the store: a place as ``--share`` names it, or a function.
     Share = str | StoreFactory
+
+
+#: Before the name of the group in that of the store of a number in flight: no group is called so.
+_SEARCH = "in flight\0"
 
 
 class SharedLimits:
@@ -47,7 +55,7 @@ class SharedLimits:
     def __init__(self, share: Share | None, account: tuple[str | None, bytes] | None) -> None:
         self._share = share
         self._account = account
-        self._budgets: list[SharedBudget] = []
+        self._members: list[SharedBudget | SharedSearch] = []
 
     def budget(
         self,
@@ -76,13 +84,36 @@ class SharedLimits:
             group=group,
             memories=memories,
         )
-        self._budgets.append(budget)
+        self._members.append(budget)
         return budget
+
+    def search(
+        self, search: AdaptiveLimit, limits: Limits, group: str, transport: Any
+    ) -> SharedSearch | None:
+        """
+        Return *search*, for the number in flight of a route, with others; None if it is not shared.
+
+        It has a store of its own: who shares a limit need not be short of room.
+
+        Raises:
+            SharingError: The store cannot be opened.
+        """
+        share = self._share if self._share is not None else limits.share
+        name = _SEARCH + group
+        if isinstance(share, str):
+            store = self._open(share, name, transport)
+        elif share is not None and getattr(share, "opens_any", False):
+            store = share(name)
+        else:
+            return None
+        shared = SharedSearch(search, store, 1.0 + int.from_bytes(os.urandom(6), "big"))
+        self._members.append(shared)
+        return shared
 
     def close(self, now: float) -> None:
         """Give back what is held, and leave the stores."""
-        while self._budgets:
-            self._budgets.pop().close(now)
+        while self._members:
+            self._members.pop().close(now)
 
     def _open(self, share: str, group: str, transport: Any) -> Store:
         from ratedispatch.sharing.where import open_store, parse_where
@@ -140,26 +171,31 @@ def _is_text(name: str) -> bool:
 
 def attach(route: Route, note: Callable[[Route, Change], None] | None = None) -> None:
     """
-    Let the budget of *route*, if it is shared, pause its queue, wake it, and tell what it hears.
+    Let what *route* shares pause its queue, wake it, and tell what it hears.
 
     Args:
         route: A new one.
         note: Called soon after something has changed, with it; None to leave that to the reports.
     """
     budget, admission = route.lane.budget, route.admission
-    if not isinstance(budget, SharedBudget):
+    heard: Membership | SharedSearch
+    if isinstance(search := route.lane.brake.concurrency, SharedSearch):
+        search.on_reply = admission.look_again
+        heard = search
+    if isinstance(budget, SharedBudget):
+        heard = budget.membership
+        heard.on_reply = admission.look_again
+        budget.on_pause = route.lane.brake.cooldown.join
+        route.lane.on_turn = budget.stand_for
+    elif not isinstance(search, SharedSearch):
         return
-    membership = budget.membership
-    budget.on_pause = route.lane.brake.cooldown.join
-    route.lane.on_turn = budget.stand_for
-    membership.on_reply = admission.look_again
     if note is None:
         return
 
     def tell() -> None:
-        changes = list(membership.changes)
-        membership.changes.clear()
+        changes = list(heard.changes)
+        heard.changes.clear()
         for change in changes:
             note(route, change)
 
-    membership.on_change = functools.partial(admission.alarm.soon, tell)
+    heard.on_change = functools.partial(admission.alarm.soon, tell)

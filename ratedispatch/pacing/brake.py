@@ -318,7 +318,7 @@ class Brake:
             self._budget.forget_refusals(now)
         concurrency = self.concurrency
         is_far = concurrency.limit > _FAR_ABOVE * load and not permit.was_full
-        if not isinstance(concurrency, AdaptiveLimit) or is_far:
+        if not concurrency.learns or is_far:
             most = concurrency.limit
             start = max(1, min(most, load))
             self._replaced = concurrency

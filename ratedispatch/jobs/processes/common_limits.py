@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import os
 import shutil
 import stat
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratedispatch.sharing.file_store import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ratedispatch.pacing.shared.store import Store
 
 
@@ -55,9 +53,9 @@ class CommonLimits:
             raise
 
     @property
-    def share(self) -> Callable[[str], Store]:
+    def share(self) -> StoresIn:
         """What opens the limits of a group of models in another process."""
-        return functools.partial(store_in, self._folder)
+        return StoresIn(self._folder)
 
     def close(self) -> None:
         """Remove them."""
@@ -79,6 +77,24 @@ def _remove_left(place: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+@dataclass(frozen=True, slots=True)
+class StoresIn:
+    """
+    What opens stores of a name in a folder, in whatever process.
+
+    Args:
+        folder: Where they are.
+        opens_any: That each name has a store of its own.
+    """
+
+    folder: str
+    opens_any: bool = True
+
+    def __call__(self, name: str) -> Store:
+        """Return a member's store of that name."""
+        return store_in(self.folder, name)
 
 
 def store_in(folder: str, group: str) -> Store:

@@ -49,6 +49,9 @@ class AdaptiveLimit:
         latency: Seconds that an answer took in an earlier run; 0 if that is not known.
         tuning: The constants.
 
+    Attributes:
+        most: As given.
+
     Raises:
         ValueError: The bounds are not 1 <= *least* <= *most*.
     """
@@ -74,7 +77,7 @@ class AdaptiveLimit:
         self._silent_since: float | None = None  # while room is what is short
         self._newest = latency  # seconds that the newest answer took
         self._least = least
-        self._most = most
+        self.most = most
         self._phase = Phase.DOUBLING
         self._was_worthwhile = False
         self._low = self._high = min(max(start, least), most)
@@ -107,6 +110,23 @@ class AdaptiveLimit:
     def newest(self) -> float | None:
         """Seconds that the newest answer took, where a rate is followed."""
         return self._newest or None
+
+    @property
+    def epoch(self) -> int:
+        """How often the limit was set."""
+        return self._epoch
+
+    def resume(self, limit: int, found: int | None) -> None:
+        """Go on where another search stood: with its *limit*, and what it has *found*."""
+        self._ceiling = inf
+        self._first = None
+        if found is not None:
+            self._was_worthwhile = True
+            self._climb(log(found))
+            return
+        self._phase = Phase.DOUBLING
+        self._low = self._high = min(max(limit, self._least), self.most)
+        self._begin(self._low)
 
     def full(self, now: float) -> float:
         """Note that a request waits for room; return the seconds until silence raises the limit."""
@@ -313,10 +333,10 @@ class AdaptiveLimit:
         self._first = None
         self._is_resting = False
         self._low = max(self._least, ceil(exp(low)))
-        self._high = min(self._most, max(self._least, round(exp(high))))
+        self._high = min(self.most, max(self._least, round(exp(high))))
         if self._high <= self._low:
             self._low = max(self._least, self._high - 1)
-            self._high = min(self._most, self._low + 1)
+            self._high = min(self.most, self._low + 1)
         self._hold()
 
     def _hold(self) -> None:
@@ -324,5 +344,5 @@ class AdaptiveLimit:
 
     def _bound(self) -> int:
         """Return the most that may be tried: what is allowed and has not just been refused."""
-        below = self._most if self._ceiling >= log(self._most) else round(exp(self._ceiling))
-        return max(self._least, min(self._most, below))
+        below = self.most if self._ceiling >= log(self.most) else round(exp(self._ceiling))
+        return max(self._least, min(self.most, below))

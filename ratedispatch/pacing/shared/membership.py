@@ -264,17 +264,18 @@ class Membership:
         self.members, self.wanting = sheet.living, max(1, sheet.wanting)
         if is_first and not self._is_leaving:  # else it is not among those who are counted
             others = self.members - 1
-            self.changes.append(SharingChange(_company(others, self.store.name), others))
+            self.changes.append(SharingChange(company(others, self.store.name), others))
         self.rival = sheet.priority
         self.on_meet(sheet, now, is_anew)
 
 
-def _company(others: int, name: str) -> str:
-    """Return the sentence on who shares the limits at the start."""
+def company(others: int, name: str, what: str = "limits are") -> str:
+    """Return the sentence on who shares the limits at the start, or *what* else is shared."""
     if not others:
-        return f"limits are shared ({name}); no other process uses them now"
+        pronoun = "them" if what.endswith(" are") else "it"
+        return f"{what} shared ({name}); no other process uses {pronoun} now"
     noun = "process" if others == 1 else "processes"
-    return f"limits are shared with {others} other {noun} ({name})"
+    return f"{what} shared with {others} other {noun} ({name})"
 
 
 def _ignore(*_: object) -> None:

@@ -42,7 +42,7 @@ def test_they_share_the_limits_in_a_folder_of_their_own() -> None:
     setup = pickle.loads(pickle.dumps(given.of(1)))
     share = setup.options.share
     store = share("")
-    folder = Path(share.args[0])
+    folder = Path(share.folder)
     assert list(folder.iterdir())
     assert (setup.part.number, setup.part.of, setup.part.shares) == (1, 3, True)
     store.close()
@@ -99,10 +99,10 @@ def test_what_a_job_that_was_killed_has_left_is_removed(
     for folder in (old, new):
         folder.mkdir()
     long_ago = 1_000_000_000
-    for folder in (old, Path(used.share.args[0])):  # type: ignore[attr-defined]
+    for folder in (old, Path(used.share.folder)):
         os.utime(folder, (long_ago, long_ago))
     CommonLimits().close()
-    assert sorted(tmp_path.iterdir()) == sorted([new, Path(used.share.args[0])])  # type: ignore[attr-defined]
+    assert sorted(tmp_path.iterdir()) == sorted([new, Path(used.share.folder)])
     used.close()
     assert list(tmp_path.iterdir()) == [new]
 
