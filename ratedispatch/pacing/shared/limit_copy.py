@@ -150,6 +150,8 @@ class LimitCopy:
         bucket = self.limit.bucket
         available = bucket.available(now) / processes
         self._set_parts(processes, now)
+        # what an answer says is left is there for all, and would be spent by each
+        self.limit.drop_surplus_until(math.inf, now)
         bucket.put(min(available, bucket.rate.burst), 0.0, 0.0, now)
 
     def _set_parts(self, parts: int, now: float) -> None:
@@ -235,6 +237,7 @@ class LimitCopy:
             is_lower = likely < sheet.available
             available = min(sheet.available, likely)
             self._set_parts(1, now)
+            limit.drop_surplus_until(now, now)
         bucket.put(available, min(sheet.surplus, max(0.0, available)), sheet.ceiling, now)
         if is_back:
             bucket.is_corrected = is_lower

@@ -253,6 +253,21 @@ class TestFaults:
         assert granted_in((one, two), 10.0, 20.0) == pytest.approx(100, abs=3)
         assert said(one) == ["no other process", "cannot be reached", "can be reached again"]
 
+    def test_without_the_store_nobody_spends_what_an_answer_says_is_left_for_all(self) -> None:
+        shared, members = budgets(4, Limits(600, None, burst_seconds=1))
+        for member in (*members, *members):
+            member.reserve(ONE, 0.0)
+        shared.gone = "no route"
+        left = Feedback(End.ANSWERED, readings=(Reading("requests", 500, 600, 60.0),))
+        sent = 0
+        for tick in range(1, 2001):
+            for member in members:
+                reserved = member.reserve(ONE, tick / 100)
+                if isinstance(reserved, Reservation):
+                    sent += 1
+                    member.report(reserved, left, tick / 100)
+        assert sent <= 20 * 10 + 10 + 4
+
     def test_a_store_that_begins_anew_lets_nothing_through_twice(self) -> None:
         shared, (one, two) = budgets(2)
         reserve(one, 0.0)
