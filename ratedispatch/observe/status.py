@@ -239,7 +239,9 @@ def seconds_for(level: Level, ahead: Ahead, settled: float) -> float:
 
 def _is_all_elsewhere(level: Level) -> bool:
     """Whether others seem to leave nothing: together all are quicker than the limit says."""
-    return 0 < (1 - _LEAST_SHARE) * level.per_second < level.elsewhere
+    # while the store is gone, headers tell once more what those take that shared it
+    taken = level.elsewhere + level.others / 60
+    return level.elsewhere > 0 and taken > (1 - _LEAST_SHARE) * level.per_second
 
 
 def _is_known(level: Level) -> bool:

@@ -90,6 +90,8 @@ def test_where_others_take_more_than_the_limit_says_the_speed_counts() -> None:
     """There is more than it says; and this process has answered ten rows a second meanwhile."""
     mine = level("requests", per_second=10.0, spent=100.0, elsewhere=13.0)
     assert status(levels=(mine,)).eta == pytest.approx(90)
+    twice = level("requests", per_second=20.0, spent=100.0, elsewhere=15.0, others=300.0)
+    assert status(levels=(twice,)).eta == pytest.approx(90)
     assert status(levels=(level("requests", spent=1_000.0, elsewhere=50.0),)).eta == 180
 
 
