@@ -98,6 +98,7 @@ def test_a_folder_that_cannot_be_had_is_a_note(job: Path, server: str, own_state
     result = run(job, "--base-url", server)
     assert result.exit_code == 0
     assert result.stderr.count("what is learned is not kept") == 1
+    assert "[Errno" not in result.stderr
 
 
 def test_a_run_says_what_it_begins_with(job: Path, server: str) -> None:
