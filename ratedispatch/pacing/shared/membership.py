@@ -65,6 +65,10 @@ class SharedTuning:
 DEFAULT = SharedTuning()
 
 
+#: Seconds by which the clock of a busy loop may lag behind that of a store on the same machine.
+_MOST_LAG_SECONDS = 5.0
+
+
 class Membership:
     """
     A member of a store.
@@ -248,7 +252,9 @@ class Membership:
         is_first = not self.has_sheet
         self.has_sheet, self._epoch, self._news = True, sheet.epoch, sheet.news
         self.heard_at = now
-        self._offset = sheet.now - now if self.store.is_remote else 0.0
+        ahead = sheet.now - now
+        # of one machine the clocks agree, but for what a loop's lags behind
+        self._offset = ahead if self.store.is_remote or abs(ahead) > _MOST_LAG_SECONDS else 0.0
         # nobody has told anything meanwhile either: in the sheet the time that the note and it
         # were on their way is lost, and what was found out here in that time
         knows_best = self._knows_best and sheet.wanting <= 1 and not is_anew

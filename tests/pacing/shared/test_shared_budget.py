@@ -15,7 +15,9 @@ from ratedispatch.pacing.shared.memory_store import SharedRecord
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from ratedispatch.pacing.shared.store import Note, Sheet, StoreGone
 
 #: Ten a second, and one at once.
 LIMITS = Limits(600, None, burst_seconds=0.1)
@@ -274,3 +276,43 @@ class TestFaults:
         assert wait(two, 0.0) == pytest.approx(0.1)
         shared.begin_anew()
         assert granted_in((one, two), 0.0, 10.0) == pytest.approx(100, abs=2)
+
+
+class OtherClock:
+    """A member's store whose clock began long before that of the member."""
+
+    is_remote = False
+    name = "another clock"
+
+    def __init__(self, shared: SharedRecord, ahead: float) -> None:
+        self._near = shared.join()
+        self._ahead = ahead
+
+    def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
+        """Write *note* at the store's own time."""
+        self._near.exchange(note._replace(now=note.now + self._ahead), reply)
+
+    def news(self) -> float:
+        """Return what the store says."""
+        return self._near.news()
+
+    def redeemed(self) -> None:
+        """Tell the store."""
+        self._near.redeemed()
+
+    def close(self) -> None:
+        """Leave."""
+
+
+def test_members_whose_clocks_have_different_zeros_pause_together() -> None:
+    shared = SharedRecord()
+    one = SharedBudget(LIMITS, OtherClock(shared, 1_000.0))
+    two = SharedBudget(LIMITS, shared.join())
+    two.on_pause = lambda began, until: True
+    reservation = one.reserve(ONE, 0.0)
+    assert isinstance(reservation, Reservation)
+    wait(two, 1_000.0)
+    one.report(
+        reservation, Feedback(End.REFUSED, delay=3.0), 0.05, resumes_at=3.05, is_new_episode=True
+    )
+    assert wait(two, 1_000.1) == pytest.approx(2.95)
