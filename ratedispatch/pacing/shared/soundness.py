@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 #: Of a pause, and of a debt: no provider asks for a longer one than a day's limit does.
 _LONGEST_SECONDS = 2 * 86_400.0
 
-#: What is learned is no smaller, but for zero, and no larger, but for infinity.
-_LEAST, _MOST = 1e-12, 1e15
+#: What is learned is no smaller, but for zero, and no larger, but for infinity. A guess at a limit
+#: that is never met is doubled forty times.
+_LEAST, _MOST = 1e-12, 1e30
 
 
 def is_sound(sheet: Sheet, copies: Sequence[LimitCopy]) -> bool:
