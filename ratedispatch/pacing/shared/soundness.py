@@ -4,7 +4,6 @@ Whether what a store has said can be: others write there, and a server may be op
 
 from __future__ import annotations
 
-import math
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 #: Of a pause, and of a debt: no provider asks for a longer one than a day's limit does.
 _LONGEST_SECONDS = 2 * 86_400.0
 
-#: What is learned is no smaller, but for zero, and no larger, but for infinity. A guess at a limit
-#: that is never met is doubled forty times.
-_LEAST, _MOST = 1e-12, 1e30
+#: What is learned is no smaller, but for zero. It may be as large as can be: what may be spent of a
+#: surplus, and a guess at a limit that is never met, are doubled over and over.
+_LEAST = 1e-12
 
 
 def is_sound(sheet: Sheet, copies: Sequence[LimitCopy]) -> bool:
@@ -61,4 +60,4 @@ def _can_be_learned(learned: Totals, copy: LimitCopy) -> bool:
 
 def _is_likely(number: float) -> bool:
     size = abs(number)
-    return size == 0 or _LEAST <= size <= _MOST or size == math.inf
+    return size == 0 or size >= _LEAST

@@ -12,4 +12,5 @@ def test_a_guess_that_was_doubled_forty_times_can_be_learned() -> None:
     budget = SharedBudget(Limits(600, "auto"), SharedRecord().join())
     (tokens,) = [one for one in budget.levels(0.0) if one.dimension == "tokens"]
     assert _is_likely(tokens.per_minute * 2.0**40)
-    assert not _is_likely(1e60)
+    assert _is_likely(1.25 * 2.0**100)  # as what may be spent of a surplus was seen to be
+    assert not _is_likely(float("nan"))
