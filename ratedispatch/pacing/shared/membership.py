@@ -50,7 +50,7 @@ class SharedTuning:
     beat_seconds: float = 0.4
     probe_seconds: float = 1.0
     lease_per_second: float = 150.0
-    near_lease_seconds: float = 0.1
+    near_lease_seconds: float = 0.25
     far_lease_seconds: float = 0.4
     most_leased: int = 32
 
