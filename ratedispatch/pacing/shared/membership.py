@@ -133,11 +133,9 @@ class Membership:
         """
         Whether more was spent since the last note than a process that comes may see too little.
 
-        In a store that is remote, what that one does is not seen either before the next reply, and
-        both could spend a burst that is there once.
+        Both could spend a burst that is there once. In a store that is remote, what the other does
+        is not seen either before the next reply.
         """
-        if not self.store.is_remote:
-            return False
         seconds = self.tuning.tell_seconds + (now - self.told_at if self.is_asking else 0.0)
         return any(copy.outruns(seconds) for copy in self._copies)
 
