@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.param_types import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ratedispatch.simulate.forecast.lengths import Lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class AnswerFlags:
     queue: int | None
     engine_batching: float
     output_share: float
-    output_tokens: int | None
+    output_tokens: int | Lengths | None
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the provider that the flags come to."""
@@ -96,8 +99,10 @@ _ANSWER_OPTIONS = (
     option(
         "--output-tokens",
         group="Answers",
-        type=click.IntRange(min=1),
-        help="Length of an output in tokens, at most its cap; overrides --output-share.",
+        type=DISTRIBUTION,
+        metavar="DIST",
+        help="Length of an output in tokens, at most its cap: N, uniform:LOW:HIGH, "
+        "normal:MEAN:SIGMA, lognormal:MEDIAN:SIGMA or exponential:MEAN; overrides --output-share.",
     ),
 )
 

@@ -17,6 +17,8 @@ else:  # older releases of click cannot be subscripted
     _ParamType = _AnyParamType = click.ParamType
 
 _AMOUNT = re.compile(r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)\s*([kKmMgGbB]?)")
+#: Digits of a number of tokens; the longest answers have seven.
+_DIGITS = 10
 _FACTORS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
 
 
@@ -83,6 +85,29 @@ class OrWord(_AnyParamType):
 
 #: The word for no limit.
 NONE: Literal["none"] = "none"
+
+
+class Distribution(_AnyParamType):
+    """A parameter type for lengths of outputs: a number of tokens, or a distribution of them."""
+
+    name = "dist"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return *value* as a whole number or a distribution, or fail as a usage error."""
+        text = str(value).strip()
+        if text.isdecimal() and len(text) < _DIGITS:
+            if int(text) < 1:
+                self.fail(f"{text} is no length of an output: it has 1 token or more", param, ctx)
+            return int(text)
+        from ratedispatch.simulate.forecast.lengths import Lengths
+
+        try:
+            return Lengths.parse(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DISTRIBUTION = Distribution()
 
 #: A limit that may be learned, or be none.
 LIMIT = OrWord(AMOUNT, AUTO, NONE)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ratedispatch.limits import Limits
+    from ratedispatch.simulate.forecast.lengths import Lengths
 
 _ALL_FAULTS = (*FAULTS, *STREAM_FAULTS)
 
@@ -45,6 +46,9 @@ class ProviderSettings:
         token_time: Further seconds for each token of output.
         output_share: Real length of an output as a share of its cap, 0..1.
         output_tokens: Real length of an output in tokens, at most its cap; overrides the share.
+            A distribution is drawn from for each request.
+        output_lengths: The same for single models, by name or by the beginning of a name before a
+            trailing ``*``; the first that fits counts.
         faults: Rates (0..1) by name; the names are in `ratedispatch.simulate.provider.faults`.
         fault_times: Times in which a fault strikes every admitted request: seconds from the
             provider's start, length in seconds, name. Those that overlap take turns.
@@ -96,7 +100,8 @@ class ProviderSettings:
     latency_sigma: float = 0.3
     token_time: float = 0.0
     output_share: float = 0.5
-    output_tokens: int | None = None
+    output_tokens: int | Lengths | None = None
+    output_lengths: Mapping[str, Lengths] = field(default_factory=dict)
     faults: Mapping[str, float] = field(default_factory=dict)
     fault_times: tuple[tuple[float, float, str], ...] = ()
     api_key: str | None = None

@@ -296,7 +296,7 @@ def test_an_output_as_long_as_its_cap_ends_for_length() -> None:
         for provider in (long, short)
     ]
     assert finish == ["length", "stop"]
-    body = {"model": "m", "input": "a"}
+    body = {"model": "m", "input": "a", "max_output_tokens": 16}
     answers = [json.loads(ask(provider, body, path=RESPONSES).body) for provider in (long, short)]
     assert [answer["status"] for answer in answers] == ["incomplete", "completed"]
     assert [answer["usage"]["output_tokens"] for answer in answers] == [16, 3]

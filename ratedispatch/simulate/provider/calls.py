@@ -67,6 +67,7 @@ class Call:
         body: The JSON object.
         prompt_tokens: What is sent, in tokens as the provider counts them.
         output_cap: Tokens reserved for each output; 0 for embeddings.
+        is_capped: Whether the request names that cap, which cuts its outputs then.
         outputs: How many outputs were asked for (``n``).
         inputs: How many texts an embeddings request holds.
         row: 64 bits that identify the request: of its ``X-Client-Request-Id``, else of its body.
@@ -84,6 +85,7 @@ class Call:
     row: int
     echo: str
     is_stream: bool = False
+    is_capped: bool = True
 
     @property
     def tokens(self) -> int:
@@ -183,7 +185,8 @@ def read_call(
         raise Problem(
             400, f"X-Client-Request-Id must be ASCII of at most {_LONGEST_ID} characters."
         )
-    cap = _output_cap(endpoint, body)
+    named = _named_cap(endpoint, body)
+    unnamed = 0 if endpoint in _SILENT else DEFAULT_OUTPUT
     outputs = _outputs(endpoint, body)
     try:
         prompt_tokens = count(body, endpoint)
@@ -200,12 +203,14 @@ def read_call(
         model=model,
         body=body,
         prompt_tokens=prompt_tokens,
-        output_cap=cap,
+        output_cap=unnamed if named is None else named,
         outputs=outputs,
         inputs=_inputs(given) if endpoint in _SILENT else 1,
         row=int.from_bytes(digest.digest()[:8]),
         echo=echo,
         is_stream=_is_stream(endpoint, body),
+        # of legacy completions the default is a cap and not only what is reserved
+        is_capped=named is not None or endpoint == COMPLETIONS,
     )
 
 
@@ -236,12 +241,12 @@ def _given(endpoint: str, body: Mapping[str, Any]) -> Any:
     return given
 
 
-def _output_cap(endpoint: str, body: Mapping[str, Any]) -> int:
-    """Return the tokens reserved for each output."""
+def _named_cap(endpoint: str, body: Mapping[str, Any]) -> int | None:
+    """Return the most tokens of each output that *body* allows; None if it does not say."""
     for field in _CAPS[endpoint]:
         if body.get(field) is not None:
             return _whole(body, field)
-    return 0 if endpoint in _SILENT else DEFAULT_OUTPUT
+    return None
 
 
 def _outputs(endpoint: str, body: Mapping[str, Any]) -> int:

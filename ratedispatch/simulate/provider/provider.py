@@ -31,6 +31,7 @@ from ratedispatch.simulate.provider.faults import (
     fault_at,
 )
 from ratedispatch.simulate.provider.limit_headers import describe_limits
+from ratedispatch.simulate.provider.output_length import output_length
 from ratedispatch.simulate.provider.refusal_text import (
     QUEUE_FULL,
     advise,
@@ -60,8 +61,8 @@ class Provider:
 
     Args:
         settings: How it behaves.
-        rng: Draws latencies and faults: of each admitted request first the faults in the order
-            of the settings, then the latency.
+        rng: Draws faults, lengths and latencies: of each admitted request first the faults in
+            the order of the settings, then the length if it is a distribution, then the latency.
         now: Loop time in seconds at which it starts.
         count: Counts the tokens of a body for an endpoint; by default as ``settings.charge``
             says.
@@ -234,7 +235,7 @@ class Provider:
         self.admitted += 1
         tickets = own.take(call.tokens, now)
         fault = self._fault(call, now) if settings.faults or settings.fault_times else None
-        length = self._output_length(call)
+        length = output_length(settings, call, rng)
         delay = settings.latency + settings.token_time * length
         if settings.latency and settings.latency_sigma:
             factor = rng.lognormvariate(0.0, settings.latency_sigma)
@@ -261,7 +262,7 @@ class Provider:
                 reply.headers.clear()
             reply.headers["content-type"] = answer.content_type
             return reply
-        finish = "length" if length >= call.output_cap else "stop"
+        finish = "length" if call.is_capped and length >= call.output_cap else "stop"
         if call.is_stream:
             reply.stream = make_stream(
                 call,
@@ -284,14 +285,6 @@ class Provider:
         if settings.fault_times:
             fault = fault_at(settings.fault_times, now - self._start, self._number) or fault
         return fault if call.is_stream or fault not in STREAM_FAULTS else None
-
-    def _output_length(self, call: Call) -> int:
-        if call.output_cap == 0:
-            return 0
-        wanted = self.settings.output_tokens
-        if wanted is None:
-            wanted = round(call.output_cap * self.settings.output_share)
-        return max(1, min(wanted, call.output_cap))
 
     def _throttle(
         self, call: Call, own: Allowance, block: Block, quoted: float, now: float, *, kind: str
