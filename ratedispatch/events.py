@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ratedispatch.limits import Rate
-    from ratedispatch.outcome import Decision, Outcome
+    from ratedispatch.limits import Rate, Reading
+    from ratedispatch.outcome import Decision, Outcome, Usage
     from ratedispatch.request import Cost, Request
 
 
@@ -54,6 +54,9 @@ class AttemptEnded:
         latency: Seconds from sending to the whole answer.
         at: Loop time in seconds.
         route: As in :class:`AttemptSent`.
+        usage: The tokens that the answer reports, if it does.
+        readings: What the answer says about the provider's buckets; nothing where another process
+            of the job has read it.
     """
 
     request: Request
@@ -65,6 +68,8 @@ class AttemptEnded:
     latency: float
     at: float
     route: str = ""
+    usage: Usage | None = None
+    readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,10 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     for note in job.notes:
         say(note)
     start.shown = len(job.notes)
+    if log is not None:
+        from ratedispatch.cli.run_line import run_line
+
+        log.begin(**run_line(start.account, start.options.origin), rows=job.total, done=job.done)
     connections = connections_for(sending.max_in_flight)
     start.base_url = stack.enter_context(endpoint(start.account, start.base_url, fake=sending.fake))
     runs = stack.enter_context(open_runner(sending.loop))

@@ -307,10 +307,9 @@ class Runner:
         if self._listeners.are_there:
             now, latency = asyncio.get_running_loop().time(), attempt.latency
             status = None if attempt.response is None else attempt.response.status
-            request, tries, cost, code = call.request, call.attempts, call.cost, result.code
-            self._listeners.tell(
-                AttemptEnded(request, tries, cost, status, decision, code, latency, now, route.name)
-            )
+            sent = call.request, call.attempts, call.cost, status, decision, result.code, latency
+            told = now, route.name, result.usage, result.readings
+            self._listeners.tell(AttemptEnded(*sent, *told))
 
     def note(self, route: Route, change: Change, code: str = "") -> None:
         """Tell of a change in the pacing of *route*."""

@@ -1,5 +1,5 @@
 """
-Logs what a job does: one line of JSON for each attempt, pause, change of a limit and stop.
+Logs what a job does: a line of JSON for each run, attempt, pause, change of a limit and stop.
 
 A listener that writes when it is flushed. If the file can no longer be written, the log ends and
 the job goes on.
@@ -103,26 +103,17 @@ class EventLog:
         | {ProcessLost, JobStopped, SharingChanged}
     )
 
+    def begin(self, **values: Any) -> None:
+        """Log that a run begins, with what is to be known of it later."""
+        self._append("run", **values)
+
     def __call__(self, event: Event) -> None:
         """Log *event*."""
         match event:
             case AttemptSent():
                 self._waited[id(event.request)] = event.waited
             case AttemptEnded():
-                self._append(
-                    "attempt",
-                    place=event.request.row,
-                    custom_id=event.request.custom_id,
-                    model=event.request.model,
-                    attempt=event.attempt,
-                    cost={"requests": event.cost.requests, "tokens": event.cost.tokens},
-                    wait=round(self._waited.pop(id(event.request), 0.0), 3),
-                    latency=round(event.latency, 3),
-                    status=event.status,
-                    decision=event.decision.value,
-                    code=event.code,
-                    **({"route": event.route} if event.route else {}),
-                )
+                self._append("attempt", **self._attempt(event))
             case QueuePaused():
                 self._append(
                     "pause", seconds=round(event.seconds, 3), code=event.code, group=event.group
@@ -165,6 +156,30 @@ class EventLog:
                 f"the log {self._path} cannot be written ({error.strerror or error}) and ends "
                 f"here; the job goes on"
             )
+
+    def _attempt(self, event: AttemptEnded) -> dict[str, Any]:
+        request, cost, usage = event.request, event.cost, event.usage
+        line: dict[str, Any] = {
+            "place": request.row,
+            "custom_id": request.custom_id,
+            "model": request.model,
+            "attempt": event.attempt,
+            "cost": {"requests": cost.requests, "tokens": cost.tokens},
+            "prompt": cost.counted_tokens,
+            "cap": cost.expected_output_tokens if cost.is_capped else None,
+            "wait": round(self._waited.pop(id(request), 0.0), 3),
+            "latency": round(event.latency, 3),
+            "status": event.status,
+            "decision": event.decision.value,
+            "code": event.code,
+            "usage": usage and {"prompt": usage.prompt_tokens, "output": usage.output_tokens},
+        }
+        if event.readings:
+            left = {one.bucket: one.remaining for one in event.readings}
+            line["remaining"] = {name: value for name, value in left.items() if value is not None}
+        if event.route:
+            line["route"] = event.route
+        return line
 
     def _append(self, event: str, **values: Any) -> None:
         if self._is_broken:

@@ -23,9 +23,9 @@ from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan.spending import Caps
 from ratedispatch.jobs.state.paths import JobFiles
-from ratedispatch.limits import Limits, Rate
+from ratedispatch.limits import Limits, Rate, Reading
 from ratedispatch.observe.eventlog import EventLog
-from ratedispatch.outcome import Decision, Failed
+from ratedispatch.outcome import Decision, Failed, Usage
 from ratedispatch.request import Cost, Request
 from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.settings import ProviderSettings
@@ -69,6 +69,32 @@ def attempt(name: str = "a") -> tuple[Event, Event]:
     )
 
 
+def test_an_answer_tells_what_was_billed_and_what_is_left(path: Path, warned: list[str]) -> None:
+    """With the cap of all its outputs; of what remains only the numbers that are known."""
+    request = Request({"model": "gpt-4o"}, row=3)
+    cost = Cost(20, 16, counted_tokens=19, expected_output_tokens=16)
+    readings = (Reading("requests", 99.0), Reading("tokens", None, window=86_400.0))
+    said = request, 1, cost, 200, Decision.ANSWERED, "", 0.5, 10.5, "", Usage(21, 7), readings
+    with open_log(path, warned) as log:
+        log(AttemptEnded(*said))
+        log(AttemptEnded(request, 1, Cost(20, is_capped=False), *said[3:9]))
+    first, second = lines(path)
+    assert (first["prompt"], first["cap"]) == (19, 16)
+    assert first["usage"] == {"prompt": 21, "output": 7}
+    assert first["remaining"] == {"requests": 99.0}
+    assert (second["cap"], second["usage"]) == (None, None)
+    assert "remaining" not in second
+
+
+def test_a_run_begins_with_what_was_started(path: Path, warned: list[str]) -> None:
+    """Each run of several in one file; the key is in none of it."""
+    with open_log(path, warned) as log:
+        log.begin(version="1.0", flags={"--user": KEY})
+    assert lines(path) == [
+        {"event": "run", "at": AT, "version": "1.0", "flags": {"--user": "[key removed]"}}
+    ]
+
+
 def test_each_kind_of_line(path: Path, warned: list[str]) -> None:
     """An attempt when it ends, a pause, a limit, a stop; an outcome is not told again."""
     sent, ended = attempt()
@@ -90,11 +116,14 @@ def test_each_kind_of_line(path: Path, warned: list[str]) -> None:
             "model": "gpt-4o",
             "attempt": 2,
             "cost": {"requests": 1, "tokens": 36},
+            "prompt": 0,
+            "cap": 0,
             "wait": 1.235,
             "latency": 0.5,
             "status": 429,
             "decision": "rate_limit",
             "code": "slow",
+            "usage": None,
         },
         {"event": "pause", "at": AT, "seconds": 2.5, "code": "slow", "group": "fast models"},
         {

@@ -96,7 +96,7 @@ def stripped(event: Event, *, is_whole: bool) -> Any:
             return "s", row, event.attempt, cost, event.waited, event.at, event.route
         case AttemptEnded():
             row, value, cost = event.request.row, event.decision.value, _cost_out(event.cost)
-            said = event.status, value, event.code, event.latency
+            said = event.status, value, event.code, event.latency, _usage_out(event.usage)
             return "a", row, event.attempt, cost, *said, event.at, event.route
         case RequestEnded():
             return "e", event.outcome.request.row, _outcome_out(event.outcome, is_whole), event.at
@@ -119,9 +119,10 @@ def restored(parts: Any, request: Request, before: int) -> Event:
             _, _, attempt, cost, waited, at, route = parts
             return AttemptSent(request, attempt + before, Cost(*cost), waited, at, route)
         case "a":
-            _, _, attempt, cost, status, decision, code, latency, at, route = parts
-            reason = _DECISIONS[decision], code, latency
-            return AttemptEnded(request, attempt + before, Cost(*cost), status, *reason, at, route)
+            _, _, attempt, cost, status, decision, code, latency, usage, at, route = parts
+            used = None if usage is None else Usage(*usage)
+            said = status, _DECISIONS[decision], code, latency, at, route, used
+            return AttemptEnded(request, attempt + before, Cost(*cost), *said)
         case "e":
             return RequestEnded(_outcome_in(parts[2], request, before), parts[3])
     return RequestSkipped(request, parts[2] + before, parts[3])
@@ -135,6 +136,10 @@ def _cost_out(cost: Cost) -> tuple[Any, ...]:
     )
 
 
+def _usage_out(usage: Usage | None) -> tuple[int, int] | None:
+    return None if usage is None else (usage.prompt_tokens, usage.output_tokens)
+
+
 def _outcome_out(outcome: Outcome, is_whole: bool) -> tuple[Any, ...]:
     response = outcome.response
     if isinstance(outcome, Failed):
@@ -146,7 +151,7 @@ def _outcome_out(outcome: Outcome, is_whole: bool) -> tuple[Any, ...]:
         said = _whole(response)
     else:  # all that a line of the output needs
         said = response.status, response.request_id, response.text
-    usage = outcome.usage and (outcome.usage.prompt_tokens, outcome.usage.output_tokens)
+    usage = _usage_out(outcome.usage)
     cost = _cost_out(outcome.cost)
     return True, said, cost, usage, outcome.attempts, outcome.latency, outcome.route
 

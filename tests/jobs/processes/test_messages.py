@@ -41,6 +41,7 @@ def travelled(event: Event, *, is_whole: bool = True, before: int = 0) -> Any:
         AttemptSent(REQUEST, 1, COST, 0.25, 5.0, "east"),
         AttemptEnded(REQUEST, 2, COST, 429, Decision.RATE_LIMIT, "slow", 0.5, 6.0),
         AttemptEnded(REQUEST, 2, COST, None, Decision.UNREACHABLE, "", 0.5, 6.0, "east"),
+        AttemptEnded(REQUEST, 1, COST, 200, Decision.ANSWERED, "", 0.5, 6.0, "", Usage(21, 7)),
         RequestSkipped(REQUEST, 3, 7.0),
         RequestEnded(Completed(REQUEST, ANSWER, COST, Usage(9, 3), 2, 0.5, "east"), 7.0),
         RequestEnded(Completed(REQUEST, ANSWER, COST), 7.0),
