@@ -8,24 +8,15 @@ depend on the number of rows. Opens no connection.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.errors import CostExceedsLimit, InvalidRequest, JobError
+from ratedispatch.errors import InvalidRequest
 from ratedispatch.groups import LimitGroups
-from ratedispatch.jobs.inputs.formats import Format, format_of
-from ratedispatch.jobs.inputs.row_text import open_text
-from ratedispatch.jobs.inputs.shape import check_shape
-from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.plan.histogram import Histogram
 from ratedispatch.jobs.plan.model import Finding, Group, Plan, Quantiles
 from ratedispatch.jobs.plan.prices import Price, price_of
 from ratedispatch.jobs.plan.sums import Sum, group_plan_of, rooms_of
-from ratedispatch.jobs.rowformat import format_for
-from ratedispatch.jobs.source import RowSource
-from ratedispatch.jobs.state.paths import check_input
-from ratedispatch.jobs.state.rowset import RowSet
-from ratedispatch.jobs.state.scan import scan
+from ratedispatch.jobs.workload.row_reading import Reading, check_default, read_rows
 from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
@@ -33,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ratedispatch.jobs.batchfile import BadRow
-    from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.inputs.formats import Format
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.shard import Shard
     from ratedispatch.limits import Limits
-    from ratedispatch.request import Request
+    from ratedispatch.request import Cost, Request
     from ratedispatch.tokens import ChargePolicy
 
 #: Rows that cannot be sent of which a plan keeps the line and the reason; all are counted.
@@ -48,14 +39,12 @@ MOST_GROUPS = 1_000
 #: The model of the group of those others.
 OTHERS = "(other models)"
 
-_LONGEST_NAME = 200
+#: Characters of a name that are kept.
+LONGEST_NAME = 200
 _LONGEST_REASON = 500
 
-#: What is remembered of texts: a shared prompt or tool, but not the texts of all rows.
-_MEMORY = 2_000_000
-
-#: Rows between two calls of the listener.
-_TICK = 256
+#: Arguments of a planner that a count depends on.
+_COUNTING = ("policy", "default_output_tokens", "models")
 
 #: Why a row cannot be sent, as `run` writes it to the errors file.
 UNCOUNTABLE = "invalid_request"
@@ -89,16 +78,13 @@ class Planner:
         models: Mapping[str, str] | None = None,
         counter: Counter | None = None,
     ) -> None:
-        if default_output_tokens < 0:
-            raise ValueError(
-                f"default_output_tokens must not be negative, got {default_output_tokens}"
-            )
+        check_default(default_output_tokens)
         self._groups = limits if isinstance(limits, LimitGroups) else None
         self._rooms = rooms_of(limits)
         self._policy = policy
         self._default = default_output_tokens
         self._price = price
-        self._estimate = (counter or Counter(models=models, memory=_MEMORY)).estimate
+        self._estimate = (counter or Reading(models=models).counter()).estimate
         self._sums: dict[tuple[str, str], Sum] = {}
         self._overflow: dict[tuple[str, str], Sum] = {}
         self._histogram = Histogram()
@@ -108,7 +94,6 @@ class Planner:
 
     def add(self, request: Request) -> None:
         """Take in a request, or note that it can never be sent."""
-        self.rows += 1
         try:
             cost = self._estimate(
                 request.body,
@@ -117,12 +102,17 @@ class Planner:
                 policy=self._policy,
             )
         except InvalidRequest as invalid:
-            self._note(request.row, request.custom_id, UNCOUNTABLE, str(invalid))
+            self.add_uncountable(request, str(invalid))
             return
+        self.add_counted(request, cost)
+
+    def add_counted(self, request: Request, cost: Cost) -> None:
+        """Take in a request of *cost*, or note that it can never be sent."""
+        self.rows += 1
         model = request.model
         total = self._sums.get((request.endpoint, model)) or self._sum(request.endpoint, model)
         if total is None:
-            self._note(request.row, request.custom_id, UNLIMITED, _without_limits(model))
+            self._note(request.row, request.custom_id, UNLIMITED, without_limits(model))
             return
         if request.custom:
             cost = replace(cost, custom=request.custom)
@@ -130,10 +120,17 @@ class Planner:
         if refusing is None:
             self._histogram.add(cost.tokens)
             return
-        rate = total.room.rates[refusing]
-        amount = cost.amount(rate.dimension)
-        error = CostExceedsLimit(request.label, rate.dimension, amount, rate.limit)
-        self._note(request.row, request.custom_id, TOO_LARGE, str(error))
+        self._note(
+            request.row,
+            request.custom_id,
+            TOO_LARGE,
+            total.room.refusal(request.label, refusing, cost),
+        )
+
+    def add_uncountable(self, request: Request, reason: str) -> None:
+        """Take in a request that cannot be counted."""
+        self.rows += 1
+        self._note(request.row, request.custom_id, UNCOUNTABLE, reason)
 
     def add_bad_row(self, bad: BadRow) -> None:
         """Take in a row that is no request."""
@@ -187,23 +184,28 @@ class Planner:
         room = self._rooms.get(name)
         if room is None:
             return None
-        if len(self._sums) < MOST_GROUPS and len(model) <= _LONGEST_NAME:
+        if len(self._sums) < MOST_GROUPS and len(model) <= LONGEST_NAME:
             return self._sums.setdefault((endpoint, model), Sum(endpoint, model, room))
         return self._overflow.setdefault((endpoint, name), Sum(endpoint, OTHERS, room))
 
     def _note(self, row: int | None, custom_id: str | None, code: str, message: str) -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
         if len(self._findings) < MOST_FINDINGS:
-            line = row or self.rows
-            prefix = f"line {line}: "
-            message = message if message.startswith(prefix) else prefix + message
-            name = custom_id[:_LONGEST_NAME] if custom_id is not None else None
-            self._findings.append(Finding(line, name, code, message[:_LONGEST_REASON]))
+            self._findings.append(finding_of(row or self.rows, custom_id, code, message))
 
 
-def _without_limits(model: str) -> str:
+def finding_of(line: int, custom_id: str | None, code: str, message: str) -> Finding:
+    """Return what is kept of a row that cannot be sent; long names and reasons are cut."""
+    prefix = f"line {line}: "
+    message = message if message.startswith(prefix) else prefix + message
+    name = custom_id[:LONGEST_NAME] if custom_id is not None else None
+    return Finding(line, name, code, message[:_LONGEST_REASON])
+
+
+def without_limits(model: str) -> str:
+    """Return why a row of *model* cannot be sent that no limits are for."""
     return (
-        f"no group of limits names the model {model[:_LONGEST_NAME]!r}, and there are none for "
+        f"no group of limits names the model {model[:LONGEST_NAME]!r}, and there are none for "
         f"the other models; name it in a group, or give limits for the others"
     )
 
@@ -237,32 +239,14 @@ def plan_file(
         OSError: Reading broke off.
         ValueError: *default_output_tokens* is negative.
     """
-    planner = Planner(limits, **options)
-    source: Source = STDIN if path == STDIN else Path(path)
-    check_input(source)
-    with open_text(
-        source, format=input_format or format_of(source), is_table=template is not None
-    ) as text:
-        if template is None:
-            check_shape(text.file, text.name, is_table=False)
-        format = format_for(text, template, endpoint)  # noqa: A001
-        found = scan(text.file, format.names, shard=shard)
-        if not found.rows + found.others:
-            raise JobError(f"the input {text.name} is empty")
-        rows = RowSource(
-            text.file,
-            found,
-            format,
-            done=RowSet() if shard is None else shard.others(found.lines),
-            on_bad_row=lambda bad, _: planner.add_bad_row(bad),
-            in_order=True,
-        )
-        for count, request in enumerate(rows, 1):
-            assert request.row is not None
-            del rows.digests[request.row]
-            planner.add(request)
-            if on_progress is not None and count % _TICK == 0:
-                on_progress(rows.bytes_read, found.size)
-    if on_progress is not None:
-        on_progress(found.size, found.size)
+    reading = Reading(
+        template=template,
+        input_format=input_format,
+        endpoint=endpoint,
+        shard=shard,
+        **{name: options[name] for name in _COUNTING if name in options},
+    )
+    counter = options.pop("counter", None) or reading.counter()
+    planner = Planner(limits, counter=counter, **options)
+    read_rows(path, reading, [planner], counter=counter, on_progress=on_progress)
     return planner.plan()

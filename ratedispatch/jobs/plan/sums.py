@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ratedispatch.dimension import dimension_named
+from ratedispatch.errors import CostExceedsLimit
 from ratedispatch.jobs.plan.model import GroupPlan, Need
 from ratedispatch.limits import Limits
 from ratedispatch.request import CHAT, RESPONSES
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ratedispatch.request import Cost
 
 #: Endpoints whose output is as long as the model likes if the request does not bound it.
-_UNBOUNDED = frozenset({CHAT, RESPONSES})
+UNBOUNDED = frozenset({CHAT, RESPONSES})
 
 
 class Room:
@@ -44,6 +45,24 @@ class Room:
         self.unknown = tuple(rate.dimension for rate in rates if rate.is_auto)
         self.amounts = tuple(dimension_named(rate.dimension).of_cost for rate in self.rates)
         self.most = tuple(max(rate.per_minute, rate.burst) for rate in self.rates)
+
+    def granted(self, cost: Cost) -> tuple[Cost, int | None]:
+        """
+        Return what of *cost* is paid, and the index of a rate that can never grant it, if any.
+
+        What the cost assumes is lowered to the limit, as the dispatcher does.
+        """
+        for index, most in enumerate(self.most):
+            if self.amounts[index](cost) > most:
+                lowered = cost.lowered(self.rates[index].dimension, most)
+                return (cost, index) if lowered is None else self.granted(lowered)
+        return cost, None
+
+    def refusal(self, label: str, index: int, cost: Cost) -> str:
+        """Return why the request called *label*, of *cost*, can never be sent."""
+        rate = self.rates[index]
+        amount = cost.amount(rate.dimension)
+        return str(CostExceedsLimit(label, rate.dimension, amount, rate.limit))
 
 
 class Sum:
@@ -83,13 +102,11 @@ class Sum:
 
         What it assumes is lowered to the limit, as the dispatcher does.
         """
-        amounts = [of_cost(cost) for of_cost in self.room.amounts]
-        for index, most in enumerate(self.room.most):
-            if amounts[index] > most:
-                lowered = cost.lowered(self.room.rates[index].dimension, most)
-                return index if lowered is None else self.add(lowered)
-        for index, amount in enumerate(amounts):
-            self.work[index] += amount
+        cost, refusing = self.room.granted(cost)
+        if refusing is not None:
+            return refusing
+        for index, of_cost in enumerate(self.room.amounts):
+            self.work[index] += of_cost(cost)
         self.rows += 1
         self.prompt += cost.prompt_tokens
         self.output += cost.output_tokens
@@ -97,7 +114,7 @@ class Sum:
         self.billed += cost.counted_tokens
         # the caps are billed even where the limit is not charged for them
         self.cap += cost.expected_output_tokens
-        if self.endpoint in _UNBOUNDED and not cost.is_capped:
+        if self.endpoint in UNBOUNDED and not cost.is_capped:
             self.uncapped += 1
         return None
 

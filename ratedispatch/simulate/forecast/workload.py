@@ -77,6 +77,10 @@ class Workload:
             self.kinds.append(kind)
         return index
 
+    def known(self, kind: Kind) -> int | None:
+        """Return the place of *kind* in `kinds`; None if it is not there."""
+        return self._indexes.get(kind)
+
     def add(self, row: Row) -> None:
         """Take in a row."""
         self.kind.append(row.kind)

@@ -1,0 +1,184 @@
+"""
+Reads the rows of a file and counts each, before anything is sent.
+
+The one loop that `plan` and `simulate` share: whoever listens gets the same rows, good and bad for
+the same reasons and in the same words as in `run`. Opens no connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ratedispatch.errors import InvalidRequest, JobError
+from ratedispatch.jobs.inputs.formats import Format, format_of
+from ratedispatch.jobs.inputs.row_text import open_text
+from ratedispatch.jobs.inputs.shape import check_shape
+from ratedispatch.jobs.inputs.streams import STDIN
+from ratedispatch.jobs.rowformat import format_for
+from ratedispatch.jobs.source import RowSource
+from ratedispatch.jobs.state.paths import check_input
+from ratedispatch.jobs.state.rowset import RowSet
+from ratedispatch.jobs.state.scan import scan
+from ratedispatch.tokens import OPENAI, Counter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ratedispatch.jobs.batchfile import BadRow
+    from ratedispatch.jobs.inputs.streams import Source
+    from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.shard import Shard
+    from ratedispatch.request import Cost, Request
+    from ratedispatch.tokens import ChargePolicy
+
+#: Bytes of texts that are remembered: a shared prompt or tool, but not the texts of all rows.
+_MEMORY = 2_000_000
+
+#: Rows between two calls of the listener.
+_TICK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    How a file is read and its rows are counted: all that a count depends on, but the file.
+
+    Args:
+        template: Makes requests of the rows of a table.
+        input_format: How the input is written; by default what its name says.
+        endpoint: Where rows in Batch format go that have no ``url``.
+        shard: The part of the rows that is meant; all by default.
+        policy: How the provider charges a request.
+        default_output_tokens: Reserved for a request without an output cap.
+        models: The caller's own names; see `Counter`.
+
+    Raises:
+        ValueError: *default_output_tokens* is negative.
+    """
+
+    template: Template | None = None
+    input_format: Format | None = None
+    endpoint: str | None = None
+    shard: Shard | None = None
+    policy: ChargePolicy = OPENAI
+    default_output_tokens: int = 16
+    models: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        check_default(self.default_output_tokens)
+
+    def counter(self) -> Counter:
+        """Return what counts the rows; it remembers little."""
+        return Counter(models=self.models, memory=_MEMORY)
+
+
+def check_default(tokens: int) -> None:
+    """Raise a ValueError if no request can reserve so many *tokens* by default."""
+    if tokens < 0:
+        raise ValueError(f"default_output_tokens must not be negative, got {tokens}")
+
+
+class Taker(Protocol):
+    """What is told of every row of a file, in the order of the file."""
+
+    def add_counted(self, request: Request, cost: Cost) -> None:
+        """Take in a row and its cost."""
+
+    def add_uncountable(self, request: Request, reason: str) -> None:
+        """Take in a row that is a request and cannot be counted."""
+
+    def add_bad_row(self, bad: BadRow) -> None:
+        """Take in a row that is no request."""
+
+
+def source_of(path: str | os.PathLike[str]) -> Source:
+    """Return what *path* names: a file, or standard input for ``-``."""
+    return STDIN if path == STDIN else Path(path)
+
+
+def read_rows(
+    path: str | os.PathLike[str],
+    reading: Reading,
+    takers: Sequence[Taker],
+    *,
+    counter: Counter | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """
+    Read every row of a file, count it, and tell *takers* of it. Nothing is sent.
+
+    Args:
+        path: A JSONL file in OpenAI's Batch format, or a table; ``-`` for standard input.
+        reading: How.
+        takers: Who is told.
+        counter: Counts the rows; by default the one of *reading*.
+        on_progress: Called now and then with the bytes read so far, and those there are.
+
+    Raises:
+        JobError: The file is missing, empty, or cannot be read.
+        OSError: Reading broke off.
+    """
+    source, template, shard = source_of(path), reading.template, reading.shard
+    counting = _Counting(reading, counter or reading.counter(), takers)
+    check_input(source)
+    with open_text(
+        source,
+        format=reading.input_format or format_of(source),
+        is_table=template is not None,
+    ) as text:
+        if template is None:
+            check_shape(text.file, text.name, is_table=False)
+        format = format_for(text, template, reading.endpoint)  # noqa: A001
+        found = scan(text.file, format.names, shard=shard)
+        if not found.rows + found.others:
+            raise JobError(f"the input {text.name} is empty")
+        rows = RowSource(
+            text.file,
+            found,
+            format,
+            done=RowSet() if shard is None else shard.others(found.lines),
+            on_bad_row=counting.add_bad_row,
+            in_order=True,
+        )
+        for count, request in enumerate(rows, 1):
+            assert request.row is not None
+            del rows.digests[request.row]
+            counting.add(request)
+            if on_progress is not None and count % _TICK == 0:
+                on_progress(rows.bytes_read, found.size)
+    if on_progress is not None:
+        on_progress(found.size, found.size)
+
+
+class _Counting:
+    """Counts requests by *counter*, and tells *takers*."""
+
+    def __init__(self, reading: Reading, counter: Counter, takers: Sequence[Taker]) -> None:
+        self._estimate = counter.estimate
+        self._policy = reading.policy
+        self._default = reading.default_output_tokens
+        self._takers = takers
+
+    def add(self, request: Request) -> None:
+        """Count *request*."""
+        try:
+            cost = self._estimate(
+                request.body,
+                request.endpoint,
+                default_output_tokens=self._default,
+                policy=self._policy,
+            )
+        except InvalidRequest as invalid:
+            for taker in self._takers:
+                taker.add_uncountable(request, str(invalid))
+            return
+        for taker in self._takers:
+            taker.add_counted(request, cost)
+
+    def add_bad_row(self, bad: BadRow, _digest: str) -> None:
+        """Tell of a row that is no request."""
+        for taker in self._takers:
+            taker.add_bad_row(bad)
