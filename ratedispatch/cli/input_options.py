@@ -35,7 +35,7 @@ class InputFlags:
         prompt: The template of the user's message; None if the input has requests.
         system: The template of the system message.
         model: The model of all rows.
-        max_tokens: The most tokens of an answer.
+        max_tokens: The most tokens of each output.
         id_column: The column with the name of each row.
         param: Further fields of the body, as ``NAME=VALUE``.
         endpoint: Where requests go that do not say so themselves.
@@ -57,6 +57,11 @@ class InputFlags:
     def source(self) -> Source:
         """Where the input is read from."""
         return _STDIN if str(self.input) == _STDIN else self.input  # type: ignore[return-value]
+
+    @property
+    def row_cap(self) -> int | None:
+        """The most tokens of each output of rows that are requests; None for what each says."""
+        return self.max_tokens if self.prompt is None else None
 
     @property
     def format(self) -> Format:
@@ -88,7 +93,7 @@ class InputFlags:
         if self.prompt is None:
             useless = [
                 "--" + name.replace("_", "-")
-                for name in ("system", "model", "max_tokens", "id_column", "param")
+                for name in ("system", "model", "id_column", "param")
                 if getattr(self, name) not in {None, ()}
             ]
             if useless:
@@ -164,7 +169,8 @@ _OPTIONS = (
         group="Input",
         type=click.IntRange(min=1),
         metavar="N",
-        help="With --prompt: the most tokens of an answer.",
+        help="The most tokens of an answer: of each row of a table with --prompt; in Batch format "
+        "it lowers the cap of each row that is higher, and is that of each row without one.",
     ),
     option(
         "--id-column",

@@ -138,6 +138,7 @@ def _plan(
                 template=template,
                 input_format=source.format,
                 endpoint=source.endpoint,
+                max_tokens=source.row_cap,
                 on_progress=show,
                 shard=source.shard,
             )

@@ -186,6 +186,7 @@ def _check(settings: RunSettings) -> _Start:
         template=settings.source.template(),
         input_format=settings.source.format,
         endpoint=settings.source.endpoint,
+        max_tokens=settings.source.row_cap,
         retry_failed=durability.retry_failed,
         allow_changed_input=durability.allow_changed_input,
         allow_other_server=durability.allow_other_server,

@@ -164,7 +164,7 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
     )
     if template is None:
         check_shape(text.file, text.name, is_table=False)
-    row_format = format_for(text, template, options.endpoint)
+    row_format = format_for(text, template, options.endpoint, options.max_tokens)
     known = None
     if journal is not None and journal.manifest is not None:
         known = journal.manifest.known_scan(template)

@@ -40,6 +40,8 @@ class JobOptions:
         endpoint: Where rows in Batch format go that have no ``url``; by default what their bodies
             tell.
         allow_other_server: Whether to go on although there are answers of another server.
+        max_tokens: The most tokens of an output, of rows in Batch format: lowers the cap of each
+            row that is higher, and gives one to each that has none. By default what each says.
         progress: Whether `run_file` shows how far it is; by default in a notebook only.
         shard: The part of the rows that this job has, as ``3/16``: the one of 16 that is number 3,
             counted from 0. Its files are named after it: ``out.03-of-16.jsonl`` for ``out.jsonl``.
@@ -49,8 +51,8 @@ class JobOptions:
     Formats, orders and ways of syncing may be given by their names.
 
     Raises:
-        ValueError: *flush_interval* is not above 0, *processes* is below 1, a name is not one of
-            those there are, or there is no such shard.
+        ValueError: *flush_interval* is not above 0, *processes* or *max_tokens* is below 1, a name
+            is not one of those there are, or there is no such shard.
     """
 
     template: Template | None = None
@@ -68,12 +70,15 @@ class JobOptions:
     progress: bool | None = None
     shard: Shard | str | None = None
     processes: int = 1
+    max_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
             raise ValueError(f"flush_interval must be above 0 seconds, not {self.flush_interval}")
         if self.processes < 1:
             raise ValueError(f"processes must be at least 1, not {self.processes}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
         kinds = {"order": Order, "fsync": Fsync, "input_format": Format}
         for name, kind in (*kinds.items(), ("output_format", OutputFormat)):
             value = getattr(self, name)

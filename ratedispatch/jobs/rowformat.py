@@ -160,7 +160,12 @@ def _check_text(messages: list[dict[str, str]], name: str, row: int) -> None:
             ) from error
 
 
-def format_for(text: RowText, template: Template | None, endpoint: str | None = None) -> RowFormat:
+def format_for(
+    text: RowText,
+    template: Template | None,
+    endpoint: str | None = None,
+    max_tokens: int | None = None,
+) -> RowFormat:
     """
     Return what makes requests of the lines of *text*.
 
@@ -168,11 +173,18 @@ def format_for(text: RowText, template: Template | None, endpoint: str | None = 
         text: The rows.
         template: Makes requests of rows of data; None if the rows are requests.
         endpoint: Where requests go that do not say so themselves.
+        max_tokens: The most tokens of an output, of rows that are requests; by default what each
+            says.
 
     Raises:
         JobError: *template* names a column that there is not.
     """
     if template is None:
-        return BatchRows(endpoint)
+        rows = BatchRows(endpoint)
+        if max_tokens is None:
+            return rows
+        from ratedispatch.jobs.output_caps import CappedRows
+
+        return CappedRows(rows, max_tokens)
     template.check(text.columns or ())
     return TableRows(template, text.is_converted)

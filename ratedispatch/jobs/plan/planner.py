@@ -217,6 +217,7 @@ def plan_file(
     template: Template | None = None,
     input_format: Format | None = None,
     endpoint: str | None = None,
+    max_tokens: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     shard: Shard | None = None,
     **options: Any,
@@ -230,6 +231,7 @@ def plan_file(
         template: Makes requests of the rows of a table.
         input_format: How the input is written; by default what its name says.
         endpoint: Where rows in Batch format go that have no ``url``.
+        max_tokens: The most tokens of an output, of rows in Batch format.
         on_progress: Called now and then with the bytes read so far, and those there are.
         shard: The part of the rows that is planned for; all by default.
         options: Further arguments of `Planner`.
@@ -243,6 +245,7 @@ def plan_file(
         template=template,
         input_format=input_format,
         endpoint=endpoint,
+        max_tokens=max_tokens,
         shard=shard,
         **{name: options[name] for name in _COUNTING if name in options},
     )

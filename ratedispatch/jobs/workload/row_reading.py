@@ -51,6 +51,8 @@ class Reading:
         input_format: How the input is written; by default what its name says.
         endpoint: Where rows in Batch format go that have no ``url``.
         shard: The part of the rows that is meant; all by default.
+        max_tokens: The most tokens of an output, of rows in Batch format; by default as each
+            says.
         policy: How the provider charges a request.
         default_output_tokens: Reserved for a request without an output cap.
         models: The caller's own names; see `Counter`.
@@ -63,6 +65,7 @@ class Reading:
     input_format: Format | None = None
     endpoint: str | None = None
     shard: Shard | None = None
+    max_tokens: int | None = None
     policy: ChargePolicy = OPENAI
     default_output_tokens: int = 16
     models: Mapping[str, str] | None = None
@@ -131,7 +134,7 @@ def read_rows(
     ) as text:
         if template is None:
             check_shape(text.file, text.name, is_table=False)
-        format = format_for(text, template, reading.endpoint)  # noqa: A001
+        format = format_for(text, template, reading.endpoint, reading.max_tokens)  # noqa: A001
         found = scan(text.file, format.names, shard=shard)
         if not found.rows + found.others:
             raise JobError(f"the input {text.name} is empty")

@@ -1,0 +1,112 @@
+"""
+What a setting came to, and which of several is the best.
+
+Values only. Time counts first, then money, refusals, and how much would have to be changed; what
+differs by less than a hundredth counts as equal, since no prediction is closer than that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ratedispatch.simulate.tune.setting import Setting
+
+#: The gain from which on a change is worth making, as a share.
+WORTH = 0.01
+
+#: Refused requests beyond the fewest that make no difference, as a share of the rows.
+FEW = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """
+    What came of a setting.
+
+    Args:
+        setting: The positions of the knobs.
+        seconds: From the first request sent to the last answer; infinite if it did not end.
+        rows: Rows answered.
+        usd: What it costs; None if prices are not known.
+        refused: Requests that the provider refused.
+        in_flight: The mean of requests unanswered at once.
+        peak: The most of these.
+        binding: What held the job back for the longest time; empty if nothing did.
+        shares: The share of each limit that was used, by dimension.
+        cut: Answers that a cap would cut.
+        method: What played it: ``model`` or ``engine``.
+    """
+
+    setting: Setting
+    seconds: float
+    rows: int = 0
+    usd: float | None = None
+    refused: int = 0
+    in_flight: float = 0.0
+    peak: int = 0
+    binding: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    cut: float = 0.0
+    method: str = "model"
+
+    @property
+    def latency(self) -> float:
+        """Mean seconds of an answer, by Little's law."""
+        return self.in_flight * self.seconds / self.rows if self.rows else 0.0
+
+
+def best_of(trials: Iterable[Trial], default: Setting) -> Trial:
+    """
+    Return the best of *trials*, of which there is at least one.
+
+    Args:
+        trials: What was tried.
+        default: What nothing would have to be changed for.
+    """
+    left = _shortest(list(trials))
+    left = _cheapest(left)
+    few = min(one.refused for one in left)
+    left = [one for one in left if one.refused <= few + FEW * one.rows]
+    changes = min(len(one.setting.changes(default)) for one in left)
+    left = [one for one in left if len(one.setting.changes(default)) == changes]
+    # of settings that are as fast, the one that keeps the fewest requests waiting at the server
+    return min(left, key=lambda one: (_bound(one), one.latency, one.seconds, repr(one.setting)))
+
+
+def _shortest(trials: list[Trial]) -> list[Trial]:
+    least = min(one.seconds for one in trials)
+    if least == math.inf:
+        return trials
+    return [one for one in trials if one.seconds <= least * (1 + WORTH)]
+
+
+def _cheapest(trials: list[Trial]) -> list[Trial]:
+    known = [one.usd for one in trials if one.usd is not None]
+    if len(known) < len(trials):
+        return trials
+    least = min(known)
+    return [one for one in trials if one.usd is not None and one.usd <= least * (1 + WORTH)]
+
+
+def _bound(trial: Trial) -> float:
+    number = trial.setting.max_in_flight
+    return number if isinstance(number, int) else math.inf
+
+
+def frontier(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """
+    Return the points of time and cost that no other one beats in both, by rising time.
+
+    Args:
+        points: Seconds and USD.
+    """
+    found: list[tuple[float, float]] = []
+    for seconds, usd in sorted(set(points)):
+        if not found or usd < found[-1][1]:
+            found.append((seconds, usd))
+    return found
