@@ -149,11 +149,7 @@ def constraints_of(state: Snapshot, cpu_seconds: float) -> dict[str, Any]:
     wall = sum(state.held.values())
     cpu = cpu_seconds / wall if wall > 0 else 0.0
     binding = max(state.held, key=state.held.__getitem__, default=NOTHING)
-    # of several queues, that of the group which has used most of its limit
-    used: dict[str, float] = {}
-    for level in state.levels:
-        if level.used is not None:
-            used[level.dimension] = max(used.get(level.dimension, 0.0), level.used)
+    used = state.used
     limits = {
         f"{level.group}.{level.dimension}" if level.group else level.dimension: level.limit
         for level in state.levels

@@ -69,19 +69,6 @@ def is_interleaved(order: Order | str, scan: Scan, limits: Limits | LimitGroups)
     return is_sorted(scan.parts(PARTS), scan.deviation, rates)
 
 
-def interleaved(count: int) -> list[int]:
-    """
-    Return the numbers from 0 to *count* − 1, so that any stretch of them is evenly spread.
-
-    Neighbours in the order are far apart, so that a block of long rows is met one at a time.
-
-    Source: the sequence of J. G. van der Corput (1935), the reversal of the bits of a number.
-    """
-    bits = max(0, count - 1).bit_length()
-    numbers = (int(f"{number:0{bits}b}"[::-1], 2) if bits else 0 for number in range(1 << bits))
-    return [number for number in numbers if number < count]
-
-
 def is_sorted(
     parts: Sequence[tuple[int, float]],
     deviation: float,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from ratedispatch.events import RequestSkipped
 from ratedispatch.jobs.batchfile import BadRow
 from ratedispatch.jobs.inputs.lines import LongLine
-from ratedispatch.jobs.order import interleaved
 from ratedispatch.jobs.state.section import Section, digest_of
+from ratedispatch.simulate.forecast.reading_order import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

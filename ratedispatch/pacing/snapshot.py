@@ -76,6 +76,15 @@ class Snapshot:
     binding: str = bottleneck.NOTHING
     held: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def used(self) -> dict[str, float]:
+        """Of each limit by dimension, the share used since the start; of several, the largest."""
+        found: dict[str, float] = {}
+        for level in self.levels:
+            if level.used is not None:
+                found[level.dimension] = max(found.get(level.dimension, 0.0), level.used)
+        return found
+
 
 def busiest(states: Sequence[Snapshot]) -> Snapshot:
     """Return that of *states* with the longest queue."""

@@ -2,8 +2,7 @@
 Plays requests through a dispatcher against a provider that is not there, in virtual time.
 
 A night's job takes seconds, and the same arguments give the same result in every process: the loop
-is the only clock, threads run at once, chance is seeded, and nothing is asked of the machine. No
-other module of this room knows the dispatcher.
+is the only clock, threads run at once, chance is seeded, and nothing is asked of the machine.
 """
 
 from __future__ import annotations

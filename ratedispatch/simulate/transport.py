@@ -58,7 +58,9 @@ class ProviderTransport:
         now = asyncio.get_running_loop().time()
         self.provider = Provider(settings, rng=rng, now=now)
         self.referee = Referee.of(self.provider, now)
-        self._referees = (self.referee,) if overseer is None else (self.referee, overseer)
+        self._referees: tuple[Referee, ...] = (self.referee,)
+        if overseer is not None:
+            self._referees += (overseer,)
         self._travel = travel
 
     async def send(self, request: Request, timeout: float) -> Response:
@@ -87,7 +89,7 @@ class ProviderTransport:
             referee.begin_stream(now, arrived=visit.arrived)
         return ProvidedStream(visit, stream)
 
-    async def _arrive(self, request: Request, body: Mapping[str, Any]) -> _Visit:
+    async def _arrive(self, request: Request, body: Mapping[str, Any]) -> Visit:
         if self._travel:
             await asyncio.sleep(self._travel)
         now = asyncio.get_running_loop().time()
@@ -95,9 +97,9 @@ class ProviderTransport:
         reply = self.provider.arrive(request.endpoint, headers, body, now)
         for referee in self._referees:
             referee.arrive(reply, now)
-        return _Visit(self.provider, self._referees, reply, now)
+        return Visit(self.provider, self._referees, reply, now)
 
-    async def _whole(self, visit: _Visit) -> Response:
+    async def _whole(self, visit: Visit) -> Response:
         """Wait for the whole reply, acting out what strikes the connection."""
         reply = visit.reply
         is_sent = reply.fault == "reset"
@@ -117,6 +119,10 @@ class ProviderTransport:
             visit.end(is_sent=is_sent)
         if reply.fault in {"truncate", "stream_cut"}:
             raise TransportError("the answer ended early")
+        return self._response(reply)
+
+    def _response(self, reply: Reply) -> Response:
+        """Return the whole answer that *reply* is."""
         if reply.stream is not None:
             reply.body = b"".join(event.frame for event in reply.stream.events)
         try:
@@ -126,7 +132,7 @@ class ProviderTransport:
             return Response(reply.status, reply.headers, text, is_json=False)
 
 
-class _Visit(NamedTuple):
+class Visit(NamedTuple):
     """A request that has arrived, and the books in which its end is noted."""
 
     provider: Provider
@@ -153,7 +159,7 @@ class ProvidedStream:
         status, headers: Of the head.
     """
 
-    def __init__(self, visit: _Visit, stream: Stream) -> None:
+    def __init__(self, visit: Visit, stream: Stream) -> None:
         self.status = visit.reply.status
         self.headers: Mapping[str, str] = visit.reply.headers
         self._visit = visit

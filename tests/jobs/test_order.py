@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.jobs.order import PARTS, interleaved, is_sorted
+from ratedispatch.jobs.order import PARTS, is_sorted
+from ratedispatch.simulate.forecast.reading_order import interleaved
 
 #: Requests and tokens per second.
 RATES = (50.0, 50_000.0)

@@ -19,15 +19,13 @@ from ratedispatch.jobs.inputs.lines import BOM, LONGEST_LINE
 from ratedispatch.jobs.state.files import CHUNK
 from ratedispatch.jobs.state.repeats import RepeatFinder
 from ratedispatch.jobs.state.rowset import RowSet
+from ratedispatch.simulate.forecast.reading_order import MAX_CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ratedispatch.jobs.shard import Shard
-
-#: A checkpoint is kept for every n-th line, and n doubles when there would be more.
-MAX_CHECKPOINTS = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Course:
         prompt_tokens: Tokens billed for prompts, for each kind of the workload.
         output_tokens: The same for outputs.
         stop_code: Why it stopped before its end; empty if it did not.
+        stop_message: One sentence on that.
     """
 
     seconds: float
@@ -67,6 +68,7 @@ class Course:
     prompt_tokens: tuple[int, ...] = ()
     output_tokens: tuple[int, ...] = ()
     stop_code: str = ""
+    stop_message: str = ""
 
     @property
     def binding(self) -> str | None:

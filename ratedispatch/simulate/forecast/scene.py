@@ -28,6 +28,11 @@ class Scene:
         order: ``file``, or ``interleave`` to read from many places of the file in turn.
         processes: In how many processes the job runs.
         travel: Seconds from here to the provider.
+        connections: The most requests that the client can have open at once.
+        timeout: Seconds that an attempt may take, as the option of the dispatcher.
+        wait_for_reset: Whether a limit per day is waited for.
+        tolerate_failures: Whether rows may fail alike without end.
+        default_output_tokens: What the rows of the workload reserve that name no cap.
     """
 
     limits: Limits | LimitGroups
@@ -37,3 +42,8 @@ class Scene:
     order: Literal["file", "interleave"] = "file"
     processes: int = 1
     travel: float = 0.0
+    connections: int = 1_000
+    timeout: float | None = None
+    wait_for_reset: bool = False
+    tolerate_failures: bool = False
+    default_output_tokens: int = 16

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Provider", "ProviderSettings", "Reply"]
 
 _JSON = "application/json"
+_OUT_OF_QUOTA = "You exceeded your current quota, please check your plan and billing details."
 
 
 class Provider:
@@ -66,6 +67,7 @@ class Provider:
         now: Loop time in seconds at which it starts.
         count: Counts the tokens of a body for an endpoint; by default as ``settings.charge``
             says.
+        answer: Writes the body of an answer; by default as `answers.answer_body`.
 
     Attributes:
         admitted: Requests charged so far, without the other client's.
@@ -81,6 +83,7 @@ class Provider:
         rng: random.Random,
         now: float,
         count: Counter | None = None,
+        answer: Callable[[Call, int, str, int], bytes] = answer_body,
     ) -> None:
         self.settings = settings
         self.admitted = 0
@@ -91,7 +94,7 @@ class Provider:
                 settings.engine_slots, settings.queue, settings.engine_batching
             )
         self.on_limits: Callable[[dict[str, float | None], float], None] | None = None
-        self._rng = rng
+        self._rng, self._answer = rng, answer
         self._start = now
         self._standing = Standing(settings, now)
         self._number = 0
@@ -141,14 +144,22 @@ class Provider:
             body: JSON, as bytes or as an object.
             now: Loop time in seconds.
         """
+
+        def read() -> Call:
+            endpoint, deployment = target_of(path)
+            client_id = headers.get("x-client-request-id")
+            return self._calls.read(endpoint, client_id, body, deployment)
+
+        return self.serve(read, headers, now)
+
+    def serve(self, read: Callable[[], Call], headers: Mapping[str, str], now: float) -> Reply:
+        """Return what the request gets that *read* returns; as `arrive`, whatever its body is."""
         self._number += 1
         if now >= self._due:
             self.catch_up(now)
         try:
             self._standing.check_key(headers, now)
-            endpoint, deployment = target_of(path)
-            client_id = headers.get("x-client-request-id")
-            call = self._calls.read(endpoint, client_id, body, deployment)
+            call = read()
         except Problem as problem:
             return self._problem(problem)
         allowances = self._allowances
@@ -207,15 +218,8 @@ class Provider:
             if wait > 0:
                 return self._throttle(call, own, Block(RPM, 1, wait), wait, now, kind="outage")
         if self._standing.is_spent(self.admitted, now):
-            return self._error(
-                call,
-                own,
-                "quota",
-                now,
-                "You exceeded your current quota, please check your plan and billing details.",
-                "insufficient_quota",
-                "insufficient_quota",
-            )
+            named = "insufficient_quota", "insufficient_quota"
+            return self._error(call, own, "quota", now, _OUT_OF_QUOTA, *named)
         block = own.block(call.tokens, now)
         if block is None:
             if self.slots is None or self.slots.has_room(now):
@@ -275,7 +279,7 @@ class Provider:
             )
             reply.headers["content-type"] = "text/event-stream; charset=utf-8"
         else:
-            reply.body = answer_body(call, length, finish, self._number)
+            reply.body = self._answer(call, length, finish, self._number)
         return reply
 
     def _fault(self, call: Call, now: float) -> str | None:
@@ -306,8 +310,8 @@ class Provider:
         limit = block.limit
         most, _ = own.level(limit, now)
         message = too_large_text(self.settings, call.model, limit, most=most, amount=block.amount)
-        type_, code = limit.dimension, "rate_limit_exceeded"
-        return self._error(call, own, "too_large", now, message, type_, code)
+        named = limit.dimension, "rate_limit_exceeded"
+        return self._error(call, own, "too_large", now, message, *named)
 
     def _error(
         self,

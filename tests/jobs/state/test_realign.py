@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratedispatch.jobs.batchfile import head_of
-from ratedispatch.jobs.order import interleaved
 from ratedispatch.jobs.state.realign import Match, match, rewrite, rewritten
 from ratedispatch.jobs.state.section import digest_of
+from ratedispatch.simulate.forecast.reading_order import interleaved
 from tests.jobs.job_files import result, scan_of
 
 if TYPE_CHECKING:
