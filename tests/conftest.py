@@ -1,8 +1,8 @@
 """
 What holds for all tests.
 
-None reads or writes the memory of the user who runs them; no example is held to a deadline; and
-what was collected is left out of all later runs of the garbage collector.
+None reads or writes the memory or the cache of the user who runs them; no example is held to a
+deadline; and what was collected is left out of all later runs of the garbage collector.
 """
 
 from __future__ import annotations
@@ -36,20 +36,25 @@ def pytest_collection_finish() -> None:
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state folder of whatever runs outside a single test, and the parent of theirs."""
     folder = tmp_path_factory.mktemp("state")
-    before = os.environ.get("XDG_STATE_HOME")
-    os.environ["XDG_STATE_HOME"] = str(folder)
+    homes = {"XDG_STATE_HOME": folder, "XDG_CACHE_HOME": folder / "cache"}
+    before = {name: os.environ.get(name) for name in homes}
+    os.environ.update({name: str(path) for name, path in homes.items()})
     yield folder
-    if before is None:
-        del os.environ["XDG_STATE_HOME"]
-    else:
-        os.environ["XDG_STATE_HOME"] = before
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(autouse=True)
 def own_state(state_home: Path) -> Iterator[Path]:
     """A state folder of the test's own, which is not made: servers of two tests may look alike."""
-    folder = state_home / str(next(_numbers))
+    number = next(_numbers)
+    folder = state_home / str(number)
     os.environ["XDG_STATE_HOME"] = str(folder)
+    os.environ["XDG_CACHE_HOME"] = str(state_home / f"cache-{number}")
     os.environ.pop("RATEDISPATCH_RUN_NO_MEMORY", None)  # set by the benchmarks for themselves
     yield folder
     os.environ["XDG_STATE_HOME"] = str(state_home)
+    os.environ["XDG_CACHE_HOME"] = str(state_home / "cache")

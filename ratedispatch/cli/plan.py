@@ -23,6 +23,7 @@ from ratedispatch.cli.limit_options import (
     url_of,
 )
 from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.cli.own_counts import counts_folder, no_memory_option
 from ratedispatch.cli.pool_file import MemberTables
 from ratedispatch.limits import Limits
 
@@ -42,13 +43,16 @@ class PlanDisplayFlags:
     Args:
         quiet: Whether no progress is shown.
         as_json: Whether the plan is printed as JSON.
+        no_memory: Whether the file is counted anew, and its counts are not kept.
     """
 
     quiet: bool
     as_json: bool
+    no_memory: bool
 
 
 _DISPLAY_OPTIONS = (
+    no_memory_option,
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the plan as JSON."),
 )
@@ -101,7 +105,7 @@ def plan(
             "no limit is known; give at least one, such as --rpm 500 or --tpm 200k, or --limits"
         )
     try:
-        made = _plan(source, account, provider, price, quiet=display.quiet)
+        made = _plan(source, account, provider, price, display)
     except KeyboardInterrupt:
         say("interrupted: nothing was sent, and nothing was written")
         sys.exit(130)
@@ -117,8 +121,7 @@ def _plan(
     account: Limits | LimitGroups,
     provider: ProviderFlags,
     price: Price | None,
-    *,
-    quiet: bool,
+    display: PlanDisplayFlags,
 ) -> Plan:
     """Return the plan; an input that cannot be read is a usage error."""
     from ratedispatch.errors import JobError
@@ -127,7 +130,7 @@ def _plan(
 
     template = source.template()
     try:
-        with plain_warnings(), _progress(quiet=quiet) as show:
+        with plain_warnings(), _progress(quiet=display.quiet) as show:
             return plan_file(
                 source.source,
                 account,
@@ -141,6 +144,7 @@ def _plan(
                 max_tokens=source.row_cap,
                 on_progress=show,
                 shard=source.shard,
+                folder=counts_folder(no_memory=display.no_memory),
             )
     except JobError as error:
         raise click.UsageError(str(error)) from error

@@ -78,16 +78,6 @@ def _with_fidelity(scale: Scale, fidelity: object) -> Scale:
     return replace(scale, family=family)
 
 
-def _check_default(tokens: object) -> None:
-    expected = f"default_output_tokens must be an integer from 0 to {fields.LARGEST}"
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
-        raise ValueError(f"{expected}, got {type(tokens).__name__}")
-    if tokens < 0:
-        raise ValueError(f"{expected}, got a negative one")
-    if tokens > fields.LARGEST:
-        raise ValueError(f"{expected}, got a larger one")
-
-
 def _resolve_endpoint(endpoint: object) -> str:
     """Return the endpoint as the Batch file format spells it, for any path that ends like it."""
     endpoint = fields.text(endpoint, "endpoint")
@@ -109,6 +99,9 @@ class Counter:
         assumptions: What stands in for what a request does not tell.
         memory: The most bytes of texts to remember, and as many of tools, for each encoding.
         vocabulary: Where encodings come from; by default shared by the whole process.
+
+    Attributes:
+        warned: The kinds of warnings that were given.
     """
 
     def __init__(
@@ -127,12 +120,18 @@ class Counter:
         self._scales: dict[tuple[str, str | None], Scale] = {}
         self._counters: dict[str, TextCounter] = {}
         self._warned: set[str] = set()
+        self.warned: set[type[Warning]] = set()
         self._has_met_unread = False  # one such value is told of, not each of a million rows
 
     def renew(self) -> None:
         """Forget what was counted, and take new locks, in a process that was forked."""
         self._lock = threading.RLock()
         self._scales, self._counters = {}, {}
+
+    def check_model(self, model: str, endpoint: str = CHAT) -> None:
+        """Warn of *model* as counting a request to *endpoint* would, without a vocabulary."""
+        if endpoint in _WEIGH:
+            self._family(model)
 
     def load(self, model: str, endpoint: str = CHAT) -> Callable[[str], int] | None:
         """
@@ -192,7 +191,7 @@ class Counter:
         if type(default_output_tokens) is not int or not (
             0 <= default_output_tokens <= fields.LARGEST
         ):
-            _check_default(default_output_tokens)
+            fields.check_default(default_output_tokens)
         total = self._weigh(body, endpoint, encoding)
         counted = expected = sum(total.parts.values())
         if calibration is not None:
@@ -313,6 +312,7 @@ class Counter:
             if message in self._warned or len(self._warned) >= _MOST_NAMES:
                 return
             self._warned.add(message)
+            self.warned.add(category)
         warnings.warn(message, category, stacklevel=2)
 
 

@@ -94,3 +94,14 @@ def _number(value: object) -> int | None:
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().isdecimal():
         return int(value)
     return None
+
+
+def check_default(tokens: object) -> None:
+    """Raise a ValueError if *tokens* cannot be reserved for an output without a cap."""
+    expected = f"default_output_tokens must be an integer from 0 to {LARGEST}"
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        raise ValueError(f"{expected}, got {type(tokens).__name__}")
+    if tokens < 0:
+        raise ValueError(f"{expected}, got a negative one")
+    if tokens > LARGEST:
+        raise ValueError(f"{expected}, got a larger one")

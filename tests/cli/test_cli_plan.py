@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 import ratedispatch.jobs.plan.planner
 from ratedispatch.cli import main
 from ratedispatch.cli import plan as command
+from ratedispatch.jobs.plan import planner
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "docstrings.jsonl"
 
@@ -369,3 +371,23 @@ def test_a_deployments_name_is_counted_like_its_model(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plan", str(path), "--rpm", "60", "--model-alias", "prod"])
     assert result.exit_code == 2
     assert "NAME=MODEL" in result.stderr
+
+
+def test_a_file_that_was_planned_is_not_read_again(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same output; --no-memory reads it, and keeps nothing."""
+    counts = tmp_path / "ratedispatch" / "counts"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    os.utime(path, ns=(10**18, 10**18))
+    first = plan(path, "--no-memory")
+    assert not counts.exists()
+    assert plan(path).stdout == first.stdout
+    assert len(list(counts.iterdir())) == 1
+
+    def unread(*_: Any, **__: Any) -> None:
+        raise AssertionError("the file was read")
+
+    monkeypatch.setattr(planner, "read_rows", unread)
+    assert plan(path).stdout == first.stdout
+    assert isinstance(plan(path, "--no-memory").exception, AssertionError)

@@ -44,18 +44,18 @@ class Histogram:
         self.smallest = 0
         self.largest = 0
 
-    def add(self, amount: int) -> None:
-        """Count *amount*, a whole number that is not negative."""
+    def add(self, amount: int, times: int = 1) -> None:
+        """Count *amount*, a whole number that is not negative, of *times* rows."""
         if amount < 0:
             raise ValueError(f"an amount must not be negative, got {amount}")
         shift = amount.bit_length() - _BITS
         key = amount >> shift << shift if shift > 0 else amount
-        self._bins[key] = self._bins.get(key, 0) + 1
+        self._bins[key] = self._bins.get(key, 0) + times
         self.largest = max(self.largest, amount)
         if amount < self.smallest or not self.count:
             self.smallest = amount
-        self.count += 1
-        self.total += amount
+        self.count += times
+        self.total += times * amount
 
     def quantile(self, share: float) -> float:
         """

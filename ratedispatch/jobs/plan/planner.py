@@ -12,10 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.errors import InvalidRequest
 from ratedispatch.groups import LimitGroups
+from ratedispatch.jobs.plan.findings import (
+    LONGEST_NAME,
+    MOST_FINDINGS,
+    MOST_GROUPS,
+    OTHERS,
+    TOO_LARGE,
+    UNCOUNTABLE,
+    UNLIMITED,
+    finding_of,
+    without_limits,
+)
 from ratedispatch.jobs.plan.histogram import Histogram
 from ratedispatch.jobs.plan.model import Finding, Group, Plan, Quantiles
 from ratedispatch.jobs.plan.prices import Price, price_of
 from ratedispatch.jobs.plan.sums import Sum, group_plan_of, rooms_of
+from ratedispatch.jobs.workload.counted import Counting
+from ratedispatch.jobs.workload.file_workload import Recalling
 from ratedispatch.jobs.workload.row_reading import Reading, check_default, read_rows
 from ratedispatch.tokens import OPENAI, Counter
 
@@ -27,29 +40,18 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.inputs.formats import Format
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.shard import Shard
+    from ratedispatch.jobs.workload.counted import Counted
+    from ratedispatch.jobs.workload.counts_folder import CountsFolder
     from ratedispatch.limits import Limits
     from ratedispatch.request import Cost, Request
+    from ratedispatch.simulate.forecast.workload import Kind
     from ratedispatch.tokens import ChargePolicy
 
-#: Rows that cannot be sent of which a plan keeps the line and the reason; all are counted.
-MOST_FINDINGS = 1_000
-
-#: Pairs of endpoint and model that a plan tells apart; the others are counted together.
-MOST_GROUPS = 1_000
-#: The model of the group of those others.
-OTHERS = "(other models)"
-
-#: Characters of a name that are kept.
-LONGEST_NAME = 200
-_LONGEST_REASON = 500
+#: Rows beyond which a plan keeps no counts for later: they would take more than 150 MB.
+MOST_ROWS = 5_000_000
 
 #: Arguments of a planner that a count depends on.
 _COUNTING = ("policy", "default_output_tokens", "models")
-
-#: Why a row cannot be sent, as `run` writes it to the errors file.
-UNCOUNTABLE = "invalid_request"
-TOO_LARGE = "cost_exceeds_limit"
-UNLIMITED = "no_limits"
 
 
 class Planner:
@@ -127,6 +129,15 @@ class Planner:
             total.room.refusal(request.label, refusing, cost),
         )
 
+    def add_alike(self, kind: Kind, cost: Cost, times: int) -> bool:
+        """Take in *times* rows of *kind* and *cost*; return whether they can be sent."""
+        total = self._sums.get(kind) or self._sum(*kind)
+        if total is None or total.add(cost, times) is not None:
+            return False
+        self.rows += times
+        self._histogram.add(cost.tokens, times)
+        return True
+
     def add_uncountable(self, request: Request, reason: str) -> None:
         """Take in a request that cannot be counted."""
         self.rows += 1
@@ -194,22 +205,6 @@ class Planner:
             self._findings.append(finding_of(row or self.rows, custom_id, code, message))
 
 
-def finding_of(line: int, custom_id: str | None, code: str, message: str) -> Finding:
-    """Return what is kept of a row that cannot be sent; long names and reasons are cut."""
-    prefix = f"line {line}: "
-    message = message if message.startswith(prefix) else prefix + message
-    name = custom_id[:LONGEST_NAME] if custom_id is not None else None
-    return Finding(line, name, code, message[:_LONGEST_REASON])
-
-
-def without_limits(model: str) -> str:
-    """Return why a row of *model* cannot be sent that no limits are for."""
-    return (
-        f"no group of limits names the model {model[:LONGEST_NAME]!r}, and there are none for "
-        f"the other models; name it in a group, or give limits for the others"
-    )
-
-
 def plan_file(
     path: str | os.PathLike[str],
     limits: Limits | LimitGroups,
@@ -234,7 +229,8 @@ def plan_file(
         max_tokens: The most tokens of an output, of rows in Batch format.
         on_progress: Called now and then with the bytes read so far, and those there are.
         shard: The part of the rows that is planned for; all by default.
-        options: Further arguments of `Planner`.
+        options: Further arguments of `Planner`; and ``folder``, a `CountsFolder` where counts are
+            kept: then a file that was counted before need not be read again.
 
     Raises:
         JobError: The file is missing, empty, or cannot be read.
@@ -250,6 +246,29 @@ def plan_file(
         **{name: options[name] for name in _COUNTING if name in options},
     )
     counter = options.pop("counter", None) or reading.counter()
-    planner = Planner(limits, counter=counter, **options)
-    read_rows(path, reading, [planner], counter=counter, on_progress=on_progress)
+    folder: CountsFolder | None = options.pop("folder", None)
+    recalling = Recalling(path, reading, folder)
+    remembered = recalling.counted()
+    if remembered is not None:
+        made = _of_counts(remembered, Planner(limits, counter=counter, **options))
+        if made is not None:
+            return made
+    planner, counting = Planner(limits, counter=counter, **options), Counting(MOST_ROWS)
+    takers = (planner,) if folder is None else (planner, counting)
+    read_rows(path, reading, takers, counter=counter, on_progress=on_progress)
+    recalling.keep(counting, counter)
+    return planner.plan()
+
+
+def _of_counts(counted: Counted, planner: Planner) -> Plan | None:
+    """
+    Return what *planner* makes of *counted*; None if the file itself has to be read.
+
+    It has to where a row cannot be sent, whose name and reason are not kept.
+    """
+    if counted.counts or not counted.is_whole:
+        return None
+    for kind, cost, times in counted.alike():
+        if not planner.add_alike(kind, cost, times):
+            return None
     return planner.plan()

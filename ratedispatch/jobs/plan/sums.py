@@ -96,9 +96,9 @@ class Sum:
         self.rows = self.prompt = self.output = self.billed = self.cap = self.uncapped = 0
         self.work: list[float] = [0] * len(room.rates)
 
-    def add(self, cost: Cost) -> int | None:
+    def add(self, cost: Cost, times: int = 1) -> int | None:
         """
-        Add a row of *cost*; if a limit can never grant it, only return the limit's index.
+        Add *times* rows of *cost*; if a limit can never grant it, only return the limit's index.
 
         What it assumes is lowered to the limit, as the dispatcher does.
         """
@@ -106,16 +106,16 @@ class Sum:
         if refusing is not None:
             return refusing
         for index, of_cost in enumerate(self.room.amounts):
-            self.work[index] += of_cost(cost)
-        self.rows += 1
-        self.prompt += cost.prompt_tokens
-        self.output += cost.output_tokens
+            self.work[index] += times * of_cost(cost)
+        self.rows += times
+        self.prompt += times * cost.prompt_tokens
+        self.output += times * cost.output_tokens
         # what a provider limits by characters it still bills by the tokenizer's count
-        self.billed += cost.counted_tokens
+        self.billed += times * cost.counted_tokens
         # the caps are billed even where the limit is not charged for them
-        self.cap += cost.expected_output_tokens
+        self.cap += times * cost.expected_output_tokens
         if self.endpoint in UNBOUNDED and not cost.is_capped:
-            self.uncapped += 1
+            self.uncapped += times
         return None
 
 

@@ -8,11 +8,12 @@ an account can never grant, as `plan` and the dispatcher do. Some 22 bytes a row
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ratedispatch.groups import LimitGroups
-from ratedispatch.jobs.plan.planner import (
+from ratedispatch.jobs.plan.findings import (
     LONGEST_NAME,
     MOST_FINDINGS,
     MOST_GROUPS,
@@ -28,7 +29,7 @@ from ratedispatch.request import COMPLETIONS, Cost
 from ratedispatch.simulate.forecast.workload import Kind, Row, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ratedispatch.jobs.batchfile import BadRow
     from ratedispatch.jobs.plan.model import Finding
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 #: Tokens of a row above which they count as so many: what an array holds.
 _MOST_TOKENS = 2**32 - 1
+
+#: Rows that are looked at together to find those that cost the same.
+_PIECE = 65_536
 
 #: Endpoints whose answers are generated, and which may leave out a cap.
 _GENERATING = UNBOUNDED | {COMPLETIONS}
@@ -94,16 +98,32 @@ class Counted:
     def cost(self, index: int) -> Cost:
         """Return what the row at *index* was counted to cost."""
         row = self.workload[index]
-        generates = self.workload.kinds[row.kind].endpoint in _GENERATING
-        return Cost(
-            row.prompt,
-            row.output,
-            counted_tokens=row.billed,
-            expected_tokens=row.billed,
-            is_capped=row.cap > 0 or not generates,
-            expected_output_tokens=self.billed_outputs[index],
-            assumed_tokens=self.assumed[index],
-        )
+        kind = self.workload.kinds[row.kind]
+        return _cost(kind, *row[1:], self.billed_outputs[index], self.assumed[index])
+
+    def alike(self) -> Iterator[tuple[Kind, Cost, int]]:
+        """Yield the kind, the cost and the number of rows that cost the same, a piece at a time."""
+        workload, size = self.workload, len(self.workload)
+        columns = (workload.kind, workload.prompt, workload.output, workload.billed, workload.cap)
+        every = (*columns, self.billed_outputs, self.assumed)
+        for start in range(0, size, _PIECE):
+            rows = zip(*(one[start : start + _PIECE] for one in every), strict=True)
+            for row, times in Counter(rows).items():
+                yield workload.kinds[row[0]], _cost(workload.kinds[row[0]], *row[1:]), times
+
+
+def _cost(
+    kind: Kind, prompt: int, output: int, billed: int, cap: int, most: int, assumed: int
+) -> Cost:
+    return Cost(
+        prompt,
+        output,
+        counted_tokens=billed,
+        expected_tokens=billed,
+        is_capped=cap > 0 or kind.endpoint not in _GENERATING,
+        expected_output_tokens=most,
+        assumed_tokens=assumed,
+    )
 
 
 class Counting:

@@ -15,9 +15,10 @@ from ratedispatch.cli.plan_text import describe
 from ratedispatch.errors import JobError
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.batchfile import BadRow
+from ratedispatch.jobs.plan.findings import MOST_FINDINGS, MOST_GROUPS, OTHERS
 from ratedispatch.jobs.plan.histogram import RELATIVE_ERROR, Bar, Histogram
 from ratedispatch.jobs.plan.model import Need, Plan
-from ratedispatch.jobs.plan.planner import MOST_FINDINGS, MOST_GROUPS, OTHERS, Planner, plan_file
+from ratedispatch.jobs.plan.planner import Planner, plan_file
 from ratedispatch.jobs.plan.prices import Price
 from ratedispatch.limits import Limits, Rate
 from ratedispatch.observe.human import duration_text

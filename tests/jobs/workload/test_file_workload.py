@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from ratedispatch.errors import JobError
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.jobs.inputs.template import Template
-from ratedispatch.jobs.plan.planner import MOST_FINDINGS, MOST_GROUPS, OTHERS, plan_file
+from ratedispatch.jobs.plan.findings import MOST_FINDINGS, MOST_GROUPS, OTHERS
+from ratedispatch.jobs.plan.planner import plan_file
 from ratedispatch.jobs.shard import Shard
 from ratedispatch.jobs.workload.counted import Counting
 from ratedispatch.jobs.workload.file_workload import read_workload
@@ -138,7 +139,8 @@ def test_what_limits_can_never_grant_is_found_as_the_plan_finds_it(
         "image": lambda i, _: line(i, [IMAGE]),
         "bad": lambda *_: "[]",
     }
-    path.write_text("\n".join(makers[name](i, n) for i, (name, n) in enumerate(rows, 1)))
+    lines = [makers[name](i, n) for i, (name, n) in enumerate(rows, 2)]
+    path.write_text("\n".join([embedding(1, 1), *lines]))  # a file of bad rows alone is refused
     group = LimitGroup("chat", ("gpt-4o-mini",), Limits(60, tokens * 20))
     default = Limits(tokens_per_minute=tokens, burst_seconds=1) if others else None
     reading = Reading(policy=TOKENS, default_output_tokens=50)
