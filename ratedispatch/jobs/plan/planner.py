@@ -245,8 +245,11 @@ def plan_file(
         shard=shard,
         **{name: options[name] for name in _COUNTING if name in options},
     )
-    counter = options.pop("counter", None) or reading.counter()
     folder: CountsFolder | None = options.pop("folder", None)
+    counter = options.pop("counter", None)
+    if counter is not None:  # it may count in a way that the settings do not tell
+        folder = None
+    counter = counter or reading.counter()
     recalling = Recalling(path, reading, folder)
     remembered = recalling.counted()
     if remembered is not None:

@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -46,7 +48,7 @@ def identity_of(path: Path, reading: Reading) -> bytes | None:
         return None
     values = [
         [where, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, samples],
-        _settings(reading),
+        _plain(reading),
         _program(),
     ]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
@@ -62,35 +64,19 @@ def _samples(file: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def _settings(reading: Reading) -> list[Any]:
-    """Return all of *reading* as values of JSON."""
-    policy, template = reading.policy, reading.template
-    charge = [
-        policy.name,
-        policy.characters_per_token,
-        policy.tokens_per_message,
-        policy.output_up_front,
-        policy.refunds,
-    ]
-    made_of = None
-    if template is not None:
-        made_of = [
-            template.prompt,
-            template.system,
-            template.model,
-            template.max_tokens,
-            dict(template.parameters),
-            template.id_column,
+def _plain(value: Any) -> Any:
+    """Return all that *value* was made of, as values of JSON."""
+    if is_dataclass(value):
+        return [
+            [field.name, _plain(getattr(value, field.name))]
+            for field in fields(value)
+            if field.init
         ]
-    return [
-        charge,
-        made_of,
-        str(reading.input_format),
-        reading.endpoint,
-        str(reading.shard),
-        reading.default_output_tokens,
-        sorted((reading.models or {}).items()),
-    ]
+    if isinstance(value, Mapping):
+        return sorted([str(name), _plain(one)] for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def _program() -> list[Any]:

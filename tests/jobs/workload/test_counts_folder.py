@@ -9,18 +9,23 @@ import os
 import stat
 import struct
 from array import array
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratedispatch.jobs.inputs.formats import Format
+from ratedispatch.jobs.inputs.template import Template
 from ratedispatch.jobs.plan.findings import finding_of
 from ratedispatch.jobs.plan.planner import plan_file
+from ratedispatch.jobs.shard import Shard
 from ratedispatch.jobs.workload import counts_folder, file_workload
 from ratedispatch.jobs.workload.counted import Counted, Counting
 from ratedispatch.jobs.workload.counts_file import DamagedCounts, read_counts, write_counts
 from ratedispatch.jobs.workload.counts_folder import CountsFolder, counts_path
+from ratedispatch.jobs.workload.file_identity import identity_of
 from ratedispatch.jobs.workload.file_workload import read_workload
 from ratedispatch.jobs.workload.row_reading import Reading
 from ratedispatch.limits import Limits
@@ -219,37 +224,50 @@ def test_a_file_that_was_counted_is_not_read_again(tmp_path: Path) -> None:
         assert text not in kept.read_bytes()
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["content", "time", "inode", "length", "policy", "default", "endpoint", "models", "nothing"],
-)
-def test_any_change_of_what_counts_depend_on_is_seen(tmp_path: Path, change: str) -> None:
-    """Of the file, and of how it is counted."""
-    path = written(tmp_path / "in.jsonl", *map(line, range(1, 4)))
+def test_any_change_of_the_file_is_seen(tmp_path: Path) -> None:
+    """Its content at the same length and time, its time, another file in its place, its length."""
+    path = tmp_path / "in.jsonl"
     folder = CountsFolder(tmp_path / "counts")
-    read_workload(path, reading=PLAIN, folder=folder)
-    changed = {
-        "policy": Reading(policy=ANTHROPIC),
-        "default": Reading(policy=TOKENS, default_output_tokens=17),
-        "endpoint": Reading(policy=TOKENS, endpoint=CHAT),
-        "models": Reading(policy=TOKENS, models={"gpt-4o-mini": "o1"}),
+
+    lines = [line(1), line(2)]
+    written(path, *lines)
+    assert not read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    assert read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    with path.open("r+") as file:
+        file.write(lines[0].replace("hello", "jello"))
+    os.utime(path, ns=(10**18, 10**18))
+    assert not read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    os.utime(path, ns=(10**18, 10**18 + 1))
+    assert not read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    copy = tmp_path / "copy"
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, ns=(10**18, 10**18 + 1))
+    copy.replace(path)
+    assert not read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    written(path, *lines, line(3))
+    assert not read_workload(path, reading=PLAIN, folder=folder).is_remembered
+    assert read_workload(path, reading=PLAIN, folder=folder).is_remembered
+
+
+def test_any_other_way_of_counting_is_seen(tmp_path: Path) -> None:
+    """Each setting has its say, one that is to come as well."""
+    template = Template("{text}", model="gpt-4o-mini")
+    ways: dict[str, list[Any]] = {
+        "template": [template, replace(template, system="s"), replace(template, max_tokens=9)],
+        "input_format": [Format.CSV],
+        "endpoint": [CHAT, EMBEDDINGS],
+        "max_tokens": [7, 8],
+        "shard": [Shard(0, 2), Shard(1, 2)],
+        "policy": [ANTHROPIC, replace(TOKENS, tokens_per_message=1)],
+        "default_output_tokens": [17],
+        "models": [{"a": "o1"}, {"a": "o3"}],
     }
-    if change == "content":  # the same length, and the same time
-        data = path.read_text().replace("hello", "jello")
-        with path.open("r+") as file:
-            file.write(data)
-        os.utime(path, ns=(10**18, 10**18))
-    elif change == "time":
-        os.utime(path, ns=(10**18, 10**18 + 1))
-    elif change == "inode":
-        copy = tmp_path / "copy"
-        copy.write_bytes(path.read_bytes())
-        os.utime(copy, ns=(10**18, 10**18))
-        copy.replace(path)
-    elif change == "length":
-        written(path, *map(line, range(1, 5)))
-    found = read_workload(path, reading=changed.get(change, PLAIN), folder=folder)
-    assert found.is_remembered == (change == "nothing")
+    assert set(ways) == {field.name for field in fields(Reading)}
+    path = written(tmp_path / "in.jsonl", line(1))
+    every = [PLAIN, *(replace(PLAIN, **{name: one}) for name in ways for one in ways[name])]
+    keys = [identity_of(path, one) for one in every]
+    assert len(set(keys)) == len(every)
+    assert keys[0] == identity_of(path, Reading(policy=replace(TOKENS)))
 
 
 def test_a_file_that_changes_while_it_is_counted_is_not_kept(
