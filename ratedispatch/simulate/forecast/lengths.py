@@ -33,6 +33,7 @@ class Lengths:
             not quantiles, so that the mean of the whole is exact.
         are_shares: Whether these are shares (0..1) of a row's cap instead of tokens.
         text: How it was written, for messages; empty for one that was fitted.
+        uncapped: Those of rows without a cap, where they are others; None if they are the same.
 
     Raises:
         ValueError: There is no part, or one is negative or not finite.
@@ -41,6 +42,7 @@ class Lengths:
     parts: tuple[float, ...]
     are_shares: bool = False
     text: str = ""
+    uncapped: Lengths | None = None
 
     def __post_init__(self) -> None:
         if not self.parts or not all(0 <= part < math.inf for part in self.parts):
@@ -85,12 +87,16 @@ class Lengths:
 
     def draw(self, rng: random.Random, cap: int) -> int:
         """Return the length of one output in tokens: at least 1, and at most *cap* unless 0."""
+        if not cap and self.uncapped is not None:
+            return self.uncapped.draw(rng, 0)
         parts = self.parts
         part = parts[0] if len(parts) == 1 else parts[int(rng.random() * len(parts))]
         return self._within(part, cap)
 
     def mean_within(self, cap: int) -> float:
         """Return the mean length in tokens of outputs that *cap* cuts; 0 cuts nothing."""
+        if not cap and self.uncapped is not None:
+            return self.uncapped.mean_within(0)
         return math.fsum(self._within(part, cap) for part in self.parts) / len(self.parts)
 
     def _within(self, part: float, cap: int) -> int:
