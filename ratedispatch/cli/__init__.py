@@ -23,6 +23,7 @@ from ratedispatch.cli.interrupt import RESUMABLE, code_of, interrupt_once
 COMMANDS = {
     "run": "ratedispatch.cli.run:run",
     "plan": "ratedispatch.cli.plan:plan",
+    "status": "ratedispatch.cli.status_command:status",
     "merge": "ratedispatch.cli.merge:merge",
     "memory": "ratedispatch.cli.memory_command:memory",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",

@@ -29,6 +29,9 @@ _GIVEN = "ratedispatch.cli.given"
 #: Where a context keeps whether nothing but the command line counts.
 _ALONE = "ratedispatch.cli.alone"
 
+#: Where a context keeps the words behind the name of the command.
+_WORDS = "ratedispatch.cli.words"
+
 #: The heading of the flags that belong to no group.
 _OTHER = "Other"
 
@@ -132,6 +135,7 @@ class SettingsCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the settings of the file before the flags get their values."""
+        ctx.meta[_WORDS] = tuple(args)
         if not ctx.resilient_parsing:
             words, _, order = self.make_parser(ctx).parse_args(list(args))
             ctx.meta[_GIVEN] = frozenset(one.name for one in order if isinstance(one, Option))
@@ -212,6 +216,12 @@ def collect(
         return decorated
 
     return decorate
+
+
+def words_given() -> tuple[str, ...]:
+    """Return the command that runs, as it was typed."""
+    ctx = click.get_current_context()
+    return ("ratedispatch", ctx.info_name or "", *ctx.meta.get(_WORDS, ()))
 
 
 def _flags_of(ctx: click.Context, name: str) -> dict[str, Option]:

@@ -18,7 +18,7 @@ from ratedispatch.cli.client import (
     open_client,
 )
 from ratedispatch.cli.closing import exit_code, print_notes, print_report
-from ratedispatch.cli.command import SettingsCommand
+from ratedispatch.cli.command import SettingsCommand, words_given
 from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.crew_of_run import crew_of, prepare
 from ratedispatch.cli.fake_account import endpoint
@@ -197,6 +197,7 @@ def _check(settings: RunSettings) -> _Start:
         flush_interval=durability.flush_interval,
         caps=caps,
         shard=settings.source.shard,
+        command=words_given(),
     )
     output, shard = settings.output, settings.source.shard
     where = settings.source.source, output.output, output.errors_file, output.format

@@ -18,6 +18,7 @@ from ratedispatch.dispatch.pool import Pool
 from ratedispatch.errors import JobError, Stopped
 from ratedispatch.events import JobStopped
 from ratedispatch.jobs.ahead import Outlook
+from ratedispatch.jobs.chronicle import Chronicle
 from ratedispatch.jobs.ending import Ending, constraints_of, report_of, unwritable, writable
 from ratedispatch.jobs.halt import Halt
 from ratedispatch.jobs.job_files import open_files
@@ -173,10 +174,12 @@ class Job:
         caps = self._options.caps or Caps()
         prices = PriceBook(caps.price, client)
         spending = Spending(caps, self._halt.stop, self._files.earlier, may_be_billed, prices)
-        with contextlib.closing(self._files):
-            self._writer = writer = self._open_writer(
-                keys_of(client), flushable(listeners), spending
-            )
+        keys = keys_of(client)
+        chronicle = Chronicle(self._files, self._options.command, keys)
+        with contextlib.closing(self._files), chronicle.kept(self._ending):
+            flushed = [*flushable(listeners), chronicle]
+            self._writer = writer = self._open_writer(keys, flushed, spending)
+            chronicle.begin(writer)
             source = self._source(writer)
             limits = None if isinstance(client, Pool) else self._limits
             means = Means(client, limits, options, self._files.journal, writer, listeners)

@@ -47,6 +47,7 @@ class JobOptions:
             counted from 0. Its files are named after it: ``out.03-of-16.jsonl`` for ``out.jsonl``.
         processes: How many processes send for `run_file`; 1 for this one. Others need a client
             that can be made anew there, as a plain ``openai.AsyncOpenAI`` can.
+        command: The words of the command that runs the job, which ``ratedispatch status`` shows.
 
     Formats, orders and ways of syncing may be given by their names.
 
@@ -71,6 +72,7 @@ class JobOptions:
     shard: Shard | str | None = None
     processes: int = 1
     max_tokens: int | None = None
+    command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:

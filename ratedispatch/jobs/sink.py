@@ -59,6 +59,7 @@ class LineSink:
         written: Lines that were written since the file was opened.
         synced: Lines of these that survive a power cut.
         saved: A sentence on what another program did to the file; empty if it did nothing.
+        size: Bytes of the file, as far as this has written it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +75,7 @@ class LineSink:
         try:
             lock(self._file, path)
             _cut_torn_line(self._file)
-            self._size = self._file.seek(0, os.SEEK_END)
+            self.size = self._file.seek(0, os.SEEK_END)
         except BaseException:
             self._file.close()
             raise
@@ -93,12 +94,12 @@ class LineSink:
         Raises:
             OSError: Not all of it could be written; the rest still waits.
         """
-        if self._buffer and os.fstat(self._file.fileno()).st_size != self._size:
+        if self._buffer and os.fstat(self._file.fileno()).st_size != self.size:
             self._mend()
         while self._buffer:
             size = self._file.write(self._buffer)
             self.written += self._buffer.count(b"\n", 0, size)
-            self._size += size
+            self.size += size
             if size < len(self._buffer) or self._torn:
                 self._torn += self._buffer[:size]
                 del self._torn[: self._torn.rfind(b"\n") + 1]
@@ -135,7 +136,7 @@ class LineSink:
             OSError: It was removed or cut, or there is another one in its place.
         """
         check_place(self._file, self.path)
-        if self._is_cut or os.fstat(self._file.fileno()).st_size < self._size:
+        if self._is_cut or os.fstat(self._file.fileno()).st_size < self.size:
             raise OSError(errno.EIO, f"{self.path} was cut by another program")
 
     @property
@@ -159,7 +160,7 @@ class LineSink:
         self._buffer[:0] = self._torn  # to be written as a whole
         self._torn.clear()
         there = os.fstat(self._file.fileno()).st_size
-        if there < self._size:
+        if there < self.size:
             # what is left of the last line is ours; its row is sent again by the next run
             self._is_cut = True
             _cut_torn_line(self._file)
@@ -168,7 +169,7 @@ class LineSink:
             self._file.seek(there - 1)
             if self._file.read(1) != b"\n":
                 write_all(self._file, b"\n")
-        self._size = self._file.seek(0, os.SEEK_END)
+        self.size = self._file.seek(0, os.SEEK_END)
 
     def _put_back(self) -> None:
         """Save what was written to a file that has lost its name."""

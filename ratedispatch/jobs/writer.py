@@ -134,6 +134,11 @@ class Writer:
         return self.written
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of the answers and of the failures that were written."""
+        return self._answers.size, self._failures.size
+
+    @property
     def saved(self) -> list[str]:
         """Sentences on files that were removed, and where their lines are now."""
         return [sink.saved for sink in self._sinks if sink.saved]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Bytes that are read from a file at a time.
 CHUNK = 1024 * 1024
 
+#: Seconds since 1970, by which files are dated.
+wall_clock = time.time  # noqa: TID251 - read by other processes, and after the end of this one
+
 
 def write_all(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
     """
