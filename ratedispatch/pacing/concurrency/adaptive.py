@@ -18,7 +18,7 @@ that batches is slower per request, and still better used, with every request ad
 
 from __future__ import annotations
 
-from math import ceil, exp, inf, log
+from math import ceil, exp, inf, log, nan
 
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
 from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent, Sums
@@ -160,6 +160,10 @@ class AdaptiveLimit:
         """
         if in_flight < self._limit:
             self._silent_since = None
+        if not is_full:
+            self._sums.since = nan
+        elif self._sums.since is None:
+            self._sums.since = now
         # half of the room: as in concurrency-limits, VegasLimit and Gradient2Limit
         return Sent(now, self._epoch, in_flight, is_full and 2 * in_flight >= self._limit)
 
@@ -183,7 +187,7 @@ class AdaptiveLimit:
             return
         self._sums.add(latency, token.in_flight)
         if self._sums.ended >= self._enough:
-            self._judge()
+            self._judge(now)
 
     def dropped(self, token: Sent) -> None:
         """
@@ -228,15 +232,15 @@ class AdaptiveLimit:
         # before has ended.
         self._skip = 0 if self._phase is Phase.DOUBLING else limit
 
-    def _judge(self) -> None:
+    def _judge(self, now: float) -> None:
         if self._is_resting:
             self._is_resting = False
             self._hold()
             return
-        reading = self._sums.reading()
+        reading = self._sums.reading(now)
         first = self._first
         if first is not None and self._phase is Phase.DOUBLING:
-            first = self._former.reading()
+            first = self._former.reading(now)._replace(answered=first.answered)
         if first is not None:
             self._compare(first, reading)
         elif self._phase is Phase.DOUBLING:
@@ -249,10 +253,8 @@ class AdaptiveLimit:
     def _compare(self, first: Reading, second: Reading) -> None:
         """Decide on the next pair from the two readings of this one, in either order."""
         tuning = self._tuning
-        width = second.in_flight - first.in_flight
-        gain = second.throughput - first.throughput
-        # none where the bounds leave no room for two numbers
-        elasticity = gain / width if abs(width) > 0.01 else tuning.worthwhile_elasticity
+        is_timed = self.follows_rate and self._phase is Phase.DOUBLING
+        elasticity = first.elasticity(second, tuning, is_timed=is_timed)
         # A server that is full at so many in flight, idle below and queueing above, shows this
         # elasticity between the two: throughput grows in proportion up to there, then stays.
         full_at = log(self._low) + log(self._high / self._low) * min(1.0, max(0.0, elasticity))

@@ -26,6 +26,9 @@ class AdaptiveTuning:
         answers_per_place_doubling: and for each place.
         decisive_elasticity: Doubling and halving go on while throughput gains, or would lose, at
             least half in proportion.
+        least_growth: Where a rate is known, doubling also ends where the answers that come in a
+            second grow by less than a quarter in proportion: more in flight would wait in this
+            process. Less is asked of the clock than of latencies, as it counts every stall, too.
         worthwhile_elasticity: Up to this more in flight is not worth its latency. A queue has 0;
             an engine that is four times slower with 64 requests than with one still has 0.24.
         spread_ln: The two numbers of a pair lie this far from their centre: × 0.84 and × 1.20.
@@ -47,6 +50,7 @@ class AdaptiveTuning:
     fewest_answers_doubling: int = 10
     answers_per_place_doubling: float = 0.5
     decisive_elasticity: float = 0.5
+    least_growth: float = 0.25
     worthwhile_elasticity: float = 0.12
     spread_ln: float = 0.18
     readings_at_centre: int = 2

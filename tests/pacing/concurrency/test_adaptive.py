@@ -473,3 +473,60 @@ def test_a_process_that_stood_still_has_heard_no_silence() -> None:
     assert limit.full(0.0) == 0.25
     assert limit.full(3.0) == 0.25
     assert limit.limit == 8
+
+
+def busy_loop(limit: AdaptiveLimit, *, latency: float, connect: float) -> tuple[int, float]:
+    """
+    Send 6,000 through one loop that takes in an answer in 0.25 ms, to a server that never fills.
+
+    Args:
+        limit: What decides how many are in flight.
+        latency: Of the server, in seconds.
+        connect: What opening a connection takes of the loop, in seconds.
+
+    Returns:
+        The most connections that were open, and when the last answer had been read.
+    """
+    now, left, opened, in_flight, is_full = 0.0, 6000, 0, 0, False
+    coming: deque[tuple[float, Sent]] = deque()
+    while left or coming:
+        while left and in_flight < limit.limit:
+            in_flight, left = in_flight + 1, left - 1
+            if in_flight > opened:
+                opened, now = in_flight, now + connect
+            coming.append((now + latency, limit.sent(now, in_flight, is_full)))
+        is_full = left > 0
+        at, token = coming.popleft()
+        in_flight, now = in_flight - 1, max(now, at) + 0.00025
+        limit.ended(token, now)
+    return opened, now
+
+
+@pytest.mark.parametrize(
+    ("latency", "connect", "opened", "seconds"),
+    [
+        (0.02, 0.0005, 256, 1.63225),  # 80 would do
+        (0.02, 0.001, 256, 1.76025),
+        (0.05, 0.0005, 512, 1.8345),  # 200 would do
+        (0.3, 0.0005, 2048, 3.8045),  # 1,200 would do
+    ],
+)
+def test_a_loop_of_ours_that_is_busy_is_no_latency_of_the_server(
+    latency: float, connect: float, opened: int, seconds: float
+) -> None:
+    """What waits to be read here asked for ever more connections, 2,048 in the first of these."""
+    limit = AdaptiveLimit(start=64, most=30_000, follows_rate=True)
+    found = busy_loop(limit, latency=latency, connect=connect)
+    assert found == pytest.approx((opened, seconds))
+
+
+def test_an_interval_in_which_the_rate_held_back_is_not_timed() -> None:
+    """Answers came slowly because requests left slowly: that says nothing of room."""
+    limit = AdaptiveLimit(start=8, most=1000, follows_rate=True)
+    for tick in range(4):
+        limit.ended(limit.sent(tick, 8, True), tick + 1.0)
+    assert limit.limit == 16
+    limit.sent(4.0, 1, False)
+    for tick in range(10):
+        limit.ended(limit.sent(100.0 * tick, 16, True), 100.0 * tick + 1.0)
+    assert limit.limit == 32
