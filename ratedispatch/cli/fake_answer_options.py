@@ -128,9 +128,9 @@ class FaultFlags:
         Raises:
             ValueError: A value is not written as its flag wants it.
         """
-        period, model = _parse_outage(self.outage)
+        period, model = parse_outage(self.outage)
         return {
-            "faults": _parse_faults(self.faults),
+            "faults": parse_faults(self.faults),
             "fault_times": tuple(_parse_fault_time(text) for text in self.fault_times),
             "outage": period,
             "outage_model": model,
@@ -199,7 +199,8 @@ _FAULT_OPTIONS = (
 fault_options = collect(FaultFlags, "trouble", _FAULT_OPTIONS)
 
 
-def _parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
+def parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
+    """Return the rates of faults by their names."""
     faults: dict[str, float] = {}
     for text in texts:
         name, _, rate = text.partition("=")
@@ -222,7 +223,7 @@ def _parse_fault_time(text: str) -> tuple[float, float, str]:
         ) from None
 
 
-def _parse_outage(text: str | None) -> tuple[tuple[float, float] | None, str | None]:
+def parse_outage(text: str | None) -> tuple[tuple[float, float] | None, str | None]:
     """Return start and length, and the only model that is struck."""
     if text is None:
         return None, None

@@ -114,8 +114,8 @@ class AccountFlags:
             "requests_per_day": self.rpd,
             "tokens_per_day": self.tpd,
             "day_used": self.day_used,
-            "changes": _parse_changes(self.changes, self.rpm, self.tpm),
-            "competitor": _parse_competitors(self.competitors),
+            "changes": parse_changes(self.changes, self.rpm, self.tpm),
+            "competitor": parse_competitors(self.competitors),
             "competitor_tokens": self.competitor_tokens,
             "burst_seconds": self.burst_seconds,
             "start": self.start,
@@ -262,7 +262,7 @@ def _parse_models(texts: tuple[str, ...]) -> Mapping[str, tuple[float | None, fl
     return models
 
 
-def _parse_changes(
+def parse_changes(
     texts: tuple[str, ...], requests: float | None, tokens: float | None
 ) -> tuple[tuple[float, float | None, float | None], ...]:
     """Return the changes in order of time; `-` keeps what the flags before it in time say."""
@@ -284,7 +284,8 @@ def _parse_changes(
     return tuple(changes)
 
 
-def _parse_competitors(texts: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+def parse_competitors(texts: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    """Return the instants and rates of another client, in order of time."""
     competitors = []
     for text in texts:
         start, _, rate = text.partition(":")

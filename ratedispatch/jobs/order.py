@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ratedispatch.jobs.state.scan import Scan
     from ratedispatch.limits import Limits
+    from ratedispatch.simulate.forecast.workload import Workload
+
+OrderName = Literal["file", "interleave"]
 
 
 class Order(StrEnum):
@@ -55,6 +59,30 @@ def is_interleaved(order: Order | str, scan: Scan, limits: Limits | LimitGroups)
         scan: What was found in the input.
         limits: What the account may spend, or what groups of models may.
     """
+    return _is_worth(order, limits, lambda: (scan.parts(PARTS), scan.deviation))
+
+
+def order_of(order: str, workload: Workload, limits: Limits | LimitGroups) -> OrderName:
+    """Return the order in which the rows of *workload* are sent by a job with that *order*."""
+
+    def seen() -> tuple[list[tuple[int, float]], float]:
+        sizes = list(map(int.__add__, workload.prompt, workload.output))
+        rows, tokens = len(sizes), sum(sizes)
+        cuts = sorted({rows * part // PARTS for part in range(PARTS + 1)})
+        parts = [(end - begin, float(sum(sizes[begin:end]))) for begin, end in pairwise(cuts)]
+        squares = sum(size * size for size in sizes)
+        variance = squares * rows / tokens**2 - 1 if tokens else 0.0
+        return parts, math.sqrt(max(0.0, variance))
+
+    return "interleave" if _is_worth(order, limits, seen) else "file"
+
+
+def _is_worth(
+    order: str,
+    limits: Limits | LimitGroups,
+    seen: Callable[[], tuple[Sequence[tuple[int, float]], float]],
+) -> bool:
+    """Whether rows are to be interleaved, of which *seen* tells the parts and the deviation."""
     if order != Order.AUTO:
         return order == Order.INTERLEAVE
     if isinstance(limits, LimitGroups):
@@ -66,7 +94,7 @@ def is_interleaved(order: Order | str, scan: Scan, limits: Limits | LimitGroups)
     rates = None
     if requests is not None and tokens is not None:
         rates = (requests / MINUTE, tokens / MINUTE)
-    return is_sorted(scan.parts(PARTS), scan.deviation, rates)
+    return is_sorted(*seen(), rates)
 
 
 def is_sorted(

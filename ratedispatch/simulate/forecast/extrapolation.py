@@ -1,0 +1,219 @@
+"""
+Foretells a long job from its beginning and its end.
+
+The engine plays both in one, and what lies between them takes as long as the beginning took in its
+second half for as much, but never less than the limits need for it, piece by piece.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_left
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from ratedispatch.limits import Limits
+from ratedispatch.pacing.bottleneck import NOTHING
+from ratedispatch.simulate.forecast.engine_play import Played, play_in_order
+from ratedispatch.simulate.forecast.reading_order import reading_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ratedispatch.pacing.snapshot import Level
+    from ratedispatch.simulate.forecast.course import Course
+    from ratedispatch.simulate.forecast.scene import Scene
+    from ratedispatch.simulate.forecast.workload import Workload
+
+#: Pieces that the rows between are cut into, since longer ones may be bound by another limit.
+_PIECES = 128
+
+#: What is known of each row.
+_KNOWN = frozenset({"requests", "tokens"})
+
+#: Rows of the beginning and of the end: a second for each play.
+HEAD = 3_000
+TAIL = 1_000
+
+
+class _Piece(NamedTuple):
+    """Some rows, how long they take, and what holds them back."""
+
+    rows: int
+    seconds: float
+    cause: str
+
+
+class _Sums(NamedTuple):
+    """What some rows come to, in what limits count."""
+
+    requests: int
+    tokens: int
+
+    def of(self, dimension: str) -> float:
+        """Return what a limit on *dimension* is charged for them, as far as that is known."""
+        return self.requests if dimension.startswith("requests") else self.tokens
+
+
+def play_ends(workload: Workload, scene: Scene, *, seed: int) -> Course:
+    """Return what comes of a *workload* of more rows than are played."""
+    order = reading_order(len(workload), scene.order)
+    head, middle, tail = order[:HEAD], order[HEAD:-TAIL], order[-TAIL:]
+    played = play_in_order(workload.chosen([*head, *tail]), scene, range(HEAD + TAIL), seed=seed)
+    course, ended = played.course, played.tally.ended
+    if course.stop_code or len(ended) < HEAD + TAIL:
+        return course  # it would have stopped as early
+    half = ended[HEAD - 1] - ended[HEAD // 2 - 1]
+    pace = half, _sums(workload, head[HEAD // 2 :])
+    pieces = _pieces_of(workload, scene, played, (middle, tail), pace)
+    return _stretched(workload, played, middle, pieces)
+
+
+def _sums(workload: Workload, rows: Iterable[int]) -> _Sums:
+    prompt, output = workload.prompt, workload.output
+    count = tokens = 0
+    for row in rows:
+        count += 1
+        tokens += prompt[row] + output[row]
+    return _Sums(count, tokens)
+
+
+class _Store:
+    """
+    What the limits still hold while the rows between are paid.
+
+    Args:
+        scene: With the limits.
+        played: The beginning and the end, which has drawn from the same store.
+        tail: What the end has drawn.
+    """
+
+    def __init__(self, scene: Scene, played: Played, tail: _Sums) -> None:
+        ended = played.tally.ended
+        self.tail_seconds = ended[-1] - ended[HEAD - 1]
+        # which rows draw from which of several groups of limits, the beginning has shown
+        self._levels = [
+            level
+            for level in played.state.levels
+            if isinstance(scene.limits, Limits)
+            and math.isfinite(level.per_minute)
+            and level.dimension in _KNOWN
+        ]
+        self._stored = [
+            max(0.0, level.available + tail.of(level.dimension) - self._flow(level))
+            for level in self._levels
+        ]
+
+    def _flow(self, level: Level) -> float:
+        return level.per_second * self.tail_seconds
+
+    def pay(self, sums: _Sums, seconds: float, cause: str) -> tuple[float, str]:
+        """Pay *sums*, in no less than *seconds* for *cause*; return its time, and why."""
+        for level, store in zip(self._levels, self._stored, strict=True):
+            needed = (sums.of(level.dimension) - store) / level.per_second
+            if needed > seconds:
+                seconds, cause = needed, level.dimension
+        for index, level in enumerate(self._levels):
+            before = self._stored[index]
+            left = before + level.per_second * seconds - sums.of(level.dimension)
+            self._stored[index] = min(max(level.burst, before), left)
+        return seconds, cause
+
+
+def _pieces_of(
+    workload: Workload,
+    scene: Scene,
+    played: Played,
+    rows: tuple[Sequence[int], Sequence[int]],
+    pace: tuple[float, _Sums],
+) -> list[_Piece]:
+    """Return how long each piece of the middle takes; *rows* are it and the tail."""
+    middle, tail = rows
+    cause = played.course.binding or NOTHING
+    seconds, measured = pace
+    last = _sums(workload, tail)
+    store = _Store(scene, played, last)
+    pieces: list[_Piece] = []
+    size = -(-len(middle) // _PIECES)
+    for begin in range(0, len(middle), size):
+        sums = _sums(workload, middle[begin : begin + size])
+        paid = store.pay(sums, seconds * sums.of(cause) / measured.of(cause), cause)
+        pieces.append(_Piece(sums.requests, *paid))
+    # what the end has drawn from a store that is empty by then
+    needed, cause = store.pay(last, store.tail_seconds, cause)
+    pieces.append(_Piece(0, needed - store.tail_seconds, cause))
+    return pieces
+
+
+def _stretched(
+    workload: Workload, played: Played, middle: Sequence[int], pieces: Sequence[_Piece]
+) -> Course:
+    """Return the course with the rows of *middle*, which come in *pieces*, in its midst."""
+    course, rows = played.course, len(workload)
+    factor = rows / (HEAD + TAIL)
+    seconds = math.fsum(piece.seconds for piece in pieces)
+    total = course.seconds + seconds
+    sums = _sums(workload, middle)
+    held = dict(course.held)
+    for piece in pieces:
+        held[piece.cause] = held.get(piece.cause, 0.0) + piece.seconds
+    used = {
+        level.dimension: sums.of(level.dimension) / level.per_second
+        for level in played.state.levels
+        if math.isfinite(level.per_minute)
+    }
+    return replace(
+        course,
+        seconds=total,
+        tenths=_tenths(played, rows, pieces),
+        answered=rows - round(course.failed * factor),
+        failed=round(course.failed * factor),
+        attempts=round(course.attempts * factor),
+        refused=round(course.refused * factor),
+        in_flight_mean=course.in_flight_mean,
+        held=held,
+        shares={
+            name: min(1.0, (share * course.seconds + used.get(name, share * seconds)) / total)
+            for name, share in course.shares.items()
+        },
+        waits=tuple(wait._replace(rows=round(wait.rows * factor)) for wait in course.waits),
+        prompt_tokens=_scaled(course.prompt_tokens, workload, middle, workload.billed),
+        output_tokens=_scaled(course.output_tokens, workload, middle, workload.output),
+    )
+
+
+def _tenths(played: Played, rows: int, pieces: Sequence[_Piece]) -> tuple[float, ...]:
+    ended, start = played.tally.ended, played.tally.first_sent
+    counts = list(itertools.accumulate((piece.rows for piece in pieces), initial=HEAD))
+    times = list(itertools.accumulate((piece.seconds for piece in pieces), initial=ended[HEAD - 1]))
+    found = []
+    for tenth in range(1, 11):
+        count = -(-rows * tenth // 10)
+        if count <= HEAD:
+            at = ended[count - 1]
+        elif count <= counts[-1]:
+            place = bisect_left(counts, count)
+            share = (count - counts[place - 1]) / pieces[place - 1].rows
+            at = times[place - 1] + pieces[place - 1].seconds * share
+        else:
+            at = ended[count - rows - 1] + times[-1] - times[0]
+        found.append(at - start)
+    return tuple(found)
+
+
+def _scaled(
+    played: Sequence[int], workload: Workload, middle: Iterable[int], weights: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the tokens *played* of each kind, and as many for as much of the *middle*."""
+    kinds = workload.kind
+    inside = [0] * len(workload.kinds)
+    for row in middle:
+        inside[kinds[row]] += weights[row]
+    every = [0] * len(workload.kinds)
+    for kind, weight in zip(kinds, weights, strict=True):
+        every[kind] += weight
+    return tuple(
+        round(tokens * whole / (whole - part)) if whole > part else tokens
+        for tokens, whole, part in zip(played, every, inside, strict=True)
+    )

@@ -1,0 +1,119 @@
+"""Several plays of a job as one value, and what is foretold of one that is too long to play."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from ratedispatch.limits import Limits
+from ratedispatch.simulate.forecast import extrapolation, forecaster
+from ratedispatch.simulate.forecast.course import Course, Wait
+from ratedispatch.simulate.forecast.engine_play import play_engine
+from ratedispatch.simulate.forecast.extrapolation import play_ends
+from ratedispatch.simulate.forecast.forecast import Forecast, Interval
+from ratedispatch.simulate.forecast.forecaster import forecast
+from ratedispatch.simulate.forecast.workload import Kind
+from tests.simulate.forecast.test_engine_play import scene, workload
+
+
+def _course(seconds: float, **more: object) -> Course:
+    values = {
+        "seconds": seconds,
+        "tenths": (seconds,) * 10,
+        "answered": 10,
+        "failed": 0,
+        "attempts": 10,
+        "refused": 0,
+        "in_flight_peak": 3,
+        "in_flight_mean": 2.0,
+        "waits": (Wait(9, 10, seconds, 2 * seconds),),
+        "prompt_tokens": (100,),
+        "output_tokens": (50,),
+        **more,
+    }
+    return Course(**values)  # type: ignore[arg-type]
+
+
+def _forecast(*courses: Course) -> Forecast:
+    kinds = (Kind("/v1/chat/completions", "m"),)
+    return Forecast(rows=10, kinds=kinds, courses=courses, method="Played.", by="engine")
+
+
+def test_each_number_is_a_mean_between_the_lowest_and_the_highest() -> None:
+    """Causes and shares by name too, of which a course may lack one; the longest cause first."""
+    found = _forecast(
+        _course(10.0, held={"requests": 6.0, "in_flight": 1.0}, shares={"requests": 0.9}),
+        _course(14.0, held={"requests": 8.0}, shares={"requests": 0.7}),
+    )
+    assert found.seconds == Interval(12.0, 10.0, 14.0)
+    assert found.tenths == (Interval(12.0, 10.0, 14.0),) * 10
+    assert found.held == {"requests": Interval(7.0, 6.0, 8.0), "in_flight": Interval(0.5, 0.0, 1.0)}
+    assert found.shares["requests"] == pytest.approx((0.8, 0.7, 0.9))
+    assert found.binding == "requests"
+    assert found.waits == (Wait(9, 10, 12.0, 24.0),)
+    assert found.billed(0) == (Interval(100, 100, 100), Interval(50, 50, 50))
+    assert found.stop is None
+
+
+def test_what_never_happens_is_null_in_json() -> None:
+    """The tenths that a stop leaves out; and the stop is told if most plays had it."""
+    stopped = _course(
+        5.0, tenths=(1.0,) + (math.inf,) * 9, stop_code="quota", stop_message="Empty."
+    )
+    told = json.loads(json.dumps(_forecast(stopped, stopped, _course(9.0)).as_dict()))
+    assert told["tenths"][9] == {"mean": None, "low": 9.0, "high": None}
+    assert (told["stop_code"], told["stop_message"]) == ("quota", "Empty.")
+    assert told["kinds"][0]["output_tokens"] == {"mean": 50.0, "low": 50, "high": 50}
+    assert _forecast(stopped, _course(9.0)).stop is None
+
+
+def test_few_rows_are_played_by_the_engine_as_often_as_is_asked() -> None:
+    """Each time with another seed; and it is said how."""
+    rows = workload([(60, 40)] * 50)
+    found = forecast(rows, scene(), seeds=2)
+    assert found.courses == tuple(play_engine(rows, scene(), seed=seed) for seed in (1, 2))
+    assert found.by == "engine"
+    assert found.method == "The whole engine played every row in virtual time, 2 times."
+    assert "3 processes share the limits" in forecast(rows, scene(processes=3), seeds=1).method
+    with pytest.raises(ValueError, match="seeds is 0"):
+        forecast(rows, scene(), seeds=0)
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play less of the ends, so that the whole can be played beside them."""
+    for module, name, value in (
+        (extrapolation, "HEAD", 600),
+        (extrapolation, "TAIL", 200),
+        (forecaster, "ENGINE_ROWS", 1_000),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize(
+    ("rows", "limits", "provider"),
+    [
+        ([(60, 40)] * 1500, (6000, 600_000), {}),
+        ([(10, 5), (300, 100), (60, 40)] * 500, (6000, 600_000), {}),
+        ([(10, 10)] * 2000, (1000, 600_000), {"burst_seconds": 60.0}),
+        ([(20, 20)] * 1500, (60_000, 6_000_000), {"engine_slots": 4}),
+        ([(20, 20)] * 1200 + [(120, 80)] * 1200, (6000, 600_000), {}),
+    ],
+)
+def test_the_ends_of_a_job_foretell_its_whole(
+    rows: list[tuple[int, int]], limits: tuple[int, int], provider: dict[str, float]
+) -> None:
+    """To a few hundredths, whatever binds, with a deep bucket at first, and longer rows later."""
+    told = Limits(requests_per_minute=limits[0], tokens_per_minute=limits[1])
+    made, found = workload(rows), scene(told, provider=provider)
+    whole, ends = (play(made, found, seed=1) for play in (play_engine, play_ends))
+    assert ends.seconds == pytest.approx(whole.seconds, rel=0.04)
+    assert ends.tenths[7] == pytest.approx(whole.tenths[7], rel=0.07)
+    assert ends.binding == whole.binding
+    assert ends.answered == whole.answered
+    assert ends.prompt_tokens == whole.prompt_tokens
+    assert ends.output_tokens == pytest.approx(whole.output_tokens, rel=0.02)
+    assert forecast(made, found, seeds=1).by == "extrapolation"
