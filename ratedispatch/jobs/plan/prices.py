@@ -3,7 +3,8 @@ What tokens cost in money, as dated data.
 
 Decides which entry of the table a model's name means. Knows nothing of files, limits or counting.
 Prices change without notice: each entry says where it was read and of which day that source is.
-They are list prices of the standard tier; discounts (batch, cached input) are not in here.
+They are list prices of the standard tier; what batches and flex processing cost is a share of
+them. Discounts of cached inputs are not in here.
 """
 
 from __future__ import annotations
@@ -87,6 +88,53 @@ _FREE = tuple(
 
 #: Snapshots that do not cost what the name without the date does.
 _APART = frozenset({"gpt-4o-2024-05-13"})
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    A way to have requests answered that costs a share of the list price.
+
+    Args:
+        name: What it is called.
+        share: What it costs, as a share of the standard price.
+        window: Seconds within which everything is answered; None if nothing is promised.
+        most_rows: Requests that can be handed over at once; None for one at a time.
+        note: What one gets for less, in a sentence.
+        source: Where it was read.
+        as_of: The year of that copy.
+    """
+
+    name: str
+    share: float
+    window: float | None
+    most_rows: int | None
+    note: str
+    source: str
+    as_of: str
+
+
+#: Other services of OpenAI, beside answers at once.
+SERVICES: tuple[Service, ...] = (
+    Service(
+        "flex",
+        0.5,
+        None,
+        None,
+        "slower, and a request may be refused for want of room; then it costs nothing",
+        "https://developers.openai.com/api/docs/guides/flex-processing",
+        "2026",
+    ),
+    Service(
+        "batch",
+        0.5,
+        86_400.0,
+        50_000,
+        "answered within 24 hours, out of limits of its own",
+        "https://developers.openai.com/api/docs/guides/batch",
+        "2026",
+    ),
+)
 
 _BY_NAME = {price.model: price for price in (*TABLE, *_FREE)}
 

@@ -37,24 +37,35 @@ class SafeCap(NamedTuple):
 
 
 def safe_cap(
-    lengths: Lengths, caps: Sequence[int], *, most_cut: float = MOST_CUT
+    outputs: Sequence[tuple[Lengths, Sequence[int]]], *, most_cut: float = MOST_CUT
 ) -> SafeCap | None:
     """
-    Return the lowest cap that cuts no more than *most_cut* of the answers; None if none helps.
+    Return the lowest cap for all rows that cuts no more than *most_cut* of any model's answers.
+
+    None if no row has a higher one, or if answers follow their caps: then each would be cut.
 
     Args:
-        lengths: The lengths of answers, in tokens.
-        caps: The cap of each row; 0 for none.
+        outputs: Of each model, the lengths of its answers in tokens, and the caps of its rows; 0
+            for none.
         most_cut: The share of the answers that may be cut.
     """
-    if lengths.are_shares or not caps:
-        return None
+    tokens = 0
+    for lengths, caps in outputs:
+        if lengths.are_shares:
+            return None
+        if caps:
+            safe = _safe_tokens(lengths, most_cut)
+            tokens = max(tokens, safe if 0 in caps else min(safe, max(caps)))
+    lowered, cut = 0, 0.0
+    for lengths, caps in outputs:
+        count = sum(1 for cap in caps if cap == 0 or cap > tokens)
+        lowered += count
+        cut += count * sum(1 for part in lengths.parts if part > tokens) / len(lengths.parts)
+    return SafeCap(tokens, cut, lowered) if lowered else None
+
+
+def _safe_tokens(lengths: Lengths, most_cut: float) -> int:
+    """Return the lowest cap that cuts no more than *most_cut* of answers of these *lengths*."""
     parts = lengths.parts
-    # a part is the mean of so many lengths: the longest of the last part are longer
     kept = parts[min(len(parts) - 1, math.ceil((1 - most_cut) * len(parts)) - 1)]
-    tokens = max(_STEP, math.ceil(kept / _STEP) * _STEP)
-    lowered = sum(1 for cap in caps if cap == 0 or cap > tokens)
-    if not lowered:
-        return None
-    longer = sum(1 for part in parts if part > tokens) / len(parts)
-    return SafeCap(tokens, longer * lowered, lowered)
+    return max(_STEP, math.ceil(kept / _STEP) * _STEP)
