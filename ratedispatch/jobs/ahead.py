@@ -39,9 +39,13 @@ class Outlook:
         self._scan = files.scan
         self._resumed = files.resumed
         self._most = options.caps.max_rows if options.caps is not None else None
+        skipped = files.skipped
+        if options.only is not None:
+            chosen = sum(line not in skipped for line in options.only)
+            self._most = min(chosen, self._most or chosen)
         # the rows that an earlier run has done may lie anywhere
-        is_behind = files.count_before(files.skipped.next_missing(1)) >= files.resumed
-        self._is_front = self.is_in_order and is_behind
+        is_behind = files.count_before(skipped.next_missing(1)) >= files.resumed
+        self._is_front = self.is_in_order and is_behind and options.only is None
 
     def ahead(self, tally: Tally) -> Ahead | None:
         """Return what is still to be sent in this run; None before anything was sent."""

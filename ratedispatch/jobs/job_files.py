@@ -25,9 +25,12 @@ from ratedispatch.jobs.state.journal import open_journal
 from ratedispatch.jobs.state.manifest import manifest_of
 from ratedispatch.jobs.state.paths import check_files
 from ratedispatch.jobs.state.resume import ResumeOptions, open_job
+from ratedispatch.jobs.state.rowset import RowSet
 from ratedispatch.jobs.state.scan import scan
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ratedispatch.jobs.inputs.row_text import RowText
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.job_options import JobOptions
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.state.journal import Journal
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.jobs.state.resume import Progress
-    from ratedispatch.jobs.state.rowset import RowSet
     from ratedispatch.jobs.state.scan import Scan
 
 
@@ -56,6 +58,7 @@ class OpenFiles:
         journal: Keeps other processes out until the files are closed.
         notes: Sentences on what was found.
         shard: The part of the rows that the job has; None for all.
+        only: The lines that this run may send; None for all.
     """
 
     paths: JobFiles
@@ -68,6 +71,7 @@ class OpenFiles:
     journal: Journal
     notes: tuple[str, ...]
     shard: Shard | None
+    only: Collection[int] | None
     _identity: tuple[int, ...]
     _stack: contextlib.ExitStack
 
@@ -78,10 +82,15 @@ class OpenFiles:
 
     @property
     def skipped(self) -> RowSet:
-        """Rows that this run does not send: they are done, or belong to other shards."""
+        """Rows that this run does not send: done, of other shards, or left for another run."""
         rows = self.progress.done
         if self.shard is not None:
             rows.merge(self.shard.others(self.scan.lines))
+        if self.only is not None:
+            others = RowSet.up_to(self.scan.lines)
+            for line in self.only:
+                others.discard(line)
+            rows.merge(others)
         return rows
 
     def count_before(self, line: int) -> int:
@@ -193,6 +202,7 @@ def _open(paths: JobFiles, options: JobOptions, stack: contextlib.ExitStack) -> 
         journal=opened.journal,
         notes=(*_note_on(shard, found, paths), *opened.notes),
         shard=shard,
+        only=options.only,
         _identity=identity,
         _stack=stack.pop_all(),
     )

@@ -16,6 +16,8 @@ from ratedispatch.jobs.state.origin import origin_of, together
 from ratedispatch.jobs.writer import FLUSH_INTERVAL
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.plan.spending import Caps
 
@@ -48,6 +50,8 @@ class JobOptions:
         processes: How many processes send for `run_file`; 1 for this one. Others need a client
             that can be made anew there, as a plain ``openai.AsyncOpenAI`` can.
         command: The words of the command that runs the job, which ``ratedispatch status`` shows.
+        only: The numbers of the lines that this run sends, counted from 1; the other rows wait for
+            another run. By default all.
 
     Formats, orders and ways of syncing may be given by their names.
 
@@ -73,6 +77,7 @@ class JobOptions:
     processes: int = 1
     max_tokens: int | None = None
     command: tuple[str, ...] = ()
+    only: Collection[int] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.flush_interval < math.inf:
