@@ -35,13 +35,14 @@ class Fit:
     Args:
         source: What it was fitted to, in a few words.
         attempts: Attempts that were seen.
-        answered: Those of them that were answered.
+        answered: Those of them that were answered; all that is seen where attempts are not.
         skipped: Lines that told nothing that can be used.
         latency: How long answers take; None if not seen.
         outputs: How long they are; None if not seen.
         prompts: What is billed for prompts, by model; empty if not seen.
         account: What the account is like.
         faults: The rates of faults that were seen, by name.
+        notes: What else is to be known of it, in sentences.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Fit:
     prompts: Mapping[str, PromptFit] = field(default_factory=dict)
     account: AccountFit = field(default_factory=AccountFit)
     faults: Mapping[str, Estimate] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def settings(self, base: ProviderSettings, given: Container[str] = ()) -> ProviderSettings:
         """
@@ -134,6 +136,7 @@ class Fit:
             "by_characters": account.by_characters,
             "window": account.window,
             "faults": {name: rate.as_dict() for name, rate in self.faults.items()},
+            "notes": list(self.notes),
         }
 
 
@@ -190,7 +193,7 @@ def fit_of(evidence: Evidence, source: str) -> Fit:
     usual = [one.latency for one in answers if one.latency is not None]
     return Fit(
         source=source,
-        attempts=sum(evidence.outcomes.values()),
+        attempts=sum(evidence.outcomes.values()) if evidence.tells_attempts else 0,
         answered=sum(n for (what, _, _), n in evidence.outcomes.items() if what == "answered"),
         skipped=evidence.skipped,
         latency=latency,

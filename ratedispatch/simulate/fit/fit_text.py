@@ -31,13 +31,17 @@ _CHARGES = {
 def lines_of(fit: Fit) -> list[str]:
     """Return what *fit* says, in short lines."""
     unseen: list[str] = []
-    lines = [f"like {fit.source}: {fit.attempts:,} attempts, {fit.answered:,} answered"]
+    seen = f"{fit.answered:,} answers"
+    if fit.attempts:
+        seen = f"{fit.attempts:,} attempts, {fit.answered:,} answered"
+    lines = [f"like {fit.source}: {seen}"]
     if fit.skipped:
         noun = "line tells" if fit.skipped == 1 else "lines tell"
         lines[0] += f"; {fit.skipped:,} {noun} nothing that can be used"
     pairs = [*_latency(fit.latency, unseen), *_outputs(fit, unseen), *_prompts(fit, unseen)]
     pairs += [*_account(fit, unseen), *_faults(fit, unseen)]
     lines += [f"  {name:<{_COLUMN}} {text}" for name, text in pairs]
+    lines += [f"  {note}" for note in fit.notes]
     if unseen:
         lines.append(f"  {'not seen':<{_COLUMN}} {', '.join(unseen)}")
     return lines

@@ -66,6 +66,7 @@ class Evidence:
 
     Args:
         rng: Draws which answers are kept.
+        tells_attempts: Whether attempts that were not answered would be seen, too.
 
     Attributes:
         limits: The limits per minute that were told or found, by dimension.
@@ -73,11 +74,11 @@ class Evidence:
         told: How many answers told it.
         attempts: The first attempts that say when they were sent.
         outcomes: How many attempts came to what, by decision, status and code.
-        slow: Of the attempts that broke off, how many after what share of a latency.
         skipped: Lines that told nothing that can be used.
     """
 
     rng: random.Random = field(default_factory=lambda: random.Random(1))
+    tells_attempts: bool = True
     limits: dict[str, float] = field(default_factory=dict)
     answers: list[Observation] = field(default_factory=list)
     told: int = 0

@@ -1,0 +1,1 @@
+"""What a former run shows of a provider, from its files: for `simulate --like`."""

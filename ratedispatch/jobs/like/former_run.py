@@ -1,0 +1,183 @@
+"""
+Makes a fit of a provider of what a former run has left: its event log, its output, or the memory.
+
+Tells by the lines of a file what it is. Reads it once, line by line, in bounded memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ratedispatch import _json
+from ratedispatch.errors import JobError
+from ratedispatch.jobs.batchfile import row_of
+from ratedispatch.jobs.inputs.formats import Format, format_of
+from ratedispatch.jobs.inputs.lines import LongLine, raw_lines
+from ratedispatch.jobs.inputs.streams import open_bytes
+from ratedispatch.jobs.like.answer_lines import AnswerLines
+from ratedispatch.jobs.like.former_input import former_input
+from ratedispatch.jobs.like.log_lines import EVENTS, LogLines
+from ratedispatch.jobs.like.numbers import name_in
+from ratedispatch.simulate.fit.fit import Fit, fit_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from ratedispatch.jobs.workload.counted import Counted
+    from ratedispatch.simulate.fit.observation import Evidence
+
+#: The word for what is remembered of an account.
+MEMORY = "memory"
+
+#: Lines within which a file shows what it is.
+_FIRST_LINES = 1_000
+
+#: Bytes of a line; an answer may be long.
+_LONGEST_LINE = 64 * 2**20
+
+#: Rows of the job itself whose usage is kept.
+_MOST_ANSWERED = 2_000_000
+
+_WAY_OUT = "give an event log (run --log-json), an output of run, or memory for what is remembered"
+
+
+class Likeness(NamedTuple):
+    """
+    What a former run shows.
+
+    Args:
+        fit: What the provider is like.
+        answered: Of the rows that are asked about, those that it has answered: by line, the tokens
+            billed for prompt and output.
+    """
+
+    fit: Fit
+    answered: Mapping[int, tuple[int, int]]
+
+
+def like(
+    where: str | os.PathLike[str],
+    *,
+    source: Path | None = None,
+    counted: Counted | None = None,
+) -> Likeness:
+    """
+    Return what the former run shows whose file is *where*.
+
+    Args:
+        where: An event log, or an output of `run`: lines in Batch format, or a table.
+        source: The input that is asked about.
+        counted: Its rows; those of them that the run has answered are told.
+
+    Raises:
+        JobError: The file is missing, or shows nothing; says the way out.
+    """
+    path = Path(where)
+    if not path.exists():
+        raise JobError(f"--like {path} does not exist; {_WAY_OUT}")
+    if not path.is_file():
+        raise JobError(f"--like {path} is no file; {_WAY_OUT}")
+    beside = path.with_name(path.name + ".answers.jsonl")
+    file_format = format_of(path)
+    if file_format is not Format.JSONL and beside.is_file():
+        path, file_format = beside, Format.JSONL  # the lines that the table was made of say more
+    reading = _Reading(path, source, counted)
+    try:
+        if file_format is not Format.JSONL:
+            evidence = reading.table(file_format)
+        else:
+            evidence = reading.lines()
+    except JobError as error:
+        raise JobError(f"--like: {error}") from error
+    except OSError as error:
+        raise JobError(f"--like {path} cannot be read: {error.strerror or error}") from error
+    if not evidence.told:
+        raise JobError(
+            f"--like {path}: none of its lines tells how long an answer took or how long it is "
+            f"({evidence.skipped:,} tell nothing that can be used); {_WAY_OUT}"
+        )
+    return Likeness(fit_of(evidence, path.name), reading.answered)
+
+
+class _Reading:
+    """Reads the file *path*, and keeps what it says of the rows of *counted*."""
+
+    def __init__(self, path: Path, source: Path | None, counted: Counted | None) -> None:
+        self.answered: dict[int, tuple[int, int]] = {}
+        self._path = path
+        self._source = source
+        self._counted = counted
+
+    def lines(self) -> Evidence:
+        """Read lines of JSON, whichever they are."""
+        log = LogLines(self._keep, self._is_input)
+        answers: AnswerLines | None = None
+        is_log: bool | None = None
+        skipped = 0
+        with open_bytes(self._path) as file:
+            for number, line in raw_lines(file, longest=_LONGEST_LINE):
+                value = None if isinstance(line, LongLine) else _value(line)
+                if is_log is None:
+                    is_log = _is_log(value)
+                    if is_log is None:
+                        skipped += bool(line)
+                        if number >= _FIRST_LINES:
+                            break
+                        continue
+                if is_log:
+                    log.add(value)
+                    continue
+                if answers is None:
+                    known = former_input(self._path, self._source, self._counted)
+                    answers = AnswerLines(known, self._keep)
+                answers.add(value, None if isinstance(line, LongLine) else row_of(line))
+        evidence = log.evidence if answers is None else answers.evidence
+        evidence.skipped += skipped
+        return evidence
+
+    def table(self, file_format: Format) -> Evidence:
+        """Read a table of answers."""
+        from ratedispatch.jobs.inputs.row import BrokenRow
+        from ratedispatch.jobs.inputs.table_files import open_table
+
+        known = former_input(self._path, self._source, self._counted)
+        answers = AnswerLines(known, self._keep)
+        with open_table(self._path, file_format) as table:
+            for number, row in table.rows:
+                if isinstance(row, BrokenRow):
+                    answers.evidence.skipped += 1
+                else:
+                    answers.add_cells(dict(row), number)
+        return answers.evidence
+
+    def _keep(self, place: int, billed: int, output: int) -> None:
+        if len(self.answered) < _MOST_ANSWERED:
+            self.answered[place] = billed, output
+
+    def _is_input(self, flags: Mapping[str, Any]) -> bool:
+        """Whether a run with *flags* was on the input that is asked about."""
+        given, source = flags.get("INPUT"), self._source
+        if self._counted is None or source is None or not isinstance(given, str):
+            return False
+        try:
+            return Path(given).samefile(source)
+        except (OSError, ValueError):
+            return False
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return _json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_log(value: Any) -> bool | None:
+    """Whether a line is one of a log rather than of an output; None if it is neither."""
+    if not isinstance(value, dict):
+        return None
+    if name_in(value.get("event")) in EVENTS:
+        return True
+    return False if "response" in value and "custom_id" in value else None
