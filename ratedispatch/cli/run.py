@@ -50,7 +50,7 @@ from ratedispatch.cli.target import target_of
 from ratedispatch.limits import AUTO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ratedispatch.cli.pool_client import PoolTargets
     from ratedispatch.cli.pool_file import MemberTables
@@ -112,20 +112,13 @@ def run(
       130  interrupted twice, or by Ctrl-C before the job began
     """
     settings = RunSettings(source, output, limits, provider, sending, durability, caps, display)
-    with interruptible():  # the modules that a run needs take most of the time until it begins
-        import ratedispatch.dispatch.retry
-        import ratedispatch.jobs.job  # noqa: F401
-
-    start = _check(settings)
-    with contextlib.ExitStack() as stack:
-        report = _send(settings, start, stack)
-    outlast()
-    _close(settings, start, report)
+    start, report = carry_out(settings)
+    close(settings, start, report)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """All flags of a run, by what they are about."""
+    """All flags of a run, by what they are about; and the lines that it sends, if not all."""
 
     source: InputFlags
     output: OutputFlags
@@ -135,6 +128,7 @@ class RunSettings:
     durability: DurabilityFlags
     caps: CapFlags
     display: DisplayFlags
+    only: Collection[int] | None = None
 
 
 @dataclass(slots=True)
@@ -165,6 +159,19 @@ class _Start:
     job: Job | None = None
     shown: int = 0
     crew: Crew | None = None
+
+
+def carry_out(settings: RunSettings) -> tuple[_Start, Report | None]:
+    """Run the job that *settings* describe; no report if it was cancelled."""
+    with interruptible():  # the modules that a run needs take most of the time until it begins
+        import ratedispatch.dispatch.retry
+        import ratedispatch.jobs.job  # noqa: F401
+
+    start = _check(settings)
+    with contextlib.ExitStack() as stack:
+        report = _send(settings, start, stack)
+    outlast()
+    return start, report
 
 
 def _check(settings: RunSettings) -> _Start:
@@ -198,6 +205,7 @@ def _check(settings: RunSettings) -> _Start:
         caps=caps,
         shard=settings.source.shard,
         command=words_given(),
+        only=settings.only,
     )
     output, shard = settings.output, settings.source.shard
     where = settings.source.source, output.output, output.errors_file, output.format
@@ -311,7 +319,7 @@ async def _run(
             raise click.UsageError(str(error)) from error
 
 
-def _close(settings: RunSettings, start: _Start, report: Report | None) -> None:
+def close(settings: RunSettings, start: _Start, report: Report | None) -> None:
     """Print how the run ended, and exit with its code."""
     if report is None:
         assert start.job is not None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from ratedispatch.cli.interrupt import Interruptions
-from ratedispatch.cli.run import _close
+from ratedispatch.cli.run import close
 
 
 class Drained:
@@ -107,7 +107,7 @@ def test_a_cancelled_run_says_how_many_rows_are_in_doubt(
     """And exits with 130."""
     start = SimpleNamespace(job=SimpleNamespace(in_doubt=rows))
     with pytest.raises(SystemExit) as left:
-        _close(cast("Any", None), cast("Any", start), None)
+        close(cast("Any", None), cast("Any", start), None)
     assert left.value.code == 130
     said = capsys.readouterr().err
     assert said == f"cancelled; the files are whole, and the same command goes on{doubt}\n"
