@@ -24,6 +24,7 @@ COMMANDS = {
     "run": "ratedispatch.cli.run:run",
     "plan": "ratedispatch.cli.plan:plan",
     "status": "ratedispatch.cli.status_command:status",
+    "simulate": "ratedispatch.cli.simulate:simulate",
     "merge": "ratedispatch.cli.merge:merge",
     "memory": "ratedispatch.cli.memory_command:memory",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",

@@ -119,6 +119,17 @@ class ModelledProviderFlags:
         except ValueError as error:
             raise click.UsageError(str(error)) from None
 
+    @property
+    def given(self) -> frozenset[str]:
+        """The settings of a provider that the flags say, by their names."""
+        from ratedispatch.simulate.settings import ProviderSettings
+
+        return frozenset(self._changes(ProviderSettings())) | {
+            name
+            for name, rate in zip(_LIMITS, (self.account_rpm, self.account_tpm), strict=False)
+            if rate is not None
+        }
+
     def _changes(self, account: ProviderSettings) -> dict[str, Any]:
         """Return the settings that were given, by their names."""
         period, model = parse_outage(self.outage)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import SettingsCommand, collect, option
-from ratedispatch.cli.console import json_text, painter, say
+from ratedispatch.cli.console import json_text, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.limit_options import (
@@ -25,11 +25,10 @@ from ratedispatch.cli.limit_options import (
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.own_counts import counts_folder, no_memory_option
 from ratedispatch.cli.pool_file import MemberTables
+from ratedispatch.cli.reading_progress import reading_progress
 from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.model import Plan
     from ratedispatch.jobs.plan.prices import Price
@@ -130,7 +129,7 @@ def _plan(
 
     template = source.template()
     try:
-        with plain_warnings(), _progress(quiet=display.quiet) as show:
+        with plain_warnings(), reading_progress(quiet=display.quiet) as show:
             return plan_file(
                 source.source,
                 account,
@@ -160,34 +159,3 @@ def _bar_character() -> str:
         "█".encode(encoding)
         return "█" if sys.stdout.isatty() else "#"
     return "#"
-
-
-@contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far the reading is, on a terminal; give what to call with the bytes read."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("reading"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(file=painter())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield show

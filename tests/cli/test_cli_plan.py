@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import ratedispatch.jobs.plan.planner
 from ratedispatch.cli import main
 from ratedispatch.cli import plan as command
+from ratedispatch.cli.reading_progress import reading_progress
 from ratedispatch.jobs.plan import planner
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "docstrings.jsonl"
@@ -325,12 +326,12 @@ def test_progress_is_shown_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By bytes; not when it is to be quiet, nor elsewhere."""
-    with command._progress(quiet=False) as show:
+    with reading_progress(quiet=False) as show:
         assert show is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with command._progress(quiet=True) as show:
+    with reading_progress(quiet=True) as show:
         assert show is None
-    with command._progress(quiet=False) as show:
+    with reading_progress(quiet=False) as show:
         assert show is not None
         show(1, 2)
     assert "reading" in capsys.readouterr().err

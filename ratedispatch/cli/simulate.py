@@ -1,0 +1,289 @@
+"""``ratedispatch simulate``: what a job will do, before anything is sent."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from ratedispatch.cli.client import connections_for
+from ratedispatch.cli.command import SettingsCommand
+from ratedispatch.cli.console import columns, json_text, say
+from ratedispatch.cli.help import HELP
+from ratedispatch.cli.input_options import InputFlags, input_options
+from ratedispatch.cli.limit_options import (
+    LimitFlags,
+    ProviderFlags,
+    limit_options,
+    provider_options,
+    url_of,
+)
+from ratedispatch.cli.modelled_provider import ModelledProviderFlags, modelled_provider
+from ratedispatch.cli.notes import plain_warnings
+from ratedispatch.cli.own_counts import counts_folder
+from ratedispatch.cli.pool_file import MemberTables
+from ratedispatch.cli.reading_progress import reading_progress
+from ratedispatch.cli.run_options import (
+    CapFlags,
+    DurabilityFlags,
+    cap_options,
+    durability_options,
+)
+from ratedispatch.cli.sending_options import SendingFlags, sending_options
+from ratedispatch.cli.simulate_options import (
+    SimulateFlags,
+    check_playable,
+    simulate_options,
+)
+from ratedispatch.limits import AUTO, Limits
+from ratedispatch.observe.human import about_usd
+
+if TYPE_CHECKING:
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
+    from ratedispatch.jobs.workload.counted import Counted
+    from ratedispatch.simulate.forecast.forecast import Forecast
+    from ratedispatch.simulate.forecast.scene import Scene
+    from ratedispatch.simulate.forecast.workload import Workload
+
+#: Where a fake server listens: what it counts is not known by its address.
+_FAKE_URL = "http://127.0.0.1"
+
+
+@click.command(
+    cls=SettingsCommand,
+    context_settings=HELP,
+    short_help="Say what a job will do: time, cost, refusals; nothing is sent.",
+)
+@input_options
+@limit_options(missing="auto: learned from the answers")
+@modelled_provider
+@simulate_options
+@provider_options
+@sending_options
+@durability_options
+@cap_options
+def simulate(
+    source: InputFlags,
+    limits: LimitFlags,
+    modelled: ModelledProviderFlags,
+    playing: SimulateFlags,
+    provider: ProviderFlags,
+    sending: SendingFlags,
+    durability: DurabilityFlags,
+    caps: CapFlags,
+) -> None:
+    """
+    Play the job of IN against a modelled provider in virtual time, and say what comes of it.
+
+    Takes the flags of run, and those of the provider. It tells the time, when each tenth is done,
+    what binds, refusals, requests in flight, waits, the cost, and what a kill would bill twice.
+    Nothing is sent, and no API key is needed.
+
+    \b
+    Examples:
+      ratedispatch simulate in.jsonl --rpm 3000 --tpm 2M --latency 1.5
+      ratedispatch simulate in.jsonl --tpm 2M --output-tokens lognormal:200:0.5
+      ratedispatch simulate in.jsonl --rpm none --tpm none --slots 32
+
+    \b
+    Exit codes:
+      0    all rows can be sent
+      1    some rows are malformed or can never fit
+      2    the usage is wrong
+      3    the job would stop before its end
+      130  interrupted
+    """
+    check_playable(sending)
+    told = Told.of(limits, provider, caps)
+    flags = JobFlags(source, provider, sending, durability)
+    try:
+        counted = read(told, flags, quiet=playing.quiet)
+        workload, scene = scene_of(counted.workload, told, flags, modelled, caps.max_rows)
+        from ratedispatch.jobs.plan.foretold_cost import cost_of
+        from ratedispatch.jobs.plan.price_book import PriceBook
+        from ratedispatch.simulate.forecast.forecaster import forecast
+
+        found = forecast(workload, scene, seeds=playing.seeds, method=playing.method)
+        cost = cost_of(found, PriceBook(told.caps.price))
+    except KeyboardInterrupt:
+        say("interrupted: nothing was sent, and nothing was written")
+        sys.exit(130)
+    notes = _notes(told, counted, found, cost)
+    if playing.as_json:
+        click.echo(json_text(_values(counted, scene, found, cost, notes)))
+    else:
+        from ratedispatch.cli.forecast_text import describe
+
+        click.echo(describe(found, cost, notes=notes, width=columns(sys.stdout)))
+    sys.exit(3 if found.stop else 1 if any((counted.counts or {}).values()) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFlags:
+    """The flags of a job that decide what comes of it."""
+
+    source: InputFlags
+    provider: ProviderFlags
+    sending: SendingFlags
+    durability: DurabilityFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """
+    What the flags say of the account.
+
+    Args:
+        limits: What the job is told.
+        base_url: The API; None for OpenAI's.
+        caps: The caps at which a run would stop, and the prices.
+        is_pool: Whether the limits are those of several members together.
+    """
+
+    limits: Limits | LimitGroups
+    base_url: str | None
+    caps: CapFlags
+    is_pool: bool = False
+
+    @classmethod
+    def of(cls, limits: LimitFlags, provider: ProviderFlags, caps: CapFlags) -> Told:
+        """Return what the flags come to."""
+        account = limits.read(missing=AUTO)
+        caps.caps()  # a single price is a mistake
+        if not isinstance(account, MemberTables):
+            return cls(account, provider.base_url, caps)
+        first = next(iter(account))
+        url = provider.base_url or first.base_url or None
+        return cls(account.limits, url, caps, is_pool=True)
+
+
+def read(told: Told, flags: JobFlags, *, quiet: bool) -> Counted:
+    """
+    Return the rows of the input and what they cost.
+
+    Raises:
+        click.UsageError: It cannot be read.
+    """
+    from ratedispatch.errors import JobError
+    from ratedispatch.jobs.workload.file_workload import read_workload
+    from ratedispatch.jobs.workload.row_reading import Reading
+    from ratedispatch.tokens import policy_for
+
+    source, provider = flags.source, flags.provider
+    url = _FAKE_URL if flags.sending.fake else url_of(told.base_url)
+    reading = Reading(
+        template=source.template(),
+        input_format=source.format,
+        endpoint=source.endpoint,
+        shard=source.shard,
+        max_tokens=source.row_cap,
+        policy=provider.charge_policy or policy_for(url),
+        default_output_tokens=provider.default_output_tokens,
+        models=provider.model_alias,
+    )
+    folder = counts_folder(no_memory=flags.sending.no_memory)
+    try:
+        with plain_warnings(), reading_progress(quiet=quiet) as show:
+            return read_workload(
+                source.source, told.limits, reading=reading, on_progress=show, folder=folder
+            )
+    except JobError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise click.UsageError(f"the input {source.input} cannot be read: {reason}") from error
+
+
+def scene_of(
+    workload: Workload,
+    told: Told,
+    flags: JobFlags,
+    modelled: ModelledProviderFlags,
+    max_rows: int | None,
+) -> tuple[Workload, Scene]:
+    """
+    Return what a run with these flags plays: the rows that it sends, and how.
+
+    Raises:
+        click.UsageError: The flags of the provider make no sense, or nothing bounds the job.
+    """
+    from ratedispatch.jobs.order import order_of
+    from ratedispatch.simulate.forecast.reading_order import reading_order
+    from ratedispatch.simulate.forecast.scene import Scene
+
+    settings = modelled.settings(told.limits)
+    sending = flags.sending
+    _check_bound(settings.requests_per_minute, settings.tokens_per_minute, told, modelled)
+    order = order_of(flags.durability.order, workload, told.limits)
+    if max_rows is not None and max_rows < len(workload):
+        workload = workload.chosen(reading_order(len(workload), order)[:max_rows])
+        order = "file"
+    connections = connections_for(sending.max_in_flight)
+    is_bounded = isinstance(sending.max_in_flight, int)
+    return workload, Scene(
+        limits=told.limits,
+        provider=settings,
+        max_in_flight=connections if is_bounded else sending.max_in_flight,
+        max_attempts=sending.max_attempts,
+        order=order,
+        processes=sending.processes,
+        travel=modelled.travel,
+        connections=connections,
+        timeout=sending.timeout,
+        wait_for_reset=sending.wait_for_reset,
+        tolerate_failures=sending.tolerate_failures,
+        default_output_tokens=flags.provider.default_output_tokens,
+    )
+
+
+def _check_bound(
+    requests: float | None, tokens: float | None, told: Told, modelled: ModelledProviderFlags
+) -> None:
+    """Refuse an account of which nothing is known: the forecast would be that of no account."""
+    is_learnt = isinstance(told.limits, Limits) and any(r.is_auto for r in told.limits.rates())
+    if is_learnt and requests is None and tokens is None and modelled.slots is None:
+        raise click.UsageError(
+            "no limit of the account is known; give what the job is told (--rpm, --tpm), or what "
+            "the account has and the job is to learn (--account-rpm, --account-tpm), or the "
+            "places of a server of your own (--slots)"
+        )
+
+
+def _notes(told: Told, counted: Counted, found: Forecast, cost: ForetoldCost) -> list[str]:
+    """Return sentences on what a person should know beside the numbers."""
+    notes = []
+    left = counted.rows - len(counted.workload)
+    if left:
+        rows = "1 row is" if left == 1 else f"{left:,} rows are"
+        notes.append(f"{rows} not played, since no limit allows it or it is no request; see plan.")
+    if told.is_pool:
+        notes.append("The members of the pool are played as one account with all their limits.")
+    for flag, cap in (
+        ("--max-cost", told.caps.max_cost),
+        ("--max-cost-run", told.caps.max_cost_run),
+    ):
+        if cap is not None and cost.usd is not None and cost.usd.high > cap:
+            notes.append(
+                f"The run would stop at its {flag} of {about_usd(cap)} before its end; what "
+                f"stands here is the whole job."
+            )
+    if found.rows and isinstance(told.limits, Limits) and not told.limits.rates():
+        notes.append("The job has no limits of its own: what is in flight is all that bounds it.")
+    return notes
+
+
+def _values(
+    counted: Counted, scene: Scene, found: Forecast, cost: ForetoldCost, notes: list[str]
+) -> dict[str, object]:
+    """Return everything as values of JSON."""
+    return {
+        **found.as_dict(),
+        **cost.as_dict(),
+        "order": scene.order,
+        "rows_read": counted.rows,
+        "unsendable": dict(counted.counts or {}),
+        "notes": notes,
+    }

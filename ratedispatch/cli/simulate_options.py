@@ -1,0 +1,119 @@
+"""
+The flags of ``simulate`` beyond those of the job and of the provider.
+
+Decides too which flags of `run` do nothing here, and which would make the forecast wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ratedispatch.cli.command import collect, option
+
+if TYPE_CHECKING:
+    from ratedispatch.cli.sending_options import SendingFlags
+
+#: Plays of a job: beyond so many the interval no longer changes.
+_MOST_SEEDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SimulateFlags:
+    """
+    How a job is played, and how that is shown.
+
+    Args:
+        seeds: How often it is played.
+        method: What plays it.
+        as_json: Whether the forecast is printed as JSON.
+        quiet: Whether no progress is shown.
+        output, output_format, errors_file, log_json: As of `run`, whose command line is taken as
+            it is; they do nothing here.
+    """
+
+    seeds: int
+    method: Literal["auto", "engine", "model"]
+    as_json: bool
+    quiet: bool
+    output: Path | None
+    output_format: str | None
+    errors_file: Path | None
+    log_json: Path | None
+
+
+_NOTHING = "As of run; nothing is written here."
+
+_OPTIONS = (
+    option(
+        "--seeds",
+        group="Forecast",
+        type=click.IntRange(1, _MOST_SEEDS),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Play the job N times, each time with other chances.",
+    ),
+    option(
+        "--method",
+        group="Forecast",
+        type=click.Choice(["auto", "engine", "model"]),
+        default="auto",
+        show_default=True,
+        help="Play every row by the whole engine, or by a model of its queue; auto decides by "
+        "the number of rows.",
+    ),
+    option("--json", "as_json", group="Display", is_flag=True, help="Print the forecast as JSON."),
+    option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
+)
+
+_IDLE = (
+    option(
+        "-o",
+        "--output",
+        group="Without effect",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=_NOTHING,
+    ),
+    option(
+        "--output-format",
+        group="Without effect",
+        type=click.Choice(["jsonl", "csv", "parquet"]),
+        help=_NOTHING,
+    ),
+    option(
+        "--errors-file",
+        group="Without effect",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=_NOTHING,
+    ),
+    option(
+        "--log-json",
+        group="Without effect",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=_NOTHING,
+    ),
+)
+
+#: Adds the flags; the command gets `SimulateFlags` as ``playing``.
+simulate_options = collect(SimulateFlags, "playing", (*_OPTIONS, *_IDLE))
+
+
+def check_playable(sending: SendingFlags) -> None:
+    """
+    Refuse the flags of `run` whose effect cannot be foretold.
+
+    Raises:
+        click.UsageError: One of them is given.
+    """
+    if sending.share is not None:
+        raise click.UsageError(
+            "--share cannot be played: what other processes take of the limits is not known; "
+            "leave it out, and say what they send by --competitor START:RPM"
+        )
