@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": "ratedispatch.cli.plan:plan",
     "status": "ratedispatch.cli.status_command:status",
     "simulate": "ratedispatch.cli.simulate:simulate",
+    "report": "ratedispatch.cli.report_page:report",
     "merge": "ratedispatch.cli.merge:merge",
     "memory": "ratedispatch.cli.memory_command:memory",
     "fake-server": "ratedispatch.cli.fake_server:fake_server",

@@ -12,6 +12,8 @@ from ratedispatch.cli.console import columns, json_text, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ratedispatch.cli.sending_options import SendingFlags
+    from ratedispatch.jobs.plan.spending import Caps
     from ratedispatch.observe.report import Report
 
 #: The advice after a stop, by its code.
@@ -87,6 +89,11 @@ def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> N
         from ratedispatch.observe.summary import failures_text
 
         say(f"{failures_text(report)}; each row's reason is in {errors}")
+
+
+def is_priced(sending: SendingFlags, caps: Caps) -> bool:
+    """Whether answers cost anything: a trial does not, unless it is to show what *caps* do."""
+    return not sending.fake or caps.bind_cost or caps.price is not None
 
 
 def exit_code(report: Report) -> int:

@@ -37,21 +37,7 @@ def open_log(
     """
     from ratedispatch.observe.eventlog import EventLog
 
-    if str(path) == "-":
-        raise click.UsageError("--log-json -: the log cannot go to standard output; give a file")
-    if shard is not None and (path.is_file() or not path.exists()):
-        try:
-            path = shard.path(path)
-        except JobError as error:
-            raise click.UsageError(f"--log-json {error}") from error
-    for name in ("input", "output", "errors", "job", "table"):
-        other = getattr(files, name)
-        if not isinstance(other, Path):  # standard input, or no table
-            continue
-        if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
-            raise click.UsageError(
-                f"--log-json {path} is the {name} file of the job; give a file of its own"
-            )
+    path = own_file(path, files, "--log-json", shard)
     try:
         return EventLog(
             path,
@@ -63,6 +49,38 @@ def open_log(
         raise click.UsageError(
             f"--log-json {path} cannot be opened: {error.strerror}; name another file"
         ) from error
+
+
+def own_file(path: Path, files: JobFiles, flag: str, shard: Shard | None = None) -> Path:
+    """
+    Return *path*, or the one that a shard has of it, for a file beside those of a job.
+
+    Args:
+        path: What was given with *flag*.
+        files: Those of the job.
+        flag: What messages name.
+        shard: Of the job.
+
+    Raises:
+        click.UsageError: It is standard output, or a file of the job.
+    """
+    if str(path) == "-":
+        what = flag.removeprefix("--").removesuffix("-json")
+        raise click.UsageError(f"{flag} -: the {what} cannot go to standard output; give a file")
+    if shard is not None and (path.is_file() or not path.exists()):
+        try:
+            path = shard.path(path)
+        except JobError as error:
+            raise click.UsageError(f"{flag} {error}") from error
+    for name in ("input", "output", "errors", "job", "table"):
+        other = getattr(files, name)
+        if not isinstance(other, Path):  # standard input, or no table
+            continue
+        if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
+            raise click.UsageError(
+                f"{flag} {path} is the {name} file of the job; give a file of its own"
+            )
+    return path
 
 
 def _is_file(path: Path, other: Path) -> bool:

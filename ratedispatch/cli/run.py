@@ -17,7 +17,7 @@ from ratedispatch.cli.client import (
     connections_for,
     open_client,
 )
-from ratedispatch.cli.closing import exit_code, print_notes, print_report
+from ratedispatch.cli.closing import exit_code, is_priced, print_notes, print_report
 from ratedispatch.cli.command import SettingsCommand, words_given
 from ratedispatch.cli.console import painter, say
 from ratedispatch.cli.crew_of_run import crew_of, prepare
@@ -35,6 +35,7 @@ from ratedispatch.cli.log_file import open_log
 from ratedispatch.cli.loop import seldom_collecting
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.own_memory import remembering
+from ratedispatch.cli.page_of_run import page_of_run, tell_begin
 from ratedispatch.cli.run_options import (
     CapFlags,
     DisplayFlags,
@@ -52,6 +53,7 @@ from ratedispatch.limits import AUTO
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from ratedispatch.cli.page_of_run import PageOfRun
     from ratedispatch.cli.pool_client import PoolTargets
     from ratedispatch.cli.pool_file import MemberTables
     from ratedispatch.dispatch.options import DispatcherOptions
@@ -132,7 +134,7 @@ class RunSettings:
 
 
 @dataclass(slots=True)
-class _Start:
+class Start:
     """
     The values that the flags come to, and the job once it is open.
 
@@ -147,6 +149,7 @@ class _Start:
         job: The job, once it is open.
         shown: How many notes of the job are printed already.
         crew: The processes that send; None for this one.
+        page: The page that is made of the run; None for none.
     """
 
     account: Limits | LimitGroups | MemberTables
@@ -159,9 +162,10 @@ class _Start:
     job: Job | None = None
     shown: int = 0
     crew: Crew | None = None
+    page: PageOfRun | None = None
 
 
-def carry_out(settings: RunSettings) -> tuple[_Start, Report | None]:
+def carry_out(settings: RunSettings) -> tuple[Start, Report | None]:
     """Run the job that *settings* describe; no report if it was cancelled."""
     with interruptible():  # the modules that a run needs take most of the time until it begins
         import ratedispatch.dispatch.retry
@@ -174,7 +178,7 @@ def carry_out(settings: RunSettings) -> tuple[_Start, Report | None]:
     return start, report
 
 
-def _check(settings: RunSettings) -> _Start:
+def _check(settings: RunSettings) -> Start:
     """Return the values that *settings* come to; a mistake in them is a usage error."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.job_options import JobOptions
@@ -213,10 +217,10 @@ def _check(settings: RunSettings) -> _Start:
         files = files_of(*where, shard)
     except JobError as error:
         raise click.UsageError(str(error)) from error
-    return _Start(account, pool, caps, key, url, options, files)
+    return Start(account, pool, caps, key, url, options, files)
 
 
-def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> Report | None:
+def _send(settings: RunSettings, start: Start, stack: contextlib.ExitStack) -> Report | None:
     """Open the job and run it; ``None`` if it was cancelled by a second interruption."""
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.dispatch.retry import RetryPolicy
@@ -230,6 +234,7 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
         if log_path is None
         else stack.enter_context(open_log(log_path, start.files, start.key, settings.source.shard))
     )
+    start.page = page_of_run(settings, start.files, log)
     if not settings.display.quiet:
         announce(start.files)
     stack.enter_context(plain_warnings())
@@ -240,17 +245,14 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
     for note in job.notes:
         say(note)
     start.shown = len(job.notes)
-    if log is not None:
-        from ratedispatch.cli.run_line import run_line
-
-        log.begin(**run_line(start.account, start.options.origin), rows=job.total, done=job.done)
+    tell_begin(start, log, rows=job.total, done=job.done)
     connections = connections_for(sending.max_in_flight)
     start.base_url = stack.enter_context(endpoint(start.account, start.base_url, fake=sending.fake))
     runs = stack.enter_context(open_runner(sending.loop))
     stack.push(end_if_interrupted)  # called before the loop is closed
     stack.enter_context(seldom_collecting())
     is_bounded = isinstance(sending.max_in_flight, int)
-    return runs.run(
+    report = runs.run(
         _run(
             job,
             settings,
@@ -270,12 +272,15 @@ def _send(settings: RunSettings, start: _Start, stack: contextlib.ExitStack) -> 
             ),
         )
     )
+    if log is not None and report is not None:
+        log.end(report)
+    return report
 
 
 async def _run(
     job: Job,
     settings: RunSettings,
-    start: _Start,
+    start: Start,
     log: EventLog | None,
     options: DispatcherOptions,
 ) -> Report | None:
@@ -306,8 +311,8 @@ async def _run(
                     listeners.append(notes)
                     handler.say = notes.say
                     stack.callback(handler.say_plainly)
-                if log is not None:
-                    listeners.append(log)
+                listeners += [log] if log is not None else []
+                listeners += [start.page.recorder] if start.page is not None else []
                 quiet = settings.display.quiet
                 options = remembering(options, sending, start.account, handler, quiet=quiet)
                 return await job.run(
@@ -319,8 +324,10 @@ async def _run(
             raise click.UsageError(str(error)) from error
 
 
-def close(settings: RunSettings, start: _Start, report: Report | None) -> None:
-    """Print how the run ended, and exit with its code."""
+def close(settings: RunSettings, start: Start, report: Report | None) -> None:
+    """Print how the run ended, write its page, and exit with its code."""
+    if start.page is not None:
+        start.page.write(report, start, is_priced=is_priced(settings.sending, start.caps))
     if report is None:
         assert start.job is not None
         rows = start.job.in_doubt
@@ -333,7 +340,7 @@ def close(settings: RunSettings, start: _Start, report: Report | None) -> None:
     print_report(
         report,
         as_json=settings.display.as_json,
-        with_cost=not settings.sending.fake or start.caps.bind_cost or start.caps.price is not None,
+        with_cost=is_priced(settings.sending, start.caps),
         key=start.key,
         key_env=" and ".join(pool.variables) if pool else settings.sending.api_key_env,
         base_url=", ".join(pool.urls.values()) if pool else start.base_url,

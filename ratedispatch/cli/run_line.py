@@ -34,18 +34,22 @@ def run_line(account: object, origin: str) -> dict[str, Any]:
         account: The limits, or the members of a pool.
         origin: The name of the server.
     """
-    try:
-        release = version("ratedispatch")
-    except PackageNotFoundError:  # run from its source
-        release = ""
     context = click.get_current_context(silent=True)
     return {
-        "version": release,
+        "version": release(),
         "command": "" if context is None else context.command.name,
         "flags": {} if context is None else _flags(context),
         "limits": [_limits(name, models, limits) for name, models, limits in _parts(account)],
         "server": origin,
     }
+
+
+def release() -> str:
+    """Return the version of this program; empty if it is run from its source."""
+    try:
+        return version("ratedispatch")
+    except PackageNotFoundError:
+        return ""
 
 
 def _flags(context: click.Context) -> dict[str, Any]:

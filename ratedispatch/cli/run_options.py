@@ -228,11 +228,15 @@ class DisplayFlags:
 
     Args:
         log_json: The file of the event log.
+        report: Where the page of the run goes.
+        forecast: The file of what was predicted of it.
         quiet: Whether no progress is shown.
         as_json: Whether the report is printed as JSON.
     """
 
     log_json: Path | None
+    report: Path | None
+    forecast: Path | None
     quiet: bool
     as_json: bool
 
@@ -244,6 +248,21 @@ _DISPLAY_OPTIONS = (
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
+    ),
+    option(
+        "--report",
+        group="Display",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write what happened as a page of HTML to FILE at the end: charts of requests and "
+        "tokens against the limits, failures, cost.",
+    ),
+    option(
+        "--forecast",
+        group="Display",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With --report, show beside it what simulate --json has written to FILE before.",
     ),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the report as JSON."),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ratedispatch.events import Event
+    from ratedispatch.observe.report import Report
 
 #: Bytes that may wait to be written; a larger backlog is written at once.
 _BUFFER = 256 * 1024
@@ -106,6 +107,15 @@ class EventLog:
     def begin(self, **values: Any) -> None:
         """Log that a run begins, with what is to be known of it later."""
         self._append("run", **values)
+
+    def end(self, report: Report) -> None:
+        """Log that a run has ended, with its figures."""
+        self._append("end", report=report.as_dict())
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def __call__(self, event: Event) -> None:
         """Log *event*."""

@@ -29,6 +29,21 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
         cost: What the run cost, as a person reads it; None to leave it out.
         width: Columns of the terminal.
     """
+    lines = topics(report, cost=cost)
+    label = max(map(len, lines)) + 2
+    return "\n".join(
+        textwrap.fill(
+            text,
+            max(width, 2 * label),
+            initial_indent=name.ljust(label),
+            subsequent_indent=" " * label,
+        )
+        for name, text in lines.items()
+    )
+
+
+def topics(report: Report, *, cost: str | None) -> dict[str, str]:
+    """Return what there is to say of *report*, by topic; *cost* as `table` takes it."""
     lines = {"rows": report.rows, "time": duration_text(report.seconds)}
     lines["requests"] = (
         f"{report.attempts:,} sent, {report.refusals:,} refused, {report.retries:,} retried"
@@ -56,16 +71,7 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
         lines[one_line(name)] = _route_text(one)
     if report.binding is not None and report.attempts > 1:
         lines["bound by"] = words_for(report.binding)
-    label = max(map(len, lines)) + 2
-    return "\n".join(
-        textwrap.fill(
-            text,
-            max(width, 2 * label),
-            initial_indent=name.ljust(label),
-            subsequent_indent=" " * label,
-        )
-        for name, text in lines.items()
-    )
+    return lines
 
 
 def _route_text(figures: RouteFigures) -> str:

@@ -67,7 +67,10 @@ def test_rows_are_sent_in_portions_and_logged_in_one_file(
     second = run(job, *flags, url=server.base_url)
     assert second.exit_code == 0, second.output
     events = lines(log)
-    assert [e["event"] for e in events] == ["run", "attempt", "attempt", "stop", "run", "attempt"]
+    assert [e["event"] for e in events] == [
+        *("run", "attempt", "attempt", "stop", "end"),
+        *("run", "attempt", "end"),
+    ]
     assert sorted(e["custom_id"] for e in events if "custom_id" in e) == ["a", "b", "c"]
     assert all(e["at"].endswith("Z") for e in events)
     assert KEY not in log.read_text()

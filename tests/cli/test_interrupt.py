@@ -105,7 +105,7 @@ def test_a_cancelled_run_says_how_many_rows_are_in_doubt(
     capsys: pytest.CaptureFixture[str], rows: int, doubt: str
 ) -> None:
     """And exits with 130."""
-    start = SimpleNamespace(job=SimpleNamespace(in_doubt=rows))
+    start = SimpleNamespace(job=SimpleNamespace(in_doubt=rows), page=None)
     with pytest.raises(SystemExit) as left:
         close(cast("Any", None), cast("Any", start), None)
     assert left.value.code == 130

@@ -191,7 +191,7 @@ def test_lines_have_no_key(folder: Path) -> None:
     """Nor does the job file, or the log."""
     run(folder, "--fake", "-q", "--log-json", str(folder / "log"))
     assert len(lines(folder / "out.jsonl")) == 40
-    begun, *events = lines(folder / "log")
+    begun, *events, _ = lines(folder / "log")
     assert [one["group"] for one in begun["limits"]] == ["west", "east"]
     assert {one["route"] for one in events} == {"west", "east"}
     for name in folder.iterdir():

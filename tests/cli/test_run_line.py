@@ -20,12 +20,13 @@ def test_it_says_what_was_given_and_to_whom_it_is_sent(tmp_path: Path) -> None:
     flags = ["--fake", "-q", "--log-json", str(log), "--model-alias", "mine=gpt-4o"]
     flags += ["--rpd", "5k", "--burst-seconds", "1"]
     assert run(tmp_path, *flags).exit_code == 0
-    first, *rest = lines(log)
+    first, *rest, last = lines(log)
     assert (first["event"], first["command"], first["server"]) == (
         "run",
         "run",
         "a fake server (--fake)",
     )
+    assert (last["event"], last["report"]["answered"]) == ("end", 2)
     assert first["flags"]["--model-alias"] == ["mine=gpt-4o"]
     assert first["flags"]["--rpd"] == 5_000
     assert "--timeout" not in first["flags"]
