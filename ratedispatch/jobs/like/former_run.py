@@ -17,8 +17,7 @@ from ratedispatch.jobs.inputs.lines import LongLine, raw_lines
 from ratedispatch.jobs.inputs.streams import open_bytes
 from ratedispatch.jobs.like.answer_lines import AnswerLines
 from ratedispatch.jobs.like.former_input import former_input
-from ratedispatch.jobs.like.log_lines import EVENTS, LogLines
-from ratedispatch.jobs.like.numbers import name_in
+from ratedispatch.jobs.like.log_lines import LogLines, is_of_log
 from ratedispatch.simulate.fit.fit import Fit, fit_of
 
 if TYPE_CHECKING:
@@ -178,6 +177,6 @@ def _is_log(value: Any) -> bool | None:
     """Whether a line is one of a log rather than of an output; None if it is neither."""
     if not isinstance(value, dict):
         return None
-    if name_in(value.get("event")) in EVENTS:
+    if is_of_log(value):
         return True
     return False if "response" in value and "custom_id" in value else None

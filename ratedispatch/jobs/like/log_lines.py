@@ -17,12 +17,6 @@ from ratedispatch.simulate.fit.observation import Evidence, Observation
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: The events of a log, whatever they say.
-EVENTS = frozenset(
-    {"run", "attempt", "pause", "limit", "sharing", "route_stopped", "route_resumed"}
-    | {"process_lost", "stop"}
-)
-
 _DECISIONS = frozenset(one.value for one in Decision)
 
 #: Seconds that a limit is for whose rate is wanted.
@@ -30,6 +24,15 @@ _MINUTE = 60
 
 #: Dimensions of limits, as a run line names them; the rest of it are words.
 _DIMENSIONS = ("requests", "tokens", "input_tokens", "output_tokens")
+
+
+def is_of_log(line: Any) -> bool:
+    """Return whether the JSON value of a line is one of a log: it names an event and its time."""
+    return (
+        isinstance(line, dict)
+        and name_in(line.get("event")) != ""
+        and isinstance(line.get("at"), str)
+    )
 
 
 class LogLines:
@@ -69,7 +72,7 @@ class LogLines:
             self._run(line)
         elif event == "limit":
             self._limit(line)
-        elif event not in EVENTS:
+        elif not is_of_log(line):
             self.evidence.skipped += 1
 
     def _run(self, line: Mapping[str, Any]) -> None:
@@ -105,34 +108,41 @@ class LogLines:
             self.evidence.skipped += 1
             return
         self._attempts += 1
-        usage = line.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        billed, output = tokens_in(usage.get("prompt")), tokens_in(usage.get("output"))
-        cost = line.get("cost")
         status = line.get("status")
-        cap = tokens_in(line.get("cap"))
-        if "cap" in line and line["cap"] is None:
-            cap = 0
-        self.evidence.add(
-            Observation(
-                model=name_in(line.get("model")),
-                prompt=tokens_in(line.get("prompt")) or billed or 0,
-                billed=billed or 0,
-                output=output,
-                cap=cap,
-                is_cut=bool(cap) and output is not None and cap is not None and output >= cap,
-                latency=latency,
-                decision=decision,
-                status=status if isinstance(status, int) and 100 <= status <= 999 else None,
-                code=name_in(line.get("code")),
-                sent=None if line.get("route") else _sent(line.get("at"), latency),
-                tokens=(tokens_in(cost.get("tokens")) if isinstance(cost, dict) else None) or 0,
-                remaining=_remaining(line.get("remaining")),
-            )
-        )
-        place = tokens_in(line.get("place"))
-        if self._is_ours and place and billed is not None and output is not None:
-            self._on_answer(place, billed, output)
+        status = status if isinstance(status, int) and 100 <= status <= 999 else None
+        evidence, code = self.evidence, name_in(line.get("code"))
+        evidence.count(decision, status, code)
+        place = evidence.place() if decision == "answered" else None
+        row = tokens_in(line.get("place")) if self._is_ours else None
+        if place is None and row is None and not evidence.wants_attempts:
+            return  # it is counted, and of so many nothing else is kept
+        one = _observation(line, latency)._replace(decision=decision, status=status, code=code)
+        evidence.keep(one, place)
+        if row and one.output is not None and one.billed:
+            self._on_answer(row, one.billed, one.output)
+
+
+def _observation(line: Mapping[str, Any], latency: float) -> Observation:
+    """Return what a line says of an attempt, but for what came of it."""
+    usage = line.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    billed, output = tokens_in(usage.get("prompt")), tokens_in(usage.get("output"))
+    cost = line.get("cost")
+    cap = tokens_in(line.get("cap"))
+    if "cap" in line and line["cap"] is None:
+        cap = 0
+    return Observation(
+        model=name_in(line.get("model")),
+        prompt=tokens_in(line.get("prompt")) or billed or 0,
+        billed=billed or 0,
+        output=output,
+        cap=cap,
+        is_cut=bool(cap) and output is not None and cap is not None and output >= cap,
+        latency=latency,
+        sent=None if line.get("route") else _sent(line.get("at"), latency),
+        tokens=(tokens_in(cost.get("tokens")) if isinstance(cost, dict) else None) or 0,
+        remaining=_remaining(line.get("remaining")),
+    )
 
 
 def _sent(at: object, latency: float) -> float | None:

@@ -88,21 +88,41 @@ class Evidence:
 
     def add(self, one: Observation) -> None:
         """Take in an attempt."""
-        outcome = one.decision, one.status, one.code
-        if outcome not in self.outcomes and len(self.outcomes) >= _MOST_CODES:
-            outcome = one.decision, one.status, ""
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-        if one.sent is not None and len(self.attempts) < MOST_ATTEMPTS:
-            self.attempts.append(one)
-        if one.decision == "answered" and (one.output is not None or one.latency is not None):
-            self._keep(one)
+        self.count(one.decision, one.status, one.code)
+        is_told = one.decision == "answered" and (one.output is not None or one.latency is not None)
+        self.keep(one, self.place() if is_told else None)
 
-    def _keep(self, one: Observation) -> None:
-        """Keep it with the same probability as each answer before (algorithm R of Vitter's)."""
+    def count(self, decision: str, status: int | None, code: str) -> None:
+        """Count an attempt by what came of it."""
+        outcome = decision, status, code
+        if outcome not in self.outcomes and len(self.outcomes) >= _MOST_CODES:
+            outcome = decision, status, ""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def place(self) -> int | None:
+        """
+        Count an answer that tells something; return where it is to be kept, None for nowhere.
+
+        Each is kept with the same probability as those before (J. S. Vitter's algorithm R, 1985).
+        """
         self.told += 1
-        if len(self.answers) < MOST_ANSWERS:
-            self.answers.append(one)
+        if self.told <= MOST_ANSWERS:
+            return self.told - 1
+        place = int(self.rng.random() * self.told)
+        return place if place < MOST_ANSWERS else None
+
+    @property
+    def wants_attempts(self) -> bool:
+        """Whether attempts are still kept for what the account is like."""
+        return len(self.attempts) < MOST_ATTEMPTS
+
+    def keep(self, one: Observation, place: int | None) -> None:
+        """Keep an attempt that is counted, its answer at *place*."""
+        if one.sent is not None and self.wants_attempts:
+            self.attempts.append(one)
+        if place is None:
             return
-        place = self.rng.randrange(self.told)
-        if place < MOST_ANSWERS:
+        if place < len(self.answers):
             self.answers[place] = one
+        else:
+            self.answers.append(one)

@@ -1,0 +1,363 @@
+"""
+Foretell what ten files cost, and compare with what a fake server bills for them.
+
+Each file is foretold twice: by 200 of its rows that are sent first (as ``simulate --probe 200``
+chooses them), and by the event log of a former run of other rows of the same kind. Then all of it
+is sent, and the bill is what the answers say was used. Beside each error stands the least that is
+possible on average, by theory: that of the mean of as many answers as were seen, and of the file
+itself, whose lengths are chances too.
+
+    python -m benchmarks.live.foretold_cost --rows 3000
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
+from benchmarks.frame.environment import environment
+from benchmarks.frame.tables import table
+from ratedispatch.jobs.batchfile import row_of
+from ratedispatch.jobs.like.expected_bill import expected_bill
+from ratedispatch.jobs.like.former_run import like
+from ratedispatch.jobs.plan.price_book import PriceBook
+from ratedispatch.jobs.workload.file_workload import read_workload
+from ratedispatch.jobs.workload.sample import sample
+from ratedispatch.request import CHAT
+from ratedispatch.simulate.forecast.lengths import Lengths
+from ratedispatch.simulate.provider import provider
+from ratedispatch.simulate.server.server import FakeServer
+from ratedispatch.simulate.settings import ProviderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ratedispatch.jobs.workload.counted import Counted
+    from ratedispatch.simulate.provider.calls import Call
+
+_MODEL, _OTHER = "gpt-4.1-mini", "gpt-4.1-nano"
+
+#: Rows that are sent first.
+_PROBE = 200
+
+#: What the errors may be, in percent: their median, and the worst of ten files.
+_MEDIAN, _WORST = 1.0, 3.0
+
+#: Times the mean error that theory gives which chance exceeds once in 150.
+_BEYOND = 3.4
+
+_NO_LIMITS = ("--rpm", "none", "--tpm", "none", "--max-in-flight", "64", "--no-config", "--quiet")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """
+    A kind of files.
+
+    Args:
+        name: What it is like.
+        provider: How long outputs are.
+        caps: The caps that rows name, 0 for none; one is drawn for each.
+        models: The models that rows name in turn.
+        follows: Tokens of output of an empty prompt, for each token of one, and sigma; None where
+            the provider's settings say all.
+    """
+
+    name: str
+    provider: ProviderSettings
+    caps: tuple[int, ...] = (0,)
+    models: tuple[str, ...] = (_MODEL,)
+    follows: tuple[float, float, float] | None = None
+
+
+def _settings(text: str | None = None, **others: Any) -> ProviderSettings:
+    lengths = None if text is None else Lengths.parse(text)
+    others = {"latency": 0.02, "output_tokens": lengths, **others}
+    return ProviderSettings(**others)
+
+
+_CAPS = (100, 200, 300, 400)
+
+KINDS = (
+    Kind("half of the cap", _settings(), _CAPS),
+    Kind("0.37 of the cap", _settings(output_share=0.37), _CAPS),
+    Kind("all alike, cut by caps", _settings("180"), _CAPS),
+    Kind("all alike, no caps", _settings("90")),
+    Kind("log-normal, cut by caps", _settings("lognormal:150:0.5"), _CAPS),
+    Kind("log-normal, no caps", _settings("lognormal:150:0.3")),
+    Kind("uniform, some caps", _settings("uniform:50:250"), (0, 150, 300)),
+    Kind("follows the prompt", _settings(), follows=(40.0, 0.35, 0.2)),
+    Kind(
+        "two models",
+        _settings(
+            output_lengths={
+                _MODEL: Lengths.parse("lognormal:120:0.3"),
+                _OTHER: Lengths.parse("lognormal:300:0.3"),
+            }
+        ),
+        models=(_MODEL, _OTHER),
+    ),
+    Kind("exponential, cut by caps", _settings("exponential:200"), _CAPS),
+)
+
+
+@dataclass(slots=True)
+class Foretold:
+    """
+    What was foretold of one file, and what came.
+
+    Args:
+        kind: What the file is like.
+        usd: What was billed.
+        probe: Percent by which the forecast was off that rests on 200 rows.
+        probe_least: Percent that theory gives for it: its standard error.
+        probe_held: Whether its interval held the bill.
+        former: The same of the forecast that rests on a former run.
+        former_least: See *probe_least*.
+        former_held: See *probe_held*.
+    """
+
+    kind: str
+    usd: float = 0.0
+    probe: float = 0.0
+    probe_least: float = 0.0
+    probe_held: bool = False
+    former: float = 0.0
+    former_least: float = 0.0
+    former_held: bool = False
+
+
+def foretell(folder: Path, kind: Kind, *, rows: int, seed: int) -> Foretold:
+    """Foretell what a file of *kind* costs in both ways, send it, and compare."""
+    with _serving(kind, seed) as url:
+        _write(folder / "former.jsonl", kind, rows, random.Random(seed + 1_000))
+        _run(folder, url, "former.jsonl", "former-out.jsonl", "--log-json", "former.log")
+        source = folder / "in.jsonl"
+        _write(source, kind, rows, random.Random(seed))
+        counted = read_workload(source)
+        chosen = {counted.lines[index] for index in sample(counted, _PROBE)}
+        lines = source.read_bytes().splitlines(keepends=True)
+        probe = folder / "probe.jsonl"
+        probe.write_bytes(b"".join(line for at, line in enumerate(lines, 1) if at in chosen))
+        _run(folder, url, "probe.jsonl", "probe-out.jsonl", "--log-json", "probe.log")
+        _run(folder, url, "in.jsonl", "out.jsonl")
+    usage = _usage(folder / "out.jsonl")
+    # the rows of the probe count as done: they are billed once, and as the probe was
+    numbers = dict(enumerate(sorted(chosen), 1))
+    known = {numbers[row]: usage for row, usage in _usage(folder / "probe-out.jsonl").items()}
+    found = Foretold(kind.name)
+    whole = usage | known
+    found.usd = _usd(counted, whole)
+    found.probe, found.probe_held = _error(folder / "probe.log", counted, known, found.usd)
+    found.probe_least = _least(counted, kind, whole, _PROBE, known)
+    found.former, found.former_held = _error(
+        folder / "former.log", counted, {}, _usd(counted, usage)
+    )
+    found.former_least = _least(counted, kind, usage, rows, {})
+    return found
+
+
+def _error(
+    log: Path, counted: Counted, known: dict[int, tuple[int, int]], usd: float
+) -> tuple[float, bool]:
+    """Return by how many percent the forecast is off, and whether its interval holds."""
+    bill = expected_bill(counted, like(log).fit, PriceBook(), known)
+    assert bill is not None
+    assert bill.usd is not None
+    assert bill.low is not None
+    assert bill.high is not None
+    return round(
+        (bill.usd / usd - 1) * 100, 3
+    ), bill.low <= usd * 1.000_001 <= bill.high * 1.000_002
+
+
+def _usd(counted: Counted, usage: dict[int, tuple[int, int]]) -> float:
+    prices, workload = PriceBook(), counted.workload
+    total = 0.0
+    for line, (prompt, output) in usage.items():
+        price = prices.of(workload.kinds[workload.kind[line - 1]].model)
+        assert price is not None
+        total += price.usd(prompt, output)
+    return total
+
+
+def _least(
+    counted: Counted,
+    kind: Kind,
+    usage: dict[int, tuple[int, int]],
+    n: int,
+    known: dict[int, tuple[int, int]],
+) -> float:
+    """
+    Return the percent that a forecast is off by at least, on average.
+
+    That of the mean of *n* lengths which are as scattered as those of rows with the same model and
+    cap, once they are divided by what they follow.
+    """
+    base, slope, _ = kind.follows or (1.0, 0.0, 0.0)
+    cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    workload, prices = counted.workload, PriceBook()
+    for line, (_, output) in usage.items():
+        if line not in known:
+            row = workload[line - 1]
+            middle = base + slope * row.billed
+            cells.setdefault((row.kind, row.cap), []).append((middle, output / middle))
+    rest = sum(map(len, cells.values()))
+    variance = 0.0
+    for (place, _), lengths in cells.items():
+        price = prices.of(workload.kinds[place].model)
+        assert price is not None
+        sigma = statistics.pstdev(factor for _, factor in lengths) * price.output / 1e6
+        seen = max(1.0, n * len(lengths) / rest)
+        middles = sum(middle for middle, _ in lengths)
+        squares = sum(middle * middle for middle, _ in lengths)
+        variance += sigma**2 * (middles**2 / seen + squares)
+    return round(100 * math.sqrt(variance) * math.sqrt(2 / math.pi) / _usd(counted, usage), 3)
+
+
+def _write(path: Path, kind: Kind, rows: int, rng: random.Random) -> None:
+    """Write a file whose prompts are log-normal, some long."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(rows):
+            words = max(5, min(2_000, round(rng.lognormvariate(math.log(250), 0.7))))
+            text = f"{number} " + "tea " * words
+            body: dict[str, Any] = {
+                "model": kind.models[number % len(kind.models)],
+                "messages": [{"role": "user", "content": text}],
+            }
+            cap = rng.choice(kind.caps)
+            if cap:
+                body["max_tokens"] = cap
+            line = {"custom_id": f"row-{number}", "method": "POST", "url": CHAT, "body": body}
+            file.write(json.dumps(line) + "\n")
+
+
+def _run(folder: Path, url: str, source: str, output: str, *flags: str) -> None:
+    words = ("run", source, "-o", output, "--base-url", url, *_NO_LIMITS, *flags)
+    done = subprocess.run(
+        [sys.executable, "-m", "ratedispatch", *words],
+        cwd=folder,
+        env={**os.environ, "OPENAI_API_KEY": "foretold-test-key-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr}")
+
+
+def _usage(path: Path) -> dict[int, tuple[int, int]]:
+    """Return the tokens that were billed for prompt and output, by row."""
+    found = {}
+    for line in path.read_bytes().splitlines():
+        usage = json.loads(line)["response"]["body"]["usage"]
+        row = row_of(line)
+        assert row is not None
+        found[row] = usage["prompt_tokens"], usage["completion_tokens"]
+    return found
+
+
+@contextlib.contextmanager
+def _serving(kind: Kind, seed: int) -> Iterator[str]:
+    """Serve answers of *kind* from a thread of this process; yield where."""
+    loop = asyncio.new_event_loop()
+    ready: list[Any] = []
+
+    async def start() -> None:
+        server = FakeServer(kind.provider, seed=seed)
+        ready.extend((server, await server.start("127.0.0.1", 0)))
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    with contextlib.ExitStack() as stack:
+        if kind.follows is not None:
+            lengths = _following(*kind.follows)
+            stack.enter_context(patch.object(provider, "output_length", lengths))
+        asyncio.run_coroutine_threadsafe(start(), loop).result()
+        try:
+            yield f"http://127.0.0.1:{ready[1]}/v1"
+        finally:
+            asyncio.run_coroutine_threadsafe(ready[0].stop(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+def _following(
+    base: float, slope: float, sigma: float
+) -> Callable[[ProviderSettings, Call, random.Random], int]:
+    """Return what makes outputs follow their prompts."""
+
+    def length(_: ProviderSettings, call: Call, rng: random.Random) -> int:
+        """Return the tokens of an output of *call*."""
+        middle = base + slope * call.prompt_tokens
+        return max(1, round(middle * rng.lognormvariate(0.0, sigma)))
+
+    return length
+
+
+def main() -> int:
+    """Print the error of each forecast; 0 if they are on target."""
+    parser = make_parser(__doc__, repeats=1)
+    parser.add_argument("--rows", type=positive, default=3_000, metavar="N")
+    arguments = parser.parse_args()
+    surroundings = environment(arguments.seed)
+    found = []
+    for run in range(arguments.repeats):
+        for place, kind in enumerate(KINDS):
+            with tempfile.TemporaryDirectory() as folder:
+                # another for each: files that meet the same chance would err to the same side
+                seed = arguments.seed + run * len(KINDS) + place
+                found.append(foretell(Path(folder), kind, rows=arguments.rows, seed=seed))
+    result: dict[str, Any] = {"files": [asdict(one) for one in found], "rows": arguments.rows}
+    for way in ("probe", "former"):
+        errors = sorted(abs(getattr(one, way)) for one in found)
+        result[f"{way}_median"] = statistics.median(errors)
+        result[f"{way}_worst"] = errors[-1]
+        result[f"{way}_held"] = sum(getattr(one, f"{way}_held") for one in found)
+    on_target = [
+        result["probe_median"] <= _MEDIAN,
+        all(abs(one.probe) <= max(_WORST, _BEYOND * one.probe_least) for one in found),
+        result["former_median"] <= _MEDIAN,
+        result["former_worst"] <= _WORST,
+    ]
+    result["is_on_target"] = all(on_target)
+    head = ("file", "USD", f"by {_PROBE} rows %", "theory %", "by a former run %", "theory %")
+    lines = [
+        (
+            one.kind,
+            f"{one.usd:.4f}",
+            f"{one.probe:+.2f}",
+            f"{one.probe_least:.2f}",
+            f"{one.former:+.2f}",
+            f"{one.former_least:.2f}",
+        )
+        for one in found
+    ]
+    sums = [
+        f"{words}: median {result[f'{way}_median']:.2f} %, worst {result[f'{way}_worst']:.2f} %, "
+        f"{result[f'{way}_held']} of {len(found)} within their interval"
+        for way, words in (("probe", f"by {_PROBE} rows"), ("former", "by a former run"))
+    ]
+    text = "\n".join([table([head, *lines]), "", *sums])
+    publish(arguments, surroundings, result, text, caveats=LOOPBACK)
+    return 0 if result["is_on_target"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
