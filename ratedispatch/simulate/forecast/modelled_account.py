@@ -1,0 +1,47 @@
+"""The bucket of a provider in the model of a queue. Knows instants and amounts only."""
+
+from __future__ import annotations
+
+import math
+
+from ratedispatch.simulate.provider.windows import SLACK
+
+
+class ModelledAccount:
+    """
+    A bucket that starts full and refills all the time, as `TokenBucket` does.
+
+    Args:
+        per_second: What flows in.
+        depth: What it holds at most.
+
+    Attributes:
+        per_second: As given.
+        left: What it holds since the last look; below zero while in debt.
+    """
+
+    __slots__ = ("_at", "_depth", "left", "per_second")
+
+    def __init__(self, per_second: float, depth: float) -> None:
+        self.per_second, self._depth = per_second, depth
+        self.left, self._at = depth, 0.0
+
+    def wait(self, amount: float, now: float) -> float:
+        """Return the seconds for which *amount* is refused now; 0 if it is not."""
+        depth, per_second = self._depth, self.per_second
+        left = self.left + (now - self._at) * per_second
+        self._at = now
+        self.left = left = left if left < depth else depth  # noqa: FURB136  # min() takes longer
+        missing = (amount if amount < depth else depth) - left  # noqa: FURB136
+        return missing / per_second if missing > SLACK else 0.0
+
+    def give(self, amount: float, now: float) -> None:
+        """Put *amount* back, as far as it has room."""
+        self.wait(0.0, now)
+        self.left = min(self._depth, self.left + amount)
+
+
+#: Stands for the bucket of a provider that does not limit something.
+def boundless() -> ModelledAccount:
+    """Return what stands for a limit that the provider does not have."""
+    return ModelledAccount(0.0, math.inf)

@@ -1,0 +1,338 @@
+"""
+The queue of a job in the model: what goes when, from one instant of change to the next.
+
+Rows go in their order, each when all limits can pay for it and there is room in flight. Knows the
+limits, the server and the brake by what they tell; nothing of files and of HTTP.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.outcome import Decision, Interpretation
+from ratedispatch.pacing import bottleneck
+from ratedispatch.simulate.forecast.modelled_brake import Attempt, refusal
+from ratedispatch.simulate.forecast.modelled_room import ModelledRoom
+from ratedispatch.simulate.forecast.modelled_server import BROKEN, REFUSING, TELLING, UNUSED
+from ratedispatch.simulate.forecast.open_requests import OpenRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ratedispatch.pacing.feedback import Feedback, Verdict
+    from ratedispatch.simulate.forecast.modelled_brake import ModelledBrake
+    from ratedispatch.simulate.forecast.modelled_retries import Sending
+    from ratedispatch.simulate.forecast.modelled_server import ModelledServer
+    from ratedispatch.simulate.forecast.modelled_tally import ModelledTally
+    from ratedispatch.simulate.forecast.row_costs import RowCosts
+
+#: How often the speed is set while it rises after a pause, in seconds.
+_RAMP_STEP_SECONDS = 0.02
+
+#: What is refused comes back after all that leaves at the same instant, in seconds.
+_AT_ONCE = 1e-9
+
+_FAULT = Interpretation(Decision.TRANSIENT)
+
+
+class ModelledQueue:
+    """
+    The queue, what is in flight, and the clock.
+
+    Args:
+        costs: What the rows cost.
+        order: The numbers of the rows in the order in which they are read.
+        brake: What refusals do, and how many may be in flight.
+        server: What lies behind the limits.
+        tally: Adds up what comes of it.
+        sending: How the rows are sent.
+    """
+
+    def __init__(
+        self,
+        costs: RowCosts,
+        order: Sequence[int],
+        brake: ModelledBrake,
+        server: ModelledServer,
+        tally: ModelledTally,
+        sending: Sending,
+    ) -> None:
+        self._costs, self._order = costs, order
+        self._brake, self._server, self._tally, self._sending = brake, server, tally, sending
+        self._sizes, self._charges = costs.sizes, costs.charges
+        self._budget = brake.modelled
+        self._limits = limits = self._budget.limits
+        found = {limit.dimension: limit for limit in limits}
+        self._requests, self._tokens = found.get("requests"), found.get("tokens")
+        self._most_tokens = math.inf if self._tokens is None else self._tokens.most
+        self._room = ModelledRoom(brake.concurrency)
+        self._open = OpenRequests()
+        self._flight: list[tuple[Any, ...]] = []  # a heap
+        self._late: list[int] = []  # a heap: the places of rows that come again
+        self._place = 0
+        self._amount = 0  # tokens of the head
+        self._entered = 0.0  # when the row at that place came to the head
+        self._at = 0.0  # when the head may go, or is to be looked at again
+        self._may_go = False  # whether it may go then
+        self._free_at = 0.0  # when the processor is
+        for limit in limits:
+            limit.overtaken = self._open.overtaken(is_counted=limit.is_exact)
+
+    def run(self) -> int:
+        """Play to the end; return the most that were in flight at once."""
+        flight, pop = self._flight, heapq.heappop
+        self._take_head(0.0)
+        for limit in self._limits:
+            limit.open(1 if limit.is_exact else self._amount)
+        self._look(0.0)
+        while True:
+            at = self._at
+            if flight and flight[0][0] <= at:
+                self._end(*pop(flight))
+            elif self._may_go:
+                self._go(at)
+            elif at < math.inf:
+                self._look(at)
+            else:
+                return self._open.peak
+
+    # -- the head of the queue ---------------------------------------------------------------
+
+    def _take_head(self, now: float) -> None:
+        """Let the next row that can be sent at all come to the head."""
+        sizes, order = self._sizes, self._order
+        if self._late:
+            self._amount = sizes[order[self._late[0]]]
+            return
+        while self._place < len(order):
+            self._amount = amount = sizes[order[self._place]]
+            if amount <= self._most_tokens:
+                return
+            self._place += 1
+            self._tally.fail(now)
+
+    def _look(self, now: float) -> None:
+        """Find out when the head may go, and what holds it back."""
+        self._may_go = False
+        hold = self._tally.hold
+        if self._place >= len(self._order) and not self._late:
+            self._at = math.inf
+            hold(bottleneck.NOTHING, now)
+        elif self._open.in_flight >= self._room.limit and (
+            wait := self._room.wait(self._open.in_flight, now)
+        ):
+            self._at = now + wait
+            hold(bottleneck.IN_FLIGHT, now)
+        elif now < self._brake.cooldown.until:
+            self._room.is_short = False
+            self._at = self._brake.cooldown.until
+            hold(bottleneck.PAUSE, now)
+        else:
+            speed = 1.0 if self._brake.cooldown.began < 0 else self._resume(now)
+            wait, cause = self._wait(now)
+            if cause:
+                self._room.is_short = False
+            if speed < 1 and wait:
+                wait = min(wait, _RAMP_STEP_SECONDS)
+                if cause != bottleneck.REFUSALS and self._brake.cooldown.is_ramping(now):
+                    cause = bottleneck.PAUSE
+            else:
+                self._may_go = cause != bottleneck.REFUSALS
+            at = now + wait
+            if self._free_at > at:
+                at, cause = self._free_at, bottleneck.CPU
+            self._at = at
+            hold(cause or bottleneck.NOTHING, now)
+
+    def _wait(self, now: float) -> tuple[float, str]:
+        """Return the seconds until all limits can pay for the head, and which takes longest."""
+        wait, cause = 0.0, ""
+        requests, tokens = self._requests, self._tokens
+        if requests is not None:
+            wait = requests.wait(1, now)
+            if wait:
+                cause = requests.dimension
+        if tokens is not None:
+            longer = tokens.wait(self._amount, now)
+            if longer > wait:
+                wait, cause = longer, tokens.dimension
+        throttle = self._brake.throttle
+        if throttle is not None and (longer := throttle.wait(now)) > 0:
+            return longer, bottleneck.REFUSALS
+        return wait, cause
+
+    def _resume(self, now: float) -> float:
+        """Return the share of the rate that flows in after a pause."""
+        cooldown, budget = self._brake.cooldown, self._budget
+        speed = 1.0 if now >= cooldown.slow_until else cooldown.speed(now)
+        for limit in self._limits:
+            if budget.is_resuming:
+                limit.resume(1 if limit.is_exact else self._amount, now)
+            limit.set_speed(speed, now)
+        budget.is_resuming = False
+        return speed
+
+    # -- what leaves -------------------------------------------------------------------------
+
+    def _go(self, now: float) -> None:
+        """Let the head go."""
+        is_late = bool(self._late)
+        place = heapq.heappop(self._late) if is_late else self._place
+        amount, requests, tokens = self._amount, self._requests, self._tokens
+        arrived, row = now + self._sending.travel, self._order[place]
+        load = self._open.add(now, amount)
+        number = self._open.count
+        self._tally.send(amount, None if is_late else now - self._entered, now)
+        if not is_late:
+            self._place, self._entered = place + 1, now
+        refused, name, charge = 0.0, "", self._charges[row]
+        if requests is not None:
+            requests.spend(1, now)
+            refused, name = requests.account.wait(1, arrived), requests.dimension
+        if tokens is not None:
+            tokens.spend(amount, now)
+            if tokens.ledger is not None:
+                tokens.ledger.charge(*self._costs.parts(row))
+            if (longer := tokens.account.wait(charge, arrived)) > refused:
+                refused, name = longer, tokens.dimension
+        marks = []
+        if requests is not None:
+            marks.append(requests.mark(1, 0 if refused else 1))
+        if tokens is not None:
+            marks.append(tokens.mark(amount, 0 if refused else charge))
+        was_full = self._room.is_short
+        token = self._granted(now, load)
+        attempt = Attempt(place, number, now, marks, load, was_full, token)
+        if refused:
+            told = name, self._server.advised(refused), arrived
+            heapq.heappush(self._flight, (arrived + _AT_ONCE, number, attempt, told))
+        else:
+            heapq.heappush(self._flight, self._serve(number, attempt, row, arrived))
+        self._take_head(now)
+        self._look(now)
+
+    def _serve(self, number: int, attempt: Attempt, row: int, arrived: float) -> tuple[Any, ...]:
+        """Return when the answer to *attempt* comes, and what it says."""
+        server, costs = self._server, self._costs
+        fault = server.fault() if server.has_faults else ""
+        length = server.length(costs.kind[row], costs.caps[row])
+        seconds = server.seconds(length, arrived, fault)
+        return (arrived + seconds, number, attempt, fault or length)
+
+    def _granted(self, now: float, load: int) -> Any:
+        """Note that a request leaves; return what the search for the number in flight gives."""
+        brake = self._brake
+        brake.grants.append((now, load))
+        brake.granted += 1
+        if brake.throttle is not None:
+            brake.throttle.take(now)
+        if self._sending.row_seconds:
+            self._free_at = max(now, self._free_at) + self._sending.row_seconds
+        return self._room.sent(now, load)
+
+    # -- what comes back ---------------------------------------------------------------------
+
+    def _end(self, now: float, number: int, attempt: Attempt, said: Any) -> None:
+        """Let an answer or a refusal come, or a row for another attempt."""
+        if not number:
+            heapq.heappush(self._late, attempt.place)
+            self._take_head(now)
+            self._look(now)
+            return
+        room, queue = self._room.limit, self._open
+        was_full = queue.in_flight >= room
+        queue.close(number)
+        self._tally.busy += now - attempt.sent_at
+        has_changed = True
+        if isinstance(said, int):
+            has_changed = self._hear(now, attempt, "")
+            self._answer(now, attempt, said)
+        elif isinstance(said, tuple):
+            dimension, delay, now = said
+            told = refusal(attempt, dimension=dimension, delay=delay)
+            self._refuse(now, attempt, told, Decision.RATE_LIMIT)
+        elif said in REFUSING:
+            for limit in self._limits:
+                limit.release()
+            strain = REFUSING[said]
+            told = refusal(attempt, strain=strain, is_telling=strain is not None)
+            self._refuse(now, attempt, told, Decision.OVERLOADED if strain else Decision.RATE_LIMIT)
+        else:
+            self._hear(now, attempt, said)
+            self._again(now, attempt.place, _FAULT, None)
+        queue.in_flight -= 1
+        if has_changed or was_full or room != self._room.limit:
+            self._look(now)
+
+    def _hear(self, now: float, attempt: Attempt, fault: str) -> bool:
+        """Take in what an answer says is left; return whether the head may go at another time."""
+        if fault in BROKEN:
+            return False
+        has_changed = False
+        limits, number = self._limits, attempt.number
+        for limit in limits:
+            if limit.held:
+                has_changed |= limit.release()
+        if fault in TELLING and number >= self._budget.newest:
+            self._budget.newest = number
+            for limit, mark in zip(limits, attempt.marks):  # noqa: B905  # strict takes time
+                has_changed |= limit.read(mark, number, attempt.sent_at, now)
+            if self._tokens is not None and self._tokens.ledger is not None:
+                self._sizes = self._costs.sizes_by(self._tokens.ledger.rule)
+                self._take_head(now)
+        if fault in UNUSED:
+            self._settle(now, attempt, 0)
+        return has_changed
+
+    def _settle(self, now: float, attempt: Attempt, used: int) -> None:
+        """Count what *attempt* has really used of the limit on tokens."""
+        tokens = self._tokens
+        if tokens is None:
+            return
+        tokens.settle(attempt.marks[-1].amount - used, now)
+        if tokens.ledger is not None:
+            tokens.ledger.settle(*self._costs.parts(self._order[attempt.place]), used)
+
+    def _answer(self, now: float, attempt: Attempt, length: int) -> None:
+        """Count the answer to *attempt*, whose outputs have *length* tokens each."""
+        costs, tokens = self._costs, self._tokens
+        row = self._order[attempt.place]
+        prompt = costs.prompts[row]
+        if costs.outputs is not None:
+            length *= costs.outputs[row]
+        if self._sending.refunds and tokens is not None:
+            tokens.account.give(self._charges[row] - prompt - length, now)
+        self._settle(now, attempt, prompt + length)
+        self._tally.answer(costs.kind[row], prompt, length, now)
+        self._brake.answered(attempt, now)
+        self._room.answered(attempt.token, attempt.sent_at, now)
+        self._sending.retries.forget(attempt.place)
+
+    def _refuse(self, now: float, attempt: Attempt, told: Feedback, decision: Decision) -> None:
+        """Take a refusal into account."""
+        self._tally.refused += 1
+        brake, tokens = self._brake, self._tokens
+        if tokens is not None and tokens.ledger is not None:
+            parts = self._costs.parts(self._order[attempt.place])
+            tokens.ledger.charge(*[-part for part in parts])  # not charged, as the engine sees it
+        verdict = brake.refuse(attempt, told, now)
+        if tokens is not None and tokens.ledger is not None:
+            tokens.ledger.settle(*parts, 0)
+        self._room.follow(brake.concurrency)
+        self._again(now, attempt.place, Interpretation(decision, delay=told.delay), verdict)
+
+    def _again(
+        self, now: float, place: int, result: Interpretation, verdict: Verdict | None
+    ) -> None:
+        """Let the row at *place* wait for another attempt, or give it up."""
+        is_calm = self._tally.answered > 0
+        delay = self._sending.retries.wait(place, result, verdict, is_calm=is_calm)
+        if delay is None:
+            self._tally.fail(now)
+        elif delay:
+            heapq.heappush(self._flight, (now + delay, 0, Attempt(place, 0, now, (), 0, False), 0))
+        else:
+            heapq.heappush(self._late, place)
+            self._take_head(now)

@@ -1,0 +1,99 @@
+"""
+What the rows of a workload are charged, by the engine and by the provider, as arrays.
+"""
+
+from __future__ import annotations
+
+from array import array
+from operator import add
+from typing import TYPE_CHECKING
+
+from ratedispatch.pacing.limit.account import BY_TOKENS
+from ratedispatch.simulate.forecast.row_counter import SILENT
+from ratedispatch.simulate.provider.calls import DEFAULT_OUTPUT
+
+if TYPE_CHECKING:
+    from ratedispatch.pacing.limit.charge_rule import ChargeRule
+    from ratedispatch.simulate.forecast.scene import Scene
+    from ratedispatch.simulate.forecast.workload import Workload
+
+#: Stands for the cap of a row that names none.
+UNCAPPED = 2**32 - 1
+
+
+class RowCosts:
+    """
+    What each row costs, by its number.
+
+    Args:
+        workload: The rows.
+        scene: How they are charged.
+
+    Attributes:
+        kind: The kind of each.
+        kinds: How many kinds there are.
+        sizes: What the engine expects each to be charged.
+        charges: What the provider charges.
+        prompts: Tokens that the provider bills for the prompt of each.
+        caps: The most tokens of each of its outputs; 0 where it generates nothing, `UNCAPPED`
+            where it names none.
+        outputs: How many outputs each has; None if each has one.
+    """
+
+    __slots__ = (
+        "_by_tokens",
+        "_workload",
+        "caps",
+        "charges",
+        "kind",
+        "kinds",
+        "outputs",
+        "prompts",
+        "sizes",
+    )
+
+    def __init__(self, workload: Workload, scene: Scene) -> None:
+        self._workload = workload
+        self._by_tokens: dict[ChargeRule, array[int]] = {}
+        self.kind, self.kinds = workload.kind, len(workload.kinds)
+        self.sizes = array("I", map(add, workload.prompt, workload.output))
+        by_characters = scene.provider.charge == "characters"
+        self.prompts = workload.prompt if by_characters else workload.billed
+        self.caps = workload.cap
+        self.outputs: array[int] | None = None
+        is_silent = [one.endpoint in SILENT for one in workload.kinds]
+        if workload.output != workload.cap or any(is_silent):
+            self._fit(workload, is_silent, scene.default_output_tokens)
+        else:
+            self.charges = self.sizes
+            if self.prompts != workload.prompt:
+                self.charges = array("I", map(add, self.prompts, workload.output))
+
+    def parts(self, row: int) -> tuple[int, int, int]:
+        """Return the prompt of *row* by tokens and as a limit is charged, and its output."""
+        rows = self._workload
+        return rows.billed[row], rows.prompt[row], rows.output[row]
+
+    def sizes_by(self, rule: ChargeRule) -> array[int]:
+        """Return what each row is expected to be charged by *rule*."""
+        found = self._by_tokens.get(rule)
+        if found is None:
+            rows = self._workload
+            found = rows.billed if rule.prompt == BY_TOKENS else rows.prompt
+            if rule.output:
+                found = array("I", map(add, found, rows.output))
+            self._by_tokens[rule] = found
+        return found
+
+    def _fit(self, workload: Workload, is_silent: list[bool], default: int) -> None:
+        """Do the same for rows of several outputs, of none, and without a cap."""
+        caps, outputs, charged = array("I"), array("I"), array("I")
+        for kind, prompt, output, cap in zip(
+            workload.kind, self.prompts, workload.output, workload.cap, strict=True
+        ):
+            reserved = 0 if is_silent[kind] else cap or DEFAULT_OUTPUT
+            count = 1 if is_silent[kind] else max(1, output // max(1, cap or default))
+            caps.append(reserved if cap or not reserved else UNCAPPED)
+            outputs.append(count)
+            charged.append(prompt + reserved * count)
+        self.caps, self.outputs, self.charges = caps, outputs, charged
