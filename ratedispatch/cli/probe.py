@@ -8,46 +8,171 @@ flags, and count as done for it.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
+    from ratedispatch.cli.input_options import InputFlags
+    from ratedispatch.cli.limit_options import LimitFlags, ProviderFlags
     from ratedispatch.cli.run import RunSettings
+    from ratedispatch.cli.run_options import CapFlags, DurabilityFlags
+    from ratedispatch.cli.sending_options import SendingFlags
+    from ratedispatch.cli.simulate_options import SimulateFlags
+    from ratedispatch.groups import LimitGroups
+    from ratedispatch.jobs.like.expected_bill import ExpectedBill
     from ratedispatch.jobs.like.former_run import Likeness
     from ratedispatch.jobs.workload.counted import Counted
+    from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
+    from ratedispatch.simulate.fit.fit import Fit
+    from ratedispatch.simulate.forecast.workload import Workload
+    from ratedispatch.simulate.settings import ProviderSettings
 
 #: What the name of a probe's log has behind that of the output; no name of a result looks like it.
 _LOG = ".probe"
 
 
-def check_probe(settings: RunSettings) -> None:
+class Flags(Protocol):
+    """The flags of a job."""
+
+    @property
+    def source(self) -> InputFlags:
+        """About the input."""
+
+    @property
+    def provider(self) -> ProviderFlags:
+        """About the provider."""
+
+    @property
+    def sending(self) -> SendingFlags:
+        """About the sending."""
+
+    @property
+    def durability(self) -> DurabilityFlags:
+        """About the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
     """
-    Refuse a probe that could not count as done for a run.
+    What the rows of a probe have shown.
+
+    Args:
+        likeness: Of the provider, and what was billed for rows that are answered.
+        lines: Those of the probe.
+        report: Of the run that has sent them.
+    """
+
+    likeness: Likeness
+    lines: frozenset[int]
+    report: Report
+
+    @property
+    def fit(self) -> Fit:
+        """What the provider is like."""
+        return self.likeness.fit
+
+    def fitted(self, limits: Limits | LimitGroups, given: Container[str]) -> ProviderSettings:
+        """Return a provider like that whose account has *limits*; what is *given* is not fitted."""
+        from ratedispatch.simulate.settings import ProviderSettings
+
+        return self.fit.settings(ProviderSettings.like(limits), given)
+
+    def left(self, counted: Counted) -> Workload:
+        """Return the rows of *counted* that are still to be sent."""
+        lines = counted.lines
+        return counted.workload.chosen(
+            index for index in range(len(lines)) if lines[index] not in self.lines
+        )
+
+    def bill(self, counted: Counted, caps: CapFlags) -> ExpectedBill | None:
+        """Return what all rows of *counted* are expected to be billed, those of the probe too."""
+        from ratedispatch.jobs.like.expected_bill import expected_bill
+        from ratedispatch.jobs.plan.price_book import PriceBook
+
+        return expected_bill(counted, self.fit, PriceBook(caps.price), self.likeness.answered)
+
+    def notes(self, counted: Counted, caps: CapFlags) -> list[str]:
+        """Return sentences on the rows of the probe, and on what all rows are expected to cost."""
+        from ratedispatch.observe.human import about_usd
+
+        noun = "row" if len(self.lines) == 1 else "rows"
+        found = [f"The {len(self.lines):,} {noun} of the probe are done, and are not played."]
+        bill = self.bill(counted, caps)
+        if bill is not None and bill.usd is not None:
+            low, high = bill.low or bill.usd, bill.high or bill.usd
+            found.append(
+                f"With them the job is expected to cost {about_usd(bill.usd)} "
+                f"({about_usd(low)} to {about_usd(high)}): {bill.prompt_tokens:,.0f} tokens in and "
+                f"{bill.output_tokens:,.0f} out."
+            )
+        return found
+
+    def as_dict(self, counted: Counted, caps: CapFlags) -> dict[str, Any]:
+        """Return everything as values of JSON."""
+        bill = self.bill(counted, caps)
+        report = self.report
+        return {
+            "probe": {
+                "rows": len(self.lines),
+                "sent": _sent(report),
+                "prompt_tokens": report.prompt_tokens,
+                "output_tokens": report.output_tokens,
+                "cost_usd": report.cost_usd,
+            },
+            "fit": self.fit.as_dict(),
+            "expected_bill": None if bill is None else bill.as_dict(),
+        }
+
+
+def probe_settings(
+    playing: SimulateFlags, flags: Flags, limits: LimitFlags, caps: CapFlags
+) -> RunSettings:
+    """
+    Return the flags of the run that sends a probe: those of `run`.
 
     Raises:
-        click.UsageError: The input cannot be read twice.
+        click.UsageError: The rows could not count as done for a run.
     """
-    if isinstance(settings.source.source, str):
+    from ratedispatch.cli.run import RunSettings
+    from ratedispatch.cli.run_options import DisplayFlags, OutputFlags
+
+    if playing.output is None:
+        raise click.UsageError(
+            "--probe sends rows, whose answers have to go somewhere: give -o FILE, that of the "
+            "run that follows"
+        )
+    if isinstance(flags.source.source, str):
         raise click.UsageError(
             "--probe cannot read standard input: the run that follows would find it empty; "
             "give the name of a file"
         )
+    log = playing.log_json or playing.output.with_name(playing.output.name + _LOG)
+    return RunSettings(
+        source=flags.source,
+        output=OutputFlags(playing.output, playing.output_format, playing.errors_file),
+        limits=limits,
+        provider=flags.provider,
+        sending=flags.sending,
+        durability=flags.durability,
+        caps=replace(caps, max_rows=None),
+        display=DisplayFlags(log, None, None, quiet=playing.quiet, as_json=False),
+    )
 
 
-def send_probe(settings: RunSettings, counted: Counted, most: int) -> Likeness:
+def probe(settings: RunSettings, counted: Counted, most: int) -> Probed:
     """
-    Send *most* rows of *counted*, but those that are done, and return what they show.
+    Send *most* rows of *counted*, but those that are done, and return what they have shown.
 
-    Ends the command if the rows are not all sent, as `run` ends.
+    Ends the command if they are not all sent, as `run` ends.
 
     Args:
         settings: The flags of the run.
@@ -60,21 +185,20 @@ def send_probe(settings: RunSettings, counted: Counted, most: int) -> Likeness:
     from ratedispatch.cli.run import carry_out, close
     from ratedispatch.jobs.workload.sample import sample
 
-    lines = [counted.lines[index] for index in sample(counted, most)]
-    output = settings.output.output
-    log = settings.display.log_json or output.with_name(output.name + _LOG)
-    display = dataclasses.replace(settings.display, log_json=log, as_json=False)
-    settings = dataclasses.replace(settings, display=display, only=lines)
+    lines = frozenset(counted.lines[index] for index in sample(counted, most))
     with _own_signals():
-        start, report = carry_out(settings)
+        start, report = carry_out(replace(settings, only=lines))
         if report is None or report.stop_code is not None:
-            close(settings, start, report)  # ends the command
-            raise AssertionError("a run that has stopped ends the command")
-    if not display.quiet:
-        say(_sentence(report, len(lines), str(output)))
+            close(settings, start, report)
+    assert report is not None  # or the command has ended
+    if not settings.display.quiet:
+        say(_sentence(report, len(lines), str(settings.output.output)))
+    log = settings.display.log_json
+    assert log is not None
     if settings.source.shard is not None:
         log = settings.source.shard.path(log)
-    return _shown_by(log, start.files.output, settings, counted)
+    likeness = _shown_by(log, start.files.output, settings, counted)
+    return Probed(likeness, lines, report)
 
 
 def _shown_by(log: Path, output: Path, settings: RunSettings, counted: Counted) -> Likeness:
@@ -96,7 +220,7 @@ def _sentence(report: Report, rows: int, output: str) -> str:
     """Return what the probe has sent and spent."""
     from ratedispatch.observe.human import about_usd, duration_text
 
-    sent = report.answered + report.failed - report.resumed
+    sent = _sent(report)
     text = f"probe: {rows:,} rows stand for the file; "
     if not sent:
         return text + f"all of them were done before, and nothing was sent; see {output}"
@@ -106,6 +230,10 @@ def _sentence(report: Report, rows: int, output: str) -> str:
     if report.cost_usd is not None:
         text += f" ({about_usd(report.cost_usd)})"
     return text + f"; they are in {output}, and done for run"
+
+
+def _sent(report: Report) -> int:
+    return report.answered + report.failed - report.resumed
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from ratedispatch.cli.modelled_provider import ModelledProviderFlags, modelled_p
 from ratedispatch.cli.notes import plain_warnings
 from ratedispatch.cli.own_counts import counts_folder
 from ratedispatch.cli.pool_file import MemberTables
+from ratedispatch.cli.probe import probe, probe_settings
 from ratedispatch.cli.reading_progress import reading_progress
 from ratedispatch.cli.run_options import (
     CapFlags,
@@ -41,12 +42,15 @@ from ratedispatch.limits import AUTO, Limits
 from ratedispatch.observe.human import about_usd
 
 if TYPE_CHECKING:
+    from ratedispatch.cli.probe import Probed
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.jobs.workload.counted import Counted
     from ratedispatch.simulate.forecast.forecast import Forecast
     from ratedispatch.simulate.forecast.scene import Scene
     from ratedispatch.simulate.forecast.workload import Workload
+
+_INTERRUPTED = "interrupted: nothing was sent, and nothing was written"
 
 #: Where a fake server listens: what it counts is not known by its address.
 _FAKE_URL = "http://127.0.0.1"
@@ -80,13 +84,14 @@ def simulate(
 
     Takes the flags of run, and those of the provider. It tells the time, when each tenth is done,
     what binds, refusals, requests in flight, waits, the cost, and what a kill would bill twice.
-    Nothing is sent, and no API key is needed.
+    Nothing is sent, and no API key is needed; but --probe N sends N rows.
 
     \b
     Examples:
       ratedispatch simulate in.jsonl --rpm 3000 --tpm 2M --latency 1.5
       ratedispatch simulate in.jsonl --tpm 2M --output-tokens lognormal:200:0.5
       ratedispatch simulate in.jsonl --rpm none --tpm none --slots 32
+      ratedispatch simulate in.jsonl -o out.jsonl --rpm 3000 --tpm 2M --probe 200
 
     \b
     Exit codes:
@@ -99,9 +104,12 @@ def simulate(
     check_playable(sending)
     told = Told.of(limits, provider, caps)
     flags = JobFlags(source, provider, sending, durability)
+    settings = None if playing.probe is None else probe_settings(playing, flags, limits, caps)
     try:
         counted = read(told, flags, quiet=playing.quiet)
-        workload, scene = scene_of(counted.workload, told, flags, modelled, caps.max_rows)
+        seen = None if settings is None else probe(settings, counted, playing.probe or 0)
+        left = counted.workload if seen is None else seen.left(counted)
+        workload, scene = scene_of(left, told, flags, modelled, caps.max_rows, seen)
         from ratedispatch.jobs.plan.foretold_cost import cost_of
         from ratedispatch.jobs.plan.price_book import PriceBook
         from ratedispatch.simulate.forecast.forecaster import forecast
@@ -109,15 +117,22 @@ def simulate(
         found = forecast(workload, scene, seeds=playing.seeds, method=playing.method)
         cost = cost_of(found, PriceBook(told.caps.price))
     except KeyboardInterrupt:
-        say("interrupted: nothing was sent, and nothing was written")
+        say("interrupted: nothing more was sent or written" if settings else _INTERRUPTED)
         sys.exit(130)
     notes = _notes(told, counted, found, cost)
+    if seen is not None:
+        notes += seen.notes(counted, told.caps)
     if playing.as_json:
-        click.echo(json_text(_values(counted, scene, found, cost, notes)))
+        values = _values(counted, scene, found, cost, notes)
+        if seen is not None:
+            values |= seen.as_dict(counted, told.caps)
+        click.echo(json_text(values))
     else:
         from ratedispatch.cli.forecast_text import describe
 
         click.echo(describe(found, cost, notes=notes, width=columns(sys.stdout)))
+        if seen is not None:
+            click.echo("\n" + "\n".join(seen.fit.lines()))
     sys.exit(3 if found.stop else 1 if any((counted.counts or {}).values()) else 0)
 
 
@@ -203,6 +218,7 @@ def scene_of(
     flags: JobFlags,
     modelled: ModelledProviderFlags,
     max_rows: int | None,
+    seen: Probed | None = None,
 ) -> tuple[Workload, Scene]:
     """
     Return what a run with these flags plays: the rows that it sends, and how.
@@ -214,7 +230,8 @@ def scene_of(
     from ratedispatch.simulate.forecast.reading_order import reading_order
     from ratedispatch.simulate.forecast.scene import Scene
 
-    settings = modelled.settings(told.limits)
+    fitted = None if seen is None else seen.fitted(told.limits, modelled.given)
+    settings = modelled.settings(told.limits, fitted)
     sending = flags.sending
     _check_bound(settings.requests_per_minute, settings.tokens_per_minute, told, modelled)
     order = order_of(flags.durability.order, workload, told.limits)
@@ -230,7 +247,7 @@ def scene_of(
         max_attempts=sending.max_attempts,
         order=order,
         processes=sending.processes,
-        travel=modelled.travel,
+        travel=modelled.travel or (seen.fit.travel if seen is not None else 0.0),
         connections=connections,
         timeout=sending.timeout,
         wait_for_reset=sending.wait_for_reset,

@@ -31,21 +31,23 @@ class SimulateFlags:
         method: What plays it.
         as_json: Whether the forecast is printed as JSON.
         quiet: Whether no progress is shown.
+        probe: How many rows are sent first; None for none.
         output, output_format, errors_file, log_json: As of `run`, whose command line is taken as
-            it is; they do nothing here.
+            it is; they do nothing without *probe*.
     """
 
     seeds: int
     method: Literal["auto", "engine", "model"]
     as_json: bool
     quiet: bool
+    probe: int | None
     output: Path | None
     output_format: str | None
     errors_file: Path | None
     log_json: Path | None
 
 
-_NOTHING = "As of run; nothing is written here."
+_NOTHING = "As of run; nothing is written without --probe."
 
 _OPTIONS = (
     option(
@@ -65,6 +67,15 @@ _OPTIONS = (
         show_default=True,
         help="Play every row by the whole engine, or by a model of its queue; auto decides by "
         "the number of rows.",
+    ),
+    option(
+        "--probe",
+        group="Forecast",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Send N rows first that stand for the file, as run sends them and with its flags, "
+        "and learn from their answers how the provider behaves. Needs -o and an API key; the "
+        "rows are done for run.",
     ),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the forecast as JSON."),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
