@@ -24,8 +24,8 @@ _BARS = {"wide": 40, "narrow": 24}
 _HEIGHT = 150.0
 _TOP = 34.0
 
-#: Pixels of the label of a mark.
-_LABEL = 130.0
+#: Pixels of a character of a label, on average, and beside it.
+_CHARACTER, _BESIDE = 6.9, 6.0
 
 #: Quantiles that are marked.
 _MARKED = ((0.5, "half"), (0.95, "95 %"))
@@ -75,12 +75,12 @@ def histogram(
         at, height = x(value), 12.0 + 15 * row
         parts.append(svg.line(at, height + 3, at, bottom, f"line mark{row}"))
         # away from the other mark, where there is room
-        to_the_left = at - left > _LABEL if row == 0 else left + width - at < _LABEL
+        said = f"{label} ≤ {measure(value, unit)}"
+        wide = len(said) * _CHARACTER + _BESIDE
+        to_the_left = at - left > wide if row == 0 else left + width - at < wide
         anchor = "end" if to_the_left else "start"
         beside = at - 4 if to_the_left else at + 4
-        parts.append(
-            svg.text(beside, height + 2, f"{label} ≤ {measure(value, unit)}", "label", anchor)
-        )
+        parts.append(svg.text(beside, height + 2, said, "label", anchor))
     size = left + width + 10, bottom + 24
     return svg.picture(name, *words, size, Markup("").join(parts))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratedispatch.observe.human import about_usd, duration_text
 from ratedispatch.observe.page.ticks import amount, seconds_text
@@ -67,10 +67,10 @@ def held_sentence(report: Report) -> str:
 def percent(share: float) -> str:
     """Return a share as a percentage: ``92 %``, ``0.4 %``."""
     if 0 < share < 0.01:
-        return f"{share * 100:.1g} %"
+        return f"{share * 100:.1g}\u00a0%"
     if 0.99 < share < 1:
-        return f"{math.floor(share * 1000) / 10:.1f} %"
-    return f"{share * 100:.0f} %"
+        return f"{math.floor(share * 1000) / 10:.1f}\u00a0%"
+    return f"{share * 100:.0f}\u00a0%"
 
 
 def rate_sentence(
@@ -89,7 +89,7 @@ def rate_sentence(
         text += f" The limit was {amount(known[0])}"
     else:
         text += f" The limit was between {amount(min(known))} and {amount(max(known))}"
-    return f"{text}; at least 90 % of it was used for {percent(near)} of the time."
+    return f"{text}; at least 90\u00a0% of it was used for {percent(near)} of the time."
 
 
 def flight_sentence(frames: Frames) -> str:
@@ -112,7 +112,7 @@ def spread_sentence(spread: Spread, what: str, unit: str) -> str:
     """Return the mean, the quantiles and the largest of *spread*."""
     return (
         f"{spread.count:,} {what}: on average {measure(spread.mean, unit)}, half of them at most "
-        f"{measure(spread.quantile(0.5), unit)}, 95 % at most "
+        f"{measure(spread.quantile(0.5), unit)}, 95\u00a0% at most "
         f"{measure(spread.quantile(0.95), unit)}, the largest {measure(spread.largest, unit)}."
     )
 
@@ -128,20 +128,33 @@ def failures_sentence(outcomes: Outcomes) -> str:
     )
 
 
-def prediction_rows(
-    predicted: Predicted, seconds: float | None, usd: float | None
-) -> list[tuple[str, str, str, str]]:
+class Measured(NamedTuple):
+    """What came of a job that was predicted; None for what is not known."""
+
+    seconds: float | None = None
+    usd: float | None = None
+    refused: float | None = None
+    binding: str | None = None
+
+
+def prediction_rows(predicted: Predicted, came: Measured) -> list[tuple[str, str, str, str]]:
     """Return by topic what was predicted, what came, and how far they are apart."""
     rows = []
     for name, one, real, written in (
-        ("time", predicted.seconds, seconds, duration_text),
-        ("cost", predicted.usd, usd, about_usd),
+        ("time", predicted.seconds, came.seconds, duration_text),
+        ("cost", predicted.usd, came.usd, about_usd),
+        ("refused", predicted.refused, came.refused, amount),
     ):
         if one is None:
             continue
         text = written(one.value)
         if one.high > one.low:
             text += f" ({written(one.low)} – {written(one.high)})"
-        off = "" if real is None or not real else f"{(one.value / real - 1) * 100:+.1f} %"
+        off = "" if not real else f"{(one.value / real - 1) * 100:+.1f}\u00a0%"
         rows.append((name, text, "not known" if real is None else written(real), off))
+    if predicted.binding:
+        bound = came.binding
+        words = "not known" if bound is None else words_for(bound)
+        off = "" if bound is None else "as predicted" if bound == predicted.binding else "another"
+        rows.append(("bound by", words_for(predicted.binding), words, off))
     return rows

@@ -48,12 +48,14 @@ class Predicted:
     Args:
         seconds: Until the last answer; None if that was not predicted.
         usd: What it costs.
+        refused: Answers that say the rate is too high.
         tenths: Seconds until each tenth of the rows is done; empty if that was not predicted.
         binding: What would hold it back for the longest time; empty if unknown.
     """
 
     seconds: Range | None = None
     usd: Range | None = None
+    refused: Range | None = None
     tenths: Sequence[float] = ()
     binding: str = ""
 
@@ -155,6 +157,7 @@ def predicted_from(values: Any) -> Predicted | None:
     found = Predicted(
         seconds=_range(values.get("seconds")),
         usd=usd,
+        refused=_range(values.get("refused")),
         tenths=known if len(known) == len(middles) == 10 else (),
         binding=binding[:_LONGEST] if isinstance(binding, str) else "",
     )

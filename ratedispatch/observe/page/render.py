@@ -149,15 +149,20 @@ def _prediction(material: Material) -> dict[str, Any] | None:
     predicted, history, report = material.predicted, material.history, material.report
     if predicted is None:
         return None
-    run = history.runs[-1] if history is not None and history.runs else None
+    runs = history.runs if history is not None else []
     seconds = report.seconds if report is not None else None
-    if seconds is None and run is not None:
-        seconds = run.bins.seconds
-    usd = sum(material.costs.values()) if material.costs else None
+    if len(runs) > 1 or seconds is None:  # a prediction is one of the whole job
+        seconds = sum(run.bins.seconds for run in runs) if runs else None
+    came = captions.Measured(
+        seconds,
+        sum(material.costs.values()) if material.costs else None,
+        sum(sum(run.bins.refusals) for run in runs) if runs else None,
+        None if report is None else report.binding,
+    )
     figure = None
-    if run is not None and predicted.tenths:
-        figure = progress_figure(run, predicted.tenths)
-    return {"rows": captions.prediction_rows(predicted, seconds, usd), "figure": figure}
+    if len(runs) == 1 and predicted.tenths:
+        figure = progress_figure(runs[0], predicted.tenths)
+    return {"rows": captions.prediction_rows(predicted, came), "figure": figure}
 
 
 def _sections(history: History | None) -> list[Any]:

@@ -167,7 +167,7 @@ def _rate_chart(
     if refused:
         about += f" Triangles mark the {counted(refused, 'refusal')}."
     if paused:
-        about += f" Hatched: the queue paused, {counted(run.pauses, 'time')}."
+        about += f" Hatched bands: the queue paused, {counted(run.pauses, 'time')}."
     return TimeChart(title, f" {what} per minute", about.strip(), series, ceilings)
 
 

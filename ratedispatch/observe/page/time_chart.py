@@ -203,7 +203,7 @@ class _Drawing:
         frames = self._frames
         for share, since, until in zip(frames.paused, frames.edges, frames.edges[1:], strict=False):
             if share > 0:
-                width = max(1.5, (self._x(until) - self._x(since)) * share)
+                width = max(3.0, (self._x(until) - self._x(since)) * share)
                 top = self._bottom - self._layout.height
                 yield svg.rect(self._x(since), top, width, self._layout.height, "pause")
 

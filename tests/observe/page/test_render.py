@@ -110,7 +110,7 @@ def test_what_a_page_says() -> None:
         "2,000 of 2,100 rows were answered, 3 failed and 97 have no result yet.",
         "The run was bound by requests per minute for 92 % of the time.",
         "The limit was between 300 and 600",
-        "Triangles mark the 31 refusals. Hatched: the queue paused, 1 time.",
+        "Triangles mark the 31 refusals. Hatched bands: the queue paused, 1 time.",
         "Run 2 of 2",
         "27 November 2026, 18:50:00 – 18:54:",
         "stopped: drained",
@@ -166,10 +166,19 @@ def test_a_page_of_little() -> None:
 
 def test_prediction_beside_reality() -> None:
     """With its interval, and how far it was off."""
-    predicted = Predicted(Range(230.0, 220.0, 240.0), Range(1.0, 1.0, 1.0), range(23, 240, 23))
-    text = checked(render(material(predicted=predicted))).replace("\u00a0", " ")
+    predicted = Predicted(
+        *(Range(230.0, 220.0, 240.0), Range(1.0, 1.0, 1.0), Range(10, 10, 10)),
+        tenths=range(23, 240, 23),
+        binding="requests",
+    )
+    history = played_history()
+    del history.runs[0]
+    html = render(material(predicted=predicted, history=history))
+    text = checked(html).replace("\u00a0", " ")
     assert "time 3 min 50 s (3 min 40 s – 4 min) 4 min 1 s -4.6 %" in text
     assert "cost $1.00 $1.21 -17.4 %" in text
+    assert "refused 10 31 -67.7 %" in text
+    assert "bound by requests per minute requests per minute as predicted" in text
     assert "predicted 3 min 50 s after the first request" in text
 
 
