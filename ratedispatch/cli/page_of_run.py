@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from ratedispatch.observe.history import History
     from ratedispatch.observe.page.material import Predicted
     from ratedispatch.observe.report import Report
+
+
+#: What is said in the place of the cost by model.
+_OF_A_POOL = "The members of a pool have prices of their own, so cost is not told by model."
 
 
 class PageOfRun:
@@ -65,7 +70,7 @@ class PageOfRun:
         from ratedispatch.cli.run_line import release
         from ratedispatch.jobs.retold.job_page import material_of
 
-        return material_of(
+        material = material_of(
             start.files,
             made=datetime.now(UTC),
             version=release(),
@@ -75,6 +80,14 @@ class PageOfRun:
             predicted=self._predicted,
             with_cost=is_priced,
         )
+        if start.pool is not None:
+            # what a model costs depends on the member, and the results do not tell which it was
+            material = dataclasses.replace(material, costs={}, priced_by=_OF_A_POOL)
+        if report is not None or start.job is None:
+            return material
+        rows = start.job.in_doubt
+        note = f"The run was cancelled with {rows:,} in flight, which may have been billed."
+        return dataclasses.replace(material, notes=(note,))
 
     def _history(self) -> History:
         """Return what happened: in all runs that the log knows, or in this one."""

@@ -86,9 +86,10 @@ EACH_ONCE = {f"r{one}": 1 for one in range(ROWS)}
 
 @pytest.mark.slow
 def test_it_stops_and_goes_on_with_another_number(folder: Path, server: FakeServerProcess) -> None:
-    """One output, one journal, one log, one report; each row once."""
-    log = folder / "log.jsonl"
-    flags = ("--base-url", server.base_url, "--log-json", str(log), "--json", "--quiet")
+    """One output, one journal, one log, one report and its page; each row once."""
+    log, page = folder / "log.jsonl", folder / "page.html"
+    files = "--log-json", str(log), "--report", str(page)
+    flags = ("--base-url", server.base_url, *files, "--json", "--quiet")
     first = run(folder, *flags, "--processes", "2", "--max-rows", "25")
     report = json.loads(first.stdout)
     assert (first.exit_code, report["answered"], report["stop_code"]) == (3, 25, "max_rows")
@@ -104,6 +105,8 @@ def test_it_stops_and_goes_on_with_another_number(folder: Path, server: FakeServ
     attempts = [line for line in lines(log) if line["event"] == "attempt"]
     assert sorted(line["custom_id"] for line in attempts) == sorted(EACH_ONCE)
     assert KEY not in log.read_text()
+    assert f"All {ROWS} rows were answered" in page.read_text()
+    assert "Run 2 of 2" in page.read_text()
 
 
 @pytest.mark.slow

@@ -188,8 +188,12 @@ def test_plan_adds_the_limits_of_the_members(folder: Path) -> None:
 
 
 def test_lines_have_no_key(folder: Path) -> None:
-    """Nor does the job file, or the log."""
-    run(folder, "--fake", "-q", "--log-json", str(folder / "log"))
+    """Nor does the job file, the log, or the page, whose limits are those of both together."""
+    flags = ["--log-json", str(folder / "log"), "--report", str(folder / "page.html")]
+    run(folder, "--fake", "-q", *flags)
+    page = (folder / "page.html").read_text()
+    assert "west: requests" in page
+    assert "limit 120,000" in page
     assert len(lines(folder / "out.jsonl")) == 40
     begun, *events, _ = lines(folder / "log")
     assert [one["group"] for one in begun["limits"]] == ["west", "east"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.options import DispatcherOptions
+from ratedispatch.events import RequestEnded
 from ratedispatch.jobs.job import Job
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.retold.log_reader import read_log
@@ -71,3 +72,8 @@ def test_a_run_and_its_log_tell_the_same(tmp_path: Path) -> None:
     assert found[0] == found[1]
     flight = [sum(run.bins.in_flight()) * run.bins.width for run in (mine, logged)]
     assert abs(flight[0] - flight[1]) < 0.001 * report.attempts
+
+
+def test_it_hears_no_outcomes() -> None:
+    """Else the processes of a job would send their answers back whole."""
+    assert RequestEnded not in Recorder.listens_to

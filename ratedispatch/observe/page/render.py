@@ -124,6 +124,8 @@ def _tiles(material: Material) -> Iterator[tuple[str, str, str]]:
         yield f"{report.refusals:,}", "refused", f"{refused} sent"
     if material.costs:
         yield about_usd(sum(material.costs.values())), "cost", "all runs"
+    elif material.cost is not None:
+        yield material.cost, "cost", "last run"
     if report is not None and report.shares and report.attempts:
         best = max(report.shares.values())
         yield captions.percent(best), "of the limit used", "the one used most"
