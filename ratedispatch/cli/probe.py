@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ratedispatch.cli.console import say
+from ratedispatch.cli.likeness import Liked
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ratedispatch.cli.input_options import InputFlags
@@ -26,15 +27,11 @@ if TYPE_CHECKING:
     from ratedispatch.cli.run_options import CapFlags, DurabilityFlags
     from ratedispatch.cli.sending_options import SendingFlags
     from ratedispatch.cli.simulate_options import SimulateFlags
-    from ratedispatch.groups import LimitGroups
-    from ratedispatch.jobs.like.expected_bill import ExpectedBill
     from ratedispatch.jobs.like.former_run import Likeness
+    from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.jobs.workload.counted import Counted
-    from ratedispatch.limits import Limits
     from ratedispatch.observe.report import Report
-    from ratedispatch.simulate.fit.fit import Fit
     from ratedispatch.simulate.forecast.workload import Workload
-    from ratedispatch.simulate.settings import ProviderSettings
 
 #: What the name of a probe's log has behind that of the output; no name of a result looks like it.
 _LOG = ".probe"
@@ -61,30 +58,17 @@ class Flags(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Liked):
     """
     What the rows of a probe have shown.
 
     Args:
-        likeness: Of the provider, and what was billed for rows that are answered.
         lines: Those of the probe.
         report: Of the run that has sent them.
     """
 
-    likeness: Likeness
     lines: frozenset[int]
     report: Report
-
-    @property
-    def fit(self) -> Fit:
-        """What the provider is like."""
-        return self.likeness.fit
-
-    def fitted(self, limits: Limits | LimitGroups, given: Container[str]) -> ProviderSettings:
-        """Return a provider like that whose account has *limits*; what is *given* is not fitted."""
-        from ratedispatch.simulate.settings import ProviderSettings
-
-        return self.fit.settings(ProviderSettings.like(limits), given)
 
     def left(self, counted: Counted) -> Workload:
         """Return the rows of *counted* that are still to be sent."""
@@ -93,12 +77,10 @@ class Probed:
             index for index in range(len(lines)) if lines[index] not in self.lines
         )
 
-    def bill(self, counted: Counted, caps: CapFlags) -> ExpectedBill | None:
-        """Return what all rows of *counted* are expected to be billed, those of the probe too."""
-        from ratedispatch.jobs.like.expected_bill import expected_bill
-        from ratedispatch.jobs.plan.price_book import PriceBook
-
-        return expected_bill(counted, self.fit, PriceBook(caps.price), self.likeness.answered)
+    def priced(self, cost: ForetoldCost, counted: Counted, caps: CapFlags) -> ForetoldCost:
+        """Return *cost* as it is: it is that of the rows that are left."""
+        del counted, caps
+        return cost
 
     def notes(self, counted: Counted, caps: CapFlags) -> list[str]:
         """Return sentences on the rows of the probe, and on what all rows are expected to cost."""
@@ -118,7 +100,6 @@ class Probed:
 
     def as_dict(self, counted: Counted, caps: CapFlags) -> dict[str, Any]:
         """Return everything as values of JSON."""
-        bill = self.bill(counted, caps)
         report = self.report
         return {
             "probe": {
@@ -128,8 +109,7 @@ class Probed:
                 "output_tokens": report.output_tokens,
                 "cost_usd": report.cost_usd,
             },
-            "fit": self.fit.as_dict(),
-            "expected_bill": None if bill is None else bill.as_dict(),
+            **Liked.as_dict(self, counted, caps),
         }
 
 

@@ -13,6 +13,7 @@ from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import columns, json_text, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
+from ratedispatch.cli.likeness import liked
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -42,7 +43,8 @@ from ratedispatch.limits import AUTO, Limits
 from ratedispatch.observe.human import about_usd
 
 if TYPE_CHECKING:
-    from ratedispatch.cli.probe import Probed
+    from ratedispatch.cli.likeness import Liked
+    from ratedispatch.cli.run import RunSettings
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.jobs.workload.counted import Counted
@@ -92,6 +94,7 @@ def simulate(
       ratedispatch simulate in.jsonl --tpm 2M --output-tokens lognormal:200:0.5
       ratedispatch simulate in.jsonl --rpm none --tpm none --slots 32
       ratedispatch simulate in.jsonl -o out.jsonl --rpm 3000 --tpm 2M --probe 200
+      ratedispatch simulate in.jsonl --rpm 3000 --tpm 2M --like former.log
 
     \b
     Exit codes:
@@ -105,9 +108,11 @@ def simulate(
     told = Told.of(limits, provider, caps)
     flags = JobFlags(source, provider, sending, durability)
     settings = None if playing.probe is None else probe_settings(playing, flags, limits, caps)
+    if settings is not None and playing.like is not None:
+        raise click.UsageError("--probe and --like cannot be used together: one fit is made of one")
     try:
         counted = read(told, flags, quiet=playing.quiet)
-        seen = None if settings is None else probe(settings, counted, playing.probe or 0)
+        seen = _seen(settings, playing, told, flags, counted)
         left = counted.workload if seen is None else seen.left(counted)
         workload, scene = scene_of(left, told, flags, modelled, caps.max_rows, seen)
         from ratedispatch.jobs.plan.foretold_cost import cost_of
@@ -116,6 +121,8 @@ def simulate(
 
         found = forecast(workload, scene, seeds=playing.seeds, method=playing.method)
         cost = cost_of(found, PriceBook(told.caps.price))
+        if seen is not None:
+            cost = seen.priced(cost, counted, caps)
     except KeyboardInterrupt:
         say("interrupted: nothing more was sent or written" if settings else _INTERRUPTED)
         sys.exit(130)
@@ -130,9 +137,10 @@ def simulate(
     else:
         from ratedispatch.cli.forecast_text import describe
 
-        click.echo(describe(found, cost, notes=notes, width=columns(sys.stdout)))
+        width = columns(sys.stdout)
         if seen is not None:
-            click.echo("\n" + "\n".join(seen.fit.lines()))
+            click.echo(f"{seen.text(width)}\n")
+        click.echo(describe(found, cost, notes=notes, width=width))
     sys.exit(3 if found.stop else 1 if any((counted.counts or {}).values()) else 0)
 
 
@@ -212,13 +220,29 @@ def read(told: Told, flags: JobFlags, *, quiet: bool) -> Counted:
         raise click.UsageError(f"the input {source.input} cannot be read: {reason}") from error
 
 
+def _seen(
+    settings: RunSettings | None,
+    playing: SimulateFlags,
+    told: Told,
+    flags: JobFlags,
+    counted: Counted,
+) -> Liked | None:
+    """Return what a probe or a former run shows of the provider; None without either."""
+    if settings is not None:
+        return probe(settings, counted, playing.probe or 0)
+    if playing.like is None:
+        return None
+    url = url_of(told.base_url)
+    return liked(playing.like, source=flags.source.source, counted=counted, base_url=url)
+
+
 def scene_of(
     workload: Workload,
     told: Told,
     flags: JobFlags,
     modelled: ModelledProviderFlags,
     max_rows: int | None,
-    seen: Probed | None = None,
+    seen: Liked | None = None,
 ) -> tuple[Workload, Scene]:
     """
     Return what a run with these flags plays: the rows that it sends, and how.

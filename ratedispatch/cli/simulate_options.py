@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.likeness import like_option
 
 if TYPE_CHECKING:
     from ratedispatch.cli.sending_options import SendingFlags
@@ -32,6 +33,7 @@ class SimulateFlags:
         as_json: Whether the forecast is printed as JSON.
         quiet: Whether no progress is shown.
         probe: How many rows are sent first; None for none.
+        like: The former run that the provider is fitted to; None for none.
         output, output_format, errors_file, log_json: As of `run`, whose command line is taken as
             it is; they do nothing without *probe*.
     """
@@ -41,6 +43,7 @@ class SimulateFlags:
     as_json: bool
     quiet: bool
     probe: int | None
+    like: str | None
     output: Path | None
     output_format: str | None
     errors_file: Path | None
@@ -77,6 +80,7 @@ _OPTIONS = (
         "and learn from their answers how the provider behaves. Needs -o and an API key; the "
         "rows are done for run.",
     ),
+    like_option,
     option("--json", "as_json", group="Display", is_flag=True, help="Print the forecast as JSON."),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
 )

@@ -60,11 +60,18 @@ class Fit:
         """
         Return *base* with what was seen in the place of what it says.
 
+        A limit that *base* has stays: somebody has told it.
+
         Args:
             base: A provider.
             given: Its fields that stay as they are, because somebody has set them.
         """
-        changes = {name: value for name, value in self._changes().items() if name not in given}
+        found = self._changes()
+        for name, dimension in _LIMITS.items():
+            limit = self.account.limits.get(dimension)
+            if limit and getattr(base, name) is None:
+                found[name] = limit
+        changes = {name: value for name, value in found.items() if name not in given}
         if "output_tokens" in given or "output_share" in given:
             for name in ("output_tokens", "output_lengths"):
                 changes.pop(name, None)
@@ -141,6 +148,9 @@ class Fit:
 
 
 _AS_COUNTED = PromptFit()
+
+#: The settings of a provider that are limits of an account, and their dimensions.
+_LIMITS = {"requests_per_minute": "requests", "tokens_per_minute": "tokens"}
 
 
 def _of_shape(shape: Shape) -> dict[str, Any]:
