@@ -144,7 +144,7 @@ def probe_settings(
         sending=flags.sending,
         durability=flags.durability,
         caps=replace(caps, max_rows=None),
-        display=DisplayFlags(log, None, None, quiet=playing.quiet, as_json=False),
+        display=DisplayFlags(log, None, None, quiet=playing.quiet, as_json=playing.as_json),
     )
 
 
@@ -172,7 +172,7 @@ def probe(settings: RunSettings, counted: Counted, most: int) -> Probed:
             close(settings, start, report)
     assert report is not None  # or the command has ended
     if not settings.display.quiet:
-        say(_sentence(report, len(lines), str(settings.output.output)))
+        say(_sentence(report, len(lines), str(start.files.table or start.files.output)))
     log = settings.display.log_json
     assert log is not None
     if settings.source.shard is not None:

@@ -111,7 +111,10 @@ class Workload:
 
     def chosen(self, indexes: Iterable[int]) -> Workload:
         """Return the rows at *indexes*, in that order."""
-        found = Workload(list(self.kinds), dict(self._indexes))
-        for index in indexes:
-            found.add(self[index])
-        return found
+        places = list(indexes)
+        columns = (self.kind, self.prompt, self.output, self.billed, self.cap)
+        return Workload(
+            list(self.kinds),
+            dict(self._indexes),
+            *(array(one.typecode, map(one.__getitem__, places)) for one in columns),
+        )
