@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: What held a job back for less than this share of the time is not shown.
 _LEAST_SHARE = 0.005
 
+#: Seconds of a job below which tenths of a second are shown.
+_SHORT_SECONDS = 60.0
+
 #: Models without a price that are named.
 _NAMED = 3
 
@@ -145,8 +148,10 @@ def _killed(cost: ForetoldCost) -> str:
 
 def _tenths(forecast: Forecast) -> str:
     """Return when each tenth is done, in two lines of five."""
+    is_short = forecast.seconds.mean < _SHORT_SECONDS
+    written = duration_text if is_short else clock_text
     times = [
-        "never" if math.isinf(tenth.mean) else clock_text(tenth.mean) for tenth in forecast.tenths
+        "never" if math.isinf(tenth.mean) else written(tenth.mean) for tenth in forecast.tenths
     ]
     width = max(6, *map(len, times))
     lines = []

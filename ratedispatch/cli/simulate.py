@@ -126,6 +126,8 @@ def simulate(
     except KeyboardInterrupt:
         say("interrupted: nothing more was sent or written" if settings else _INTERRUPTED)
         sys.exit(130)
+    except ValueError as error:
+        raise click.UsageError(f"--method {playing.method}: {error}") from None
     notes = _notes(told, counted, found, cost)
     if seen is not None:
         notes += seen.notes(counted, told.caps)

@@ -28,7 +28,7 @@ class SimulateFlags:
     How a job is played, and how that is shown.
 
     Args:
-        seeds: How often it is played.
+        seeds: How often it is played; None for what suits its size.
         method: What plays it.
         as_json: Whether the forecast is printed as JSON.
         quiet: Whether no progress is shown.
@@ -38,7 +38,7 @@ class SimulateFlags:
             it is; they do nothing without *probe*.
     """
 
-    seeds: int
+    seeds: int | None
     method: Literal["auto", "engine", "model"]
     as_json: bool
     quiet: bool
@@ -57,10 +57,9 @@ _OPTIONS = (
         "--seeds",
         group="Forecast",
         type=click.IntRange(1, _MOST_SEEDS),
-        default=3,
-        show_default=True,
         metavar="N",
-        help="Play the job N times, each time with other chances.",
+        help="Play the job N times, each time with other chances.  [default: 3, or less often "
+        "above 700,000 rows]",
     ),
     option(
         "--method",

@@ -64,6 +64,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the virtual time in seconds."""
         return self._jumping.now
 
+    def spend(self, seconds: float) -> None:
+        """Let *seconds* pass at once, as work of the processor does: what is due waits for it."""
+        self._jumping.now += seconds
+
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> Any:

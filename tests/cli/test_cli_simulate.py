@@ -51,11 +51,8 @@ def test_the_forecast_is_told_in_small_tables(path: Path) -> None:
     assert "time       39.2 s" in lines
     assert "limits     100% of requests per minute" in lines
     assert "requests   40 sent, 0 refused" in lines
-    assert "after       00:39" not in lines
     assert "rows done    60 %    70 %    80 %    90 %   100 %" in lines
-    assert lines[lines.index("rows done    60 %    70 %    80 %    90 %   100 %") + 1].endswith(
-        "00:39"
-    )
+    assert any(line.startswith("after") and line.endswith("39.2 s") for line in lines)
     assert any(line.startswith("bound by   requests per minute for 39") for line in lines)
     assert any(line.startswith("killed     0.2 rows would be billed twice") for line in lines)
     assert result.stdout.rstrip().endswith("the lowest and the highest of them.")

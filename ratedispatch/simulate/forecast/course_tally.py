@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.events import AttemptEnded, AttemptSent, RequestEnded
 from ratedispatch.outcome import REFUSALS, Completed
-from ratedispatch.pacing.bottleneck import SEARCH, unknown_of
+from ratedispatch.pacing.bottleneck import bottleneck_of, unknown_of
 from ratedispatch.simulate.forecast.course import Course, Wait
 
 if TYPE_CHECKING:
@@ -96,19 +96,21 @@ class CourseTally:
         self._in_flight += change
         self._peak = max(self._peak, self._in_flight)
 
-    def course(self, state: Snapshot, stop: Stopped | None) -> Course:
+    def course(self, state: Snapshot, stop: Stopped | None, cpu_seconds: float = 0.0) -> Course:
         """
         Return what came of it.
 
         Args:
             state: Of the queue at the end.
             stop: Why it stopped before the end; None if it did not.
+            cpu_seconds: Processor time that it took.
         """
         seconds = max(0.0, self.last_ended - self.first_sent)
         unknown = unknown_of(state.levels)
         held: dict[str, float] = {}
+        cpu = cpu_seconds / seconds if seconds > 0 else 0.0
         for cause, time in state.held.items():
-            name = SEARCH if cause in unknown else cause
+            name = bottleneck_of(cause, {}, cpu, unknown).binding
             held[name] = held.get(name, 0.0) + time
         return Course(
             seconds=seconds,

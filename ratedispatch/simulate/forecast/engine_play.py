@@ -8,6 +8,7 @@ the counting of tokens, are replaced: what a row costs is known.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.errors import Stopped
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import Limits
-from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.simulate.clock import VirtualLoop, run_virtual
 from ratedispatch.simulate.forecast.course_tally import CourseTally
 from ratedispatch.simulate.forecast.reading_order import reading_order
 from ratedispatch.simulate.forecast.row_counter import RowCounter, requests_of
@@ -54,19 +55,21 @@ class Played(NamedTuple):
         tally: What was counted.
         state: The queue at the end.
         stop: Why it stopped before the end; None if it did not.
+        cpu_seconds: Processor time that it took.
     """
 
     tally: CourseTally
     state: Snapshot
     stop: Stopped | None
+    cpu_seconds: float
 
     @property
     def course(self) -> Course:
         """What came of it, as a value."""
-        return self.tally.course(self.state, self.stop)
+        return self.tally.course(self.state, self.stop, self.cpu_seconds)
 
 
-def play_engine(workload: Workload, scene: Scene, *, seed: int) -> Course:
+def play_engine(workload: Workload, scene: Scene, *, seed: int, row_seconds: float = 0.0) -> Course:
     """
     Return what comes of *workload* in *scene*.
 
@@ -76,19 +79,31 @@ def play_engine(workload: Workload, scene: Scene, *, seed: int) -> Course:
         workload: The rows.
         scene: The limits, the provider, and how the job is sent.
         seed: Of all chance.
+        row_seconds: Seconds of processor time that a request takes here.
     """
     order = reading_order(len(workload), scene.order)
-    return play_in_order(workload, scene, order, seed=seed).course
+    return play_in_order(workload, scene, order, seed=seed, row_seconds=row_seconds).course
 
 
-def play_in_order(workload: Workload, scene: Scene, order: Iterable[int], *, seed: int) -> Played:
+def play_in_order(
+    workload: Workload,
+    scene: Scene,
+    order: Iterable[int],
+    *,
+    seed: int,
+    row_seconds: float = 0.0,
+) -> Played:
     """Return the same of the rows with the numbers in *order*, each of which is there once."""
+    cpu = row_seconds / scene.processes
 
     async def main() -> Played:
         """Send the rows in virtual time, and return what came of them."""
         tally = CourseTally(workload)
         stopped = None
-        transport = RowTransport(workload, scene, random.Random(seed))
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        spend = functools.partial(loop.spend, cpu)
+        transport = RowTransport(workload, scene, random.Random(seed), spend)
         async with Dispatcher(
             transport, scene.limits, listeners=[tally], **_options(workload, scene, seed)
         ) as dispatcher:
@@ -101,7 +116,7 @@ def play_in_order(workload: Workload, scene: Scene, order: Iterable[int], *, see
             except Stopped as stop:
                 stopped = stop
             state = dispatcher.snapshot()
-        return Played(tally, state, stopped)
+        return Played(tally, state, stopped, tally.attempts * cpu)
 
     return run_virtual(main())
 

@@ -56,11 +56,12 @@ class _Sums(NamedTuple):
         return self.requests if dimension.startswith("requests") else self.tokens
 
 
-def play_ends(workload: Workload, scene: Scene, *, seed: int) -> Course:
-    """Return what comes of a *workload* of more rows than are played."""
+def play_ends(workload: Workload, scene: Scene, *, seed: int, row_seconds: float = 0.0) -> Course:
+    """Return what comes of a *workload* of more rows than are played; as `play_engine`."""
     order = reading_order(len(workload), scene.order)
     head, middle, tail = order[:HEAD], order[HEAD:-TAIL], order[-TAIL:]
-    played = play_in_order(workload.chosen([*head, *tail]), scene, range(HEAD + TAIL), seed=seed)
+    ends = workload.chosen([*head, *tail])
+    played = play_in_order(ends, scene, range(HEAD + TAIL), seed=seed, row_seconds=row_seconds)
     course, ended = played.course, played.tally.ended
     if course.stop_code or len(ended) < HEAD + TAIL:
         return course  # it would have stopped as early

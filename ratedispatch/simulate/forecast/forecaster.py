@@ -4,11 +4,13 @@ Foretells a job: plays it several times, in the way that its size and its scene 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ratedispatch.simulate.forecast.engine_play import play_engine
 from ratedispatch.simulate.forecast.extrapolation import HEAD, TAIL, play_ends
 from ratedispatch.simulate.forecast.forecast import Forecast
+from ratedispatch.simulate.forecast.queue_model import ROW_SECONDS, play_model
+from ratedispatch.simulate.forecast.unmodelled import knows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +22,24 @@ if TYPE_CHECKING:
 #: Rows that the engine plays whole: a quarter of a millisecond each, and several times.
 ENGINE_ROWS = 5_000
 
+#: How often a job is played unless a number is asked for, and how many rows all that may have
+#: together: some 10 µs each.
+SEEDS = 3
+MOST_PLAYED = 2_000_000
+
 Method = Literal["auto", "engine", "model"]
 
 
+class _Way(NamedTuple):
+    """What plays a job, its name, and how it does, as a sentence without its end."""
+
+    play: Callable[..., Course]
+    by: str
+    text: str
+
+
 def forecast(
-    workload: Workload, scene: Scene, *, seeds: int = 3, method: Method = "auto"
+    workload: Workload, scene: Scene, *, seeds: int | None = None, method: Method = "auto"
 ) -> Forecast:
     """
     Return what is expected of *workload* in *scene*.
@@ -32,42 +47,47 @@ def forecast(
     Args:
         workload: The rows.
         scene: The limits, the provider, and how the job is sent.
-        seeds: How often it is played, each time with other chances.
+        seeds: How often it is played, each time with other chances; by default three times, or
+            less often if it has more than some hundred thousand rows.
         method: ``engine`` plays every row by the whole engine, ``model`` by a model of its queue,
             and ``auto`` decides.
 
     Raises:
-        ValueError: *seeds* is below 1.
+        ValueError: *seeds* is below 1, or the model does not know the scene.
     """
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}, not one or more")
-    play, by, text = _way(workload, scene, method)
-    courses = tuple(play(workload, scene, seed=seed) for seed in range(1, seeds + 1))
-    times = "once" if seeds == 1 else f"{seeds} times"
-    sentences = [f"{text}, {times}."]
-    if scene.processes > 1:
-        sentences.append(
-            f"{scene.processes} processes share the limits and so send as one does; what they add "
-            f"is processor time, which is not played."
-        )
+    way = _way(len(workload), scene, method)
+    if seeds is None:
+        seeds = max(1, min(SEEDS, MOST_PLAYED // max(1, len(workload))))
+    courses = tuple(
+        way.play(workload, scene, seed=seed, row_seconds=ROW_SECONDS)
+        for seed in range(1, seeds + 1)
+    )
     return Forecast(
         rows=len(workload),
         kinds=tuple(workload.kinds),
         courses=courses,
-        method=" ".join(sentences),
-        by=by,
+        method=f"{way.text}, {'once' if seeds == 1 else f'{seeds} times'}.",
+        by=way.by,
     )
 
 
-def _way(
-    workload: Workload, scene: Scene, method: Method
-) -> tuple[Callable[..., Course], str, str]:
-    """Return what plays the job, its name, and the beginning of a sentence on it."""
-    del scene
-    rows = len(workload)
-    if method == "engine" or rows <= ENGINE_ROWS:
-        return play_engine, "engine", "The whole engine played every row in virtual time"
+def _way(rows: int, scene: Scene, method: Method) -> _Way:
+    """Return how a job of so many *rows* is played."""
+    unknown = knows(scene)
+    if method == "engine" or (method == "auto" and rows <= ENGINE_ROWS):
+        text = "The whole engine played every row in virtual time"
+        return _Way(play_engine, "engine", text)
+    if not unknown:
+        text = (
+            "A model of the queue and the limits, which is held within 1 % of the whole engine, "
+            "played every row"
+        )
+        return _Way(play_model, "model", text)
+    if method == "model":
+        raise ValueError(f"the model does not know this provider: {unknown}")
     ends = f"the first {HEAD:,} and the last {TAIL:,} rows"
     between = f"the {rows - HEAD - TAIL:,} between them go on as the first did in their second half"
-    text = f"The whole engine played {ends} in virtual time, and {between}"
-    return play_ends, "extrapolation", text
+    text = f"The whole engine played {ends} in virtual time, and {between} (no model: {unknown})"
+    return _Way(play_ends, "extrapolation", text)

@@ -18,7 +18,7 @@ from ratedispatch.simulate.transport import ProviderTransport, Visit
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ratedispatch.request import Request
     from ratedispatch.simulate.forecast.scene import Scene
@@ -41,9 +41,13 @@ class RowTransport(ProviderTransport):
         workload: The rows.
         scene: With the provider, and how far it is.
         rng: Draws lengths, latencies and faults.
+        spend: Called for each request: lets the time pass that it takes the processor.
     """
 
-    def __init__(self, workload: Workload, scene: Scene, rng: random.Random) -> None:
+    def __init__(
+        self, workload: Workload, scene: Scene, rng: random.Random, spend: Callable[[], None]
+    ) -> None:
+        self._spend = spend
         now = asyncio.get_running_loop().time()
         self.provider = Provider(scene.provider, rng=rng, now=now, count=_nothing, answer=_empty)
         self._referees = ()
@@ -54,6 +58,7 @@ class RowTransport(ProviderTransport):
 
     async def _arrive(self, request: Request, body: Mapping[str, Any]) -> Visit:
         del body
+        self._spend()
         if self._travel:
             await asyncio.sleep(self._travel)
         now = asyncio.get_running_loop().time()

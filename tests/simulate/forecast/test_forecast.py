@@ -14,6 +14,7 @@ from ratedispatch.simulate.forecast.engine_play import play_engine
 from ratedispatch.simulate.forecast.extrapolation import play_ends
 from ratedispatch.simulate.forecast.forecast import Forecast, Interval
 from ratedispatch.simulate.forecast.forecaster import forecast
+from ratedispatch.simulate.forecast.queue_model import ROW_SECONDS
 from ratedispatch.simulate.forecast.workload import Kind
 from tests.simulate.forecast.test_engine_play import scene, workload
 
@@ -73,23 +74,50 @@ def test_few_rows_are_played_by_the_engine_as_often_as_is_asked() -> None:
     """Each time with another seed; and it is said how."""
     rows = workload([(60, 40)] * 50)
     found = forecast(rows, scene(), seeds=2)
-    assert found.courses == tuple(play_engine(rows, scene(), seed=seed) for seed in (1, 2))
+    assert found.courses == tuple(
+        play_engine(rows, scene(), seed=seed, row_seconds=ROW_SECONDS) for seed in (1, 2)
+    )
     assert found.by == "engine"
     assert found.method == "The whole engine played every row in virtual time, 2 times."
-    assert "3 processes share the limits" in forecast(rows, scene(processes=3), seeds=1).method
     with pytest.raises(ValueError, match="seeds is 0"):
         forecast(rows, scene(), seeds=0)
+
+
+def test_the_way_follows_the_number_of_rows_and_what_the_model_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many are played by the model where it knows the provider, and less often where too many."""
+    monkeypatch.setattr(forecaster, "MOST_PLAYED", 12_000)
+    rows = workload([(10, 10)] * 5001)
+    fast = Limits(requests_per_minute=600_000, tokens_per_minute=60_000_000)
+    by_model = forecast(rows, scene(fast))
+    assert (by_model.by, len(by_model.courses)) == ("model", 2)
+    sliding = scene(fast, provider={"window": "sliding"})
+    by_ends = forecast(rows, sliding, seeds=1)
+    assert by_ends.by == "extrapolation"
+    assert "the window of the provider is sliding" in by_ends.method
+    with pytest.raises(ValueError, match="the window of the provider is sliding"):
+        forecast(rows, sliding, method="model")
+
+
+def test_the_processor_takes_its_time() -> None:
+    """A hundred requests of a hundredth of a second each take one, and half with two processes."""
+    rows = workload([(1, 1)] * 100)
+    fast = Limits(requests_per_minute=600_000, tokens_per_minute=60_000_000)
+    still = {"latency": 0.5, "latency_sigma": 0.0}
+    one, two = (
+        play_engine(rows, scene(fast, provider=still, processes=count), seed=1, row_seconds=0.01)
+        for count in (1, 2)
+    )
+    assert one.seconds == pytest.approx(1.5, abs=0.02)
+    assert two.seconds == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Play less of the ends, so that the whole can be played beside them."""
-    for module, name, value in (
-        (extrapolation, "HEAD", 600),
-        (extrapolation, "TAIL", 200),
-        (forecaster, "ENGINE_ROWS", 1_000),
-    ):
-        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(extrapolation, "HEAD", 600)
+    monkeypatch.setattr(extrapolation, "TAIL", 200)
 
 
 @pytest.mark.usefixtures("_short")
@@ -116,4 +144,3 @@ def test_the_ends_of_a_job_foretell_its_whole(
     assert ends.answered == whole.answered
     assert ends.prompt_tokens == whole.prompt_tokens
     assert ends.output_tokens == pytest.approx(whole.output_tokens, rel=0.02)
-    assert forecast(made, found, seeds=1).by == "extrapolation"
