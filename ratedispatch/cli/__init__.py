@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": "ratedispatch.cli.plan:plan",
     "status": "ratedispatch.cli.status_command:status",
     "simulate": "ratedispatch.cli.simulate:simulate",
+    "tune": "ratedispatch.cli.tune:tune",
     "report": "ratedispatch.cli.report_page:report",
     "merge": "ratedispatch.cli.merge:merge",
     "memory": "ratedispatch.cli.memory_command:memory",

@@ -38,6 +38,14 @@ class Account:
     tier: str | None = None
     source: str = ""
 
+    @property
+    def limits_text(self) -> str:
+        """What it may spend, in words."""
+        if isinstance(self.limits, LimitGroups):
+            return f"limits of {len(self.limits.groups)} groups of models"
+        rates = self.limits.rates()
+        return ", ".join(map(str, rates)) or "no limits"
+
 
 def account_of_tier(tier: str, models: Sequence[str]) -> Account:
     """

@@ -15,7 +15,10 @@ from ratedispatch.jobs.tuning.other_accounts import OWN
 from ratedispatch.jobs.tuning.services import ways_of
 from ratedispatch.request import CHAT, COMPLETIONS, RESPONSES
 from ratedispatch.simulate.forecast.engine_play import play_engine
+from ratedispatch.simulate.forecast.extrapolation import play_ends
 from ratedispatch.simulate.forecast.lengths import Lengths
+from ratedispatch.simulate.forecast.queue_model import play_model
+from ratedispatch.simulate.forecast.unmodelled import knows
 from ratedispatch.simulate.provider.allowance import is_named
 from ratedispatch.simulate.tune.advice import advise, knobs_for
 from ratedispatch.simulate.tune.bench import Bench, on_account, sample
@@ -35,10 +38,14 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.tune.bench import Play
     from ratedispatch.simulate.tune.setting import Setting
 
-#: Rows that the engine plays whole when the last settings are compared: five seconds each.
-ENGINE_ROWS = 20_000
+#: Rows that the engine plays whole when the last settings are compared, twice; of more it plays
+#: the first and the last.
+ENGINE_ROWS = 5_000
 
-#: Rows that it plays for each setting of a search whose scene the model does not know.
+#: Rows that the model plays for each setting of a search.
+MODEL_ROWS = 20_000
+
+#: Rows that the engine plays for each setting of a search whose scene the model does not know.
 SAMPLE_ROWS = 1_000
 
 _GENERATING = frozenset({CHAT, RESPONSES, COMPLETIONS})
@@ -171,20 +178,22 @@ def _benches(
     caps: tuple[SafeCap, ...],
 ) -> tuple[Bench, Bench]:
     """Return what plays the search, and what plays the settings that are compared at last."""
-    quick = Bench(workload, scene, _quick_play(scene), usd, caps)
-    if quick.play is play_engine:
-        quick = replace(quick, workload=sample(workload, SAMPLE_ROWS), method="engine")
-    if len(workload) > ENGINE_ROWS:
-        return quick, replace(quick, workload=workload, seeds=(1, 2))
-    seeds = (1, 2) if len(workload) <= ENGINE_ROWS // 4 else (1,)
-    return quick, replace(
-        quick, workload=workload, play=play_engine, seeds=seeds, method="engine", _lowered={}
-    )
+    play: Play = play_engine if len(workload) <= ENGINE_ROWS else play_ends
+    seeds = (1, 2) if play is play_engine else (1,)
+    exact = Bench(workload, scene, play, usd, caps, seeds, "engine")
+    if knows(scene):
+        rows = sample(workload, SAMPLE_ROWS)
+        return replace(exact, workload=rows, play=play_engine, seeds=(0,), _lowered={}), exact
+    rows = sample(workload, MODEL_ROWS)
+    return Bench(rows, scene, _by_model, usd, caps), exact
 
 
-def _quick_play(scene: Scene) -> Play:
-    del scene
-    return play_engine
+def _by_model(workload: Workload, scene: Scene, *, seed: int) -> Course:
+    """Play a job by the model of its queue; by the engine if a setting makes it one unknown."""
+    if not knows(scene):
+        # the processor is bounded by processes, in the bench
+        return play_model(workload, scene, seed=seed, row_seconds=0.0)
+    return (play_engine if len(workload) <= ENGINE_ROWS else play_ends)(workload, scene, seed=seed)
 
 
 def _notes(workload: Workload, quick: Bench, exact: Bench) -> list[str]:
@@ -194,6 +203,6 @@ def _notes(workload: Workload, quick: Bench, exact: Bench) -> list[str]:
             f"The search played {len(quick.workload):,} of the {len(workload):,} rows for each "
             f"setting."
         )
-    if exact.method == "engine":
-        notes.append("The times of the settings compared are those of the whole engine.")
+    what = "every row" if exact.play is play_engine else "the first and the last rows"
+    notes.append(f"For the settings that are compared, the whole engine played {what}.")
     return notes

@@ -1,0 +1,246 @@
+"""Writes what is advised about a job as text for a person: settings, their price, and limits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ratedispatch.dimension import dimension_named
+from ratedispatch.observe.human import about_usd, duration_text, one_line
+from ratedispatch.pacing.bottleneck import words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ratedispatch.cli.tune_verify import Checked
+    from ratedispatch.jobs.tuning.tuner import OnAccount, Tuning
+    from ratedispatch.simulate.tune.advice import Advice
+    from ratedispatch.simulate.tune.sensitivity import Raise, Wrong
+    from ratedispatch.simulate.tune.setting import Setting
+    from ratedispatch.simulate.tune.trial import Trial
+
+#: What more of it brings is not worth a line below so much of the time.
+_LITTLE = 0.005
+
+_LONGEST_NAME = 40
+
+#: What the knobs are called, with what a run does that says nothing of them.
+_KNOBS = {
+    "max_in_flight": ("in flight", "as needed"),
+    "burst_seconds": ("burst", ""),
+    "max_tokens": ("max tokens", "as in the rows"),
+    "order": ("order", ""),
+    "processes": ("processes", ""),
+}
+
+_LIMITS = {
+    "requests_per_minute": "requests per minute",
+    "tokens_per_minute": "tokens per minute",
+    "input_tokens_per_minute": "input tokens per minute",
+    "output_tokens_per_minute": "output tokens per minute",
+    "requests_per_day": "requests per day",
+    "tokens_per_day": "tokens per day",
+    "engine_slots": "places of the server",
+}
+
+
+def describe_tuning(tuning: Tuning, command: str, checked: Sequence[Checked] = ()) -> str:
+    """
+    Return *tuning* as text for a person.
+
+    Args:
+        tuning: What was found.
+        command: The recommended command line.
+        checked: What was run to compare.
+    """
+    own = tuning.accounts[0]
+    parts = [
+        f"{tuning.rows:,} rows on {_account(own)}",
+        _compared(own.advice),
+        _recommended(tuning, command),
+        _sensitivity(own.advice.wrong),
+        _raises(own.advice.raises),
+        _others(tuning.accounts),
+        _ways(tuning.accounts),
+        _checked(checked),
+        "\n".join(tuning.notes),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _account(one: OnAccount) -> str:
+    name = one_line(one.account.name)[:_LONGEST_NAME]
+    owner = "your account" if name == "yours" else f"an account of {name}"
+    return f"{owner}: {one.account.limits_text}"
+
+
+def _compared(advice: Advice) -> str:
+    """Return the table of the settings that were compared, with all that they foretell."""
+    varied = [
+        knob
+        for knob in _KNOBS
+        if len({getattr(trial.setting, knob) for trial in advice.finalists}) > 1
+    ]
+    lines = [("", *(_KNOBS[knob][0] for knob in varied), "time", "cost", "refused", "p. request")]
+    for trial in advice.finalists:
+        label = "best" if trial is advice.best else "now" if trial is advice.default else "next"
+        if advice.best is advice.default and trial is advice.best:
+            label = "now, best"
+        lines.append((label, *(_value(knob, trial.setting) for knob in varied), *_figures(trial)))
+    return table_text(lines) + f"\n\n{_binding(advice.best)}"
+
+
+def _figures(trial: Trial) -> tuple[str, ...]:
+    return (
+        time_text(trial.seconds),
+        "–" if trial.usd is None else about_usd(trial.usd),
+        f"{trial.refused:,}",
+        f"{trial.latency:.2f} s",
+    )
+
+
+def _binding(trial: Trial) -> str:
+    if not trial.binding:
+        return "Nothing holds the job back but its answers."
+    shares = ", ".join(
+        f"{share:.0%} of the limit on {dimension_named(name).unit}"
+        for name, share in trial.shares.items()
+    )
+    text = f"At best it is bound by {words_for(trial.binding)}"
+    return f"{text}, and uses {shares}." if shares else f"{text}."
+
+
+def _recommended(tuning: Tuning, command: str) -> str:
+    advice = tuning.advice
+    if not advice.changes:
+        head = "Leave the settings as they are; no change saves a hundredth of the time:"
+    else:
+        head = f"This command saves {advice.saved:.0%} of the time:"
+    lines = [head, f"  {command}"]
+    cap = advice.best.setting.max_tokens
+    lines += [
+        f"--max-tokens {cap} lowers the caps of {one.lowered:,} rows, and cuts {_count(one.cut)} "
+        f"answers as far as their lengths are known."
+        for one in tuning.caps
+        if one.tokens == cap and "max_tokens" in advice.changes
+    ]
+    return "\n".join(lines)
+
+
+def _count(number: float) -> str:
+    return f"about {number:,.0f}" if number >= 1 else "no" if number == 0 else "fewer than 1 of the"
+
+
+def _sensitivity(wrong: Sequence[Wrong]) -> str:
+    if not wrong:
+        return ""
+    by_knob: dict[str, list[Wrong]] = {}
+    for one in wrong:
+        by_knob.setdefault(one.knob, []).append(one)
+    lines = [
+        (f"  {_KNOBS[knob][0]}", *(f"{_plain(knob, one.value)}: {_cost(one.cost)}" for one in all_))
+        for knob, all_ in by_knob.items()
+    ]
+    return "What another value costs, in time:\n" + table_text(lines)
+
+
+def _cost(share: float) -> str:
+    if not math.isfinite(share):
+        return "never ends"
+    return "the same" if abs(share) < _LITTLE else f"{share:+.0%}"
+
+
+def _raises(raises: Sequence[Raise]) -> str:
+    by_name: dict[str, list[Raise]] = {}
+    for one in raises:
+        by_name.setdefault(one.name, []).append(one)
+    lines: list[tuple[str, ...]] = []
+    for name, steps in by_name.items():
+        if max(step.saved for step in steps) < _LITTLE:
+            lines.append((f"  {_LIMITS.get(name, name)}", "brings nothing"))
+            continue
+        lines.append(
+            (f"  {_LIMITS.get(name, name)}", *(f"{_times(s)} saves {s.saved:.0%}" for s in steps))
+        )
+    if not lines:
+        return ""
+    return "What would make it faster:\n" + table_text(lines)
+
+
+def _times(step: Raise) -> str:
+    return "double" if step.factor == 2 else f"{step.factor - 1:+.0%}"
+
+
+def _others(accounts: Sequence[OnAccount]) -> str:
+    if len(accounts) < 2:
+        return ""
+    lines: list[tuple[str, ...]] = [("  account", "", "time", "cost", "refused", "p. request")]
+    for one in accounts[1:]:
+        name = one_line(one.account.name)[:_LONGEST_NAME]
+        lines.append((f"  {name}", one.account.limits_text, *_figures(one.advice.best)))
+    return "With its best settings on other accounts:\n" + table_text(lines)
+
+
+def _ways(accounts: Sequence[OnAccount]) -> str:
+    ways = accounts[0].ways
+    if not ways:
+        return ""
+    lines = []
+    for way in ways:
+        if way.most == way.least:
+            time = time_text(way.least)
+        elif way.most is None:
+            time = f"{time_text(way.least)} or more"
+        else:
+            time = f"up to {time_text(way.most)}"
+        cost = "–" if way.usd is None else about_usd(way.usd)
+        lines.append((f"  {way.service}", time, cost, way.note))
+    return "By other services of the provider:\n" + table_text(lines)
+
+
+def _checked(checked: Sequence[Checked]) -> str:
+    if not checked:
+        return ""
+    varied = [knob for knob in _KNOBS if len({getattr(one.setting, knob) for one in checked}) > 1]
+    names = (_KNOBS[knob][0] for knob in varied)
+    lines: list[tuple[str, ...]] = [("  rows", *names, "foretold", "measured", "off", "refused")]
+    for one in checked:
+        values = (_value(knob, one.setting) for knob in varied)
+        if one.measured is None or one.error is None:
+            figures: tuple[str, ...] = (one.note,)
+        else:
+            figures = (time_text(one.measured), f"{one.error:+.1%}", f"{one.refused:,}")
+        lines.append((f"  {one.rows:,}", *values, time_text(one.foretold), *figures))
+    return "What was foretold, and what was measured:\n" + table_text(lines)
+
+
+def _value(knob: str, setting: Setting) -> str:
+    value = getattr(setting, knob)
+    return _KNOBS[knob][1] if value is None else _plain(knob, value)
+
+
+def _plain(knob: str, value: Any) -> str:
+    if value is None:
+        return _KNOBS[knob][1]
+    return f"{value:g} s" if knob == "burst_seconds" else str(value)
+
+
+def time_text(seconds: float) -> str:
+    """Return a time, or that it has no end."""
+    return duration_text(seconds) if math.isfinite(seconds) else "never ends"
+
+
+def table_text(lines: Iterable[Sequence[str]]) -> str:
+    """Return *lines* as columns, all but the first aligned at their right ends."""
+    rows = list(lines)
+    count = max(map(len, rows))
+    widths = [
+        max((len(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at in {0, count - 1 if width > 40 else 0} else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ).rstrip()
+        for row in rows
+    )
