@@ -106,6 +106,11 @@ class PlayedRun:
     closing: Mapping[str, Any] | None = None
     pauses: int = 0
 
+    def start(self, at: float) -> None:
+        """Let the time line begin at *at*: the job was opened before, which may take minutes."""
+        self.bins.start = self.bins.end = at
+        self.steps = [step._replace(at=at) for step in self.steps]
+
     def note(self, at: float, text: str) -> None:
         """Keep *text*, if it is among the first."""
         self.bins.bin_of(at)
@@ -169,13 +174,22 @@ class History:
         bins.longest_wait[number] = max(bins.longest_wait[number], wait)
         self.waits.add(wait)
 
-    def ended(self, run: PlayedRun, at: float, latency: float, decision: str, code: str) -> None:
-        """Count an attempt that ended at *at*, by its decision and code."""
+    def ended(
+        self,
+        run: PlayedRun,
+        at: float,
+        latency: float,
+        decision: str,
+        code: str,
+        billed: float = 0,
+    ) -> None:
+        """Count an attempt that ended at *at*, by its decision and code, and the tokens billed."""
         bins = run.bins
         bins.add_flight(at - latency, at)
         number = bins.bin_of(at)
         if decision == _ANSWERED:
             bins.answers[number] += 1
+            bins.billed[number] += billed
             self.latencies.add(latency)
         else:
             if decision in _REFUSED:
@@ -222,7 +236,8 @@ class Recorder:
                 amounts = cost.requests, cost.tokens, cost.prompt_tokens
                 self.history.sent(self.run, event.at + offset, amounts, event.waited)
             case AttemptEnded():
-                said = event.latency, event.decision.value, event.code
+                billed = 0 if event.usage is None else event.usage.tokens
+                said = event.latency, event.decision.value, event.code, billed
                 self.history.ended(self.run, event.at + offset, *said)
             case _:
                 self._keep(event, offset)
@@ -231,10 +246,7 @@ class Recorder:
         at = event.at
         now = self._clock().timestamp()
         self._offset = offset = now - at
-        # the job was opened before, which may have taken seconds
-        bins = self.run.bins
-        bins.start = bins.end = now
-        self.run.steps = [step._replace(at=now) for step in self.run.steps]
+        self.run.start(now)
         return offset
 
     def _keep(self, event: Event, offset: float) -> None:

@@ -32,6 +32,7 @@ class TimeBins:
         requests: Requests sent, by bin.
         tokens: Tokens reserved for them.
         prompt_tokens: Of these the tokens of prompts, as far as that is known.
+        billed: Tokens that answers report, by the bin in which they came.
         waited: Seconds that they had waited, together.
         longest_wait: Seconds of the longest of these waits.
         answers: Requests answered.
@@ -41,7 +42,7 @@ class TimeBins:
     """
 
     __slots__ = (
-        *("_ahead", "_inside", "_pause", "answers", "broken", "end", "longest_wait"),
+        *("_ahead", "_inside", "_pause", "answers", "billed", "broken", "end", "longest_wait"),
         *("paused", "prompt_tokens", "refusals", "requests", "start", "tokens", "waited", "width"),
     )
 
@@ -51,6 +52,7 @@ class TimeBins:
         self.requests = [0.0] * MOST_BINS
         self.tokens = [0.0] * MOST_BINS
         self.prompt_tokens = [0.0] * MOST_BINS
+        self.billed = [0.0] * MOST_BINS
         self.waited = [0.0] * MOST_BINS
         self.longest_wait = [0.0] * MOST_BINS
         self.answers = [0.0] * MOST_BINS
@@ -141,7 +143,7 @@ class TimeBins:
             self.width *= 2
             for name in ("requests", "tokens", "prompt_tokens", "waited", "answers"):
                 setattr(self, name, _halved(getattr(self, name)))
-            for name in ("refusals", "broken", "paused", "_inside"):
+            for name in ("refusals", "broken", "billed", "paused", "_inside"):
                 setattr(self, name, _halved(getattr(self, name)))
             pairs = zip(self.longest_wait[::2], self.longest_wait[1::2], strict=True)
             self.longest_wait = [max(pair) for pair in pairs] + [0.0] * (MOST_BINS // 2)

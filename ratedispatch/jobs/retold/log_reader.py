@@ -54,6 +54,7 @@ class LogReader:
     def __init__(self) -> None:
         self.history = History()
         self._run: PlayedRun | None = None
+        self._started: PlayedRun | None = None
         self._is_over = False
         self._until = 0.0
         self._reading: dict[str, Callable[[PlayedRun, float, dict[str, Any]], None]] = {
@@ -102,8 +103,13 @@ class LogReader:
         if not (isinstance(decision, str) and isinstance(code, str)):
             raise ValueError("no code")
         prompt = _number(value.get("prompt", 0))
+        usage = value.get("usage") or {}
+        billed = _number(usage.get("prompt", 0)) + _number(usage.get("output", 0))
+        if run is not self._started:
+            self._started = run
+            run.start(at - latency)
         self.history.sent(run, at - latency, (*amounts, prompt), wait)
-        self.history.ended(run, at, latency, decision, code[:_LONGEST_TEXT])
+        self.history.ended(run, at, latency, decision, code[:_LONGEST_TEXT], billed)
 
     def _pause(self, run: PlayedRun, at: float, value: dict[str, Any]) -> None:
         seconds = _number(value["seconds"])

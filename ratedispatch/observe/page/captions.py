@@ -89,6 +89,8 @@ def rate_sentence(
         text += f" The limit was {amount(known[0])}"
     else:
         text += f" The limit was between {amount(min(known))} and {amount(max(known))}"
+    if not near:
+        return f"{text}; less than 90\u00a0% of it was used at any time."
     return f"{text}; at least 90\u00a0% of it was used for {percent(near)} of the time."
 
 

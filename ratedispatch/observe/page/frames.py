@@ -36,6 +36,7 @@ class Frames:
         requests: Sent per minute.
         tokens: Reserved per minute.
         prompt_tokens: Of these those of prompts.
+        billed: Tokens per minute that answers report.
         answers: How many.
         in_flight: On average.
         mean_wait: Seconds that requests had waited which left; 0 where none left.
@@ -49,6 +50,7 @@ class Frames:
     requests: Sequence[float]
     tokens: Sequence[float]
     prompt_tokens: Sequence[float]
+    billed: Sequence[float]
     answers: Sequence[float]
     in_flight: Sequence[float]
     mean_wait: Sequence[float]
@@ -94,6 +96,7 @@ def frames_of(run: PlayedRun, most: int) -> Frames:
         requests=per_second(bins.requests, 60),
         tokens=per_second(bins.tokens, 60),
         prompt_tokens=per_second(bins.prompt_tokens, 60),
+        billed=per_second(bins.billed, 60),
         answers=sums(bins.answers),
         in_flight=per_second([mean * bins.width for mean in bins.in_flight()]),
         mean_wait=[seconds / count if count else 0.0 for seconds, count in waited],

@@ -43,7 +43,7 @@ def progress_figure(run: PlayedRun, tenths: Sequence[float]) -> Figure:
             measured.append(done / total * 100)
         predicted = [_share(edge - start, tenths) for edge in frames.edges[1:]]
         lines = [Series("measured", measured), Series("predicted", predicted, "s2")]
-        chart = TimeChart(_TITLE, " %", about, lines, marks=False)
+        chart = TimeChart(_TITLE, " %", about, lines, pauses=False, top=100.0)
         pictures.append((layout.kind, draw(chart, frames, layout, f"progress-{layout.kind}")))
     return Figure(_TITLE, about, pictures)
 

@@ -120,15 +120,15 @@ def _tiles(material: Material) -> Iterator[tuple[str, str, str]]:
     elif history is not None and history.runs:
         yield duration_text(sum(run.bins.seconds for run in history.runs)), "time", "of all runs"
     if report is not None and report.attempts:
-        refused = f"{captions.percent(report.refusals / report.attempts)} of {report.attempts:,}"
-        yield f"{report.refusals:,}", "refused", f"{refused} sent"
+        share = f"{captions.percent(report.refusals / report.attempts)} " if report.refusals else ""
+        yield f"{report.refusals:,}", "refused", f"{share}of {report.attempts:,} sent"
     if material.costs:
         yield about_usd(sum(material.costs.values())), "cost", "all runs"
     elif material.cost is not None:
         yield material.cost, "cost", "last run"
     if report is not None and report.shares and report.attempts:
         best = max(report.shares.values())
-        yield captions.percent(best), "of the limit used", "the one used most"
+        yield captions.percent(best), "limit used", "the one used most"
 
 
 def _runs_text(history: History) -> str:

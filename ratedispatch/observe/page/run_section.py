@@ -39,6 +39,9 @@ _TABLE = 40
 _NOTES = 60
 _CODES = 20
 
+#: How many times the limit is more than a burst and rounding.
+_ABOVE = 1.02
+
 #: What the limits on each dimension are on, of the numbers of a frame.
 _REQUESTS = ("requests",)
 _TOKENS = ("tokens", "input_tokens")
@@ -135,8 +138,8 @@ def _charts(run: PlayedRun, frames: Frames) -> Iterator[TimeChart]:
     if max(waits[0]) > 0:
         longest, mean = (max(each) for each in waits)
         about = (
-            f"How long a request had waited in the queue when it left: on average of a moment at "
-            f"most {seconds_text(mean)}, the longest {seconds_text(longest)}."
+            f"How long requests had waited in the queue when they left. The mean of a step was at "
+            f"most {seconds_text(mean)}, and the longest wait {seconds_text(longest)}."
         )
         lines = [Series("mean", waits[1]), Series("longest", waits[0], "s2")]
         yield TimeChart("Seconds of waiting in the queue", " s", about, lines)
@@ -161,6 +164,15 @@ def _rate_chart(
         limits = limits_over(frames, points)
         share = share_near(near, limits, frames.widths)
         about += " " + rate_sentence(dimension_named(dimension).unit, near, frames, limits, share)
+        if share and _mean(near, frames) > _mean(limits, frames) * _ABOVE:
+            about += (
+                " More was reserved than that, since the provider counts less than a request may "
+                "cost at most, and the rest flows back."
+            )
+        if len({step.group for step in run.steps if step.dimension == dimension}) > 1:
+            about += " The limit is that of all groups or members together."
+    if what == "tokens" and any(frames.billed):
+        series.append(Series("billed", frames.billed, "s3"))
     if not ceilings:
         about = rate_sentence(what, rates, frames, [], 0.0)
     refused, paused = sum(frames.refusals), sum(frames.paused)
@@ -168,7 +180,12 @@ def _rate_chart(
         about += f" Triangles mark the {counted(refused, 'refusal')}."
     if paused:
         about += f" Hatched bands: the queue paused, {counted(run.pauses, 'time')}."
-    return TimeChart(title, f" {what} per minute", about.strip(), series, ceilings)
+    return TimeChart(title, f" {what} per minute", about.strip(), series, ceilings, refusals=True)
+
+
+def _mean(rates: Sequence[float], frames: Frames) -> float:
+    pairs = zip(rates, frames.widths, strict=True)
+    return sum(rate * width for rate, width in pairs) / sum(frames.widths)
 
 
 def _rows(frames: Frames) -> Iterator[Sequence[str]]:
@@ -177,6 +194,7 @@ def _rows(frames: Frames) -> Iterator[Sequence[str]]:
             label,
             amount(frames.requests[number]),
             amount(frames.tokens[number]),
+            amount(frames.billed[number]),
             amount(frames.in_flight[number]),
             amount(frames.mean_wait[number]),
             amount(frames.answers[number]),

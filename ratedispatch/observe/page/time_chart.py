@@ -102,7 +102,9 @@ class TimeChart:
         about: What one sees, in sentences.
         series: Its lines; the first one has its area filled.
         ceilings: Limits above them.
-        marks: Whether refusals and pauses are marked.
+        pauses: Whether pauses are marked.
+        refusals: Whether refusals are marked.
+        top: The largest number of the axis; None for one above all that is shown.
     """
 
     title: str
@@ -110,7 +112,9 @@ class TimeChart:
     about: str
     series: Sequence[Series]
     ceilings: Sequence[Ceiling] = field(default=())
-    marks: bool = True
+    pauses: bool = True
+    refusals: bool = False
+    top: float | None = None
 
 
 def draw(chart: TimeChart, frames: Frames, layout: Layout, name: str) -> Markup:
@@ -128,7 +132,7 @@ class _Drawing:
             for _, value in one.points
             if math.isfinite(value) and value <= _FARTHEST * largest
         ]
-        self._ticks = round_ticks(max([largest, *known]) * 1.02)
+        self._ticks = round_ticks(chart.top or max([largest, *known]) * 1.02)
         rows = 0 if layout.is_wide else len(chart.series) + len(chart.ceilings)
         self._top = 10.0 + 17 * rows
         self._bottom = self._top + layout.height
@@ -143,7 +147,7 @@ class _Drawing:
     def picture(self, name: str) -> Markup:
         chart, layout = self._chart, self._layout
         parts = [*self._grid()]
-        if chart.marks:
+        if chart.pauses:
             parts += self._pauses()
         for number, one in enumerate(chart.series):
             points = list(self._steps(one.values))
@@ -153,7 +157,7 @@ class _Drawing:
             parts.append(svg.path(points, f"line {one.class_}"))
         for ceiling in chart.ceilings:
             parts += self._ceiling(ceiling)
-        if chart.marks:
+        if chart.refusals:
             parts += self._refusals()
         parts += self._labels() if layout.is_wide else self._legend()
         parts += self._hints()
@@ -258,7 +262,7 @@ class _Drawing:
                 for one in self._chart.series
             )
             refused = frames.refusals[number]
-            if self._chart.marks and refused:
+            if self._chart.refusals and refused:
                 words += f"; {refused:,.0f} refused"
             x = self._x(since)
             size = self._x(until) - x, self._layout.height

@@ -31,6 +31,7 @@ def attempt(seconds: float, latency: Any = 1.0, **values: Any) -> dict[str, Any]
         "at": at(seconds),
         "cost": {"requests": 1, "tokens": 300},
         "prompt": 200,
+        "usage": {"prompt": 200, "output": 40},
         "wait": 0.5,
         "latency": latency,
         "decision": "answered",
@@ -78,7 +79,7 @@ def test_what_a_log_tells_of_a_run() -> None:
     assert run.stop == ("drained", "asked to stop")
     assert run.closing == {"answered": 2, "attempts": 4}
     ceiling = ceiling_of(run.steps, "requests", NOON + 10)
-    assert ceiling == [(NOON, 600), (NOON + 5, 300), (NOON + 10, 300)]
+    assert ceiling == [(NOON + 1, 600), (NOON + 5, 300), (NOON + 10, 300)]
     assert ceiling_of(run.steps, "tokens", NOON + 10) == []
     frames = frames_of(run, 5)
     assert (
@@ -116,7 +117,7 @@ def test_a_run_ends_with_its_stop_its_figures_a_new_begin_or_an_hour_of_silence(
 def test_logs_of_earlier_versions_are_read() -> None:
     """Without a first line, without the tokens of prompts, without figures at the end."""
     line = attempt(1)
-    del line["prompt"]
+    del line["prompt"], line["usage"]
     history = history_of(line, attempt(2))
     assert history.unread == 0
     assert sum(history.runs[0].bins.requests) == 2
@@ -144,9 +145,10 @@ HOSTILE = [
     b'{"event": "end", "at": "2026-11-24T12:00:01Z", "report": 7, "x": ' + b"9" * 5_000 + b"}",
     *(
         json.dumps(attempt(1, **{name: value})).encode()
-        for name in ("latency", "wait", "cost", "decision", "code", "prompt")
+        for name in ("latency", "wait", "cost", "decision", "code", "prompt", "usage")
         for value in VALUES
         if not (name in {"decision", "code"} and value == "x")
+        if not (name == "usage" and not value)
     ),
     json.dumps(attempt(1, at="9999-12-31T23:59:59Z")).encode(),
     b" " * 50 + b"x" * 2**21,
