@@ -14,21 +14,22 @@ class ModelledAccount:
     Args:
         per_second: What flows in.
         depth: What it holds at most.
+        told: What flows in as its headers have it, in whole numbers a minute.
 
     Attributes:
-        per_second: As given.
+        told: As given.
         left: What it holds since the last look; below zero while in debt.
     """
 
-    __slots__ = ("_at", "_depth", "left", "per_second")
+    __slots__ = ("_at", "_depth", "_per_second", "left", "told")
 
-    def __init__(self, per_second: float, depth: float) -> None:
-        self.per_second, self._depth = per_second, depth
+    def __init__(self, per_second: float, depth: float, told: float) -> None:
+        self._per_second, self._depth, self.told = per_second, depth, told
         self.left, self._at = depth, 0.0
 
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds for which *amount* is refused now; 0 if it is not."""
-        depth, per_second = self._depth, self.per_second
+        depth, per_second = self._depth, self._per_second
         left = self.left + (now - self._at) * per_second
         self._at = now
         self.left = left = left if left < depth else depth  # noqa: FURB136  # min() takes longer
@@ -44,4 +45,4 @@ class ModelledAccount:
 #: Stands for the bucket of a provider that does not limit something.
 def boundless() -> ModelledAccount:
     """Return what stands for a limit that the provider does not have."""
-    return ModelledAccount(0.0, math.inf)
+    return ModelledAccount(0.0, math.inf, 0.0)

@@ -36,8 +36,8 @@ class Attempt(NamedTuple):
     A request that was sent.
 
     Args:
-        place: Of its row, in the order in which rows are read.
         number: How many were sent by then, this one included.
+        place: Of its row, in the order in which rows are read.
         sent_at: When.
         marks: Where it stands in each limit.
         load: How many were in flight with it.
@@ -45,8 +45,8 @@ class Attempt(NamedTuple):
         token: What the search for the number in flight wants back; None for nothing.
     """
 
-    place: int
     number: int
+    place: int
     sent_at: float
     marks: Sequence[Mark]
     load: int
@@ -87,7 +87,7 @@ class ModelledBudget:
             self.newest = reservation.number
         about = _STANDARD if feedback.dimension is None else (feedback.dimension,)
         for limit, mark in zip(self.limits, marks, strict=True):
-            limit.void(mark.amount)
+            limit.void(mark)
             if is_news:
                 limit.read(mark, reservation.number, reservation.at, now, is_refused=True)
             if resumes_at is not None:
@@ -95,7 +95,7 @@ class ModelledBudget:
                 if is_new_episode and feedback.strain is None and limit.dimension in about:
                     limit.drop_surplus(now)
             if not limit.is_exact:
-                limit.settle(mark.amount, now)
+                limit.settle(mark, 0.0, now)
         return ()
 
     def slow_down(self, until: float, now: float) -> None:
@@ -144,10 +144,10 @@ class ModelledBrake(Brake):
         self.modelled = ModelledBudget(limits)
         clock = cast("BottleneckClock", _Clock())
         super().__init__(cast("Any", self.modelled), clock, concurrency, rng)
-        self._heard: deque[tuple[float, Attempt]] = deque(maxlen=EvidenceTuning().remembered)
+        self._heard: deque[tuple[Any, ...]] = deque(maxlen=EvidenceTuning().remembered)
 
-    def answered(self, attempt: Attempt, now: float) -> None:
-        """Note that *attempt* was answered."""
+    def answered(self, now: float, attempt: tuple[Any, ...]) -> None:
+        """Note that an attempt, of which *attempt* has the fields, was answered."""
         self._heard.append((now, attempt))
         if self.cooldown.strikes:
             self._listen()
@@ -160,7 +160,8 @@ class ModelledBrake(Brake):
         return permit.verdict
 
     def _listen(self) -> None:
-        for at, attempt in self._heard:
+        for at, fields in self._heard:
+            attempt = Attempt(*fields)
             told = Feedback(End.ANSWERED, readings=_SOME, row=attempt.place)
             self.report(_permit(attempt, None), told, at)
         self._heard.clear()

@@ -59,39 +59,6 @@ class ModelledLimit:
         is_exact: Whether what a request is charged is known from the beginning.
     """
 
-    __slots__ = (
-        "_at",
-        "_burst",
-        "_ceiling",
-        "_depth",
-        "_doubted",
-        "_first_at",
-        "_flow",
-        "_is_paced",
-        "_last",
-        "_last_at",
-        "_own",
-        "_pace",
-        "_paced_until",
-        "_per_second",
-        "_quiet_at",
-        "_readings",
-        "_returned",
-        "_says",
-        "_speed",
-        "_surplus",
-        "_voided",
-        "account",
-        "charged",
-        "dimension",
-        "held",
-        "is_exact",
-        "ledger",
-        "most",
-        "overtaken",
-        "surplus",
-    )
-
     def __init__(
         self,
         rate: Rate,
@@ -115,7 +82,6 @@ class ModelledLimit:
         self._is_paced, self._paced_until, self._doubted = False, 0.0, 0.0
         self._readings = ModelledReadings(is_exact=self.is_exact)
         self.charged = self._voided = self._returned = 0.0
-        self._first_at: float | None = None
         self._last_at = self._last = 0.0
 
     # -- what the engine may spend -----------------------------------------------------------
@@ -178,8 +144,6 @@ class ModelledLimit:
         self._depth = burst
         self._own = own if own < burst else burst  # noqa: FURB136  # min() takes longer
         self.charged += amount
-        if self._first_at is None:
-            self._first_at = now
         self._last_at, self._last = now, amount
 
     def set_speed(self, speed: float, now: float) -> None:
@@ -192,25 +156,42 @@ class ModelledLimit:
 
     # -- what comes back ---------------------------------------------------------------------
 
-    def mark(self, amount: float, charge: float) -> Mark:
-        """Charge *charge* at the provider, and return where a request of *amount* stands."""
+    def mark(self, amount: float, charge: float, parts: tuple[int, int, int] = (0, 0, 0)) -> Mark:
+        """
+        Charge a request at the provider, and return where it stands.
+
+        Args:
+            amount: What it is expected to be charged.
+            charge: What it is.
+            parts: As `Mark` has them.
+        """
         account, ledger = self.account, self.ledger
         account.left = left = account.left - charge
-        position = None if ledger is None else ledger.position
-        return Mark(amount, self.charged, left if left > 0 else 0.0, position)
+        if left < 0:
+            left = 0.0
+        if ledger is None:
+            return amount, self.charged, left, None, parts
+        ledger.charge(*parts)
+        return amount, self.charged, left, ledger.position, parts
 
-    def settle(self, unused: float, now: float) -> None:
-        """Count what a request did not use; it comes back if the provider is seen to do that."""
+    def settle(self, mark: Mark, used: float, now: float) -> None:
+        """Count what a request used; the rest comes back if the provider is seen to do that."""
+        unused = mark[0] - used
         self._returned += unused
         ledger = self.ledger
-        if ledger is not None and ledger.rule.refunds:
-            self._refill(now)
-            self._own = min(self._depth, self._own + unused)
+        if ledger is not None:
+            ledger.settle(*mark[4], used)
+            if ledger.rule.refunds:
+                self._refill(now)
+                self._own = min(self._depth, self._own + unused)
 
-    def void(self, amount: float) -> None:
+    def void(self, mark: Mark) -> None:
         """Count a request as refused, and so not charged."""
+        amount, _, _, _, (billed, prompt, output) = mark
         self.charged -= amount
         self._voided += amount
+        if self.ledger is not None:
+            self.ledger.charge(-billed, -prompt, -output)
 
     def drop_surplus(self, now: float, until: float | None = None) -> None:
         """
@@ -240,9 +221,10 @@ class ModelledLimit:
         """
         if not self._says:
             return False
-        readings, position, ledger = self._readings, mark.position, self.ledger
-        remaining = math.floor(mark.remaining + 1e-6)
-        by_then, by_now = (mark.charged, 0.0), (self.charged, 0.0)
+        readings, ledger = self._readings, self.ledger
+        amount, charged, left, position, _ = mark
+        remaining = math.floor(left + 1e-6)
+        by_then, by_now = (charged, 0.0), (self.charged, 0.0)
         if position is not None and ledger is not None:
             if not is_refused and ledger.read(remaining, number, sent_at, position):
                 readings.forget()
@@ -250,7 +232,7 @@ class ModelledLimit:
         if not is_refused:
             readings.add(
                 remaining,
-                self.account.per_second,
+                self.account.told,
                 sent_at=sent_at,
                 charged=by_then[0],
                 returned=by_then[1],
@@ -260,7 +242,7 @@ class ModelledLimit:
             readings.is_sure = ledger.finder.is_settled
         since = by_now[0] - by_then[0] - (by_now[1] - by_then[1])
         if is_refused:
-            since += mark.amount
+            since += amount
         if now > self._at:
             self._refill(now)
         if self.is_exact and readings.unit_ratio < 1:
@@ -318,10 +300,10 @@ class ModelledLimit:
 
     @property
     def used(self) -> float:
-        """The share used of what flowed in between the first request and the last."""
-        if self._first_at is None or self._last_at <= self._first_at:
+        """The share used of what flowed in from the instant 0 to the last request."""
+        if not self._last_at:
             return 0.0
-        flowed = (self._last_at - self._first_at) * self._per_second
+        flowed = self._last_at * self._per_second
         return min(1.0, max(0.0, self.charged + self._voided - self._last) / flowed)
 
     def _refill(self, now: float) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ratedispatch.pacing.feedback import Feedback, Verdict
+    from ratedispatch.pacing.limit.charge_rule import ChargeRule
     from ratedispatch.simulate.forecast.modelled_brake import ModelledBrake
+    from ratedispatch.simulate.forecast.modelled_readings import Mark
     from ratedispatch.simulate.forecast.modelled_retries import Sending
     from ratedispatch.simulate.forecast.modelled_server import ModelledServer
     from ratedispatch.simulate.forecast.modelled_tally import ModelledTally
@@ -34,6 +36,7 @@ _RAMP_STEP_SECONDS = 0.02
 #: What is refused comes back after all that leaves at the same instant, in seconds.
 _AT_ONCE = 1e-9
 
+_NO_PARTS = (0, 0, 0)
 _FAULT = Interpretation(Decision.TRANSIENT)
 
 
@@ -61,7 +64,10 @@ class ModelledQueue:
     ) -> None:
         self._costs, self._order = costs, order
         self._brake, self._server, self._tally, self._sending = brake, server, tally, sending
-        self._sizes, self._charges = costs.sizes, costs.charges
+        self._rule: ChargeRule | None = None  # by which the provider charges, as far as is known
+        self._size, self._charges = costs.sizes_by(None), costs.charges
+        self._travel, self._row_seconds = sending.travel, sending.row_seconds
+        self._kind, self._caps = costs.kind, costs.caps
         self._budget = brake.modelled
         self._limits = limits = self._budget.limits
         found = {limit.dimension: limit for limit in limits}
@@ -90,7 +96,7 @@ class ModelledQueue:
         while True:
             at = self._at
             if flight and flight[0][0] <= at:
-                self._end(*pop(flight))
+                self._end(pop(flight))
             elif self._may_go:
                 self._go(at)
             elif at < math.inf:
@@ -102,12 +108,12 @@ class ModelledQueue:
 
     def _take_head(self, now: float) -> None:
         """Let the next row that can be sent at all come to the head."""
-        sizes, order = self._sizes, self._order
+        size, order = self._size, self._order
         if self._late:
-            self._amount = sizes[order[self._late[0]]]
+            self._amount = size(order[self._late[0]])
             return
         while self._place < len(order):
-            self._amount = amount = sizes[order[self._place]]
+            self._amount = amount = size(order[self._place])
             if amount <= self._most_tokens:
                 return
             self._place += 1
@@ -181,10 +187,11 @@ class ModelledQueue:
         is_late = bool(self._late)
         place = heapq.heappop(self._late) if is_late else self._place
         amount, requests, tokens = self._amount, self._requests, self._tokens
-        arrived, row = now + self._sending.travel, self._order[place]
+        arrived, row = now + self._travel, self._order[place]
         load = self._open.add(now, amount)
         number = self._open.count
-        self._tally.send(amount, None if is_late else now - self._entered, now)
+        waited = None if is_late else now - self._entered
+        self._tally.send(self._costs.sizes[row], waited, now)
         if not is_late:
             self._place, self._entered = place + 1, now
         refused, name, charge = 0.0, "", self._charges[row]
@@ -193,133 +200,124 @@ class ModelledQueue:
             refused, name = requests.account.wait(1, arrived), requests.dimension
         if tokens is not None:
             tokens.spend(amount, now)
-            if tokens.ledger is not None:
-                tokens.ledger.charge(*self._costs.parts(row))
             if (longer := tokens.account.wait(charge, arrived)) > refused:
                 refused, name = longer, tokens.dimension
         marks = []
         if requests is not None:
             marks.append(requests.mark(1, 0 if refused else 1))
         if tokens is not None:
-            marks.append(tokens.mark(amount, 0 if refused else charge))
+            parts = _NO_PARTS if tokens.ledger is None else self._costs.parts(row)
+            marks.append(tokens.mark(amount, 0 if refused else charge, parts))
         was_full = self._room.is_short
         token = self._granted(now, load)
-        attempt = Attempt(place, number, now, marks, load, was_full, token)
+        said: Any
         if refused:
-            told = name, self._server.advised(refused), arrived
-            heapq.heappush(self._flight, (arrived + _AT_ONCE, number, attempt, told))
+            at, said = arrived + _AT_ONCE, (name, self._server.advised(refused), arrived)
         else:
-            heapq.heappush(self._flight, self._serve(number, attempt, row, arrived))
+            seconds, said = self._server.answer(self._kind[row], self._caps[row], arrived)
+            at = arrived + seconds
+        entry = (at, number, place, now, marks, load, was_full, token, said)
+        heapq.heappush(self._flight, entry)
         self._take_head(now)
         self._look(now)
-
-    def _serve(self, number: int, attempt: Attempt, row: int, arrived: float) -> tuple[Any, ...]:
-        """Return when the answer to *attempt* comes, and what it says."""
-        server, costs = self._server, self._costs
-        fault = server.fault() if server.has_faults else ""
-        length = server.length(costs.kind[row], costs.caps[row])
-        seconds = server.seconds(length, arrived, fault)
-        return (arrived + seconds, number, attempt, fault or length)
 
     def _granted(self, now: float, load: int) -> Any:
         """Note that a request leaves; return what the search for the number in flight gives."""
         brake = self._brake
         brake.grants.append((now, load))
-        brake.granted += 1
         if brake.throttle is not None:
             brake.throttle.take(now)
-        if self._sending.row_seconds:
-            self._free_at = max(now, self._free_at) + self._sending.row_seconds
+        if self._row_seconds:
+            self._free_at = max(now, self._free_at) + self._row_seconds
         return self._room.sent(now, load)
 
     # -- what comes back ---------------------------------------------------------------------
 
-    def _end(self, now: float, number: int, attempt: Attempt, said: Any) -> None:
+    def _end(self, entry: tuple[Any, ...]) -> None:
         """Let an answer or a refusal come, or a row for another attempt."""
+        now, number, place, sent_at, marks, _, _, token, said = entry
         if not number:
-            heapq.heappush(self._late, attempt.place)
+            heapq.heappush(self._late, place)
             self._take_head(now)
             self._look(now)
             return
         room, queue = self._room.limit, self._open
         was_full = queue.in_flight >= room
         queue.close(number)
-        self._tally.busy += now - attempt.sent_at
+        self._tally.busy += now - sent_at
         has_changed = True
         if isinstance(said, int):
-            has_changed = self._hear(now, attempt, "")
-            self._answer(now, attempt, said)
-        elif isinstance(said, tuple):
-            dimension, delay, now = said
-            told = refusal(attempt, dimension=dimension, delay=delay)
-            self._refuse(now, attempt, told, Decision.RATE_LIMIT)
-        elif said in REFUSING:
-            for limit in self._limits:
-                limit.release()
-            strain = REFUSING[said]
-            told = refusal(attempt, strain=strain, is_telling=strain is not None)
-            self._refuse(now, attempt, told, Decision.OVERLOADED if strain else Decision.RATE_LIMIT)
+            has_changed = self._hear(now, number, sent_at, marks)
+            self._answer(now, place, marks, said)
+            self._brake.answered(now, entry[1:8])
+            self._room.answered(token, sent_at, now)
         else:
-            self._hear(now, attempt, said)
-            self._again(now, attempt.place, _FAULT, None)
+            self._stumble(now, Attempt(*entry[1:8]), said)
         queue.in_flight -= 1
         if has_changed or was_full or room != self._room.limit:
             self._look(now)
 
-    def _hear(self, now: float, attempt: Attempt, fault: str) -> bool:
+    def _stumble(self, now: float, attempt: Attempt, said: Any) -> None:
+        """Let a refusal come, or a fault."""
+        if isinstance(said, tuple):
+            dimension, delay, now = said
+            told = refusal(attempt, dimension=dimension, delay=delay)
+            self._refuse(now, attempt, told, Decision.RATE_LIMIT)
+            return
+        if said not in BROKEN:
+            for limit in self._limits:
+                limit.release()
+        if said in REFUSING:
+            strain = REFUSING[said]
+            told = refusal(attempt, strain=strain, is_telling=strain is not None)
+            self._refuse(now, attempt, told, Decision.OVERLOADED if strain else Decision.RATE_LIMIT)
+            return
+        if said in TELLING:
+            self._hear(now, attempt.number, attempt.sent_at, attempt.marks)
+        if said in UNUSED and self._tokens is not None:
+            self._tokens.settle(attempt.marks[-1], 0, now)
+        self._again(now, attempt.place, _FAULT, None)
+
+    def _hear(self, now: float, number: int, sent_at: float, marks: Sequence[Mark]) -> bool:
         """Take in what an answer says is left; return whether the head may go at another time."""
-        if fault in BROKEN:
-            return False
         has_changed = False
-        limits, number = self._limits, attempt.number
+        limits = self._limits
         for limit in limits:
             if limit.held:
                 has_changed |= limit.release()
-        if fault in TELLING and number >= self._budget.newest:
-            self._budget.newest = number
-            for limit, mark in zip(limits, attempt.marks):  # noqa: B905  # strict takes time
-                has_changed |= limit.read(mark, number, attempt.sent_at, now)
-            if self._tokens is not None and self._tokens.ledger is not None:
-                self._sizes = self._costs.sizes_by(self._tokens.ledger.rule)
-                self._take_head(now)
-        if fault in UNUSED:
-            self._settle(now, attempt, 0)
+        if number < self._budget.newest:
+            return has_changed
+        self._budget.newest = number
+        for limit, mark in zip(limits, marks):  # noqa: B905  # strict takes time
+            has_changed |= limit.read(mark, number, sent_at, now)
+        ledger = None if self._tokens is None else self._tokens.ledger
+        if ledger is not None and ledger.rule is not self._rule:
+            self._rule = ledger.rule
+            self._size = self._costs.sizes_by(self._rule)
+            self._take_head(now)
         return has_changed
 
-    def _settle(self, now: float, attempt: Attempt, used: int) -> None:
-        """Count what *attempt* has really used of the limit on tokens."""
-        tokens = self._tokens
-        if tokens is None:
-            return
-        tokens.settle(attempt.marks[-1].amount - used, now)
-        if tokens.ledger is not None:
-            tokens.ledger.settle(*self._costs.parts(self._order[attempt.place]), used)
-
-    def _answer(self, now: float, attempt: Attempt, length: int) -> None:
-        """Count the answer to *attempt*, whose outputs have *length* tokens each."""
-        costs, tokens = self._costs, self._tokens
-        row = self._order[attempt.place]
+    def _answer(self, now: float, place: int, marks: Sequence[Mark], length: int) -> None:
+        """Count the answer to the row at *place*, whose outputs have *length* tokens each."""
+        costs, tokens, row = self._costs, self._tokens, self._order[place]
         prompt = costs.prompts[row]
+        if costs.has_free:
+            costs.learn(row, length)
         if costs.outputs is not None:
             length *= costs.outputs[row]
-        if self._sending.refunds and tokens is not None:
-            tokens.account.give(self._charges[row] - prompt - length, now)
-        self._settle(now, attempt, prompt + length)
-        self._tally.answer(costs.kind[row], prompt, length, now)
-        self._brake.answered(attempt, now)
-        self._room.answered(attempt.token, attempt.sent_at, now)
-        self._sending.retries.forget(attempt.place)
+        if tokens is not None:
+            if self._sending.refunds:
+                tokens.account.give(self._charges[row] - prompt - length, now)
+            tokens.settle(marks[-1], prompt + length, now)
+        self._tally.answer(self._kind[row], prompt, length, now)
+        self._sending.retries.forget(place)
 
     def _refuse(self, now: float, attempt: Attempt, told: Feedback, decision: Decision) -> None:
         """Take a refusal into account."""
         self._tally.refused += 1
-        brake, tokens = self._brake, self._tokens
-        if tokens is not None and tokens.ledger is not None:
-            parts = self._costs.parts(self._order[attempt.place])
-            tokens.ledger.charge(*[-part for part in parts])  # not charged, as the engine sees it
+        brake = self._brake
+        brake.granted = self._open.count
         verdict = brake.refuse(attempt, told, now)
-        if tokens is not None and tokens.ledger is not None:
-            tokens.ledger.settle(*parts, 0)
         self._room.follow(brake.concurrency)
         self._again(now, attempt.place, Interpretation(decision, delay=told.delay), verdict)
 
@@ -332,7 +330,7 @@ class ModelledQueue:
         if delay is None:
             self._tally.fail(now)
         elif delay:
-            heapq.heappush(self._flight, (now + delay, 0, Attempt(place, 0, now, (), 0, False), 0))
+            heapq.heappush(self._flight, (now + delay, 0, place, now, (), 0, False, None, 0))
         else:
             heapq.heappush(self._late, place)
             self._take_head(now)

@@ -7,7 +7,7 @@ and how the provider charges. Knows instants and amounts only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.account import sums_at
 from ratedispatch.pacing.limit.charge_rule import FAMILIES, rule_like
@@ -25,21 +25,11 @@ _FINDER = FinderTuning()
 _JUDGED = 256
 
 
-class Mark(NamedTuple):
-    """
-    Where a request stands in a limit.
-
-    Args:
-        amount: What it is expected to be charged.
-        charged: What had been charged by then, this request included.
-        remaining: What the provider says is left after it.
-        position: The same sums under every way of counting; None where there is one only.
-    """
-
-    amount: float
-    charged: float
-    remaining: float
-    position: Position | None
+#: Where a request stands in a limit, as a plain tuple, because there is one for each request and
+#: limit: what it is expected to be charged; what had been charged by then, this request included;
+#: what the provider says is left after it; the same sums under every way of counting, or None
+#: where there is one only; and what it counts as then: by tokens, as a limit is charged, output.
+Mark = tuple[float, float, float, "Position | None", tuple[int, int, int]]
 
 
 class ModelledReadings:

@@ -52,7 +52,7 @@ class ModelledServer:
     ) -> None:
         self._random = rng.random
         self._rng = rng
-        self._factor = rng.lognormvariate
+        self._normal = rng.normalvariate
         self._latency = settings.latency
         self._sigma = settings.latency_sigma if settings.latency else 0.0
         self._token_time = settings.token_time
@@ -60,7 +60,6 @@ class ModelledServer:
         self._share = settings.output_share
         self._faults = tuple((name, rate) for name, rate in settings.faults.items())
         self._advice = settings.retry_after
-        self.has_faults = any(settings.faults.values())
         self._slots = settings.engine_slots
         self._batching = settings.engine_batching
         self._ends: list[float] = []  # a heap: when the places become free
@@ -73,34 +72,43 @@ class ModelledServer:
         scale = 1000 if self._advice == "ms" else 1
         return math.ceil(wait * scale - SLACK) / scale
 
-    def length(self, kind: int, cap: int) -> int:
-        """Return the tokens of an output of a row of *kind*, of at most *cap*."""
-        if cap == 0:
-            return 0
-        wanted = self._wanted[kind]
-        if wanted is None:
-            return max(1, round((DEFAULT_OUTPUT if cap == UNCAPPED else cap) * self._share))
-        if isinstance(wanted, int):
-            return max(1, min(wanted, cap))
-        return wanted.draw(self._rng, 0 if cap == UNCAPPED else cap)
+    def answer(self, kind: int, cap: int, now: float) -> tuple[float, int | str]:
+        """
+        Return how long an answer takes, and the tokens of each output, or the fault that strikes.
 
-    def fault(self) -> str:
+        Args:
+            kind: Of the row.
+            cap: The most tokens of each of its outputs.
+            now: When it arrives.
+        """
+        fault = self._fault() if self._faults else ""
+        wanted = self._wanted[kind]
+        if cap == 0:
+            length = 0
+        elif wanted is None:
+            length = round((DEFAULT_OUTPUT if cap == UNCAPPED else cap) * self._share) or 1
+        elif isinstance(wanted, int):
+            length = max(1, min(wanted, cap))
+        else:
+            length = wanted.draw(self._rng, 0 if cap == UNCAPPED else cap)
+        taken = self._latency + self._token_time * length
+        if self._sigma:
+            # as lognormvariate, which calls it
+            taken += self._latency * (math.exp(self._normal(0.0, self._sigma)) - 1)
+        if self._slots is not None:
+            taken = self._serve(taken, now)
+        if not fault:
+            return taken, length
+        if fault in _IN_TIME:
+            return taken, fault
+        return (taken / 2 if fault == "disconnect" else 0.0), fault
+
+    def _fault(self) -> str:
         """Return the name of the fault that strikes, or nothing."""
         for name, rate in self._faults:
             if self._random() < rate:
                 return "" if name in STREAM_FAULTS else name
         return ""
-
-    def seconds(self, length: int, now: float, fault: str = "") -> float:
-        """Return how long a request takes that arrives *now*, from then on."""
-        taken = self._latency + self._token_time * length
-        if self._sigma:
-            taken += self._latency * (self._factor(0.0, self._sigma) - 1)
-        if self._slots is not None:
-            taken = self._serve(taken, now)
-        if not fault or fault in _IN_TIME:
-            return taken
-        return taken / 2 if fault == "disconnect" else 0.0
 
     def _serve(self, duration: float, now: float) -> float:
         """Return the same where so many are served at once, and the others wait."""

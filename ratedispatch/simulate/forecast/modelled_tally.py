@@ -63,7 +63,8 @@ class ModelledTally:
         self.attempts += 1
         if waited is not None:
             self._waits[bisect_left(self._bounds, size)].append(waited)
-        self.hold(self._cause, now)
+        if self._cause is bottleneck.NOTHING:
+            self.hold(bottleneck.NOTHING, now)
         if self._idle:  # that was not the end of the work
             held = self._held
             held[bottleneck.NOTHING] = held.get(bottleneck.NOTHING, 0.0) + self._idle

@@ -9,12 +9,14 @@ that the two can be compared answer by answer.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratedispatch.dispatch.retry import RetryPolicy
 from ratedispatch.limits import Limits
 from ratedispatch.pacing.concurrency.adaptive import AdaptiveLimit
 from ratedispatch.pacing.concurrency.limit import FixedLimit
+from ratedispatch.pacing.limit.limit_source import SourceTuning
 from ratedispatch.simulate.forecast.modelled_account import ModelledAccount, boundless
 from ratedispatch.simulate.forecast.modelled_brake import ModelledBrake
 from ratedispatch.simulate.forecast.modelled_limit import ModelledLimit
@@ -25,6 +27,9 @@ from ratedispatch.simulate.forecast.modelled_server import ModelledServer
 from ratedispatch.simulate.forecast.modelled_tally import ModelledTally
 from ratedispatch.simulate.forecast.reading_order import reading_order
 from ratedispatch.simulate.forecast.row_costs import RowCosts
+from ratedispatch.simulate.forecast.unmodelled import knows
+
+__all__ = ["ROW_SECONDS", "knows", "play_model"]
 
 if TYPE_CHECKING:
     from ratedispatch.pacing.concurrency.limit import ConcurrencyLimit
@@ -36,6 +41,9 @@ if TYPE_CHECKING:
 #: core of an AMD EPYC; see ``docs/explanation/where-the-time-goes.md``.
 ROW_SECONDS = 350e-6
 
+#: The share by which a limit that a header tells has to differ to be in force.
+_NEWS_SHARE = SourceTuning().news_share
+
 #: How many may be in flight at first, where no rate is known and where one is.
 _FIRST, _FIRST_WITH_RATE = 8, 64
 
@@ -44,7 +52,7 @@ def play_model(
     workload: Workload, scene: Scene, *, seed: int, row_seconds: float = ROW_SECONDS
 ) -> Course:
     """
-    Return what comes of *workload* in *scene*, against which `unmodelled.knows` has nothing.
+    Return what comes of *workload* in *scene*, against which `knows` has nothing.
 
     Args:
         workload: The rows.
@@ -81,17 +89,22 @@ def _limits_of(scene: Scene, costs: RowCosts) -> tuple[ModelledLimit, ...]:
     """Return the limits that the engine is told, each before the provider's."""
     settings, limits = scene.provider, scene.limits
     assert isinstance(limits, Limits)
-    is_as_expected = costs.charges is costs.sizes and not settings.refund
+    # faults are charged, though the engine takes some of them for uncharged
+    is_as_expected = costs.charges is costs.sizes and not (settings.refund or settings.faults)
     found = []
     for rate in limits.rates():
         per_minute = getattr(settings, f"{rate.dimension}_per_minute")
         account, ledger = boundless(), None
         says = settings.headers and per_minute is not None
         if per_minute is not None:
-            per_second = per_minute / 60
-            account = ModelledAccount(per_second, per_second * settings.burst_seconds)
+            per_second, told = per_minute / 60, round(per_minute)
+            account = ModelledAccount(
+                per_second, per_second * settings.burst_seconds, told / 60 if says else per_second
+            )
             if says and not is_as_expected and rate.dimension == "tokens":
-                ledger = ModelledLedger(per_second)
+                ledger = ModelledLedger(told / 60)
+            if says and told < rate.per_minute * (1 - _NEWS_SHARE):  # as its headers have it
+                rate = replace(rate, per_minute=told, burst=limits.burst_of(told))  # noqa: PLW2901
         found.append(ModelledLimit(rate, account, says=says, ledger=ledger))
     return tuple(found)
 
