@@ -90,7 +90,7 @@ def _shape(shape: Shape) -> str:
         text = f"{shape.at_none:.4g} {sign} {abs(shape.per_token):.3g} × prompt tokens"
     else:
         text = f"{mean:,.0f} tokens"
-        if shape.cut:
+        if shape.residuals.tail:  # the longest were cut
             text = f"{mean:,.0f} tokens or more"
     spread = shape.spread
     text += f" ± {spread:.0%}" if spread >= 0.005 else ", all alike"
