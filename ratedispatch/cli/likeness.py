@@ -19,6 +19,7 @@ from ratedispatch.cli.command import option
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from ratedispatch.cli.command import Decorator
     from ratedispatch.cli.run_options import CapFlags
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.inputs.streams import Source
@@ -34,14 +35,16 @@ if TYPE_CHECKING:
 #: Columns before the text of a line of a fit.
 _INDENT = 13
 
-#: Adds the flag; the command gets its text as ``like``.
-like_option = option(
-    "--like",
-    group="Forecast",
-    metavar="LOG|OUT|memory",
-    help="Fit the provider to a former run: to its event log (--log-json), to its output, or to "
-    "what is remembered of the account. Flags that are given beat the fit.",
-)
+
+def like_option(group: str) -> Decorator:
+    """Return a decorator that adds the flag under the heading *group*, as ``like``."""
+    return option(
+        "--like",
+        group=group,
+        metavar="LOG|OUT|memory",
+        help="Fit the provider to a former run: to its event log (--log-json), to its output, or "
+        "to what is remembered of the account. Flags that are given beat the fit.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

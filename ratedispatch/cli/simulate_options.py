@@ -79,7 +79,7 @@ _OPTIONS = (
         "and learn from their answers how the provider behaves. Needs -o and an API key; the "
         "rows are done for run.",
     ),
-    like_option,
+    like_option("Forecast"),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the forecast as JSON."),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
 )

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratedispatch.cli.command_line import RetoldCommand, shell_line, words_for
-from ratedispatch.cli.console import json_text, say
+from ratedispatch.cli.console import columns, json_text, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
+from ratedispatch.cli.likeness import Liked, liked
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -107,7 +108,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
         sys.exit(130)
     words = _command(found, job.default, source, shown)
     checked = _verified(found, job, source, shown) if shown.verify else []
-    _show(found, words, checked, shown)
+    _show(found, words, checked, shown, job.seen)
     is_endless = found.advice.best.seconds == math.inf
     sys.exit(3 if is_endless else 1 if bad_rows else 0)
 
@@ -143,8 +144,14 @@ def _verified(found: Tuning, job: _Job, source: InputFlags, shown: ShownFlags) -
         sys.exit(130)
 
 
-def _show(found: Tuning, words: list[str], checked: list[Checked], shown: ShownFlags) -> None:
-    """Draw and print what was found, the *words* of the command, and what was *checked*."""
+def _show(
+    found: Tuning,
+    words: list[str],
+    checked: list[Checked],
+    shown: ShownFlags,
+    seen: Liked | None,
+) -> None:
+    """Draw and print what was *found*, *checked* and *seen*, and the *words* of the command."""
     if shown.plot is not None:
         from ratedispatch.cli.tune_plot import draw
 
@@ -153,17 +160,24 @@ def _show(found: Tuning, words: list[str], checked: list[Checked], shown: ShownF
         from ratedispatch.jobs.tuning.plain_values import tuning_values
 
         runs = [{**asdict(one), "error": one.error} for one in checked]
-        click.echo(json_text({**tuning_values(found), "command": words, "verified": runs}))
+        fit = None if seen is None else seen.fit.as_dict()
+        values = {**tuning_values(found), "command": words, "verified": runs, "fit": fit}
+        click.echo(json_text(values))
     else:
         from ratedispatch.cli.tune_text import describe_tuning
 
+        if seen is not None:
+            click.echo(f"{seen.text(columns(sys.stdout))}\n")
         click.echo(describe_tuning(found, shell_line(words), checked))
 
 
 class _Job:
     """The rows of a job, what they are played with, and how the job is run as it is."""
 
-    def __init__(self, workload: Workload, scene: Scene, default: Setting) -> None:
+    def __init__(
+        self, workload: Workload, scene: Scene, default: Setting, seen: Liked | None
+    ) -> None:
+        self.seen = seen
         self.workload = workload
         self.scene = scene
         self.default = default
@@ -191,10 +205,15 @@ def _found(
         raise click.UsageError(f"the input {flags.source.input} has no row that can be sent")
     others = search.accounts(models_of(counted.workload))
     own = Account(OWN, told.limits)
+    seen = None
+    if search.like is not None:
+        url = url_of(told.base_url)
+        source = flags.source.source
+        seen = liked(search.like, source=source, counted=counted, base_url=url)
     if search.tier and _is_unknown(told.limits) and _is_unknown_to(modelled):
         own, others = others[0], others[1:]
         told = replace(told, limits=own.limits)
-    workload, scene = scene_of(counted.workload, told, flags, modelled, caps.max_rows)
+    workload, scene = scene_of(counted.workload, told, flags, modelled, caps.max_rows, seen)
     default = Setting(
         max_in_flight=flags.sending.max_in_flight,
         burst_seconds=(BURST_SECONDS if limits.burst_seconds is None else limits.burst_seconds),
@@ -214,7 +233,7 @@ def _found(
         without=without,
         has_services=(url_of(told.base_url) or _OPENAI).startswith(_OPENAI),
     )
-    job = _Job(workload, scene, default)
+    job = _Job(workload, scene, default, seen)
     return sum((counted.counts or {}).values()), job, found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import collect, option
+from ratedispatch.cli.likeness import like_option
 from ratedispatch.cli.param_types import FiniteRange
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ class SearchFlags:
         tier: Names of tiers with published limits.
         account: Other accounts, as ``NAME=RPM:TPM``.
         keep: Knobs that are left where they are, by their flags.
+        like: The former run that the provider is fitted to; None for none.
     """
 
     tier: tuple[str, ...]
     account: tuple[str, ...]
     keep: tuple[str, ...]
+    like: str | None
 
     @property
     def kept(self) -> frozenset[str]:
@@ -98,6 +101,7 @@ _SEARCH_OPTIONS = (
         type=click.Choice(list(KNOB_FLAGS)),
         help="Leave this flag as it is; repeatable.",
     ),
+    like_option("Search"),
 )
 
 search_options = collect(SearchFlags, "search", _SEARCH_OPTIONS)

@@ -95,3 +95,13 @@ def test_what_shows_nothing_is_one_error(
     result = command(former, "simulate", *LIMITS, *flags, XDG_STATE_HOME=str(tmp_path))
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+def test_tune_takes_it_too(former: Path) -> None:
+    """What it recommends is for that provider; the command that it prints has no such flag."""
+    flags = ("--like", str(former / "run.log"), *LIMITS, "-q")
+    told = json.loads(command(former, "tune", *flags, "--json").stdout)
+    assert told["fit"]["outputs"][0]["follows"] == "cap"
+    assert "--like" not in told["command"]
+    text = command(former, "tune", *flags).stdout
+    assert text.startswith(f"like run.log: {ROWS} attempts")
