@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.state.paths import JobFiles
     from ratedispatch.jobs.writer import Flushable
     from ratedispatch.limits import Limits
+    from ratedispatch.observe.foresight import Ahead
     from ratedispatch.observe.report import Report
-    from ratedispatch.observe.status import Ahead
     from ratedispatch.pacing.bottleneck import Bottleneck
     from ratedispatch.pacing.snapshot import Snapshot
 

@@ -18,7 +18,7 @@ from ratedispatch.events import (
 )
 from ratedispatch.observe.human import duration_text
 from ratedispatch.observe.route_figures import RouteFigures, RouteTally
-from ratedispatch.outcome import REFUSALS, Completed, Failed
+from ratedispatch.outcome import REFUSALS, Completed, Decision, Failed
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ class Tally:
 
     Attributes:
         latency: The mean of the last attempts in seconds, rising from 0.
+        answers: Attempts that were answered.
+        answer_seconds: How long these took, in sum.
+        answer_squares: The squares of that, in sum.
+        lost_seconds: How long the attempts took that were not answered, in sum.
     """
 
     def __init__(self) -> None:
@@ -164,6 +168,9 @@ class Tally:
         self.bad_rows = 0
         self.failures: dict[str, int] = {}
         self.latency = 0.0
+        self.answers = 0
+        self.answer_seconds = self.answer_squares = 0.0
+        self.lost_seconds = 0.0
         self.attempts = 0
         self.refusals = 0
         self.retries = 0
@@ -191,7 +198,13 @@ class Tally:
                 if event.route:
                     self.routes.count(event)
                 self.latency += _NEWEST_SHARE * (event.latency - self.latency)
-                self.refusals += event.decision in REFUSALS
+                if event.decision is Decision.ANSWERED:
+                    self.answers += 1
+                    self.answer_seconds += event.latency
+                    self.answer_squares += event.latency * event.latency
+                else:
+                    self.lost_seconds += event.latency
+                    self.refusals += event.decision in REFUSALS
             case RequestEnded(outcome=Completed() as outcome):
                 self.answered += 1
                 if outcome.route:

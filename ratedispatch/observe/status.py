@@ -13,33 +13,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ratedispatch.dimension import dimension_named
+from ratedispatch.observe.foresight import Lately, seconds_left
 from ratedispatch.pacing.bottleneck import NOTHING, words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from ratedispatch.observe.foresight import Ahead
     from ratedispatch.observe.report import Tally
     from ratedispatch.pacing.bottleneck import Bottleneck
-    from ratedispatch.pacing.snapshot import Level, Snapshot
+    from ratedispatch.pacing.snapshot import Snapshot
 
 #: Seconds over which the rates are averaged.
 _WINDOW = 15.0
 
-#: Others on the account are believed to leave at least this share of a limit.
-_LEAST_SHARE = 0.05
-
-
-class Ahead(NamedTuple):
-    """
-    What is still to be sent in this run, as a multiple of what was sent.
-
-    Args:
-        rows: By the number of rows.
-        tokens: By their tokens.
-    """
-
-    rows: float
-    tokens: float
+#: Seconds over which it is seen what flows into a limit, and the fewest of them.
+_FLOW_SECONDS = 4.0
+_LEAST_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +99,13 @@ class Watched(Protocol):
 
 
 class _Sample(NamedTuple):
-    """Sums at one instant: attempts, tokens reserved, rows with an outcome."""
+    """Sums at one instant: attempts, tokens reserved, rows sent, and what went through limits."""
 
     at: float
     attempts: int
     tokens: int
-    ended: int
+    sent: int
+    passed: dict[tuple[str, str], float]
 
 
 class Meter:
@@ -128,12 +119,15 @@ class Meter:
     def __init__(self, job: Watched) -> None:
         self._job = job
         self._samples: deque[_Sample] = deque()
+        self._last_left = 0.0
+        self._most_in_flight = 0
+        self._full_since = 0.0
 
     def read(self) -> Status:
         """Return the job's status now."""
         now = asyncio.get_running_loop().time()
         tally, snapshot = self._job.tally, self._job.snapshot()
-        last = _Sample(now, tally.attempts, tally.tokens, tally.answered + tally.failed)
+        last = _Sample(now, tally.attempts, tally.tokens, tally.sent, _passed(snapshot))
         self._samples.append(last)
         while len(self._samples) > 2 and self._samples[1].at <= now - _WINDOW:
             self._samples.popleft()
@@ -155,7 +149,7 @@ class Meter:
             in_flight=in_flight,
             refusals=tally.refusals,
             retries=tally.retries,
-            eta=self._eta(binding, levels, in_flight),
+            eta=self._eta(binding, snapshot, now),
             paused=snapshot.paused if snapshot is not None else 0.0,
             limits=limits,
             verdict="stopping" if binding is None else f"bound by {words_for(binding)}",
@@ -185,64 +179,63 @@ class Meter:
         verdict = self._job.bottleneck()
         return NOTHING if verdict is None else verdict.binding
 
-    def _eta(self, binding: str | None, levels: Sequence[Level], in_flight: int) -> float | None:
+    def _eta(self, binding: str | None, snapshot: Snapshot | None, now: float) -> float | None:
         """
         Return the seconds to the end of the run.
 
-        What the limits need for the rest, and where they are not what holds the job back, at
-        least what the rest takes at the speed of the last seconds. Where others seem to take them
-        whole, that speed alone. A job that stops, or waits for a day, does not go on as it did.
+        A job that stops, or waits for a day, does not go on as it did.
         """
-        tally, ahead = self._job.tally, self._job.ahead()
-        if binding is None or ahead is None or dimension_named(binding).is_daily:
+        ahead = self._job.ahead()
+        if binding is None or ahead is None or snapshot is None:
             return None
-        speed = self._speed()
-        settled = 1 - in_flight / max(1, tally.attempts)
-        needed = [seconds_for(level, ahead, settled) for level in levels if _is_known(level)]
-        is_limited = any(binding == level.dimension for level in levels if _is_known(level))
-        at_speed = (ahead.rows * tally.sent + in_flight) / speed if speed else None
-        if is_limited:
-            if at_speed is not None and any(map(_is_all_elsewhere, levels)):
-                return at_speed
-            return max(needed) + tally.latency
-        if at_speed is None:
-            return max(needed) if needed else None
-        return max(*needed, at_speed, 0.0)
+        if dimension_named(binding).is_daily:
+            return None
+        if ahead.rows > 0:
+            self._last_left = now
+        lately = Lately(
+            binding,
+            self._speed(),
+            now - self._last_left,
+            self._flows(),
+            self._full_for(snapshot, now),
+        )
+        return seconds_left(snapshot, self._job.tally, ahead, lately)
+
+    def _flows(self) -> dict[tuple[str, str], float]:
+        """Return what flowed into each limit per second: what was spent, and what is there more."""
+        last, found = self._samples[-1], dict[tuple[str, str], float]()
+        for seconds in (_FLOW_SECONDS, _WINDOW):
+            first = next(one for one in self._samples if one.at >= last.at - seconds)
+            span = last.at - first.at
+            if span < _LEAST_SECONDS:
+                continue
+            for name, passed in last.passed.items():
+                if name in first.passed:
+                    flow = (passed - first.passed[name]) / span
+                    found[name] = max(found.get(name, flow), flow)
+        return found
+
+    def _full_for(self, snapshot: Snapshot, now: float) -> float:
+        """Return the seconds for which as many have been in flight as may be now."""
+        most = snapshot.max_in_flight
+        if most != self._most_in_flight or snapshot.in_flight < most:
+            self._most_in_flight, self._full_since = most, now
+        return now - self._full_since
 
     def _speed(self) -> float:
-        """Return the rows with an outcome per second of the last seconds, from the first one on."""
+        """Return the rows per second of the last seconds, from the first one that was sent on."""
         last = self._samples[-1]
-        first = next((one for one in self._samples if one.ended), last)
-        return (last.ended - first.ended) / (last.at - first.at) if last.at > first.at else 0.0
+        first = next((one for one in self._samples if one.sent), last)
+        return (last.sent - first.sent) / (last.at - first.at) if last.at > first.at else 0.0
 
 
-def seconds_for(level: Level, ahead: Ahead, settled: float) -> float:
-    """
-    Return the seconds that the rest of a run needs of one limit.
-
-    (net × ahead − available) / (rate − others), at least 0. Net is what was spent so far less
-    what comes back, and the rest is taken to spend as much for each row or token. Others are
-    those that use the account, and those that share the limit.
-
-    Args:
-        level: The limit, and what was spent of it.
-        ahead: What is still to be sent.
-        settled: The share of what was sent that has an answer; only of that it is known what
-            came back.
-    """
-    net = level.spent - level.returned / max(settled, _LEAST_SHARE)
-    share = ahead.rows if level.dimension.startswith("requests") else ahead.tokens
-    left = level.per_second - level.others / 60 - level.elsewhere
-    rate = max(left, _LEAST_SHARE * level.per_second)
-    return max(0.0, net * share - level.available) / rate
-
-
-def _is_all_elsewhere(level: Level) -> bool:
-    """Whether others seem to leave nothing: together all are quicker than the limit says."""
-    # while the store is gone, headers tell once more what those take that shared it
-    taken = level.elsewhere + level.others / 60
-    return level.elsewhere > 0 and taken > (1 - _LEAST_SHARE) * level.per_second
-
-
-def _is_known(level: Level) -> bool:
-    return math.isfinite(level.per_minute) and not dimension_named(level.dimension).is_daily
+def _passed(snapshot: Snapshot | None) -> dict[tuple[str, str], float]:
+    """Return of each limit what was spent, and what is there."""
+    if snapshot is None:
+        return {}
+    return {
+        (level.group, level.dimension): level.spent
+        - level.returned
+        + max(level.available, level.piled)
+        for level in snapshot.levels
+    }

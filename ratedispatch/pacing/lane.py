@@ -154,6 +154,7 @@ class Lane:
             ),
             self.bottleneck.binding(now),
             dict(self.bottleneck.totals),
+            getattr(brake.concurrency, "is_doubling", False),
         )
 
     def headroom(self, cost: Cost, now: float) -> float:

@@ -227,6 +227,7 @@ class LocalBudget:
             returned=limit.came_back,
             burst=rate.burst,
             held=limit.held,
+            piled=limit.piled(now),
         )
 
     def _read(

@@ -34,6 +34,8 @@ class Level:
         burst: The most that may be spent at once without debt; 0 where that is not told.
         held: What is held back of it until something was admitted.
         elsewhere: What other processes that share it take of it now, per second.
+        piled: What has piled up at the provider and may be spent step by step; 0 where none has,
+            or that is not told.
     """
 
     dimension: str
@@ -50,6 +52,7 @@ class Level:
     burst: float = 0.0
     held: float = 0.0
     elsewhere: float = 0.0
+    piled: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Snapshot:
         binding: What held the queue back in the last seconds: the dimension of a limit,
             ``in_flight``, ``pause``, ``refusals``, ``unreachable``, or ``nothing_waiting``.
         held: Seconds since the start for which each of these held the queue back.
+        is_doubling: Whether the most that may be in flight is still doubled where it is reached.
     """
 
     in_flight: int
@@ -75,6 +79,7 @@ class Snapshot:
     levels: tuple[Level, ...]
     binding: str = bottleneck.NOTHING
     held: Mapping[str, float] = field(default_factory=dict)
+    is_doubling: bool = False
 
     @property
     def used(self) -> dict[str, float]:
@@ -104,4 +109,5 @@ def together(states: Sequence[Snapshot]) -> Snapshot:
         tuple(level for state in states for level in state.levels),
         busiest(states).binding,
         dict(sum((Counter(state.held) for state in states), Counter())),
+        any(state.is_doubling for state in states),
     )

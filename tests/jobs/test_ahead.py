@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from ratedispatch.jobs.ahead import Outlook, tokens_before
+from ratedispatch.jobs.ahead import Outlook, SizeLine, tokens_before
 from ratedispatch.jobs.job_options import JobOptions
 from ratedispatch.jobs.plan.spending import Caps
 from ratedispatch.jobs.state.rowset import RowSet
 from ratedispatch.jobs.state.scan import Checkpoint, Scan
 from ratedispatch.limits import Limits
+from ratedispatch.observe.foresight import Ahead
 from ratedispatch.observe.report import Tally
-from ratedispatch.observe.status import Ahead
 
 #: 100 short rows, of 1 token each, and 100 long ones, of 9.
 SCAN = Scan(
@@ -51,9 +51,36 @@ def ahead(order: str, sent: int, *, done: tuple[int, ...] = (), caps: Caps | Non
 def test_what_is_ahead_in_the_order_of_the_file() -> None:
     """One row to one, but nine tokens to one."""
     assert ahead("file", 0) is None
-    assert ahead("file", 100) == Ahead(1.0, 9.0)
-    assert ahead("file", 50, done=tuple(range(1, 51))) == Ahead(2.0, 18.0)
-    assert ahead("file", 200) == Ahead(0.0, 0.0)
+    assert ahead("file", 100)[:2] == (1.0, 9.0)
+    assert ahead("file", 50, done=tuple(range(1, 51)))[:2] == (2.0, 18.0)
+    assert ahead("file", 200)[:2] == (0.0, 0.0)
+
+
+def test_what_is_ahead_is_told_in_parts_in_their_order() -> None:
+    """Half of the rest is short; together they are the whole."""
+    found = ahead("file", 50)
+    short, long = found.parts[:10], found.parts[11:]
+    assert all(part.tokens == pytest.approx(part.rows) for part in short)
+    assert all(part.tokens == pytest.approx(9 * part.rows) for part in long)
+    assert sum(part.rows for part in found.parts) == pytest.approx(found.rows)
+    assert sum(part.tokens for part in found.parts) == pytest.approx(found.tokens)
+
+
+def test_rows_are_taken_for_what_those_before_were() -> None:
+    """Each has 30 tokens less than the scan takes it for, which is nearly found."""
+    line = SizeLine()
+    for rows, guess in ((10, 400.0), (20, 900.0), (30, 1_500.0)):
+        line.add(rows, guess, guess - 30 * rows)
+    assert line.tokens(10, 1_000.0) == pytest.approx(700, rel=0.05)
+
+
+def test_where_all_were_alike_tokens_are_in_proportion() -> None:
+    """Nothing is known of others; nor where nothing was counted."""
+    line = SizeLine()
+    assert line.tokens(10, 400.0) == 400.0
+    line.add(10, 400.0, 100.0)
+    line.add(20, 800.0, 200.0)
+    assert line.tokens(10, 1_000.0) == pytest.approx(250.0)
 
 
 def test_rows_from_many_places_are_a_fair_sample() -> None:

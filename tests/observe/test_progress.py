@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from ratedispatch.observe.foresight import Ahead, Part, need_of, stock_of
 from ratedispatch.observe.progress import picture, plain_line
 from ratedispatch.observe.report import Tally
-from ratedispatch.observe.status import Ahead, Meter, Status, seconds_for
+from ratedispatch.observe.status import Meter, Status
 from ratedispatch.pacing.bottleneck import Bottleneck
 from ratedispatch.pacing.snapshot import Level, Snapshot
+from ratedispatch.pacing.time_left import seconds_to_send
 from ratedispatch.simulate.clock import run_virtual
 
 
@@ -113,13 +115,15 @@ def test_the_last_answer_takes_its_latency() -> None:
         ({"available": 1e9}, 0.0),
         ({"others": 3_000.0}, 180.0),
         ({"others": 9_000.0}, 1_800.0),
-        ({"returned": 400.0}, 18.0),
+        ({"returned": 400.0}, 74.0),
         ({"dimension": "requests"}, 20.0),
     ],
 )
 def test_the_seconds_that_a_limit_needs(state: dict[str, Any], seconds: float) -> None:
     """What others take and what comes back count; half of what was sent has an answer."""
-    assert seconds_for(level(**state), Ahead(2.0, 9.0), 0.5) == pytest.approx(seconds)
+    limit = level(**state)
+    needs = [[need_of(limit, Part(2.0, 9.0), 0.5)]]
+    assert seconds_to_send(needs, [stock_of(limit)]) == pytest.approx(seconds)
 
 
 def test_a_job_that_waits_for_a_day_or_stops_has_no_such_time() -> None:

@@ -101,6 +101,7 @@ def merged(
         _levels([one.levels for one in states], [one.levels for one in gone], shares=shares),
         most.binding,
         dict(held),
+        any(state.is_doubling for state in states),
     )
 
 
@@ -147,4 +148,5 @@ def _divided(levels: list[Level], gone: list[Level]) -> Level:
         returned=sum(level.returned for level in (*levels, *gone)),
         burst=sum(level.burst for level in levels),
         held=sum(level.held for level in levels),
+        piled=sum(level.piled for level in levels),
     )

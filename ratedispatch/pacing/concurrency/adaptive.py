@@ -51,6 +51,7 @@ class AdaptiveLimit:
 
     Attributes:
         most: As given.
+        is_doubling: Whether the number is still doubled while answers come as fast.
 
     Raises:
         ValueError: The bounds are not 1 <= *least* <= *most*.
@@ -82,8 +83,7 @@ class AdaptiveLimit:
         self._was_worthwhile = False
         self._low = self._high = min(max(start, least), most)
         self._centre = log(self._low)
-        self._is_high = False
-        self._is_resting = False
+        self._is_high = self._is_resting = False
         self._first: Reading | None = None
         self._last_step = 0.0  # of the centre, as ln
         self._ceiling = inf
@@ -215,7 +215,7 @@ class AdaptiveLimit:
     def _begin(self, limit: int, *, times: int = 1) -> None:
         """Hold *limit* until enough has ended, *times* what a reading needs."""
         tuning = self._tuning
-        self._limit = limit
+        self._limit, self.is_doubling = limit, self._phase is Phase.DOUBLING
         self._epoch += 1
         self._former = self._sums
         self._sums = Sums()

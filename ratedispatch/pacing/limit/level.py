@@ -83,6 +83,9 @@ class LevelTracker:
         "_doubted",
         "_is_daily",
         "_is_exact",
+        "_left",
+        "_left_at",
+        "_left_charged",
         "_memory_seconds",
         "_room",
         "_sharing",
@@ -117,6 +120,8 @@ class LevelTracker:
         self._is_daily = rate.is_daily
         self._is_exact = rate.dimension.startswith("requests")  # every provider counts them alike
         self._room = math.inf  # what the newest reading left
+        self._left = -math.inf  # the same, less what was charged since; how old, and at what sum
+        self._left_at = self._left_charged = 0.0
         self._doubted = 0.0  # lowered by readings that had not been seen to be honest
 
     def on_refusal(self, amount: float, now: float) -> bool:
@@ -183,6 +188,9 @@ class LevelTracker:
             self._doubted = 0.0
             return
         self._room = remaining
+        is_short = (reading.window or math.inf) <= SHORT_WINDOW
+        self._left = remaining - since if is_short else -math.inf
+        self._left_at, self._left_charged = now, charged_now - returned_now
         age = now - mark.sent_at
         # the reading is as old as the answer took: since then the bucket has refilled, less what
         # others took, and what was sent after that request has been charged
@@ -205,7 +213,7 @@ class LevelTracker:
             return
         if self._is_daily:
             self._raise_day(reading, level, available, mark, now)
-        elif (reading.window or math.inf) <= SHORT_WINDOW and now >= self.surplus.not_before:
+        elif is_short and now >= self.surplus.not_before:
             self._raise(remaining, age, since, available, mark, now)
 
     def _raise(
@@ -236,6 +244,22 @@ class LevelTracker:
         if proven > available:
             bucket.raise_to(min(proven, available + surplus.step), proven, now)
             surplus.advance(now)
+
+    def piled(self, now: float) -> float:
+        """Return what may be spent step by step of what has piled up, for somebody who looks on."""
+        ratio, surplus = self.readings.ratio, self.surplus
+        if ratio is None or ratio > MAX_CREDIBLE_RATIO or self._is_daily:
+            return 0.0
+        if now < surplus.not_before or self._left == -math.inf:
+            return 0.0
+        account, bucket = self._account, self._bucket
+        spent = account.spent - account.refused - account.returned - self._left_charged
+        flowed = bucket.per_second * (now - self._left_at)
+        reserve = min(bucket.rate.burst, bucket.per_second * surplus.reserve_seconds)
+        most = self._source.most
+        limit = most if math.isfinite(most) else bucket.rate.per_minute
+        allowed = surplus.allowed(now, limit=limit, net=account.spent - account.returned)
+        return max(0.0, min(self._left + flowed - spent - reserve, allowed))
 
     def use_window(self, left: float, mark: SpendMark, now: float) -> None:
         """

@@ -131,10 +131,13 @@ class Surplus:
             limit: What flows into it in a minute, and what it holds at most.
             net: What was spent since the start, less what turned out unused.
         """
-        if self._allowed_at is None:
-            self._allowed = limit
-        else:
-            flowed = limit / 60 * (now - self._allowed_at)
-            self._allowed = min(limit, self._allowed + flowed - net + self._net)
+        self._allowed = self.allowed(now, limit=limit, net=net)
         self._allowed_at, self._net = now, net
         return self._allowed
+
+    def allowed(self, now: float, *, limit: float, net: float) -> float:
+        """Return the same for somebody who looks on; nothing is changed by that."""
+        if self._allowed_at is None:
+            return limit
+        flowed = limit / 60 * (now - self._allowed_at)
+        return min(limit, self._allowed + flowed - net + self._net)

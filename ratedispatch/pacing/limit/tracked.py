@@ -45,6 +45,10 @@ class TrackedLimit(LimitState):
         """What is held back of the burst until something was admitted."""
         return self._opening.held
 
+    def piled(self, now: float) -> float:
+        """Return what may be spent step by step of what has piled up at the provider."""
+        return self._level.piled(now)
+
     def start(self, now: float, amount: float) -> None:
         """Let *amount* go, and hold back most of the burst until something was admitted."""
         bucket, source = self._bucket, self.source

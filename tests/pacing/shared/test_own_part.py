@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ratedispatch import Cost, Limits
-from ratedispatch.observe.status import Ahead, seconds_for
+from ratedispatch.observe.foresight import Part, need_of, stock_of
 from ratedispatch.pacing.budget import NotUntil, Reservation
 from ratedispatch.pacing.feedback import End, Feedback
 from ratedispatch.pacing.limit.limit_memory import LimitMemory
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ratedispatch.pacing.shared.store import Note, Sheet, StoreGone
+from ratedispatch.pacing.time_left import seconds_to_send
 
 ONE = Cost(0)
 DAY = Limits(requests_per_day=86_400)
@@ -41,7 +42,8 @@ class TestTimeLeft:
         level = members[0].levels(20.0)[0]
         assert level.spent == first + 1  # with what has its place in the line
         assert level.elsewhere == pytest.approx(7.5, rel=0.03)
-        assert seconds_for(level, Ahead(75 / first, 1.0), 1.0) == pytest.approx(30, rel=0.05)
+        need = need_of(level, Part(75 / first, 1.0), 1.0)
+        assert seconds_to_send([[need]], [stock_of(level)]) == pytest.approx(30, rel=0.05)
 
     def test_before_anything_was_seen_each_is_taken_to_want_the_same(self) -> None:
         shared = SharedRecord()
