@@ -100,6 +100,7 @@ def report(flags: ReportFlags) -> None:
     """
     from ratedispatch.cli.page_file import check_place, read_forecast, write_page
     from ratedispatch.cli.run_line import release
+    from ratedispatch.jobs.retold.job_file_runs import read_job_file
     from ratedispatch.jobs.retold.job_page import material_of
     from ratedispatch.jobs.retold.log_reader import read_log
 
@@ -112,7 +113,7 @@ def report(flags: ReportFlags) -> None:
         raise click.UsageError(f"--page {page} is a file of the job; give a file of its own")
     check_place(page, "--page")
     try:
-        history = None if flags.log is None else read_log(flags.log)
+        history = read_job_file(files.job) if flags.log is None else read_log(flags.log)
     except OSError as error:
         raise click.UsageError(f"--log {flags.log} cannot be read: {error.strerror}") from error
     try:

@@ -143,6 +143,7 @@ class History:
         latencies: Seconds from sending to the whole answer, of the attempts that were answered.
         waits: Seconds in the queue, of all attempts.
         unread: Lines of an event log that could not be read.
+        is_coarse: Whether only answers and what was in flight are known.
     """
 
     def __init__(self) -> None:
@@ -151,6 +152,7 @@ class History:
         self.latencies = Spread()
         self.waits = Spread()
         self.unread = 0
+        self.is_coarse = False
 
     def begin(self, at: float) -> PlayedRun:
         """Return a new run that begins at the Unix time *at*."""

@@ -8,6 +8,10 @@ so that memory stays bounded for a job of a week. Knows seconds and amounts; not
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Bins at most; between half of them and all are in use once a job is longer than five minutes.
 MOST_BINS = 600
@@ -92,18 +96,24 @@ class TimeBins:
             found.append(inside / self.width + through)
         return found
 
-    def add_flight(self, since: float, until: float) -> None:
-        """Count a request that was in flight from *since* until *until*."""
+    def add_answers(self, since: float, until: float, count: float) -> None:
+        """Count answers that came from *since* until *until*, evenly."""
+        self.bin_of(until)
+        for number, share in self._shares(since, until):
+            self.answers[number] += count * share
+
+    def add_flight(self, since: float, until: float, count: float = 1) -> None:
+        """Count *count* requests that were in flight from *since* until *until*."""
         last = self.bin_of(until)
         first = self.bin_of(since)
         if first == last:
-            self._inside[first] += max(0.0, until - since)
+            self._inside[first] += max(0.0, until - since) * count
             return
         start, width = self.start, self.width
-        self._inside[first] += start + (first + 1) * width - max(since, start)
-        self._inside[last] += until - start - last * width
-        self._ahead[first + 1] += 1
-        self._ahead[last] -= 1
+        self._inside[first] += (start + (first + 1) * width - max(since, start)) * count
+        self._inside[last] += (until - start - last * width) * count
+        self._ahead[first + 1] += count
+        self._ahead[last] -= count
 
     def add_pause(self, at: float, seconds: float) -> None:
         """Count a pause of *seconds* from *at* on; what two pauses share counts once."""
@@ -124,12 +134,17 @@ class TimeBins:
         return found
 
     def _put_pause(self, sums: list[float], since: float, until: float) -> None:
+        for number, share in self._shares(since, until):
+            sums[number] += (until - since) * share
+
+    def _shares(self, since: float, until: float) -> Iterator[tuple[int, float]]:
+        """Yield the bins from *since* until *until*, with the share of that time in each."""
         if until <= since:
             return
         for number in range(self.bin_of(since), self.bin_of(until) + 1):
             lower = max(since, self.start + number * self.width)
             upper = min(until, self.start + (number + 1) * self.width)
-            sums[number] += max(0.0, upper - lower)
+            yield number, max(0.0, upper - lower) / (until - since)
 
     def is_sound(self, at: float) -> bool:
         """Whether *at* is a time that can be counted."""

@@ -77,7 +77,11 @@ def test_a_page_without_a_log(rows: Path) -> None:
     assert report(rows / "out.jsonl", "-q").output == ""
     text = text_of(rows / "out.jsonl.report.html")
     assert "20 of 21 rows were answered and 1 failed." in text
-    assert "There is no time line" in text
+    assert "The time line is that of the job file" in text
+    assert "Answers per minute" in text
+    (rows / "out.jsonl.job").unlink()
+    assert report(rows / "out.jsonl", "-q").exit_code == 0
+    assert "There is no time line" in text_of(rows / "out.jsonl.report.html")
 
 
 def test_a_forecast_beside_the_run(rows: Path) -> None:

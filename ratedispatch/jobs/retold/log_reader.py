@@ -7,6 +7,7 @@ Memory stays bounded, however long the log is.
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ _NO_LIMITS = frozenset({"group", "models", "burst_s"})
 
 #: Seconds without an event, beyond those of a pause, after which another run has begun.
 _GAP = 3_600.0
+
+#: Seconds of a latency or a wait, a month: no job has a longer timeout.
+_LONGEST_SPAN = 30 * 86_400.0
 
 #: More than any limit is, and any request costs or takes.
 _MOST = 1e15
@@ -90,14 +94,14 @@ class LogReader:
         # the figures of a run come behind the line of its stop
         is_new = name == "run" or at > self._until + _GAP or (self._is_over and name != "end")
         if run is None or is_new:
-            latency = _number(value.get("latency")) if name == "attempt" else 0.0
+            latency = _span(value.get("latency")) if name == "attempt" else 0.0
             run = self._run = self.history.begin(at - latency)
             self._is_over = False
         self._until = max(self._until, at)
         return run
 
     def _attempt(self, run: PlayedRun, at: float, value: dict[str, Any]) -> None:
-        latency, wait, cost = _number(value["latency"]), _number(value["wait"]), value["cost"]
+        latency, wait, cost = _span(value["latency"]), _span(value["wait"]), value["cost"]
         amounts = _number(cost["requests"]), _number(cost["tokens"])
         decision, code = value["decision"], value["code"]
         if not (isinstance(decision, str) and isinstance(code, str)):
@@ -164,7 +168,7 @@ def tell_begin(run: PlayedRun, at: float, value: dict[str, Any]) -> None:
 def _first_steps(limits: dict[str, Any], at: float) -> Iterator[LimitStep]:
     """Yield the limits of a group that are known when a run begins."""
     group = _text(limits, "group")
-    for name, limit in limits.items():
+    for name, limit in itertools.islice(limits.items(), _MOST_GROUPS):
         is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
         if name not in _NO_LIMITS and is_number and 0 < limit < _MOST:
             one = dimension_named(name[:_LONGEST_NAME])
@@ -197,6 +201,14 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST:
         raise ValueError("no such number")
     return float(value)
+
+
+def _span(value: Any) -> float:
+    """Return seconds that a request can take."""
+    seconds = _number(value)
+    if seconds > _LONGEST_SPAN:
+        raise ValueError("no such time")
+    return seconds
 
 
 def _text(value: dict[str, Any], name: str) -> str:

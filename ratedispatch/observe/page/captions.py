@@ -83,6 +83,8 @@ def rate_sentence(
     text = f"On average {amount(mean)} {what} per minute, at most {amount(max(rates))}"
     text += f" over {duration_text(max(widths))}." if len(widths) > 1 else "."
     known = [limit for limit in limits if math.isfinite(limit)]
+    if what == "answers":
+        return text
     if not known:
         return f"{text} No limit on them was known."
     if len(set(known)) == 1:

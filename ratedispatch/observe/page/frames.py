@@ -60,6 +60,11 @@ class Frames:
     paused: Sequence[float]
 
     @property
+    def answers_per_minute(self) -> list[float]:
+        """Answers that came."""
+        return [count * 60 / width for count, width in zip(self.answers, self.widths, strict=True)]
+
+    @property
     def widths(self) -> list[float]:
         """Seconds of each span."""
         return [after - before for before, after in zip(self.edges, self.edges[1:], strict=False)]

@@ -152,13 +152,14 @@ def _prediction(material: Material) -> dict[str, Any] | None:
     if predicted is None:
         return None
     runs = history.runs if history is not None else []
+    is_coarse = history is not None and history.is_coarse
     seconds = report.seconds if report is not None else None
     if len(runs) > 1 or seconds is None:  # a prediction is one of the whole job
         seconds = sum(run.bins.seconds for run in runs) if runs else None
     came = captions.Measured(
         seconds,
         sum(material.costs.values()) if material.costs else None,
-        sum(sum(run.bins.refusals) for run in runs) if runs else None,
+        sum(sum(run.bins.refusals) for run in runs) if runs and not is_coarse else None,
         None if report is None else report.binding,
     )
     figure = None
@@ -194,9 +195,9 @@ def _runs(history: History | None) -> Iterator[Sequence[str]]:
             f"{number}",
             between_text(bins.start, bins.end),
             duration_text(bins.seconds),
-            f"{sum(bins.requests):,.0f}",
+            "–" if history.is_coarse else f"{sum(bins.requests):,.0f}",
             f"{sum(bins.answers):,.0f}",
-            f"{sum(bins.refusals):,.0f}",
+            "–" if history.is_coarse else f"{sum(bins.refusals):,.0f}",
             end,
         )
 
@@ -242,6 +243,12 @@ def _notes(material: Material) -> Iterator[str]:
         yield (
             "There is no time line: it is made of an event log, which a run keeps with "
             "--log-json. Give it with --log."
+        )
+    elif history.is_coarse:
+        yield (
+            "The time line is that of the job file, which notes every two seconds how many rows "
+            "are answered. Requests, tokens, limits and refusals are in an event log, which a run "
+            "keeps with --log-json. Give it with --log."
         )
     elif history.earlier:
         yield f"{captions.counted(history.earlier, 'earlier run')} of the log have no charts."

@@ -117,7 +117,7 @@ def section_of(run: PlayedRun, title: str, name: str) -> RunSection:
 
 
 def _figures(run: PlayedRun, name: str) -> Iterator[Figure]:
-    if not any(run.bins.requests):
+    if not (any(run.bins.requests) or any(run.bins.answers)):
         return
     by_layout = [(layout, frames_of(run, layout.frames)) for layout in LAYOUTS]
     charts = [list(_charts(run, frames)) for _, frames in by_layout]
@@ -130,8 +130,14 @@ def _figures(run: PlayedRun, name: str) -> Iterator[Figure]:
 
 
 def _charts(run: PlayedRun, frames: Frames) -> Iterator[TimeChart]:
-    yield _rate_chart(run, frames, "Requests per minute", "requests", _REQUESTS)
-    yield _rate_chart(run, frames, "Tokens per minute", "tokens", _TOKENS)
+    if any(frames.requests):
+        yield _rate_chart(run, frames, "Requests per minute", "requests", _REQUESTS)
+        yield _rate_chart(run, frames, "Tokens per minute", "tokens", _TOKENS)
+    else:
+        rates = frames.answers_per_minute
+        about = rate_sentence("answers", rates, frames, [], 0.0)
+        line = Series("answered", rates)
+        yield TimeChart("Answers per minute", " answers per minute", about, [line])
     flight = flight_sentence(frames)
     yield TimeChart("Requests in flight", "", flight, [Series("in flight", frames.in_flight)])
     waits = frames.longest_wait, frames.mean_wait
@@ -189,7 +195,16 @@ def _mean(rates: Sequence[float], frames: Frames) -> float:
 
 
 def _rows(frames: Frames) -> Iterator[Sequence[str]]:
+    is_coarse = not any(frames.requests)
     for number, label in enumerate(time_labels(frames.edges)):
+        if is_coarse:
+            flight, answers = frames.in_flight[number], frames.answers[number]
+            unknown = "–"
+            yield (
+                *(label, unknown, unknown, unknown, amount(flight), unknown, amount(answers)),
+                *(unknown, unknown, unknown),
+            )
+            continue
         yield (
             label,
             amount(frames.requests[number]),
