@@ -139,11 +139,18 @@ class LimitCopy:
             self.name, nothing, bucket.flow, burst, 0.0, first, None, None, 0.0, self._asked
         )
 
+    def most_spent(self, seconds: float) -> float:
+        """
+        Return up to which sum it may be spent before the store is told.
+
+        That is what flows in in so many *seconds* since the last note; of a day all there is.
+        """
+        limit = self.limit
+        return math.inf if limit.is_daily else self._sums[SPENT] + limit.bucket.flow * seconds
+
     def outruns(self, seconds: float) -> bool:
         """Whether more was spent since the last note than flows in in so many seconds."""
-        limit = self.limit
-        spent = limit.account.spent - self._sums[SPENT]
-        return not limit.is_daily and spent > limit.bucket.flow * seconds
+        return self.limit.account.spent > self.most_spent(seconds)
 
     def part(self, processes: int, now: float) -> None:
         """Keep, of what is left and of the burst, the part of one of so many *processes*."""

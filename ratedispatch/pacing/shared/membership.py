@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.pacing.feedback import Change
     from ratedispatch.pacing.shared.limit_copy import LimitCopy
+    from ratedispatch.pacing.shared.solitude import Solitude
     from ratedispatch.pacing.shared.store import Store
 
 
@@ -85,6 +86,7 @@ class Membership:
         is_apart: Whether the store cannot be had, and this process goes on with its share.
         has_sheet: Whether the store was ever heard.
         has_left: Whether nothing is sent any more.
+        inbox: What the store has said and was not taken in.
         told_at: When the last note left.
         heard_at: When the last sheet came.
         members: Processes that share the limits now, this one included, as far as is known.
@@ -105,7 +107,7 @@ class Membership:
         self.store = store
         self.tuning = tuning
         self._copies = copies
-        self._inbox: deque[Sheet | StoreGone] = deque()
+        self.inbox: deque[Sheet | StoreGone] = deque()
         self._news = self._epoch = -1.0
         self._offset = 0.0
         self.is_asking = self.is_apart = self.has_sheet = self.has_left = False
@@ -136,8 +138,17 @@ class Membership:
         Both could spend a burst that is there once. In a store that is remote, what the other does
         is not seen either before the next reply.
         """
-        seconds = self.tuning.tell_seconds + (now - self.told_at if self.is_asking else 0.0)
+        seconds = self._unseen_seconds(now)
         return any(copy.outruns(seconds) for copy in self._copies)
+
+    def trust(self, solitude: Solitude, now: float) -> None:
+        """Let *solitude* cover what may be spent before this process looks again."""
+        tuning = self.tuning
+        until = min(now + tuning.fresh_seconds, self.told_at + tuning.tell_seconds)
+        solitude.begin(until, self._copies, self._unseen_seconds(now))
+
+    def _unseen_seconds(self, now: float) -> float:
+        return self.tuning.tell_seconds + (now - self.told_at if self.is_asking else 0.0)
 
     def exchange(
         self,
@@ -186,10 +197,10 @@ class Membership:
 
     def take_in(self, now: float) -> None:
         """Take in what the store has said."""
-        if not self._inbox:
+        if not self.inbox:
             return
-        while self._inbox:
-            reply = self._inbox.popleft()
+        while self.inbox:
+            reply = self.inbox.popleft()
             self.is_asking = False
             if isinstance(reply, Sheet) and not is_sound(reply, self._copies):
                 reply = StoreGone("what stands there makes no sense")
@@ -214,13 +225,13 @@ class Membership:
         try:
             self.store.exchange(note, self._hear)
         except Exception as error:  # of somebody's own; without a reply nothing would go any more
-            self._inbox.append(StoreGone(f"it has failed with {type(error).__name__}"))
+            self.inbox.append(StoreGone(f"it has failed with {type(error).__name__}"))
         finally:
             self._is_sending = False
 
     def _hear(self, reply: Sheet | StoreGone) -> None:
         """Put a reply aside, from whatever thread it comes."""
-        self._inbox.append(reply)
+        self.inbox.append(reply)
         # who is sending looks itself, and has locks that `on_reply` asks for
         if self.store.is_remote and not self._is_sending and self.on_reply is not None:
             self.on_reply()

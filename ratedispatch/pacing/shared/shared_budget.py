@@ -22,6 +22,7 @@ from ratedispatch.pacing.shared.deference import Deference
 from ratedispatch.pacing.shared.head_line import HeadLine
 from ratedispatch.pacing.shared.limit_copy import LimitCopy
 from ratedispatch.pacing.shared.membership import DEFAULT, Membership, SharedTuning
+from ratedispatch.pacing.shared.solitude import Solitude
 from ratedispatch.pacing.shared.store import MOST_PRIORITY, Pause
 
 if TYPE_CHECKING:
@@ -87,12 +88,17 @@ class SharedBudget(LocalBudget):
         self.on_pause: Callable[[float, float], bool] | None = None
         self.membership = membership = Membership(store, self._copies, tuning)
         membership.on_meet, membership.on_part = self._meet, self._part
+        self._inbox = membership.inbox
+        self._solitude = Solitude()
 
     def reserve(self, cost: Cost, now: float, speed: float = 1.0) -> Reservation | NotUntil:
         """Take *cost* in every dimension, or tell how long it takes until that is possible."""
         with self._guard:
+            if not self._inbox and self._solitude.covers(now):
+                return super().reserve(cost, now, speed)
             self.membership.take_in(now)
             if self._is_alone(now):
+                self.membership.trust(self._solitude, now)
                 return super().reserve(cost, now, speed)
             if self.membership.is_apart:
                 self._exchange(now)  # it may be there again
@@ -114,8 +120,10 @@ class SharedBudget(LocalBudget):
         is_new_episode: bool = False,
     ) -> Sequence[Change]:
         """Close *reservation*, as :meth:`Budget.report` says, and tell the store in time."""
+        membership = self.membership
         with self._guard:
-            self.membership.take_in(now)
+            if self._inbox:
+                membership.take_in(now)
             changes = super().report(
                 reservation,
                 feedback,
@@ -128,13 +136,12 @@ class SharedBudget(LocalBudget):
                     copy.may_have_learned = True
             is_urgent = bool(changes)
             if resumes_at is not None and is_new_episode:
-                self.membership.pause = Pause(now, resumes_at)
+                membership.pause = Pause(now, resumes_at)
                 self._line.give_back(now)  # what was due by then must not go all at once
                 is_urgent = True
             elif self._line.is_idle(now):
                 self._line.give_back(now)  # nothing waits any more
                 is_urgent = True
-            membership = self.membership
             if is_urgent or now - membership.told_at >= membership.tuning.tell_seconds:
                 self._exchange(now)
             if membership.changes:
@@ -307,10 +314,12 @@ class SharedBudget(LocalBudget):
 
     def _part(self, now: float) -> None:
         """Stand in no line: there is none without a store."""
+        self._solitude.until = -math.inf
         self._line.give_back(now)
 
     def _meet(self, sheet: Sheet, now: float, is_anew: bool) -> None:
         """Find the place of the ticket, and pause with others."""
+        self._solitude.until = -math.inf
         if is_anew and any(copy.has_been_spent for copy in self._copies):
             for limit in self._limits:
                 limit.forget_spent()

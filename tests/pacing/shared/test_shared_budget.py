@@ -92,6 +92,42 @@ class TestLine:
         assert 40 <= told < 50
         assert shared.record.members[1].held["requests"] == 0
 
+    def test_one_that_is_alone_looks_at_the_store_fifty_times_a_second(self) -> None:
+        """Not for each request: a look costs as much as an admission."""
+        _, (one,) = budgets(1, Limits(60_000, None, burst_seconds=1))
+        looks = 0
+        news = one.membership.store.news
+
+        def look() -> float:
+            nonlocal looks
+            looks += 1
+            return news()
+
+        one.membership.store.news = look  # type: ignore[method-assign]
+        for number in range(1000):
+            reserve(one, 1 + 0.001 * number)
+        assert looks == 41  # and ten notes, which need no look
+
+    def test_one_that_is_alone_tells_of_a_burst_between_two_looks(self) -> None:
+        """What flows in within a tenth of a second is the most that the store does not know of."""
+        shared, (one,) = budgets(1, Limits(6000, None, burst_seconds=1))
+        reserve(one, 0.0)
+        for _ in range(40):
+            reserve(one, 0.5)
+        assert shared.record.limits["requests"].totals[0] == 34
+
+    def test_one_that_comes_is_seen_at_the_next_look(self) -> None:
+        """Then both stand in one line."""
+        shared, (one, two) = budgets(2, Limits(6000, None, burst_seconds=1))
+        reserve(one, 0.0)
+        for number in range(10):
+            reserve(one, 1 + 0.01 * number)
+        reserve(two, 1.095)
+        assert one.membership.wanting == 1
+        reserve(one, 1.115)
+        assert one.membership.wanting == 2
+        assert shared.record.limits["requests"].totals[0] == 13
+
     def test_a_second_one_sees_what_the_first_has_spent_by_then(self) -> None:
         shared, (one, two) = budgets(2, Limits(600, None, burst_seconds=1))
         first = reserve(one, 0.0)
