@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SharingChanged,
     )
     from ratedispatch.groups import LimitGroup, LimitGroups
+    from ratedispatch.jobs.forecast_file import forecast_file
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.job_options import JobOptions
     from ratedispatch.jobs.run_file import run_file
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.permit import Permit
     from ratedispatch.pacing.snapshot import Level, Snapshot
     from ratedispatch.request import Cost, Request
+    from ratedispatch.simulate.forecast.forecast import Forecast, Interval
     from ratedispatch.tokens import Counter, count_tokens, estimate
 
 #: Where each public name is defined. A module is imported when one of its names is first used:
@@ -80,9 +82,11 @@ _HOMES = {
     "Event": "events",
     "Failed": "outcome",
     "Feedback": "pacing.feedback",
+    "Forecast": "simulate.forecast.forecast",
     "Gate": "dispatch.wrap.gate",
     "GateOptions": "dispatch.wrap.gate",
     "LimitGroup": "groups",
+    "Interval": "simulate.forecast.forecast",
     "InvalidLimits": "errors",
     "InvalidRequest": "errors",
     "JobError": "errors",
@@ -124,6 +128,7 @@ _HOMES = {
     "async_http_client": "dispatch.wrap.drop_in",
     "count_tokens": "tokens",
     "estimate": "tokens",
+    "forecast_file": "jobs.forecast_file",
     "http_client": "dispatch.wrap.drop_in",
     "options": "dispatch.wrap.call_options",
     "run_file": "jobs.run_file",
@@ -147,8 +152,10 @@ __all__ = [
     "Event",
     "Failed",
     "Feedback",
+    "Forecast",
     "Gate",
     "GateOptions",
+    "Interval",
     "InvalidLimits",
     "InvalidRequest",
     "JobError",
@@ -190,6 +197,7 @@ __all__ = [
     "async_http_client",
     "count_tokens",
     "estimate",
+    "forecast_file",
     "http_client",
     "options",
     "run_file",

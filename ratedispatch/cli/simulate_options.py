@@ -59,7 +59,7 @@ _OPTIONS = (
         type=click.IntRange(1, _MOST_SEEDS),
         metavar="N",
         help="Play the job N times, each time with other chances.  [default: 3, or less often "
-        "above 700,000 rows]",
+        "above 450,000 rows]",
     ),
     option(
         "--method",
