@@ -7,7 +7,6 @@ so that memory stays bounded for a job of a week. Knows seconds and amounts; not
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +18,13 @@ MOST_BINS = 600
 #: Seconds of a bin at first.
 FIRST_WIDTH = 1.0
 
-#: Later times are left out: no job ends a hundred years after it began.
-_LATEST = 100 * 365 * 86_400.0
+#: The years 2000 and 2200 in Unix time: what a file tells of other times is no time of a job.
+_EARLIEST, _LATEST = 946_684_800.0, 7_258_118_400.0
+
+
+def is_sound(at: float) -> bool:
+    """Whether the Unix time *at* can be one of a job."""
+    return _EARLIEST <= at < _LATEST
 
 
 class TimeBins:
@@ -145,10 +149,6 @@ class TimeBins:
             lower = max(since, self.start + number * self.width)
             upper = min(until, self.start + (number + 1) * self.width)
             yield number, max(0.0, upper - lower) / (until - since)
-
-    def is_sound(self, at: float) -> bool:
-        """Whether *at* is a time that can be counted."""
-        return math.isfinite(at) and at - self.start < _LATEST
 
     def _widen(self, at: float) -> None:
         """Make each two bins one, until there is room for *at*."""

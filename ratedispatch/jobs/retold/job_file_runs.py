@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ratedispatch.jobs.state.files import CHUNK
 from ratedispatch.jobs.state.run_notes import Begun, Ended, Mark, notes_in
 from ratedispatch.observe.history import History, PlayedRun, stop_in
+from ratedispatch.observe.time_bins import is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,11 +68,13 @@ class _Reader:
     def take_in(self, note: Begun | Mark | Ended) -> None:
         """Take in *note*; one of a time that cannot be is passed over."""
         run = self._run
+        if not is_sound(note.at):
+            return
         if isinstance(note, Begun):
             self._run = self.history.begin(note.at)
             self._run.command = shlex.join(note.command)[:_LONGEST_COMMAND]
             self._last = None
-        elif run is None or not run.bins.is_sound(note.at):
+        elif run is None:
             return
         elif isinstance(note, Mark):
             self._mark(run, note)

@@ -17,6 +17,7 @@ from ratedispatch.dimension import dimension_named, is_daily
 from ratedispatch.jobs.inputs.lines import LongLine, numbered_lines
 from ratedispatch.observe.command_text import command_text
 from ratedispatch.observe.history import History, LimitStep, PlayedRun, pause_in, stop_in
+from ratedispatch.observe.time_bins import is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ class LogReader:
     def _run_at(self, at: float, name: str, value: dict[str, Any]) -> PlayedRun:
         """Return the run that has a line of the time *at*: the last one, or a new one."""
         run = self._run
-        if run is not None and not run.bins.is_sound(at):
+        if not is_sound(at):
             raise ValueError("no time of this job")
         # the figures of a run come behind the line of its stop
         is_new = name == "run" or at > self._until + _GAP or (self._is_over and name != "end")

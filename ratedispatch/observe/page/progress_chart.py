@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from ratedispatch.observe.history import PlayedRun
 
+#: How many times as long as the run its chart is at most.
+_FARTHEST = 3.0
+
 _TITLE = "Share of the answers in %, predicted and measured"
 
 
@@ -34,8 +37,10 @@ def progress_figure(run: PlayedRun, tenths: Sequence[float]) -> Figure:
     for layout in LAYOUTS:
         frames = frames_of(run, layout.frames)
         start, end = frames.edges[0], frames.edges[-1]
-        if start + tenths[-1] > end:  # the chart goes on until what was predicted
-            frames = dataclasses.replace(frames, edges=[*frames.edges[:-1], start + tenths[-1]])
+        # the chart goes on until what was predicted, unless that is far away
+        predicted_end = start + min(tenths[-1], _FARTHEST * (end - start))
+        if predicted_end > end:
+            frames = dataclasses.replace(frames, edges=[*frames.edges[:-1], predicted_end])
         total = sum(frames.answers) or 1.0
         done, measured = 0.0, []
         for answers in frames.answers:

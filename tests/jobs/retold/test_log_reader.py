@@ -150,7 +150,7 @@ HOSTILE = [
         if not (name in {"decision", "code"} and value == "x")
         if not (name == "usage" and not value)
     ),
-    json.dumps(attempt(1, at="9999-12-31T23:59:59Z")).encode(),
+    *(json.dumps(attempt(1, at=f"{year}-12-31T23:59:59Z")).encode() for year in ("0001", "9999")),
     b" " * 50 + b"x" * 2**21,
 ]
 

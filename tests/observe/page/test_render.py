@@ -214,3 +214,12 @@ def test_the_figures_of_a_log_are_data() -> None:
     assert (found.answered, found.shares, found.held_seconds) == (0, {}, {"x": 1})
     assert found.routes["a"].sent == 3
     checked(render(material(report=found)))
+
+
+@pytest.mark.parametrize("tenths", [[0.0] * 10, [1e17] * 10, [9.0, 1.0] * 5])
+def test_tenths_that_cannot_be(tenths: list[float]) -> None:
+    """A forecast is a file that anybody may have written."""
+    history = played_history(20)
+    del history.runs[0]
+    predicted = predicted_from({"tenths": tenths, "seconds": tenths[-1]})
+    checked(render(material(history=history, predicted=predicted)))
