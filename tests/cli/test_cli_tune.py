@@ -88,6 +88,33 @@ def test_a_tier_stands_in_for_limits_that_were_not_given(tmp_path: Path) -> None
     assert "--rpm 500 --tpm 500000" in words
 
 
+def test_the_lengths_of_a_former_run_propose_a_cap(tmp_path: Path) -> None:
+    """Of answers between 20 and 49 tokens, the longest are kept whole."""
+    answers = (
+        {
+            "id": f"batch_req_{number + 1:012}",
+            "custom_id": f"r{number}",
+            "response": {
+                "status_code": 200,
+                "request_id": "",
+                "body": {
+                    "model": "gpt-5-mini",
+                    "usage": {"prompt_tokens": 8, "completion_tokens": 20 + number},
+                },
+            },
+            "error": None,
+        }
+        for number in range(30)
+    )
+    former = tmp_path / "former.jsonl"
+    former.write_text("".join(json.dumps(one) + "\n" for one in answers))
+    flags = ("--rpm", "none", "--tpm", "60k", "--depth", "1", "--like", str(former), *BRIEF)
+    values = found(tune(tmp_path, *flags, "--json"))
+    assert values["accounts"][0]["best"]["setting"]["max_tokens"] == 56
+    assert values["fit"]
+    assert "--like" not in values["command"]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
