@@ -16,6 +16,7 @@ from ratedispatch.simulate.fit.fit_text import lines_of
 from ratedispatch.simulate.fit.latency_fit import LatencyFit, fit_latency
 from ratedispatch.simulate.fit.output_fit import OutputFit, fit_outputs
 from ratedispatch.simulate.fit.output_shapes import Sample, Shape
+from ratedispatch.simulate.fit.places_fit import fit_places
 from ratedispatch.simulate.fit.prompt_fit import PromptFit, fit_prompts
 from ratedispatch.simulate.forecast.lengths import PARTS, Lengths
 
@@ -38,6 +39,8 @@ class Fit:
         answered: Those of them that were answered; all that is seen where attempts are not.
         skipped: Lines that told nothing that can be used.
         latency: How long answers take; None if not seen.
+        places: Requests that the server works on at once; None if not seen. The latency is then
+            that of an answer alone.
         outputs: How long they are; None if not seen.
         prompts: What is billed for prompts, by model; empty if not seen.
         account: What the account is like.
@@ -50,6 +53,7 @@ class Fit:
     answered: int = 0
     skipped: int = 0
     latency: LatencyFit | None = None
+    places: Estimate | None = None
     outputs: OutputFit | None = None
     prompts: Mapping[str, PromptFit] = field(default_factory=dict)
     account: AccountFit = field(default_factory=AccountFit)
@@ -84,6 +88,8 @@ class Fit:
             found["latency"] = latency.median.value
             found["latency_sigma"] = latency.sigma.value
             found["token_time"] = 0.0 if latency.token_time is None else latency.token_time.value
+        if self.places is not None:
+            found["engine_slots"] = round(self.places.value)
         if account.depth is not None:
             found["burst_seconds"] = account.depth.value
         if account.charge is not None:
@@ -131,6 +137,7 @@ class Fit:
                 "token_time_s": latency.token_time and latency.token_time.as_dict(),
                 "travel_s": latency.travel and latency.travel.as_dict(),
             },
+            "places": self.places and self.places.as_dict(),
             "outputs": outputs
             and [
                 {"model": model, "capped": is_capped, **_of_shape(shape)}
@@ -199,7 +206,8 @@ def fit_of(evidence: Evidence, source: str) -> Fit:
     for one in answers:
         if one.prompt > 0 and one.billed > 0:
             pairs.setdefault(one.model, []).append((one.prompt, one.billed))
-    latency = fit_latency(answers, refused)
+    alone = fit_places(evidence.attempts)
+    latency = fit_latency(answers if alone is None else alone.answers, refused)
     usual = [one.latency for one in answers if one.latency is not None]
     return Fit(
         source=source,
@@ -207,6 +215,7 @@ def fit_of(evidence: Evidence, source: str) -> Fit:
         answered=sum(n for (what, _, _), n in evidence.outcomes.items() if what == "answered"),
         skipped=evidence.skipped,
         latency=latency,
+        places=None if alone is None else alone.places,
         outputs=fit_outputs(samples),
         prompts={model: fit_prompts(found) for model, found in pairs.items()},
         account=fit_account(evidence.limits, evidence.attempts),

@@ -38,7 +38,12 @@ def lines_of(fit: Fit) -> list[str]:
     if fit.skipped:
         noun = "line tells" if fit.skipped == 1 else "lines tell"
         lines[0] += f"; {fit.skipped:,} {noun} nothing that can be used"
-    pairs = [*_latency(fit.latency, unseen), *_outputs(fit, unseen), *_prompts(fit, unseen)]
+    pairs = [
+        *_latency(fit.latency, unseen),
+        *_places(fit.places),
+        *_outputs(fit, unseen),
+        *_prompts(fit, unseen),
+    ]
     pairs += [*_account(fit, unseen), *_faults(fit, unseen)]
     lines += [f"  {name:<{_COLUMN}} {text}" for name, text in pairs]
     lines += [f"  {note}" for note in fit.notes]
@@ -59,6 +64,12 @@ def _latency(latency: LatencyFit | None, unseen: list[str]) -> Iterator[tuple[st
     yield "latency", text
     if latency.travel is not None:
         yield "way", f"{_seconds(latency.travel)} there and back, by refusals"
+
+
+def _places(places: Estimate | None) -> Iterator[tuple[str, str]]:
+    if places is not None:
+        between = f"{places.low:.0f}–{places.high:.0f}"
+        yield "places", f"{places.value:.0f} requests are worked on at once ({between})"
 
 
 def _outputs(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:

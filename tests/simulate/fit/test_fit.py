@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -95,7 +95,12 @@ def test_memory_is_bounded_and_what_is_kept_is_even() -> None:
     assert kept == pytest.approx(30_000, rel=0.02)
 
 
-def played(provider: ProviderSettings, limits: Limits, rows: int) -> Evidence:
+def played(
+    provider: ProviderSettings,
+    limits: Limits,
+    rows: int,
+    max_in_flight: int | Literal["auto"] | None = None,
+) -> Evidence:
     """Return what was seen of a job that a fake provider has answered, in virtual time."""
     evidence = Evidence()
     evidence.limits = {
@@ -127,7 +132,9 @@ def played(provider: ProviderSettings, limits: Limits, rows: int) -> Evidence:
 
     async def main() -> None:
         transport = ProviderTransport(provider, random.Random(2))
-        options = DispatcherOptions(rng=random.Random(3), cpu_clock=float)
+        options = DispatcherOptions(
+            rng=random.Random(3), cpu_clock=float, max_in_flight=max_in_flight
+        )
         async with Dispatcher(transport, limits, listeners=[see], options=options) as dispatcher:
             requests = [
                 Request.chat(
@@ -162,7 +169,7 @@ def test_a_fake_provider_comes_out_as_it_was_set(refund: bool) -> None:
         refund=refund,
         faults={"500": 0.03, "disconnect": 0.02},
     )
-    fit = fit_of(played(true, LIMITS, 1_500), "a test")
+    fit = fit_of(played(true, LIMITS, 1_000), "a test")
     found = fit.settings(ProviderSettings())
     assert found.latency == pytest.approx(0.9, rel=0.06)
     assert found.latency_sigma == pytest.approx(0.3, rel=0.12)
@@ -240,3 +247,25 @@ def test_it_is_told_in_words() -> None:
     assert "\x1b" not in "".join(lines)
     assert math.isfinite(fit_of(evidence, "x").travel)
     assert isinstance(fit_of(evidence, "x"), Fit)
+
+
+def test_the_places_of_a_server_show_where_more_were_in_flight() -> None:
+    """What an answer takes alone is told from what it waits for others."""
+    true = ProviderSettings(engine_slots=16, latency=0.3, latency_sigma=0.2)
+    fit = fit_of(played(true, Limits(), 800, "auto"), "a test")
+    found = fit.settings(ProviderSettings())
+    assert found.engine_slots == pytest.approx(16, abs=2)
+    assert found.latency == pytest.approx(0.3, rel=0.1)
+    assert any("requests are worked on at once" in line for line in fit.lines())
+
+
+@pytest.mark.parametrize("max_in_flight", [None, 40, "auto"])
+def test_no_places_are_seen_where_there_are_none(
+    max_in_flight: int | Literal["auto"] | None,
+) -> None:
+    """A provider that answers however many there are."""
+    true = ProviderSettings(requests_per_minute=3_000, tokens_per_minute=200_000, latency=0.9)
+    limits = LIMITS if max_in_flight is None else Limits()
+    if max_in_flight is not None:
+        true = ProviderSettings(latency=0.9)
+    assert fit_of(played(true, limits, 600, max_in_flight), "a test").places is None
