@@ -83,6 +83,7 @@ class ModelledQueue:
         self._at = 0.0  # when the head may go, or is to be looked at again
         self._may_go = False  # whether it may go then
         self._free_at = 0.0  # when the processor is
+        self._sent_at = 0.0  # when something went last
         for limit in limits:
             limit.overtaken = self._open.overtaken(is_counted=limit.is_exact)
 
@@ -95,6 +96,8 @@ class ModelledQueue:
         self._look(0.0)
         while True:
             at = self._at
+            if at < self._free_at and at > self._sent_at:  # what goes at once goes all at once
+                at = self._free_at
             if flight and flight[0][0] <= at:
                 self._end(pop(flight))
             elif self._may_go:
@@ -146,10 +149,7 @@ class ModelledQueue:
                     cause = bottleneck.PAUSE
             else:
                 self._may_go = cause != bottleneck.REFUSALS
-            at = now + wait
-            if self._free_at > at:
-                at, cause = self._free_at, bottleneck.CPU
-            self._at = at
+            self._at = now + wait
             hold(cause or bottleneck.NOTHING, now)
 
     def _wait(self, now: float) -> tuple[float, str]:
@@ -187,7 +187,13 @@ class ModelledQueue:
         is_late = bool(self._late)
         place = heapq.heappop(self._late) if is_late else self._place
         amount, requests, tokens = self._amount, self._requests, self._tokens
-        arrived, row = now + self._travel, self._order[place]
+        row, started = self._order[place], now
+        self._sent_at = arrived = now
+        if self._row_seconds:
+            started = max(now, self._free_at)
+            self._free_at = arrived = started + self._row_seconds
+        arrived += self._travel
+        self._tally.busy -= started
         load = self._open.add(now, amount)
         number = self._open.count
         waited = None if is_late else now - self._entered
@@ -227,8 +233,6 @@ class ModelledQueue:
         brake.grants.append((now, load))
         if brake.throttle is not None:
             brake.throttle.take(now)
-        if self._row_seconds:
-            self._free_at = max(now, self._free_at) + self._row_seconds
         return self._room.sent(now, load)
 
     # -- what comes back ---------------------------------------------------------------------
@@ -236,6 +240,7 @@ class ModelledQueue:
     def _end(self, entry: tuple[Any, ...]) -> None:
         """Let an answer or a refusal come, or a row for another attempt."""
         now, number, place, sent_at, marks, _, _, token, said = entry
+        now = max(now, self._free_at)  # what comes meanwhile waits for the processor
         if not number:
             heapq.heappush(self._late, place)
             self._take_head(now)
@@ -244,7 +249,7 @@ class ModelledQueue:
         room, queue = self._room.limit, self._open
         was_full = queue.in_flight >= room
         queue.close(number)
-        self._tally.busy += now - sent_at
+        self._tally.busy += now
         has_changed = True
         if isinstance(said, int):
             has_changed = self._hear(now, number, sent_at, marks)
@@ -260,7 +265,8 @@ class ModelledQueue:
     def _stumble(self, now: float, attempt: Attempt, said: Any) -> None:
         """Let a refusal come, or a fault."""
         if isinstance(said, tuple):
-            dimension, delay, now = said
+            dimension, delay, arrived = said
+            now = max(arrived, self._free_at)
             told = refusal(attempt, dimension=dimension, delay=delay)
             self._refuse(now, attempt, told, Decision.RATE_LIMIT)
             return

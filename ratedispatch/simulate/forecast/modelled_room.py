@@ -27,7 +27,7 @@ class ModelledRoom:
         is_short: Whether it was room that held the queue back last.
     """
 
-    __slots__ = ("_concurrency", "_learns", "_newest", "_was_roomy", "is_short", "limit")
+    __slots__ = ("_concurrency", "_last_load", "_learns", "_newest", "is_short", "limit")
 
     def __init__(self, concurrency: ConcurrencyLimit) -> None:
         self.is_short = False
@@ -39,7 +39,7 @@ class ModelledRoom:
         self._learns = concurrency.learns
         self.limit = concurrency.limit
         self._newest: tuple[float, float] | None = None  # seconds of an answer, and when it came
-        self._was_roomy = False
+        self._last_load: int | None = None  # least in flight of those that left with room to spare
 
     def follow(self, concurrency: ConcurrencyLimit) -> None:
         """Do the same if *concurrency* is another one."""
@@ -52,13 +52,7 @@ class ModelledRoom:
         self.is_short = True
         concurrency = self._concurrency
         if self._learns:
-            if self._newest is not None:  # of requests that taught it nothing else
-                seconds, at = self._newest
-                concurrency.ended(Sent(at - seconds, -1, 0, False), at)
-                self._newest = None
-            if self._was_roomy:
-                concurrency.sent(now, 0, False)
-                self._was_roomy = False
+            self._tell()
         wait = concurrency.full(now)
         self.limit = concurrency.limit
         return wait if in_flight >= self.limit else 0.0
@@ -68,9 +62,10 @@ class ModelledRoom:
         if not self._learns:
             return None
         if self.is_short:
+            self._tell()
             return self._concurrency.sent(now, in_flight, True)
-        if in_flight < self.limit:
-            self._was_roomy = True
+        if self._last_load is None or in_flight < self._last_load:
+            self._last_load = in_flight
         return None
 
     def answered(self, token: Any, sent_at: float, now: float) -> None:
@@ -78,6 +73,17 @@ class ModelledRoom:
         if token is None:
             self._newest = now - sent_at, now
         else:
+            self._tell()
             self._concurrency.ended(token, now)
             self.limit = self._concurrency.limit
+
+    def _tell(self) -> None:
+        """Tell the search of those that had room to spare: the newest answer, and one that left."""
+        concurrency = self._concurrency
+        if self._newest is not None:
+            seconds, at = self._newest
+            concurrency.ended(Sent(at - seconds, -1, 0, False), at)
             self._newest = None
+        if self._last_load is not None:
+            concurrency.sent(0.0, self._last_load, False)
+            self._last_load = None

@@ -101,10 +101,22 @@ class ModelledTally:
             self._tenths.append(now)
             self._next = _tenth(self._rows, len(self._tenths) + 1)
 
-    def course(self, shares: Mapping[str, float], peak: int) -> Course:
-        """Return what came of it, with the *shares* of limits and the *peak* in flight."""
+    def course(self, shares: Mapping[str, float], peak: int, row_seconds: float) -> Course:
+        """
+        Return what came of it.
+
+        Args:
+            shares: What was used of each limit.
+            peak: The most in flight at once.
+            row_seconds: Processor time that a request took here.
+        """
         first = self._first or 0.0
         seconds = max(0.0, self._last - first)
+        cpu = self.attempts * row_seconds / seconds if seconds else 0.0
+        held: dict[str, float] = {}
+        for cause, time in self._held.items():
+            name = bottleneck.bottleneck_of(cause, {}, cpu).binding
+            held[name] = held.get(name, 0.0) + time
         tenths = [at - first for at in self._tenths] + [math.inf] * (10 - len(self._tenths))
         return Course(
             seconds=seconds,
@@ -115,7 +127,7 @@ class ModelledTally:
             refused=self.refused,
             in_flight_peak=peak,
             in_flight_mean=self.busy / seconds if seconds else 0.0,
-            held=self._held,
+            held=held,
             shares=shares,
             waits=tuple(
                 Wait(most, len(found), _quantile(found, 0.5), _quantile(found, 0.95))

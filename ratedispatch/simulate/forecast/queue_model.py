@@ -64,7 +64,7 @@ def play_model(
     costs = RowCosts(workload, scene)
     limits = _limits_of(scene, costs)
     rng = random.Random(f"{seed} dispatcher")
-    most = scene.max_attempts
+    most, cpu = scene.max_attempts, row_seconds / scene.processes
     tally = ModelledTally(workload)
     queue = ModelledQueue(
         costs,
@@ -77,12 +77,12 @@ def play_model(
         Sending(
             ModelledRetries(RetryPolicy() if most is None else RetryPolicy(most), rng),
             scene.travel,
-            row_seconds / scene.processes,
+            cpu,
             scene.provider.refund,
         ),
     )
     peak = queue.run()
-    return tally.course({limit.dimension: limit.used for limit in limits}, peak)
+    return tally.course({limit.dimension: limit.used for limit in limits}, peak, cpu)
 
 
 def _limits_of(scene: Scene, costs: RowCosts) -> tuple[ModelledLimit, ...]:
