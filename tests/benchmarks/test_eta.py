@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.frame.drawn_jobs import drawn_jobs
-from benchmarks.sim.eta import MOST_OFF, watch
+from benchmarks.frame.looks import MOST_OFF
+from benchmarks.sim.eta import watch
 
 if TYPE_CHECKING:
     from pathlib import Path
