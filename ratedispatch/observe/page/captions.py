@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ratedispatch.observe.human import about_usd, duration_text
 from ratedispatch.observe.page.ticks import amount, seconds_text
-from ratedispatch.pacing.bottleneck import words_for
+from ratedispatch.pacing.bottleneck import NOTHING, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +57,15 @@ def held_rows(report: Report) -> list[tuple[str, float, str]]:
 
 def held_sentence(report: Report) -> str:
     """Return what held a run back for the longest time; empty if nothing is known."""
-    rows = held_rows(report)
-    if not rows or report.attempts <= 1:
+    total, binding = sum(report.held_seconds.values()), report.binding
+    if total <= 0 or binding is None or report.attempts <= 1:
         return ""
-    label, share, _ = rows[0]
-    return f"The run was bound by {label} for {percent(share)} of the time."
+    share = report.held_seconds.get(binding)
+    if binding == NOTHING and share is not None:
+        return f"No limit held the run back for {percent(share / total)} of the time."
+    # the processor and a search are found out at the end, and have no seconds of their own
+    span = "" if share is None else f" for {percent(share / total)} of the time"
+    return f"The run was bound by {words_for(binding)}{span}."
 
 
 def percent(share: float) -> str:

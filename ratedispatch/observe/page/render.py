@@ -46,6 +46,9 @@ _LONGEST = 10_000
 
 _MODELS = 40
 
+#: More answers in the log than in the output: a row may be sent again after a kill, but seldom.
+_MANY_MORE, _SOME = 1.1, 20
+
 
 def render(material: Material) -> str:
     """Return the page of *material* as HTML."""
@@ -252,6 +255,13 @@ def _notes(material: Material) -> Iterator[str]:
         )
     elif history.earlier:
         yield f"{captions.counted(history.earlier, 'earlier run')} of the log have no charts."
+    told = 0.0 if history is None else sum(sum(run.bins.answers) for run in history.runs)
+    there = material.outcomes.answered
+    if told > _MANY_MORE * there + _SOME:
+        yield (
+            f"The log tells of {told:,.0f} answers, and the output has {there:,}: the log seems to "
+            f"be that of another job, or of several."
+        )
     unread = material.outcomes.unread, 0 if history is None else history.unread
     for count, where in zip(unread, ("result files", "event log"), strict=True):
         if count:

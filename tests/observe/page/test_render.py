@@ -10,6 +10,7 @@ import pytest
 
 from ratedispatch.observe.history import History
 from ratedispatch.observe.outcomes import Outcomes
+from ratedispatch.observe.page.captions import held_sentence
 from ratedispatch.observe.page.material import Predicted, Range, predicted_from, report_from
 from ratedispatch.observe.page.render import render
 from ratedispatch.observe.report import Report
@@ -162,6 +163,29 @@ def test_a_page_of_little() -> None:
     empty = History()
     empty.begin(START)
     checked(render(dataclasses.replace(nothing, history=empty)))
+
+
+@pytest.mark.parametrize(
+    ("binding", "words"),
+    [
+        ("requests", "The run was bound by requests per minute for 92 % of the time."),
+        ("cpu", "The run was bound by this process's CPU."),
+        ("nothing_waiting", "No limit held the run back for 3 % of the time."),
+        (None, ""),
+    ],
+)
+def test_what_held_a_run_back_in_a_sentence(binding: str | None, words: str) -> None:
+    """What the report calls the bottleneck, with its share of the time where that is known."""
+    held = {"requests": 221.0, "pause": 12.0, "nothing_waiting": 8.0}
+    found = held_sentence(report(binding=binding, held_seconds=held))
+    assert found.replace("\u00a0", " ") == words
+
+
+def test_the_log_of_another_job_is_noticed() -> None:
+    """It tells of more answers than the output has."""
+    text = checked(render(material(outcomes=Outcomes(rows=10, answered=10))))
+    assert "The log tells of 3,778 answers, and the output has 10" in text
+    assert "The log tells" not in checked(render(material(history=played_history(20))))
 
 
 def test_prediction_beside_reality() -> None:
