@@ -11,6 +11,7 @@ import click
 from ratedispatch.cli.client import connections_for
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import columns, json_text, say
+from ratedispatch.cli.forecast_notes import notes_of
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.likeness import liked
@@ -40,7 +41,6 @@ from ratedispatch.cli.simulate_options import (
     simulate_options,
 )
 from ratedispatch.limits import AUTO, Limits
-from ratedispatch.observe.human import about_usd
 
 if TYPE_CHECKING:
     from ratedispatch.cli.likeness import Liked
@@ -117,18 +117,15 @@ def simulate(
         workload, scene = scene_of(left, told, flags, modelled, caps.max_rows, seen)
         from ratedispatch.jobs.plan.foretold_cost import cost_of
         from ratedispatch.jobs.plan.price_book import PriceBook
-        from ratedispatch.simulate.forecast.forecaster import forecast
 
-        found = forecast(workload, scene, seeds=playing.seeds, method=playing.method)
+        found = _foretold(workload, scene, playing)
         cost = cost_of(found, PriceBook(told.caps.price))
         if seen is not None:
             cost = seen.priced(cost, counted, caps)
     except KeyboardInterrupt:
         say("interrupted: nothing more was sent or written" if settings else _INTERRUPTED)
         sys.exit(130)
-    except ValueError as error:
-        raise click.UsageError(f"--method {playing.method}: {error}") from None
-    notes = _notes(told, counted, found, cost)
+    notes = notes_of(told, counted, scene, found, cost)
     if seen is not None:
         notes += seen.notes(counted, told.caps)
     if playing.as_json:
@@ -222,6 +219,15 @@ def read(told: Told, flags: JobFlags, *, quiet: bool) -> Counted:
         raise click.UsageError(f"the input {source.input} cannot be read: {reason}") from error
 
 
+def _foretold(workload: Workload, scene: Scene, playing: SimulateFlags) -> Forecast:
+    from ratedispatch.simulate.forecast.forecaster import forecast
+
+    try:
+        return forecast(workload, scene, seeds=playing.seeds, method=playing.method)
+    except ValueError as error:
+        raise click.UsageError(f"--method {playing.method}: {error}") from None
+
+
 def _seen(
     settings: RunSettings | None,
     playing: SimulateFlags,
@@ -293,29 +299,6 @@ def _check_bound(
             "the account has and the job is to learn (--account-rpm, --account-tpm), or the "
             "places of a server of your own (--slots)"
         )
-
-
-def _notes(told: Told, counted: Counted, found: Forecast, cost: ForetoldCost) -> list[str]:
-    """Return sentences on what a person should know beside the numbers."""
-    notes = []
-    left = counted.rows - len(counted.workload)
-    if left:
-        rows = "1 row is" if left == 1 else f"{left:,} rows are"
-        notes.append(f"{rows} not played, since no limit allows it or it is no request; see plan.")
-    if told.is_pool:
-        notes.append("The members of the pool are played as one account with all their limits.")
-    for flag, cap in (
-        ("--max-cost", told.caps.max_cost),
-        ("--max-cost-run", told.caps.max_cost_run),
-    ):
-        if cap is not None and cost.usd is not None and cost.usd.high > cap:
-            notes.append(
-                f"The run would stop at its {flag} of {about_usd(cap)} before its end; what "
-                f"stands here is the whole job."
-            )
-    if found.rows and isinstance(told.limits, Limits) and not told.limits.rates():
-        notes.append("The job has no limits of its own: what is in flight is all that bounds it.")
-    return notes
 
 
 def _values(

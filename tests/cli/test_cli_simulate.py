@@ -89,8 +89,11 @@ def test_limits_that_the_job_is_to_learn_are_those_of_the_account(path: Path) ->
     """The job finds them in the headers, or by being refused."""
     told = foretold(path, "--account-rpm", "60", "--account-tpm", "100k", "--depth", "1")
     assert told["seconds"]["mean"] == pytest.approx(39.3, abs=1.5)
+    assert told["notes"] == []
     blind = foretold(path, "--account-rpm", "60", "--depth", "1", "--no-headers")
     assert blind["refused"]["mean"] > 0
+    (note,) = blind["notes"]
+    assert note.startswith("The account is played without a limit on tokens: ")
 
 
 def test_a_job_that_stops_exits_as_a_run_does(path: Path) -> None:
