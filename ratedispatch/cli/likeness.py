@@ -91,15 +91,18 @@ class Liked:
 
     def notes(self, counted: Counted, caps: CapFlags) -> list[str]:
         """Return sentences on what the cost rests on."""
+        from ratedispatch.observe.human import about_usd
+
         bill = None if caps.max_rows is not None else self.bill(counted, caps)
         if bill is None or bill.usd is None:
             return []
         text = (
             f"The cost is that of {bill.prompt_tokens:,.0f} tokens in and "
-            f"{bill.output_tokens:,.0f} out, as the answers of that run go; in 95 of 100 cases it "
-            f"is within its brackets."
+            f"{bill.output_tokens:,.0f} out, as the answers of that run go"
         )
-        return [text]
+        if about_usd(bill.low or 0.0) == about_usd(bill.high or 0.0):
+            return [f"{text}."]
+        return [f"{text}; in 95 of 100 cases it is within its brackets."]
 
     def text(self, width: int) -> str:
         """Return what was seen for a person, in lines of so many columns."""

@@ -96,6 +96,8 @@ class Probed(Liked):
                 f"({about_usd(low)} to {about_usd(high)}): {bill.prompt_tokens:,.0f} tokens in and "
                 f"{bill.output_tokens:,.0f} out."
             )
+            if bill.wanted is not None:
+                found[-1] += f" --probe {bill.wanted} would tell it within 1 %."
         return found
 
     def as_dict(self, counted: Counted, caps: CapFlags) -> dict[str, Any]:

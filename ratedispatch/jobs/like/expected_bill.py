@@ -35,6 +35,9 @@ _SILENT = frozenset({EMBEDDINGS, MODERATIONS})
 
 _AS_COUNTED = PromptFit()
 
+#: The share of a bill within which it is to be told.
+_CLOSE = 0.01
+
 #: Answered rows of a kind that correct what is expected of the others.
 _ENOUGH = 20
 
@@ -51,6 +54,8 @@ class ExpectedBill:
         prompt_tokens: Tokens of all prompts.
         output_tokens: Tokens of all outputs.
         answered: Rows that are answered, and whose bill is known.
+        wanted: How many rows of the job have to be answered to tell it within one percent; None
+            if these do, or if none are answered.
     """
 
     usd: float | None
@@ -59,6 +64,7 @@ class ExpectedBill:
     prompt_tokens: float
     output_tokens: float
     answered: int
+    wanted: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -69,6 +75,7 @@ class ExpectedBill:
             "prompt_tokens": round(self.prompt_tokens),
             "output_tokens": round(self.output_tokens),
             "answered": self.answered,
+            "wanted": self.wanted,
         }
 
 
@@ -105,9 +112,9 @@ def expected_bill(
     known = _known(counted, answered or {})
     sums = _sums(counted, fit, fit.outputs, known)
     usd: float | None = 0.0
-    prompt = output = variance = 0.0
+    prompt = output = of_means = of_rows = 0.0
     for kind, found in zip(counted.workload.kinds, sums, strict=True):
-        error = _corrected(found, fit.outputs.of(kind.model, 1))
+        of_mean, of_each = _corrected(found, fit.outputs.of(kind.model, 1))
         tokens = found.prompt + found.known_prompt, found.output + found.known_output
         prompt += tokens[0]
         output += tokens[1]
@@ -116,10 +123,39 @@ def expected_bill(
             usd = None
         elif price is not None and usd is not None:
             usd += (tokens[0] * price.input + tokens[1] * price.output) / 1e6
-            variance += (error * price.output / 1e6) ** 2
-    reach = Z * math.sqrt(variance)
-    low, high = (None, None) if usd is None else (max(0.0, usd - reach), usd + reach)
-    return ExpectedBill(usd, low, high, prompt, output, len(known))
+            of_means += (of_mean * price.output / 1e6) ** 2
+            of_rows += (of_each * price.output / 1e6) ** 2
+    if usd is None:
+        return ExpectedBill(None, None, None, prompt, output, len(known))
+    reach = Z * math.sqrt(of_means + of_rows)
+    wanted: int | None = None
+    if known and reach > _CLOSE * usd:
+        wanted = _wanted(len(known), len(counted.workload), of_means, of_rows, _CLOSE * usd / Z)
+    low, high = max(0.0, usd - reach), usd + reach
+    return ExpectedBill(usd, low, high, prompt, output, len(known), wanted)
+
+
+def _wanted(known: int, rows: int, of_means: float, of_rows: float, error: float) -> int:
+    """
+    Return how many answers bring the standard error down to *error*.
+
+    Args:
+        known: Answers that there are.
+        rows: Of the job.
+        of_means: The variance of the bill by the mean of those answers.
+        of_rows: That by the rows to come.
+        error: In USD.
+    """
+    least, most = known, rows  # with all of them answered, there is none
+    while most - least > 1:
+        middle = (least + most) // 2
+        left = (rows - middle) / (rows - known)
+        variance = of_means * known / middle * left * left + of_rows * left
+        if variance > error * error:
+            least = middle
+        else:
+            most = middle
+    return most
 
 
 def _known(counted: Counted, answered: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
@@ -173,8 +209,12 @@ def _groups(
     return found
 
 
-def _corrected(found: _Sum, shape: Shape) -> float:
-    """Correct the output of *found* by the rows that are answered; return its standard error."""
+def _corrected(found: _Sum, shape: Shape) -> tuple[float, float]:
+    """
+    Correct the output of *found* by the rows that are answered; return its standard errors.
+
+    That of the mean of the answers seen, and that of the rows to come.
+    """
     spread, n = shape.spread, shape.n
     total = sum(expected for expected, _ in found.pairs)
     if len(found.pairs) >= _ENOUGH and total > 0:
@@ -183,4 +223,5 @@ def _corrected(found: _Sum, shape: Shape) -> float:
         found.output *= 1 + factor
         rests = math.fsum((gap - factor * expected) ** 2 for expected, gap in found.pairs)
         spread = math.sqrt(rests / (n - 1)) * n / total
-    return found.output * spread * math.sqrt(1 / max(1, n) + 1 / max(1, found.rows))
+    each = found.output * spread
+    return each / math.sqrt(max(1, n)), each / math.sqrt(max(1, found.rows))

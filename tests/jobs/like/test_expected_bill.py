@@ -93,6 +93,22 @@ def test_the_interval_holds_what_it_promises(capped: bool) -> None:
     assert sorted(errors)[12] < 0.03
 
 
+def test_it_tells_how_many_answers_would_tell_it_within_a_percent() -> None:
+    """With that many, the interval is one percent to either side; where it is exact, none."""
+    counted = rows(3, capped=False, count=20_000)
+    bills = truth(counted, 4, 0.5)
+    sample = dict(list(bills.items())[::100])
+    few = bill(counted, seen(counted, sample), sample)
+    assert few.wanted is not None
+    more = dict(random.Random(1).sample(list(bills.items()), few.wanted))
+    found = bill(counted, seen(counted, more), more)
+    assert found.usd is not None
+    assert found.high is not None
+    assert found.high / found.usd - 1 == pytest.approx(0.01, rel=0.15)
+    all_alike = {line: (prompt, 70) for line, (prompt, _) in sample.items()}
+    assert bill(counted, seen(counted, all_alike), all_alike).wanted is None
+
+
 def test_a_former_run_of_other_rows_foretells_the_bill() -> None:
     """Other caps and prompts, the same model: within 2 %."""
     former = rows(5, count=3_000)
