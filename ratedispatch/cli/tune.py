@@ -107,9 +107,9 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
         say("interrupted: nothing was sent, and nothing was written")
         sys.exit(130)
     words = _command(found, job.default, source, shown)
-    checked = _verified(found, job, source, shown) if shown.verify else []
-    _show(found, words, checked, shown, job.seen)
     is_endless = found.advice.best.seconds == math.inf
+    checked = _verified(found, job, source, shown) if shown.verify and not is_endless else []
+    _show(found, words, checked, shown, job.seen)
     sys.exit(3 if is_endless else 1 if bad_rows else 0)
 
 

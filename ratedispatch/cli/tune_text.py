@@ -81,11 +81,11 @@ def _compared(advice: Advice) -> str:
         for knob in _KNOBS
         if len({getattr(trial.setting, knob) for trial in advice.finalists}) > 1
     ]
-    lines = [("", *(_KNOBS[knob][0] for knob in varied), "time", "cost", "refused", "p. request")]
+    lines = [("", *(_KNOBS[knob][0] for knob in varied), "time", "cost", "refused", "an answer")]
     for trial in advice.finalists:
         label = "best" if trial is advice.best else "now" if trial is advice.default else "next"
         if advice.best is advice.default and trial is advice.best:
-            label = "now, best"
+            label = "now, best" if math.isfinite(trial.seconds) else "now"
         lines.append((label, *(_value(knob, trial.setting) for knob in varied), *_figures(trial)))
     return table_text(lines) + f"\n\n{_binding(advice.best)}"
 
@@ -100,20 +100,28 @@ def _figures(trial: Trial) -> tuple[str, ...]:
 
 
 def _binding(trial: Trial) -> str:
+    if not math.isfinite(trial.seconds):
+        return f"The job stops before its end with any settings: {one_line(trial.stop)}"
     if not trial.binding:
         return "Nothing holds the job back but its answers."
     shares = ", ".join(
-        f"{share:.0%} of the limit on {dimension_named(name).unit}"
-        for name, share in trial.shares.items()
+        f"{share:.0%} of the limit on {_limit(name)}" for name, share in trial.shares.items()
     )
     text = f"At best it is bound by {words_for(trial.binding)}"
     return f"{text}, and uses {shares}." if shares else f"{text}."
+
+
+def _limit(dimension: str) -> str:
+    unit = dimension_named(dimension).unit
+    return f"{unit} per day" if dimension.endswith("_per_day") else unit
 
 
 def _recommended(tuning: Tuning, command: str) -> str:
     advice = tuning.advice
     if not advice.changes:
         head = "Leave the settings as they are; no change saves a hundredth of the time:"
+        if not math.isfinite(advice.best.seconds):
+            head = "No settings change that:"
     else:
         head = f"This command saves {advice.saved:.0%} of the time:"
     lines = [head, f"  {command}"]
@@ -174,7 +182,7 @@ def _times(step: Raise) -> str:
 def _others(accounts: Sequence[OnAccount]) -> str:
     if len(accounts) < 2:
         return ""
-    lines: list[tuple[str, ...]] = [("  account", "", "time", "cost", "refused", "p. request")]
+    lines: list[tuple[str, ...]] = [("  account", "", "time", "cost", "refused", "an answer")]
     for one in accounts[1:]:
         name = one_line(one.account.name)[:_LONGEST_NAME]
         lines.append((f"  {name}", one.account.limits_text, *_figures(one.advice.best)))

@@ -27,7 +27,7 @@ from ratedispatch.simulate.forecast.reading_order import reading_order
 from ratedispatch.simulate.tune.bench import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ratedispatch.simulate.forecast.scene import Scene
     from ratedispatch.simulate.forecast.workload import Workload
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.tune.bench import Play
     from ratedispatch.simulate.tune.setting import Setting
 
-#: Seconds that a run is to take by what is foretold, and those after which it is ended.
+#: Seconds that the recommended run is to take by what is foretold, that none of the others is to
+#: exceed, and after which a run is ended.
 _WANTED_SECONDS = 20.0
+_LONGEST_SECONDS = 45.0
 _MOST_SECONDS = 60.0
 
 #: The fewest rows of a run: of fewer, the start of the process would be what is measured.
@@ -106,7 +108,7 @@ def verify(
         tell: Called with a sentence before each run.
     """
     settings = beside(advice)
-    count = rows_for(advice, len(workload))
+    count = rows_for(advice, len(workload), settings)
     found = []
     with tempfile.TemporaryDirectory(prefix="ratedispatch-") as folder:
         for number, setting in enumerate(settings):
@@ -130,10 +132,14 @@ def beside(advice: Advice) -> list[Setting]:
     return list(dict.fromkeys(settings))[:_MOST_RUNS]
 
 
-def rows_for(advice: Advice, rows: int) -> int:
-    """Return how many rows a run has, so that it is foretold to take long enough."""
+def rows_for(advice: Advice, rows: int, settings: Sequence[Setting]) -> int:
+    """Return how many rows a run has: foretold to take long enough, and not too long for any."""
     seconds = max(advice.best.seconds, 1e-9)
-    return min(rows, max(_LEAST_ROWS, round(rows * _WANTED_SECONDS / seconds)))
+    known = {advice.default.setting: advice.default.seconds}
+    known |= {one.trial.setting: seconds * (1 + one.cost) for one in advice.wrong}
+    longest = max([known.get(setting, seconds) for setting in settings])
+    share = min(_WANTED_SECONDS / seconds, _LONGEST_SECONDS / longest)
+    return min(rows, max(_LEAST_ROWS, round(rows * share)))
 
 
 def _words(

@@ -115,6 +115,17 @@ def test_the_lengths_of_a_former_run_propose_a_cap(tmp_path: Path) -> None:
     assert "--like" not in values["command"]
 
 
+def test_a_job_that_stops_with_any_settings_is_left_as_it_is(tmp_path: Path) -> None:
+    """It says why; nothing in the JSON is infinite."""
+    result = tune(tmp_path, "--rpm", "600", "--rpd", "9", *BRIEF, rows=12)
+    assert result.exit_code == 3, result.output
+    assert "The job stops before its end with any settings: the limit of 9" in result.stdout
+    assert "No settings change that:" in result.stdout
+    assert "nan" not in result.stdout
+    values = tune(tmp_path, "--rpm", "600", "--rpd", "9", *BRIEF, "--json", rows=12)
+    assert json.loads(values.stdout)["accounts"][0]["best"]["seconds"] is None
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -163,14 +174,16 @@ def test_charts_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_recommendation_is_run_and_compared(tmp_path: Path) -> None:
     """Against a server like the modelled provider; nothing is left beside the input."""
-    flags = ("--rpm", "none", "--tpm", "1.2M", "--depth", "0.7", "--output-tokens", "50")
+    flags = ("--rpm", "none", "--tpm", "600k", "--depth", "2", "--output-tokens", "50")
     more = ("--latency", "0.05", "--latency-sigma", "0", "--verify", "--json", "-q")
     values = found(tune(tmp_path, *flags, *BRIEF, *more, rows=60))
     first, second = values["verified"]
     assert first["setting"]["max_tokens"] == 56
     assert second["setting"]["max_tokens"] is None
-    assert second["measured"] > 1.2 * first["measured"]
-    assert abs(second["error"]) < 0.3
+    assert second["measured"] > 1.2 * first["measured"] > 0
+    # a busy machine may take longer than is foretold, but not less
+    assert second["error"] < 0.1
+    assert [first["refused"], second["refused"]] == [0, 0]
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 

@@ -53,8 +53,12 @@ def ways_of(
         usd: What these cost; None if prices are not known.
         tier: The tier of the account, if it is known: it bounds the queue of batches.
     """
+    if seconds == math.inf:  # a cost of what a job does until it stops says nothing of the job
+        usd = None
     ways = [Way("live", seconds, seconds, usd, "answers at once")]
     for service in SERVICES:
+        if service.window is None and seconds == math.inf:
+            continue
         cost = None if usd is None else usd * service.share
         if service.window is None:
             ways.append(Way(service.name, seconds, None, cost, service.note))

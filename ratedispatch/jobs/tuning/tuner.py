@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.jobs.tuning.other_accounts import OWN
 from ratedispatch.jobs.tuning.services import ways_of
@@ -128,6 +129,11 @@ def tune(
             best = advice.best
             ways = tuple(ways_of(workload, best.seconds, best.usd, account.tier))
         found.append(OnAccount(account, advice, ways))
+        if account is accounts[0] and account.tier and isinstance(account.limits, LimitGroups):
+            notes.append(
+                f"{account.tier} limits the models apart: write their limits in a file for "
+                f"--limits before you run the command."
+            )
         notes += [note for note in _notes(workload, quick, exact) if note not in notes]
     return Tuning(rows=len(workload), accounts=tuple(found), caps=caps, notes=tuple(notes))
 

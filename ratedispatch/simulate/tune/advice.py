@@ -7,6 +7,7 @@ which the more exact play has played; gains and losses beside them are shares of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ class Advice:
     @property
     def saved(self) -> float:
         """The share of the time that the changes save."""
+        if self.best.seconds == math.inf:
+            return 0.0
         return 1 - self.best.seconds / self.default.seconds if self.default.seconds else 0.0
 
 
@@ -108,7 +111,7 @@ def advise(
         found=found,
         method=quick.method,
     )
-    if is_brief:
+    if is_brief or best.seconds == math.inf:
         return advice
     # of a part of the rows the start weighs more than of all
     whole = quick if len(quick.workload) == len(exact.workload) else replace(exact, seeds=(1,))

@@ -89,6 +89,7 @@ class Bench:
             shares=dict(first.shares),
             cut=next((cap.cut for cap in self.caps if cap.tokens == setting.max_tokens), 0.0),
             method=self.method,
+            stop=first.stop_message or first.stop_code,
         )
 
     def rows(self, most_tokens: int | None) -> Workload:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The gain from which on a change is worth making, as a share.
 WORTH = 0.01
 
+#: Latencies that differ by less are alike, as a share.
+ALIKE = 0.02
+
 #: Refused requests beyond the fewest that make no difference, as a share of the rows.
 FEW = 0.001
 
@@ -40,6 +43,7 @@ class Trial:
         shares: The share of each limit that was used, by dimension.
         cut: Answers that a cap would cut.
         method: What played it: ``model`` or ``engine``.
+        stop: Why it would not end, in a sentence; empty if it does.
     """
 
     setting: Setting
@@ -53,11 +57,14 @@ class Trial:
     shares: Mapping[str, float] = field(default_factory=dict)
     cut: float = 0.0
     method: str = "model"
+    stop: str = ""
 
     @property
     def latency(self) -> float:
         """Mean seconds of an answer, by Little's law."""
-        return self.in_flight * self.seconds / self.rows if self.rows else 0.0
+        if not self.rows or self.seconds == math.inf:
+            return 0.0
+        return self.in_flight * self.seconds / self.rows
 
 
 def best_of(trials: Iterable[Trial], default: Setting) -> Trial:
@@ -68,20 +75,22 @@ def best_of(trials: Iterable[Trial], default: Setting) -> Trial:
         trials: What was tried.
         default: What nothing would have to be changed for.
     """
-    left = _shortest(list(trials))
-    left = _cheapest(left)
+    left = list(trials)
+    if all(one.seconds == math.inf for one in left):  # no change helps
+        return min(left, key=lambda one: len(one.setting.changes(default)))
+    left = _cheapest(_shortest(left))
     few = min(one.refused for one in left)
     left = [one for one in left if one.refused <= few + FEW * one.rows]
     changes = min(len(one.setting.changes(default)) for one in left)
     left = [one for one in left if len(one.setting.changes(default)) == changes]
-    # of settings that are as fast, the one that keeps the fewest requests waiting at the server
-    return min(left, key=lambda one: (_bound(one), one.latency, one.seconds, repr(one.setting)))
+    # of settings that are as fast, one that keeps no more requests waiting at the server
+    soon = min(one.latency for one in left) * (1 + ALIKE)
+    left = [one for one in left if one.latency <= soon]
+    return min(left, key=lambda one: (_bound(one), one.seconds, repr(one.setting)))
 
 
 def _shortest(trials: list[Trial]) -> list[Trial]:
     least = min(one.seconds for one in trials)
-    if least == math.inf:
-        return trials
     return [one for one in trials if one.seconds <= least * (1 + WORTH)]
 
 
@@ -94,8 +103,9 @@ def _cheapest(trials: list[Trial]) -> list[Trial]:
 
 
 def _bound(trial: Trial) -> float:
+    """Return the most in flight; a number that follows from the rate comes before any."""
     number = trial.setting.max_in_flight
-    return number if isinstance(number, int) else math.inf
+    return number if isinstance(number, int) else 0 if number is None else math.inf
 
 
 def frontier(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

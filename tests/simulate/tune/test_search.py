@@ -126,7 +126,22 @@ def test_a_setting_that_never_ends_is_the_last_choice() -> None:
     stuck = Trial(setting=DEFAULT, seconds=math.inf)
     fine = Trial(setting=Setting(order="interleave"), seconds=9.0)
     assert best_of([stuck, fine], DEFAULT) is fine
-    assert best_of([stuck], DEFAULT) is stuck
+    other = Trial(setting=Setting(order="interleave"), seconds=math.inf, usd=0.0)
+    assert best_of([other, stuck], DEFAULT) is stuck
+    assert stuck.latency == 0.0
+
+
+def test_of_settings_as_fast_the_one_that_waits_least_is_taken() -> None:
+    """Then a number that follows from the rate; then the smallest number."""
+
+    def trial(number: int | None, in_flight: float) -> Trial:
+        setting = Setting(max_in_flight=number, order="interleave" if number is None else "file")
+        return Trial(setting=setting, seconds=100.0, in_flight=in_flight, rows=1_000)
+
+    fewest = trial(32, 20.0)
+    assert best_of([trial(64, 40.0), fewest, trial(None, 30.0)], DEFAULT) is fewest
+    rate = trial(None, 20.1)
+    assert best_of([fewest, trial(33, 20.0), rate], DEFAULT) is rate
 
 
 def test_finalists_are_the_best_and_the_default() -> None:
