@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.like.expected_bill import ExpectedBill
     from ratedispatch.jobs.like.former_run import Likeness
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
+    from ratedispatch.jobs.plan.prices import Price
     from ratedispatch.jobs.workload.counted import Counted
     from ratedispatch.limits import Limits
     from ratedispatch.simulate.fit.fit import Fit
@@ -57,6 +58,9 @@ class Liked:
     """
 
     likeness: Likeness
+    _bills: dict[Price | None, ExpectedBill | None] = field(
+        kw_only=True, default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def fit(self) -> Fit:
@@ -74,7 +78,11 @@ class Liked:
         from ratedispatch.jobs.like.expected_bill import expected_bill
         from ratedispatch.jobs.plan.price_book import PriceBook
 
-        return expected_bill(counted, self.fit, PriceBook(caps.price), self.likeness.answered)
+        price = caps.price
+        if price not in self._bills:  # a million rows take a second, and it is asked for thrice
+            answered = self.likeness.answered
+            self._bills[price] = expected_bill(counted, self.fit, PriceBook(price), answered)
+        return self._bills[price]
 
     def left(self, counted: Counted) -> Workload:
         """Return the rows of *counted* that are played: all of them."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _SILENT = frozenset({EMBEDDINGS, MODERATIONS})
 
 _AS_COUNTED = PromptFit()
+
+#: Rows of one kind, prompt and cap whose expected length is remembered.
+_MOST_KEPT = 65_536
 
 #: The share of a bill within which it is to be told.
 _CLOSE = 0.01
@@ -88,8 +92,43 @@ class _Sum:
     output: float = 0.0
     known_prompt: int = 0
     known_output: int = 0
-    #: Of each that is answered, what was expected of its output, and what it had beside that.
-    pairs: list[tuple[float, float]] = field(default_factory=list)
+    #: Of those that are answered, sums of what was expected of their outputs, of what they had
+    #: beside that, and of the squares and products of these.
+    known: int = 0
+    expected: float = 0.0
+    gap: float = 0.0
+    expected_squared: float = 0.0
+    gap_squared: float = 0.0
+    product: float = 0.0
+
+    def take(self, usage: tuple[int, int], expected: float) -> None:
+        """Take in a row that is answered."""
+        gap = usage[1] - expected
+        self.known += 1
+        self.known_prompt += usage[0]
+        self.known_output += usage[1]
+        self.expected += expected
+        self.gap += gap
+        self.expected_squared += expected * expected
+        self.gap_squared += gap * gap
+        self.product += expected * gap
+
+    def correct(self, shape: Shape) -> tuple[float, float]:
+        """
+        Correct the output by the rows that are answered; return its standard errors.
+
+        That of the mean of the answers seen, and that of the rows to come.
+        """
+        spread, n = shape.spread, shape.n
+        if self.known >= _ENOUGH and self.expected > 0:
+            n = self.known
+            factor = self.gap / self.expected
+            self.output *= 1 + factor
+            rests = self.gap_squared - 2 * factor * self.product
+            rests += factor * factor * self.expected_squared
+            spread = math.sqrt(max(0.0, rests) / (n - 1)) * n / self.expected
+        each = self.output * spread
+        return each / math.sqrt(max(1, n)), each / math.sqrt(max(1, self.rows))
 
 
 def expected_bill(
@@ -109,12 +148,12 @@ def expected_bill(
     """
     if fit.outputs is None:
         return None
-    known = _known(counted, answered or {})
-    sums = _sums(counted, fit, fit.outputs, known)
+    sums = _sums(counted, fit, fit.outputs, answered or {})
+    known = sum(found.known for found in sums)
     usd: float | None = 0.0
     prompt = output = of_means = of_rows = 0.0
     for kind, found in zip(counted.workload.kinds, sums, strict=True):
-        of_mean, of_each = _corrected(found, fit.outputs.of(kind.model, 1))
+        of_mean, of_each = found.correct(fit.outputs.of(kind.model, 1))
         tokens = found.prompt + found.known_prompt, found.output + found.known_output
         prompt += tokens[0]
         output += tokens[1]
@@ -126,13 +165,13 @@ def expected_bill(
             of_means += (of_mean * price.output / 1e6) ** 2
             of_rows += (of_each * price.output / 1e6) ** 2
     if usd is None:
-        return ExpectedBill(None, None, None, prompt, output, len(known))
+        return ExpectedBill(None, None, None, prompt, output, known)
     reach = Z * math.sqrt(of_means + of_rows)
     wanted: int | None = None
     if known and reach > _CLOSE * usd:
-        wanted = _wanted(len(known), len(counted.workload), of_means, of_rows, _CLOSE * usd / Z)
+        wanted = _wanted(known, len(counted.workload), of_means, of_rows, _CLOSE * usd / Z)
     low, high = max(0.0, usd - reach), usd + reach
-    return ExpectedBill(usd, low, high, prompt, output, len(known), wanted)
+    return ExpectedBill(usd, low, high, prompt, output, known, wanted)
 
 
 def _wanted(known: int, rows: int, of_means: float, of_rows: float, error: float) -> int:
@@ -158,15 +197,8 @@ def _wanted(known: int, rows: int, of_means: float, of_rows: float, error: float
     return most
 
 
-def _known(counted: Counted, answered: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """Return the usage of the answered rows by their index."""
-    if not answered:
-        return {}
-    return {index: answered[line] for index, line in enumerate(counted.lines) if line in answered}
-
-
 def _sums(
-    counted: Counted, fit: Fit, outputs: OutputFit, known: Mapping[int, tuple[int, int]]
+    counted: Counted, fit: Fit, outputs: OutputFit, answered: Mapping[int, tuple[int, int]]
 ) -> list[_Sum]:
     """Return the sums of each kind of rows."""
     workload, kinds = counted.workload, counted.workload.kinds
@@ -174,54 +206,32 @@ def _sums(
     silent = [kind.endpoint in _SILENT for kind in kinds]
     bills = [fit.prompts.get(kind.model, _AS_COUNTED) for kind in kinds]
 
+    @lru_cache(_MOST_KEPT)
     def length(kind: int, billed: int, cap: int) -> float:
         """Return the tokens that are expected of the outputs of a row."""
         return 0.0 if silent[kind] else outputs.of(kinds[kind].model, cap).expected(billed, cap)
 
-    for (kind, billed, cap), count in _groups(counted, known).items():
+    is_open = bytearray(b"\x01") * len(counted.lines)
+    for index, line in enumerate(counted.lines if answered else ()):
+        if line in answered:
+            is_open[index] = 0
+            row = workload[index]
+            cap = most_tokens(row, counted.billed_outputs[index])
+            sums[row.kind].take(answered[line], length(row.kind, row.billed, cap))
+    for (kind, billed, cap), count in _groups(counted, is_open).items():
         found = sums[kind]
         found.rows += count
         found.prompt += count * bills[kind].billed(billed)
         found.output += count * length(kind, billed, cap)
-    for place, usage in known.items():
-        row = workload[place]
-        found = sums[row.kind]
-        found.known_prompt += usage[0]
-        found.known_output += usage[1]
-        cap = most_tokens(row, counted.billed_outputs[place])
-        expected = length(row.kind, row.billed, cap)
-        found.pairs.append((expected, usage[1] - expected))
     return sums
 
 
-def _groups(
-    counted: Counted, known: Mapping[int, tuple[int, int]]
-) -> Counter[tuple[int, int, int]]:
-    """Return how many rows have which kind, prompt and cap, without those *known*."""
+def _groups(counted: Counted, is_open: Sequence[int]) -> Counter[tuple[int, int, int]]:
+    """Return how many rows have which kind, prompt and cap, of those that are open."""
     workload, most = counted.workload, counted.billed_outputs
     columns: Sequence[Any] = (workload.kind, workload.billed, workload.cap, most)
-    if known:
-        is_open = [place not in known for place in range(len(most))]
-        columns = [list(compress(column, is_open)) for column in columns]
+    rows = compress(zip(*columns, strict=True), is_open)
     found: Counter[tuple[int, int, int]] = Counter()
-    for (kind, billed, cap, output), count in Counter(zip(*columns, strict=True)).items():
+    for (kind, billed, cap, output), count in Counter(rows).items():
         found[kind, billed, max(cap, output) if cap else 0] += count
     return found
-
-
-def _corrected(found: _Sum, shape: Shape) -> tuple[float, float]:
-    """
-    Correct the output of *found* by the rows that are answered; return its standard errors.
-
-    That of the mean of the answers seen, and that of the rows to come.
-    """
-    spread, n = shape.spread, shape.n
-    total = sum(expected for expected, _ in found.pairs)
-    if len(found.pairs) >= _ENOUGH and total > 0:
-        n = len(found.pairs)
-        factor = sum(gap for _, gap in found.pairs) / total
-        found.output *= 1 + factor
-        rests = math.fsum((gap - factor * expected) ** 2 for expected, gap in found.pairs)
-        spread = math.sqrt(rests / (n - 1)) * n / total
-    each = found.output * spread
-    return each / math.sqrt(max(1, n)), each / math.sqrt(max(1, found.rows))

@@ -16,6 +16,7 @@ from ratedispatch.jobs.inputs.formats import Format, format_of
 from ratedispatch.jobs.inputs.lines import LongLine, raw_lines
 from ratedispatch.jobs.inputs.streams import open_bytes
 from ratedispatch.jobs.like.answer_lines import AnswerLines
+from ratedispatch.jobs.like.answered_rows import AnsweredRows
 from ratedispatch.jobs.like.former_input import former_input
 from ratedispatch.jobs.like.log_lines import LogLines, is_of_log
 from ratedispatch.simulate.fit.fit import Fit, fit_of
@@ -35,9 +36,6 @@ _FIRST_LINES = 1_000
 
 #: Bytes of a line; an answer may be long.
 _LONGEST_LINE = 64 * 2**20
-
-#: Rows of the job itself whose usage is kept.
-_MOST_ANSWERED = 2_000_000
 
 _WAY_OUT = "give an event log (run --log-json), an output of run, or memory for what is remembered"
 
@@ -104,14 +102,15 @@ class _Reading:
     """Reads the file *path*, and keeps what it says of the rows of *counted*."""
 
     def __init__(self, path: Path, source: Path | None, counted: Counted | None) -> None:
-        self.answered: dict[int, tuple[int, int]] = {}
+        lines = 0 if counted is None or not len(counted.lines) else counted.lines[-1]
+        self.answered = AnsweredRows(lines)
         self._path = path
         self._source = source
         self._counted = counted
 
     def lines(self) -> Evidence:
         """Read lines of JSON, whichever they are."""
-        log = LogLines(self._keep, self._is_input)
+        log = LogLines(self.answered.keep, self._is_input)
         answers: AnswerLines | None = None
         is_log: bool | None = None
         skipped = 0
@@ -130,7 +129,7 @@ class _Reading:
                     continue
                 if answers is None:
                     known = former_input(self._path, self._source, self._counted)
-                    answers = AnswerLines(known, self._keep)
+                    answers = AnswerLines(known, self.answered.keep)
                 answers.add(value, None if isinstance(line, LongLine) else row_of(line))
         evidence = log.evidence if answers is None else answers.evidence
         evidence.skipped += skipped
@@ -142,7 +141,7 @@ class _Reading:
         from ratedispatch.jobs.inputs.table_files import open_table
 
         known = former_input(self._path, self._source, self._counted)
-        answers = AnswerLines(known, self._keep)
+        answers = AnswerLines(known, self.answered.keep)
         with open_table(self._path, file_format) as table:
             for number, row in table.rows:
                 if isinstance(row, BrokenRow):
@@ -150,10 +149,6 @@ class _Reading:
                 else:
                     answers.add_cells(dict(row), number)
         return answers.evidence
-
-    def _keep(self, place: int, billed: int, output: int) -> None:
-        if len(self.answered) < _MOST_ANSWERED:
-            self.answered[place] = billed, output
 
     def _is_input(self, flags: Mapping[str, Any]) -> bool:
         """Whether a run with *flags* was on the input that is asked about."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ratedispatch.cli import main
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.like.answered_rows import AnsweredRows
 from ratedispatch.jobs.like.former_run import like
 from ratedispatch.jobs.like.log_lines import LogLines
 from ratedispatch.jobs.like.remembered_fit import like_memory
@@ -83,7 +84,7 @@ def test_an_output_alone_finds_its_input(job: Path) -> None:
     found = like(job / "out.jsonl")
     assert found.fit.outputs is not None
     assert found.fit.outputs.of("gpt-4o", 60).expected(10, 60) == 30
-    assert found.answered == {}
+    assert len(found.answered) == 0
 
 
 def test_a_table_of_answers_is_read_too(job: Path) -> None:
@@ -197,6 +198,19 @@ def test_a_file_that_shows_nothing_is_one_error(
     assert str(caught.value).startswith("--like")
     with pytest.raises(JobError, match="is no file"):
         like(tmp_path)
+
+
+def test_answers_are_kept_by_their_lines() -> None:
+    """The last of several; none beyond the last line."""
+    rows = AnsweredRows(3)
+    for line, prompt, output in ((1, 0, 0), (3, 5, 7), (3, 5, 8), (4, 1, 1), (-1, 1, 1)):
+        rows.keep(line, prompt, output)
+    assert dict(rows) == {1: (0, 0), 3: (5, 8)}
+    assert len(rows) == 2
+    assert (2 in rows, rows.get(9)) == (False, None)
+    huge = AnsweredRows(1)
+    huge.keep(1, 10**30, 10**30)
+    assert huge[1] == (2**32 - 2, 2**32 - 2)
 
 
 NOW = 1_800_000_000.0

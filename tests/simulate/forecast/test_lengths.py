@@ -58,3 +58,11 @@ def test_shares_are_of_the_cap() -> None:
 
 def test_a_cap_of_zero_cuts_nothing() -> None:
     assert Lengths.parse("900").draw(random.Random(0), 0) == 900
+
+
+def test_rows_without_a_cap_may_have_other_lengths() -> None:
+    """A share of a cap says nothing of a row that has none."""
+    lengths = Lengths((0.5,), are_shares=True, uncapped=Lengths((70.0,)))
+    rng = random.Random(1)
+    assert (lengths.draw(rng, 100), lengths.draw(rng, 0)) == (50, 70)
+    assert (lengths.mean_within(100), lengths.mean_within(0)) == (50, 70)
