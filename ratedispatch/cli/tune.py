@@ -231,7 +231,8 @@ def _found(
         accounts=[own, *others],
         price=caps.price,
         without=without,
-        has_services=(url_of(told.base_url) or _OPENAI).startswith(_OPENAI),
+        has_services=modelled.slots is None
+        and (url_of(told.base_url) or _OPENAI).startswith(_OPENAI),
     )
     job = _Job(workload, scene, default, seen)
     return sum((counted.counts or {}).values()), job, found

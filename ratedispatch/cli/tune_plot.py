@@ -26,7 +26,14 @@ _SUFFIXES = (".png", ".svg")
 _LONGEST_NAME = 24
 
 #: The shapes of points, by service.
-_SHAPES = {"live": "o", "flex": "s", "batch": "D"}
+_NOW = "now"
+_SHAPES = {"live": "o", "flex": "s", "batch": "D", _NOW: "x"}
+
+#: Points whose times are apart by a smaller factor (its logarithm) have one label.
+_TOGETHER = 0.2
+
+#: More names than these stand in two columns.
+_LEGEND_LINES = 7
 
 _NAMES = {
     "max_in_flight": "--max-in-flight",
@@ -108,26 +115,31 @@ def _draw_costs(axis: Any, tuning: Tuning) -> None:
         axis.set_axis_off()
         return
     # nothing is promised of flex processing: it is drawn at the least that it takes
-    front = frontier([point[:2] for point in points if point[2] != "flex"])
+    front = frontier([point[:2] for point in points if point[2] not in {"flex", _NOW}])
     axis.plot(*zip(*front, strict=True), color=_ACCENT, linewidth=1.2, zorder=1)
-    at: dict[tuple[float, float], list[str]] = {}
-    for seconds, usd, service, label in points:
+    for seconds, usd, service, _ in points:
         is_best = (seconds, usd) in front and service != "flex"
-        shape, fill = _SHAPES.get(service, "o"), _ACCENT if is_best else "white"
-        axis.scatter(seconds, usd, marker=shape, s=42, c=fill, edgecolors=_ACCENT, zorder=2)
-        at.setdefault((seconds, usd), []).append(label)
-    now = tuning.advice.default
-    if now.usd is not None and math.isfinite(now.seconds) and tuning.advice.changes:
-        axis.scatter(now.seconds, now.usd, marker="x", s=42, c=_INK, zorder=2)
-        at.setdefault((now.seconds, now.usd), []).append("as it is")
-    levels: dict[float, int] = {}  # labels of points of one cost are above and below in turn
-    for point, labels in sorted(at.items()):
-        place = levels[point[1]] = levels.get(point[1], -1) + 1
-        is_last = point[0] == max(seconds for seconds, _ in at)
-        across = (-6, "right") if is_last and len(at) > 1 else (6, "left")
-        offset = (across[0], 6 if place % 2 == 0 else -12)
-        _write(axis, ", ".join(labels), point, xytext=offset, ha=across[1])
-    _scale_costs(axis, [point[0] for point in at], [point[1] for point in at])
+        shape, fill = _SHAPES[service], _ACCENT if is_best and service != _NOW else "white"
+        edge = {"c": _INK} if service == _NOW else {"c": fill, "edgecolors": _ACCENT}
+        axis.scatter(seconds, usd, marker=shape, s=42, zorder=2, **edge)
+    _number(axis, points)
+    _scale_costs(axis, [point[0] for point in points], [point[1] for point in points])
+
+
+def _number(axis: Any, points: list[tuple[float, float, str, str]]) -> None:
+    """Write a number beside each point, one for those that lie together, and what they are."""
+    at: dict[tuple[int, str], list[int]] = {}
+    for number, (seconds, usd, _, _) in enumerate(points, 1):
+        near = round(math.log(max(seconds, 1e-9)) / _TOGETHER), f"{usd:.2g}"
+        at.setdefault(near, []).append(number)
+    for numbers in at.values():
+        seconds, usd, service, _ = points[numbers[0] - 1]
+        offset = (6, -11 if service == _NOW else 5)
+        _write(axis, ", ".join(map(str, numbers)), (seconds, usd), xytext=offset)
+    names = [f"{number}  {label}" for number, (*_, label) in enumerate(points, 1)]
+    half = math.ceil(len(names) / 2) if len(names) > _LEGEND_LINES else len(names)
+    for place, lines in ((0.03, names[:half]), (0.52, names[half:])):
+        axis.text(place, 0.03, "\n".join(lines), transform=axis.transAxes, fontsize=7, color=_INK)
 
 
 def _points(tuning: Tuning) -> list[tuple[float, float, str, str]]:
@@ -141,6 +153,9 @@ def _points(tuning: Tuning) -> list[tuple[float, float, str, str]]:
             if usd is not None and math.isfinite(seconds):
                 what = {"live": name, "flex": f"{name}, flex, or longer"}
                 points.append((seconds, usd, service, what.get(service, f"{name}, {service}")))
+    now = tuning.advice.default
+    if now.usd is not None and math.isfinite(now.seconds) and tuning.advice.changes:
+        points.append((now.seconds, now.usd, _NOW, "as it is"))
     return points
 
 
