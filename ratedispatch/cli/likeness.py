@@ -108,9 +108,18 @@ class Liked:
             f"The cost is that of {bill.prompt_tokens:,.0f} tokens in and "
             f"{bill.output_tokens:,.0f} out, as the answers of that run go"
         )
-        if about_usd(bill.low or 0.0) == about_usd(bill.high or 0.0):
-            return [f"{text}."]
-        return [f"{text}; in 95 of 100 cases it is within its brackets."]
+        if about_usd(bill.low or 0.0) != about_usd(bill.high or 0.0):
+            text += "; in 95 of 100 cases it is within its brackets"
+        return [f"{text}.", *self.warnings(bill)]
+
+    @staticmethod
+    def warnings(bill: ExpectedBill) -> list[str]:
+        """Return a sentence on the rows that may be billed more than was seen of any."""
+        if not bill.beyond:
+            return []
+        rows = "1 row" if bill.beyond == 1 else f"{bill.beyond:,} rows"
+        text = f"The outputs of {rows} may be longer, and cost more: lower caps than theirs cut "
+        return [f"{text}the longest answers that were seen."]
 
     def text(self, width: int) -> str:
         """Return what was seen for a person, in lines of so many columns."""

@@ -60,6 +60,8 @@ class ExpectedBill:
         answered: Rows that are answered, and whose bill is known.
         wanted: How many rows of the job have to be answered to tell it within one percent; None
             if these do, or if none are answered.
+        beyond: Rows whose outputs may be longer than any that was seen, since a lower cap cut
+            those.
     """
 
     usd: float | None
@@ -69,6 +71,7 @@ class ExpectedBill:
     output_tokens: float
     answered: int
     wanted: int | None = None
+    beyond: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -80,6 +83,7 @@ class ExpectedBill:
             "output_tokens": round(self.output_tokens),
             "answered": self.answered,
             "wanted": self.wanted,
+            "beyond": self.beyond,
         }
 
 
@@ -88,6 +92,7 @@ class _Sum:
     """The rows of one kind: those that are answered, and what is expected of the others."""
 
     rows: int = 0
+    beyond: int = 0
     prompt: float = 0.0
     output: float = 0.0
     known_prompt: int = 0
@@ -164,14 +169,15 @@ def expected_bill(
             usd += (tokens[0] * price.input + tokens[1] * price.output) / 1e6
             of_means += (of_mean * price.output / 1e6) ** 2
             of_rows += (of_each * price.output / 1e6) ** 2
+    beyond = sum(found.beyond for found in sums)
     if usd is None:
-        return ExpectedBill(None, None, None, prompt, output, known)
+        return ExpectedBill(None, None, None, prompt, output, known, beyond=beyond)
     reach = Z * math.sqrt(of_means + of_rows)
     wanted: int | None = None
     if known and reach > _CLOSE * usd:
         wanted = _wanted(known, len(counted.workload), of_means, of_rows, _CLOSE * usd / Z)
     low, high = max(0.0, usd - reach), usd + reach
-    return ExpectedBill(usd, low, high, prompt, output, known, wanted)
+    return ExpectedBill(usd, low, high, prompt, output, known, wanted, beyond)
 
 
 def _wanted(known: int, rows: int, of_means: float, of_rows: float, error: float) -> int:
@@ -221,6 +227,8 @@ def _sums(
     for (kind, billed, cap), count in _groups(counted, is_open).items():
         found = sums[kind]
         found.rows += count
+        shape = outputs.of(kinds[kind].model, cap)
+        found.beyond += count * (not silent[kind] and shape.goes_beyond(billed, cap))
         found.prompt += count * bills[kind].billed(billed)
         found.output += count * length(kind, billed, cap)
     return sums

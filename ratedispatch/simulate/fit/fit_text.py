@@ -34,7 +34,7 @@ def lines_of(fit: Fit) -> list[str]:
     seen = f"{fit.answered:,} answers"
     if fit.attempts:
         seen = f"{fit.attempts:,} attempts, {fit.answered:,} answered"
-    lines = [f"like {fit.source}: {seen}"]
+    lines = [f"like {fit.source}: {seen}" if fit.answered else f"like {fit.source}"]
     if fit.skipped:
         noun = "line tells" if fit.skipped == 1 else "lines tell"
         lines[0] += f"; {fit.skipped:,} {noun} nothing that can be used"
@@ -138,7 +138,8 @@ def _account(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
         unseen.append("what is charged for outputs")
     else:
         counted = ", prompts by characters" if account.by_characters else ""
-        yield "charge", f"{_CHARGES[account.charge]}{counted} (seen {account.spans:,} times)"
+        times = f" (seen {account.spans:,} times)" if account.spans > 1 else ""
+        yield "charge", f"{_CHARGES[account.charge]}{counted}{times}"
     if account.window == "fixed":
         yield "window", "counters that start over each minute"
     elif account.window is None:

@@ -25,6 +25,11 @@ SHAPES: tuple[Name, ...] = ("tokens", "share", "ratio", "line")
 _BEYOND = 0.02
 
 
+#: The share of the answers that has to be cut before anything is known of their lengths, and by
+#: which a longer cap is longer.
+_NOTABLE = 0.01
+
+
 class Sample(NamedTuple):
     """
     An answer.
@@ -89,6 +94,13 @@ class Shape:
             return self.residuals.mean
         bound = cap / scale if cap and self.binds else math.inf
         return scale * self.residuals.mean_within(bound)
+
+    def goes_beyond(self, prompt: int, cap: int) -> bool:
+        """Return whether outputs may be longer than any that was seen: those were cut earlier."""
+        if self.residuals.tail < _NOTABLE or self.name == "share":
+            return False
+        longest = self.scale(prompt, cap) * self.residuals.points[-1]
+        return not cap or not self.binds or cap > longest * (1 + _NOTABLE)
 
     def predicted(self, sample: Sample, parts: Sequence[float]) -> list[float]:
         """Return the lengths that *parts* of the residuals make of a request, rising."""

@@ -109,6 +109,16 @@ def test_it_tells_how_many_answers_would_tell_it_within_a_percent() -> None:
     assert bill(counted, seen(counted, all_alike), all_alike).wanted is None
 
 
+def test_rows_that_may_be_longer_than_any_that_was_seen_are_counted() -> None:
+    """Their caps are higher than those that cut the longest answers, or they have none."""
+    former = rows(5, count=600)  # caps of 400 at most
+    evidence = seen(former, truth(former, 8, 1.0))
+    assert bill(rows(6, count=50), evidence, {}).beyond == 0
+    assert bill(rows(6, count=50, capped=False), evidence, {}).beyond == 50
+    alike = {line: (row.billed, 70) for line, row in enumerate(former.workload, 1)}
+    assert bill(rows(6, count=50, capped=False), seen(former, alike), {}).beyond == 0
+
+
 def test_a_former_run_of_other_rows_foretells_the_bill() -> None:
     """Other caps and prompts, the same model: within 2 %."""
     former = rows(5, count=3_000)
