@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ratedispatch.simulate.provider.windows import SLACK
+from ratedispatch.limits import SHORT_WINDOW
+from ratedispatch.simulate.provider.windows import MINUTE, SLACK
 
 
 class ModelledAccount:
@@ -35,6 +36,20 @@ class ModelledAccount:
         self.left = left = left if left < depth else depth  # noqa: FURB136  # min() takes longer
         missing = (amount if amount < depth else depth) - left  # noqa: FURB136
         return missing / per_second if missing > SLACK else 0.0
+
+    def is_minute(self, left: float) -> bool:
+        """
+        Return whether its headers show, while it holds *left*, that it fills within two minutes.
+
+        Follows: `ratedispatch.providers.read.headers`, to which a full bucket shows nothing, and
+        next to nothing used too little.
+        """
+        milliseconds = int((self._depth - left) / self._per_second * 1000 + 1e-6)
+        limit = self.told * MINUTE
+        used = limit - math.floor(left + 1e-6)
+        if milliseconds <= 0 or used <= 0:
+            return False
+        return (milliseconds + 1) / 1000 * limit / used <= SHORT_WINDOW
 
     def give(self, amount: float, now: float) -> None:
         """Put *amount* back, as far as it has room."""

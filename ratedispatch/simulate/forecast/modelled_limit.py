@@ -226,7 +226,7 @@ class ModelledLimit:
         remaining = math.floor(left + 1e-6)
         by_then, by_now = (charged, 0.0), (self.charged, 0.0)
         if position is not None and ledger is not None:
-            if not is_refused and ledger.read(remaining, number, sent_at, position):
+            if ledger.read(remaining, number, sent_at, position, is_refused=is_refused):
                 readings.forget()
             by_then, by_now = ledger.sums(position), ledger.sums(ledger.position)
         if not is_refused:
@@ -250,12 +250,11 @@ class ModelledLimit:
             self._own = min(self._depth, self._own + self._doubted)
             self._doubted = 0.0
             return True
-        return self._correct(remaining, since, number, sent_at, now)
+        return self._correct(left, since, number, sent_at, now)
 
-    def _correct(
-        self, remaining: float, since: float, number: int, sent_at: float, now: float
-    ) -> bool:
-        """Lower or raise what may be spent to what is left at the provider."""
+    def _correct(self, left: float, since: float, number: int, sent_at: float, now: float) -> bool:
+        """Lower or raise what may be spent to what is *left* at the provider."""
+        remaining = math.floor(left + 1e-6)
         ratio, others, per_second = self._readings.ratio, self._readings.others, self._per_second
         level = remaining + (now - sent_at) * max(0.0, per_second - others) - since
         self._pace = 1.0
@@ -271,6 +270,8 @@ class ModelledLimit:
             return has_changed
         self._doubted = 0.0
         if ratio > MAX_CREDIBLE_RATIO or remaining - since <= self._own + self._surplus:
+            return has_changed
+        if not self.account.is_minute(left):
             return has_changed
         return self._raise(remaining - since, number, sent_at, now) or has_changed
 

@@ -65,6 +65,7 @@ class ModelledQueue:
         self._costs, self._order = costs, order
         self._brake, self._server, self._tally, self._sending = brake, server, tally, sending
         self._rule: ChargeRule | None = None  # by which the provider charges, as far as is known
+        self._is_credited = False  # whether an answer gives back what it did not use
         self._size, self._charges = costs.sizes_by(None), costs.charges
         self._travel, self._row_seconds = sending.travel, sending.row_seconds
         self._kind, self._caps = costs.kind, costs.caps
@@ -125,36 +126,38 @@ class ModelledQueue:
     def _look(self, now: float) -> None:
         """Find out when the head may go, and what holds it back."""
         self._may_go = False
-        hold = self._tally.hold
+        brake = self._brake
+        cause, wait = bottleneck.NOTHING, 0.0
         if self._place >= len(self._order) and not self._late:
-            self._at = math.inf
-            hold(bottleneck.NOTHING, now)
+            wait = math.inf
         elif self._open.in_flight >= self._room.limit and (
             wait := self._room.wait(self._open.in_flight, now)
         ):
-            self._at = now + wait
-            hold(bottleneck.IN_FLIGHT, now)
-        elif now < self._brake.cooldown.until:
+            cause = bottleneck.IN_FLIGHT
+        elif now < brake.cooldown.until:
             self._room.is_short = False
-            self._at = self._brake.cooldown.until
-            hold(bottleneck.PAUSE, now)
+            cause, wait = bottleneck.PAUSE, brake.cooldown.until - now
+        elif brake.throttle is not None and (wait := brake.throttle.wait(now)) > 0:
+            self._room.is_short = False
+            cause = bottleneck.REFUSALS
         else:
-            speed = 1.0 if self._brake.cooldown.began < 0 else self._resume(now)
+            is_slow = brake.cooldown.slow_until or self._budget.is_resuming
+            speed = self._resume(now) if is_slow else 1.0
             wait, cause = self._wait(now)
-            if cause:
+            if wait:
                 self._room.is_short = False
             if speed < 1 and wait:
                 wait = min(wait, _RAMP_STEP_SECONDS)
-                if cause != bottleneck.REFUSALS and self._brake.cooldown.is_ramping(now):
+                if brake.cooldown.is_ramping(now):
                     cause = bottleneck.PAUSE
             else:
-                self._may_go = cause != bottleneck.REFUSALS
-            self._at = now + wait
-            hold(cause or bottleneck.NOTHING, now)
+                self._may_go = True
+        self._at = now + wait
+        self._tally.hold(cause, now)
 
     def _wait(self, now: float) -> tuple[float, str]:
         """Return the seconds until all limits can pay for the head, and which takes longest."""
-        wait, cause = 0.0, ""
+        wait, cause = 0.0, bottleneck.NOTHING
         requests, tokens = self._requests, self._tokens
         if requests is not None:
             wait = requests.wait(1, now)
@@ -164,9 +167,6 @@ class ModelledQueue:
             longer = tokens.wait(self._amount, now)
             if longer > wait:
                 wait, cause = longer, tokens.dimension
-        throttle = self._brake.throttle
-        if throttle is not None and (longer := throttle.wait(now)) > 0:
-            return longer, bottleneck.REFUSALS
         return wait, cause
 
     def _resume(self, now: float) -> float:
@@ -254,6 +254,7 @@ class ModelledQueue:
         if isinstance(said, int):
             has_changed = self._hear(now, number, sent_at, marks)
             self._answer(now, place, marks, said)
+            has_changed |= self._is_credited
             self._brake.answered(now, entry[1:8])
             self._room.answered(token, sent_at, now)
         else:
@@ -298,7 +299,7 @@ class ModelledQueue:
             has_changed |= limit.read(mark, number, sent_at, now)
         ledger = None if self._tokens is None else self._tokens.ledger
         if ledger is not None and ledger.rule is not self._rule:
-            self._rule = ledger.rule
+            self._rule, self._is_credited = ledger.rule, ledger.rule.refunds
             self._size = self._costs.sizes_by(self._rule)
             self._take_head(now)
         return has_changed

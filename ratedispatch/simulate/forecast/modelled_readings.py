@@ -125,13 +125,18 @@ class ModelledLedger:
             a, b, c, d, e, f + billed, g + prompt, h + prompt, i, j + output, k + used,
         )  # fmt: skip
 
-    def read(self, remaining: float, number: int, sent_at: float, position: Position) -> bool:
+    def read(
+        self, remaining: float, number: int, sent_at: float, position: Position, *, is_refused: bool
+    ) -> bool:
         """Take a reading in; return whether another rule is in force now."""
         finder = self.finder
         if finder.left_out:
             finder.left_out -= 1
-            return False
-        return finder.add(remaining, self._per_second, at=sent_at, position=position, number=number)
+        elif not is_refused:
+            return finder.add(
+                remaining, self._per_second, at=sent_at, position=position, number=number
+            )
+        return False
 
     def sums(self, position: Position) -> tuple[float, float]:
         """Return what *position* comes to by the rule: what was charged, and what came back."""

@@ -101,8 +101,10 @@ def _limits_of(scene: Scene, costs: RowCosts) -> tuple[ModelledLimit, ...]:
             account = ModelledAccount(
                 per_second, per_second * settings.burst_seconds, told / 60 if says else per_second
             )
-            if says and not is_as_expected and rate.dimension == "tokens":
-                ledger = ModelledLedger(told / 60)
+            if says and rate.dimension == "tokens":
+                # in debt it says that nothing is left, which no way of charging explains
+                has_debts = max(costs.charges, default=0) > per_second * settings.burst_seconds
+                ledger = ModelledLedger(told / 60) if has_debts or not is_as_expected else None
             if says and told < rate.per_minute * (1 - _NEWS_SHARE):  # as its headers have it
                 rate = replace(rate, per_minute=told, burst=limits.burst_of(told))  # noqa: PLW2901
         found.append(ModelledLimit(rate, account, says=says, ledger=ledger))

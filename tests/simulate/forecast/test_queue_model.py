@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.forecast.course import Course
 
 #: Jobs of few rows that differ in what binds them, in faults, refunds, slots and refusals.
-SMALL_JOBS = (0, 3, 5, 11, 18, 24, 40, 48)
+SMALL_JOBS = (0, 3, 5, 11, 18, 24, 40, 48, 123, 134, 142, 146)
 
 
 def workload(sizes: Iterable[tuple[int, int]]) -> Workload:
