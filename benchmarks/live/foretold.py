@@ -40,6 +40,9 @@ WORST_ERROR = 0.05
 #: share of the time; and so is the share.
 _ALIKE = 0.10
 
+#: The server of each job has chances of its own.
+_SEEDS = 1_000
+
 #: Seconds after which a command is given up.
 _PATIENCE = 120.0
 
@@ -209,7 +212,7 @@ def main() -> int:
             continue
         progress(f"job {drawn.number}: {drawn}")
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(drawn, Path(folder), asked.seed)
+            found = measure(drawn, Path(folder), asked.seed + _SEEDS * drawn.number)
         progress(
             f"  foretold {found.foretold:.2f} s, took {found.seconds:.2f} s ({found.error:+.1%}); "
             f"{found.binding} {found.held.get(found.binding, 0.0):.0%}, "

@@ -159,21 +159,20 @@ def _by_room(rows: float, state: Snapshot, latency: float, full_since: float) ->
     """
     Return the seconds until there was room in flight for *rows*.
 
-    Places become free at most / latency a second, and twice as many each time that most doubles.
+    Places become free at most / latency a second, and there are as many more when most doubles.
     """
     most = state.max_in_flight
     waiting = rows - max(0, most - state.in_flight)
     if waiting <= 0 or most <= 0 or latency <= 0 or not math.isfinite(most):
         return 0.0
-    per_second, total = most / latency, 0.0
-    if state.is_doubling:
-        trip = _TRIPS_TO_DOUBLE * latency
-        span = max(trip / 4, trip - full_since)
-        while waiting > per_second * span:
-            waiting -= per_second * span
-            total += span
-            per_second, span = 2 * per_second, trip
-    return total + waiting / per_second
+    if not state.is_doubling:
+        return waiting * latency / most
+    trip, total = _TRIPS_TO_DOUBLE * latency, 0.0
+    span = max(trip / 4, trip - full_since)
+    while waiting > most / latency * span:
+        waiting -= most / latency * span + most  # the new places are free at once
+        total, span, most = total + span, trip, 2 * most
+    return total + max(0.0, waiting) * latency / most
 
 
 def stock_of(level: Level, flow: float = 0.0) -> Stock:

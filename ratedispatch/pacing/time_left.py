@@ -111,10 +111,11 @@ class Latencies(NamedTuple):
         expected = self.beyond(since)
         if count <= 0 or expected <= 0:
             return 0.0
-        if count == 1 and since <= 0:
-            return self._mean_of_all
-        wanted = expected * _MEDIAN / max(count, 1)
-        return max(0.0, self._solved(wanted, since, max(since, self._farthest)) - since)
+        low = max(since, self._mean_of_all)  # the last of them takes its whole time
+        wanted = expected * _MEDIAN / count
+        if self.beyond(low) <= wanted:
+            return low - since
+        return self._solved(wanted, low, max(low, self._farthest)) - since
 
     @property
     def _mean_of_all(self) -> float:
