@@ -57,6 +57,8 @@ def _latency(latency: LatencyFit | None, unseen: list[str]) -> Iterator[tuple[st
         unseen.append("latency")
         return
     text = f"{_seconds(latency.median)} median, sigma {latency.sigma.value:.2g}"
+    if not latency.sigma.n:
+        text += " assumed"
     if latency.token_time is not None:
         text += f", and {_seconds(latency.token_time)} a token of output"
     else:

@@ -136,7 +136,7 @@ samples = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(samples)
 def test_whatever_was_seen_gives_numbers(seen: list[Sample]) -> None:
     """Finite, not below zero, and under a cap that binds no longer than it."""
