@@ -192,6 +192,7 @@ def read(told: Told, flags: JobFlags, *, quiet: bool) -> Counted:
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.workload.file_workload import read_workload
     from ratedispatch.jobs.workload.row_reading import Reading
+    from ratedispatch.jobs.workload.several_cores import cores
     from ratedispatch.tokens import policy_for
 
     source, provider = flags.source, flags.provider
@@ -210,7 +211,12 @@ def read(told: Told, flags: JobFlags, *, quiet: bool) -> Counted:
     try:
         with plain_warnings(), reading_progress(quiet=quiet) as show:
             return read_workload(
-                source.source, told.limits, reading=reading, on_progress=show, folder=folder
+                source.source,
+                told.limits,
+                reading=reading,
+                on_progress=show,
+                folder=folder,
+                processes=cores(),
             )
     except JobError as error:
         raise click.UsageError(str(error)) from error

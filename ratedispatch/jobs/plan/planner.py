@@ -259,7 +259,8 @@ def plan_file(
     planner, counting = Planner(limits, counter=counter, **options), Counting(MOST_ROWS)
     takers = (planner,) if folder is None else (planner, counting)
     read_rows(path, reading, takers, counter=counter, on_progress=on_progress)
-    recalling.keep(counting, counter)
+    if counting.is_complete:
+        recalling.keep(counting.counted(), counter)
     return planner.plan()
 
 

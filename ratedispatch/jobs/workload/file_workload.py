@@ -10,7 +10,8 @@ from ratedispatch.jobs.plan.findings import OTHERS
 from ratedispatch.jobs.workload.counted import Counting
 from ratedispatch.jobs.workload.counts_folder import wall_clock
 from ratedispatch.jobs.workload.file_identity import identity_of
-from ratedispatch.jobs.workload.row_reading import Reading, read_rows, source_of
+from ratedispatch.jobs.workload.row_reading import Reading, open_rows, source_of
+from ratedispatch.jobs.workload.several_cores import FEWEST_ROWS, count_on_cores
 from ratedispatch.tokens import MissingVocabularyWarning, UnreadValueWarning
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def read_workload(
     reading: Reading | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     folder: CountsFolder | None = None,
+    processes: int = 1,
 ) -> Counted:
     """
     Return what the rows of a file cost, and those that can never be sent. Nothing is sent.
@@ -46,6 +48,7 @@ def read_workload(
         reading: How the file is read and counted.
         on_progress: Called now and then with the bytes read so far, and those there are.
         folder: Where counts are kept; then a file that was counted before is not read again.
+        processes: How many count a long file; more than this one where `cores` says so.
 
     Raises:
         JobError: The file is missing, empty, or cannot be read.
@@ -55,11 +58,29 @@ def read_workload(
     recalling = Recalling(path, reading, folder)
     counted = recalling.counted()
     if counted is None:
-        counting, counter = Counting(), reading.counter()
-        read_rows(path, reading, [counting], counter=counter, on_progress=on_progress)
-        counted = counting.counted()
-        recalling.keep(counting, counter)
+        counter = reading.counter()
+        counted = _count(path, reading, counter, processes, on_progress)
+        recalling.keep(counted, counter)
     return counted if limits is None else counted.under(limits)
+
+
+def _count(
+    path: str | os.PathLike[str],
+    reading: Reading,
+    counter: Counter,
+    processes: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> Counted:
+    """Count the rows of a file; on several cores where it is long, and all of it is meant."""
+    with open_rows(path, reading) as rows:
+        size = rows.found.size
+        if processes > 1 and rows.found.rows >= FEWEST_ROWS and reading.shard is None:
+            return count_on_cores(rows, counter, processes, on_progress)
+        counting = Counting()
+        rows.read([counting], counter, on_progress=on_progress)
+    if on_progress is not None:
+        on_progress(size, size)
+    return counting.counted()
 
 
 class Recalling:
@@ -94,19 +115,18 @@ class Recalling:
                     counter.check_model(kind.model, kind.endpoint)
         return found
 
-    def keep(self, counting: Counting, counter: Counter) -> None:
+    def keep(self, counted: Counted, counter: Counter) -> None:
         """
-        Keep what *counting* was told, if the input is still the one that was read.
+        Keep *counted*, if the input is still the one that was read.
 
         Not where *counter* lacks what it may have the next time.
         """
         if self._folder is None or self._path is None or self._key is None:
             return
-        if MissingVocabularyWarning in counter.warned or not counting.is_complete:
+        if MissingVocabularyWarning in counter.warned:
             return
         if _may_change_unseen(self._path) or identity_of(self._path, self._reading) != self._key:
             return
-        counted = counting.counted()
         if UnreadValueWarning in counter.warned:  # a plan tells of it, which counts cannot
             counted = replace(counted, is_whole=False)
         self._folder.keep(self._key, counted)

@@ -7,9 +7,10 @@ the same reasons and in the same words as in `run`. Opens no connection.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ratedispatch.errors import InvalidRequest, JobError
 from ratedispatch.jobs.inputs.formats import Format, format_of
@@ -25,12 +26,15 @@ from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ratedispatch.jobs.batchfile import BadRow
+    from ratedispatch.jobs.inputs.row_text import RowText
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.inputs.template import Template
+    from ratedispatch.jobs.rowformat import RowFormat
     from ratedispatch.jobs.shard import Shard
+    from ratedispatch.jobs.state.scan import Scan
     from ratedispatch.request import Cost, Request
     from ratedispatch.tokens import ChargePolicy
 
@@ -102,6 +106,93 @@ def source_of(path: str | os.PathLike[str]) -> Source:
     return STDIN if path == STDIN else Path(path)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRows:
+    """
+    The rows of a file that is open.
+
+    Args:
+        text: The rows, one on each line.
+        format: Makes requests of them.
+        found: What was found in the file.
+        reading: How they are counted.
+    """
+
+    text: RowText
+    format: RowFormat
+    found: Scan
+    reading: Reading
+
+    def read(
+        self,
+        takers: Sequence[Taker],
+        counter: Counter,
+        *,
+        lines: range | None = None,
+        file: BinaryIO | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """
+        Count the rows, and tell *takers* of each.
+
+        Args:
+            takers: Who is told.
+            counter: Counts the rows.
+            lines: Those that are read; all by default.
+            file: The rows, opened once more, for a process that reads beside others.
+            on_progress: See `read_rows`.
+        """
+        counting = _Counting(self.reading, counter, takers)
+        rows = RowSource(
+            file or self.text.file,
+            self.found,
+            self.format,
+            done=self._left_out(lines),
+            on_bad_row=counting.add_bad_row,
+            in_order=True,
+        )
+        for count, request in enumerate(rows, 1):
+            assert request.row is not None
+            del rows.digests[request.row]
+            counting.add(request)
+            if on_progress is not None and count % _TICK == 0:
+                on_progress(rows.bytes_read, self.found.size)
+
+    def _left_out(self, lines: range | None) -> RowSet:
+        shard, last = self.reading.shard, self.found.lines
+        rows = RowSet() if shard is None else shard.others(last)
+        if lines is not None:
+            others = RowSet.up_to(last)
+            others.remove(RowSet.up_to(min(lines.stop - 1, last)))
+            others.merge(RowSet.up_to(lines.start - 1))
+            rows.merge(others)
+        return rows
+
+
+@contextmanager
+def open_rows(path: str | os.PathLike[str], reading: Reading) -> Iterator[OpenRows]:
+    """
+    Open the rows of a file.
+
+    Raises:
+        JobError: The file is missing, empty, or cannot be read.
+    """
+    source, template = source_of(path), reading.template
+    check_input(source)
+    with open_text(
+        source,
+        format=reading.input_format or format_of(source),
+        is_table=template is not None,
+    ) as text:
+        if template is None:
+            check_shape(text.file, text.name, is_table=False)
+        format = format_for(text, template, reading.endpoint, reading.max_tokens)  # noqa: A001
+        found = scan(text.file, format.names, shard=reading.shard)
+        if not found.rows + found.others:
+            raise JobError(f"the input {text.name} is empty")
+        yield OpenRows(text, format, found, reading)
+
+
 def read_rows(
     path: str | os.PathLike[str],
     reading: Reading,
@@ -124,36 +215,11 @@ def read_rows(
         JobError: The file is missing, empty, or cannot be read.
         OSError: Reading broke off.
     """
-    source, template, shard = source_of(path), reading.template, reading.shard
-    counting = _Counting(reading, counter or reading.counter(), takers)
-    check_input(source)
-    with open_text(
-        source,
-        format=reading.input_format or format_of(source),
-        is_table=template is not None,
-    ) as text:
-        if template is None:
-            check_shape(text.file, text.name, is_table=False)
-        format = format_for(text, template, reading.endpoint, reading.max_tokens)  # noqa: A001
-        found = scan(text.file, format.names, shard=shard)
-        if not found.rows + found.others:
-            raise JobError(f"the input {text.name} is empty")
-        rows = RowSource(
-            text.file,
-            found,
-            format,
-            done=RowSet() if shard is None else shard.others(found.lines),
-            on_bad_row=counting.add_bad_row,
-            in_order=True,
-        )
-        for count, request in enumerate(rows, 1):
-            assert request.row is not None
-            del rows.digests[request.row]
-            counting.add(request)
-            if on_progress is not None and count % _TICK == 0:
-                on_progress(rows.bytes_read, found.size)
+    with open_rows(path, reading) as rows:
+        rows.read(takers, counter or reading.counter(), on_progress=on_progress)
+        size = rows.found.size
     if on_progress is not None:
-        on_progress(found.size, found.size)
+        on_progress(size, size)
 
 
 class _Counting:
