@@ -2,10 +2,11 @@
 What it takes to read and count the rows of a file, and to read the counts back.
 
 Each run is a process of its own: cold, where every row is read and counted and the counts are
-kept, on one core and then on as many as `simulate` uses; and remembered, where they are read back. Wall and CPU seconds are of the call alone; the
-peak memory is of the process, and for counts that are read back also what they add to imports.
-The targets are for 1,000,000 rows: at most 300 MB where they are counted, and 1 s and 60 MB where
-they are read back. Rows are those of `benchmarks.micro.plan`, of about 200 tokens.
+kept, on one core and then on as many as `simulate` uses; and remembered, where they are read back.
+Wall and CPU seconds are of the call alone; the peak memory is of the process, and for counts that
+are read back also what they add to imports. The targets are for 1,000,000 rows: at most 300 MB
+where they are counted, and 1 s and 60 MB where they are read back. Rows are those of
+`benchmarks.micro.plan`, of about 200 tokens.
 Run: python -m benchmarks.micro.workload [--rows N] [--runs N] [--seed N] [--json [FILE]]
 """
 
