@@ -24,6 +24,7 @@ SPAN_SECONDS = 300.0
 
 _SPENT = re.compile(rb"\nc(\d{1,18}),\d{1,18}(?=\n)")
 _SPENT_SIGN = b"\nc"
+_MARK_SIGN = b"\nw"
 
 #: Nano-USD in a USD.
 _NANO = 1_000_000_000
@@ -40,6 +41,7 @@ class JobNotes:
         marks: How far that was, the last minutes, the oldest first.
         ended: How it ended; None if it did not, or not in order.
         spent: USD that all runs have spent; None if no price was known.
+        behind: Where in the file the records begin that are younger than the last mark.
     """
 
     manifest: Manifest
@@ -47,6 +49,7 @@ class JobNotes:
     marks: tuple[Mark, ...]
     ended: Ended | None
     spent: float | None
+    behind: int
 
 
 class NotBegun(JobError):
@@ -79,10 +82,17 @@ class NotesReader:
         except OSError as error:
             raise JobError(f"{self._path} cannot be read: {error.strerror}") from error
         assert self._manifest is not None
-        return JobNotes(self._manifest, self._begun, tuple(self._marks), self._ended, self._spent)
+        return JobNotes(
+            self._manifest,
+            self._begun,
+            tuple(self._marks),
+            self._ended,
+            self._spent,
+            self._behind,
+        )
 
     def _forget(self) -> None:
-        self._offset = 0
+        self._offset = self._behind = 0
         self._manifest: Manifest | None = None
         self._begun: Begun | None = None
         self._marks: deque[Mark] = deque()
@@ -137,6 +147,9 @@ class NotesReader:
                 self._marks.clear()
             else:
                 self._ended = note
+        at = text.rfind(_MARK_SIGN)
+        if at >= 0 or text.startswith(_MARK_SIGN[1:]):
+            self._behind = self._offset + text.find(b"\n", at + 1) + 1
         at = text.rfind(_SPENT_SIGN)
         if at >= 0 or text.startswith(b"c"):
             for nano in _SPENT.findall(b"\n" + text, max(0, at)):

@@ -19,7 +19,7 @@ from ratedispatch.jobs.standing.failure_counts import FailureCounts
 from ratedispatch.jobs.standing.job_notes import SPAN_SECONDS, NotesReader
 from ratedispatch.jobs.standing.job_standing import Pace, Standing, State
 from ratedispatch.jobs.state.files import CHUNK, wall_clock
-from ratedispatch.jobs.state.journal import Journal
+from ratedispatch.jobs.state.journal import RECORD, Journal
 from ratedispatch.jobs.state.paths import JobFiles, default_errors_path
 from ratedispatch.jobs.state.results import ResultReader
 from ratedispatch.jobs.state.rowset import RowSet
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Bytes of an errors file whose lines are looked at for their reasons.
 _MOST_FAILURES = 256 * CHUNK
+
+#: Bytes of records behind the last mark that are held at once: those of many seconds.
+_MOST_RECORDS = 16 * CHUNK
 
 #: A job whose marks are younger, in seconds, runs, where the system tells of no locks.
 _FRESH_SECONDS = 15.0
@@ -126,10 +129,45 @@ class JobReader:
                 _lines_behind(files.output, mark.answers_size),
                 _lines_behind(files.errors, mark.failures_size),
             )
-            # of a run that was killed it has to be known exactly
-            if is_held or notes.ended is not None:
-                return _Counts(mark.answered + more[0], mark.failed + more[1], mark.open_rows)
+            doubt: int | None = mark.open_rows
+            if not is_held and notes.ended is None:  # a run that was killed: exactly
+                doubt = self._doubt_since(mark, files, notes.behind)
+            if doubt is not None:
+                return _Counts(mark.answered + more[0], mark.failed + more[1], doubt)
         return self._all_counts(files)
+
+    def _doubt_since(self, mark: Mark, files: JobFiles, behind: int) -> int | None:
+        """
+        Return how many rows have left and have no line, by what is younger than *mark*.
+
+        Returns:
+            None where that needs what is older: a row was sent again, came back or failed that
+            had left before.
+        """
+        count = mark.open_rows
+        open_since: dict[bytes, bool] = {}  # whether it was sent twice
+        if _size_of(self._job) - behind > _MOST_RECORDS:
+            return None
+        with self._job.open("rb") as file:
+            file.seek(behind)
+            for kind, row in RECORD.findall(file.read()):
+                if kind == b"s":
+                    open_since[row] = False
+                    count += 1
+                elif row not in open_since:
+                    return None
+                elif kind == b"t":
+                    open_since[row] = True
+                elif kind == b"b" and open_since[row]:
+                    open_since[row] = False
+                elif kind == b"b":
+                    del open_since[row]
+                    count -= 1
+                else:
+                    return None
+        if _size_of(files.errors) > mark.failures_size:
+            return None
+        return count - _lines_behind(files.output, mark.answers_size)
 
     def _all_counts(self, files: JobFiles) -> _Counts:
         """Read all lines: which rows have one, and which have left and have none."""

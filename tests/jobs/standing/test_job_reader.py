@@ -113,6 +113,28 @@ def test_a_job_that_was_killed_is_dead_and_knows_its_rows_in_doubt(tmp_path: Pat
     assert found.ended is None
 
 
+@pytest.mark.parametrize("failing", ["never", "once", "refused"])
+def test_rows_in_doubt_are_the_same_with_marks_and_without(tmp_path: Path, failing: str) -> None:
+    """Rows that were sent again or came back have their records behind the mark, or before."""
+    met: set[int] = set()
+
+    def fail(request: Request) -> Response | None:
+        row = request.row or 0
+        if failing == "never" or row % 3 or row in met:
+            return None
+        met.add(row)
+        return Response(500 if failing == "once" else 429, {}, {"error": {"message": "x"}})
+
+    play(tmp_path, rows=ROWS, send=fail)
+    cut_notes(tmp_path, 6)
+    job = tmp_path / "out.jsonl.job"
+    found = stand(tmp_path)
+    lines = job.read_bytes().splitlines(keepends=True)
+    job.write_bytes(b"".join(one for one in lines if not one.startswith(b"w")))
+    bare = stand(tmp_path)
+    assert (found.state, found.answered, found.in_doubt) == (State.DEAD, 6, bare.in_doubt)
+
+
 def test_an_output_that_was_cut_is_told(tmp_path: Path) -> None:
     """What the job had written is known from its marks."""
     play(tmp_path, rows=ROWS)
