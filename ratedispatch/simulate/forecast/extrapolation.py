@@ -1,8 +1,9 @@
 """
 Foretells a long job from its beginning and its end.
 
-The engine plays both in one, and what lies between them takes as long as the beginning took in its
-second half for as much, but never less than the limits need for it, piece by piece.
+The engine plays both in one. What lies between them takes as long as the beginning took towards its
+end for as much, but never less than the limits need for it, piece by piece. The beginning is long
+enough to have used up what the provider's buckets hold at the start.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ratedispatch.limits import Limits
+from ratedispatch.limits import MINUTE, Limits
 from ratedispatch.pacing.bottleneck import NOTHING
 from ratedispatch.simulate.forecast.engine_play import Played, play_in_order
 from ratedispatch.simulate.forecast.reading_order import reading_order
@@ -32,9 +33,44 @@ _PIECES = 128
 #: What is known of each row.
 _KNOWN = frozenset({"requests", "tokens"})
 
-#: Rows of the beginning and of the end: a second for each play.
-HEAD = 3_000
+#: Rows of the beginning, at least and at most, and of the end: a quarter of a millisecond each.
+LEAST_HEAD = 3_000
+MOST_HEAD = 24_000
 TAIL = 1_000
+
+#: How many times the rows that the buckets can pay at once the beginning has, and from where on it
+#: shows what follows.
+_TIMES_STORED = 1.6
+_MARGIN = 1.15
+
+
+class _Ends(NamedTuple):
+    """
+    The numbers of the rows at the beginning, between, and at the end of a job.
+
+    Args:
+        workload: With all rows.
+        head, middle, tail: Their numbers.
+    """
+
+    workload: Workload
+    head: Sequence[int]
+    middle: Sequence[int]
+    tail: Sequence[int]
+
+    @property
+    def first(self) -> int:
+        """How many rows the beginning has."""
+        return len(self.head)
+
+    def sums(self, rows: Iterable[int]) -> _Sums:
+        """Return what *rows* come to."""
+        prompt, output = self.workload.prompt, self.workload.output
+        count = tokens = 0
+        for row in rows:
+            count += 1
+            tokens += prompt[row] + output[row]
+        return _Sums(count, tokens)
 
 
 class _Piece(NamedTuple):
@@ -56,28 +92,38 @@ class _Sums(NamedTuple):
         return self.requests if dimension.startswith("requests") else self.tokens
 
 
+def head_of(workload: Workload, scene: Scene) -> int:
+    """Return how many rows are played from the beginning."""
+    return round(min(max(LEAST_HEAD, _TIMES_STORED * _stored(workload, scene)), MOST_HEAD))
+
+
+def _stored(workload: Workload, scene: Scene) -> float:
+    """Return about how many rows the provider's buckets can pay at once."""
+    account = scene.provider
+    depth = account.burst_seconds if account.window == "bucket" else MINUTE
+    each = max(1.0, workload.tokens / max(1, len(workload)))
+    rates = [(account.requests_per_minute, account.tokens_per_minute), *account.models.values()]
+    return math.fsum(
+        min((requests or math.inf), (tokens or math.inf) / each) / MINUTE * depth
+        for requests, tokens in rates
+        if requests or tokens
+    )
+
+
 def play_ends(workload: Workload, scene: Scene, *, seed: int, row_seconds: float = 0.0) -> Course:
     """Return what comes of a *workload* of more rows than are played; as `play_engine`."""
-    order = reading_order(len(workload), scene.order)
-    head, middle, tail = order[:HEAD], order[HEAD:-TAIL], order[-TAIL:]
-    ends = workload.chosen([*head, *tail])
-    played = play_in_order(ends, scene, range(HEAD + TAIL), seed=seed, row_seconds=row_seconds)
+    order, first = reading_order(len(workload), scene.order), head_of(workload, scene)
+    if first + TAIL >= len(workload):
+        return play_in_order(workload, scene, order, seed=seed, row_seconds=row_seconds).course
+    ends = _Ends(workload, order[:first], order[first:-TAIL], order[-TAIL:])
+    chosen = workload.chosen([*ends.head, *ends.tail])
+    played = play_in_order(chosen, scene, range(first + TAIL), seed=seed, row_seconds=row_seconds)
     course, ended = played.course, played.tally.ended
-    if course.stop_code or len(ended) < HEAD + TAIL:
+    if course.stop_code or len(ended) < first + TAIL:
         return course  # it would have stopped as early
-    half = ended[HEAD - 1] - ended[HEAD // 2 - 1]
-    pace = half, _sums(workload, head[HEAD // 2 :])
-    pieces = _pieces_of(workload, scene, played, (middle, tail), pace)
-    return _stretched(workload, played, middle, pieces)
-
-
-def _sums(workload: Workload, rows: Iterable[int]) -> _Sums:
-    prompt, output = workload.prompt, workload.output
-    count = tokens = 0
-    for row in rows:
-        count += 1
-        tokens += prompt[row] + output[row]
-    return _Sums(count, tokens)
+    begin = round(min(max(first / 4, _MARGIN * _stored(workload, scene)), first * 3 / 4))
+    pace = ended[first - 1] - ended[begin - 1], ends.sums(ends.head[begin:])
+    return _stretched(ends, played, _pieces_of(ends, scene, played, pace))
 
 
 class _Store:
@@ -92,7 +138,7 @@ class _Store:
 
     def __init__(self, scene: Scene, played: Played, tail: _Sums) -> None:
         ended = played.tally.ended
-        self.tail_seconds = ended[-1] - ended[HEAD - 1]
+        self.tail_seconds = ended[-1] - ended[-TAIL - 1]
         # which rows draw from which of several groups of limits, the beginning has shown
         self._levels = [
             level
@@ -123,22 +169,18 @@ class _Store:
 
 
 def _pieces_of(
-    workload: Workload,
-    scene: Scene,
-    played: Played,
-    rows: tuple[Sequence[int], Sequence[int]],
-    pace: tuple[float, _Sums],
+    ends: _Ends, scene: Scene, played: Played, pace: tuple[float, _Sums]
 ) -> list[_Piece]:
-    """Return how long each piece of the middle takes; *rows* are it and the tail."""
-    middle, tail = rows
+    """Return how long each piece of the middle takes, and why; *pace* is that of the beginning."""
+    middle = ends.middle
     cause = played.course.binding or NOTHING
     seconds, measured = pace
-    last = _sums(workload, tail)
+    last = ends.sums(ends.tail)
     store = _Store(scene, played, last)
     pieces: list[_Piece] = []
     size = -(-len(middle) // _PIECES)
     for begin in range(0, len(middle), size):
-        sums = _sums(workload, middle[begin : begin + size])
+        sums = ends.sums(middle[begin : begin + size])
         paid = store.pay(sums, seconds * sums.of(cause) / measured.of(cause), cause)
         pieces.append(_Piece(sums.requests, *paid))
     # what the end has drawn from a store that is empty by then
@@ -147,15 +189,14 @@ def _pieces_of(
     return pieces
 
 
-def _stretched(
-    workload: Workload, played: Played, middle: Sequence[int], pieces: Sequence[_Piece]
-) -> Course:
-    """Return the course with the rows of *middle*, which come in *pieces*, in its midst."""
-    course, rows = played.course, len(workload)
-    factor = rows / (HEAD + TAIL)
+def _stretched(ends: _Ends, played: Played, pieces: Sequence[_Piece]) -> Course:
+    """Return the course with the rows of the middle, which come in *pieces*, in its midst."""
+    course, workload, middle = played.course, ends.workload, ends.middle
+    rows = len(workload)
+    factor = rows / (ends.first + TAIL)
     seconds = math.fsum(piece.seconds for piece in pieces)
     total = course.seconds + seconds
-    sums = _sums(workload, middle)
+    sums = ends.sums(middle)
     held = dict(course.held)
     for piece in pieces:
         held[piece.cause] = held.get(piece.cause, 0.0) + piece.seconds
@@ -167,12 +208,13 @@ def _stretched(
     return replace(
         course,
         seconds=total,
-        tenths=_tenths(played, rows, pieces),
+        tenths=_tenths(ends, played, pieces),
         answered=rows - round(course.failed * factor),
         failed=round(course.failed * factor),
         attempts=round(course.attempts * factor),
         refused=round(course.refused * factor),
-        in_flight_mean=course.in_flight_mean,
+        # a request is as long in flight, in the middle too
+        in_flight_mean=course.in_flight_mean * course.seconds * factor / total if total else 0.0,
         held=held,
         shares={
             name: min(1.0, (share * course.seconds + used.get(name, share * seconds)) / total)
@@ -184,14 +226,15 @@ def _stretched(
     )
 
 
-def _tenths(played: Played, rows: int, pieces: Sequence[_Piece]) -> tuple[float, ...]:
+def _tenths(ends: _Ends, played: Played, pieces: Sequence[_Piece]) -> tuple[float, ...]:
     ended, start = played.tally.ended, played.tally.first_sent
-    counts = list(itertools.accumulate((piece.rows for piece in pieces), initial=HEAD))
-    times = list(itertools.accumulate((piece.seconds for piece in pieces), initial=ended[HEAD - 1]))
+    rows, first = len(ends.workload), ends.first
+    counts = list(itertools.accumulate((piece.rows for piece in pieces), initial=first))
+    times = list(itertools.accumulate((one.seconds for one in pieces), initial=ended[first - 1]))
     found = []
     for tenth in range(1, 11):
         count = -(-rows * tenth // 10)
-        if count <= HEAD:
+        if count <= first:
             at = ended[count - 1]
         elif count <= counts[-1]:
             place = bisect_left(counts, count)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ratedispatch.simulate.forecast.engine_play import play_engine
-from ratedispatch.simulate.forecast.extrapolation import HEAD, TAIL, play_ends
+from ratedispatch.simulate.forecast.extrapolation import TAIL, head_of, play_ends
 from ratedispatch.simulate.forecast.forecast import Forecast
 from ratedispatch.simulate.forecast.queue_model import ROW_SECONDS, play_model
 from ratedispatch.simulate.forecast.unmodelled import knows
@@ -27,15 +27,27 @@ ENGINE_ROWS = 5_000
 SEEDS = 3
 MOST_PLAYED = 1_400_000
 
+#: The same of what the engine plays because the model does not know the scene: ten seconds.
+MOST_BY_ENGINE = 40_000
+
 Method = Literal["auto", "engine", "model"]
 
 
 class _Way(NamedTuple):
-    """What plays a job, its name, and how it does, as a sentence without its end."""
+    """
+    What plays a job.
+
+    Args:
+        play: Plays it once.
+        by: Its name.
+        text: How it plays, as a sentence without its end.
+        seeds: How often it does unless a number is asked for.
+    """
 
     play: Callable[..., Course]
     by: str
     text: str
+    seeds: int
 
 
 def forecast(
@@ -57,9 +69,8 @@ def forecast(
     """
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds is {seeds}, not one or more")
-    way = _way(len(workload), scene, method)
-    if seeds is None:
-        seeds = max(1, min(SEEDS, MOST_PLAYED // max(1, len(workload))))
+    way = _way(workload, scene, method)
+    seeds = seeds or way.seeds
     courses = tuple(
         way.play(workload, scene, seed=seed, row_seconds=ROW_SECONDS)
         for seed in range(1, seeds + 1)
@@ -73,21 +84,29 @@ def forecast(
     )
 
 
-def _way(rows: int, scene: Scene, method: Method) -> _Way:
-    """Return how a job of so many *rows* is played."""
-    unknown = knows(scene)
-    if method == "engine" or (method == "auto" and rows <= ENGINE_ROWS):
+def _way(workload: Workload, scene: Scene, method: Method) -> _Way:
+    """Return how *workload* is played."""
+    rows, unknown = len(workload), knows(scene)
+    if method == "model" and unknown:
+        raise ValueError(f"the model does not know this provider: {unknown}")
+    is_short = rows <= (MOST_BY_ENGINE if unknown else ENGINE_ROWS)
+    if method == "engine" or (method == "auto" and is_short):
         text = "The whole engine played every row in virtual time"
-        return _Way(play_engine, "engine", text)
+        return _Way(play_engine, "engine", text, _often(rows, MOST_BY_ENGINE))
     if not unknown:
         text = (
             "A model of the queue and the limits, which is held within 1 % of the whole engine, "
             "played every row"
         )
-        return _Way(play_model, "model", text)
-    if method == "model":
-        raise ValueError(f"the model does not know this provider: {unknown}")
-    ends = f"the first {HEAD:,} and the last {TAIL:,} rows"
-    between = f"the {rows - HEAD - TAIL:,} between them go on as the first did in their second half"
-    text = f"The whole engine played {ends} in virtual time, and {between} (no model: {unknown})"
-    return _Way(play_ends, "extrapolation", text)
+        return _Way(play_model, "model", text, _often(rows, MOST_PLAYED))
+    head = head_of(workload, scene)
+    ends = f"the first {head:,} and the last {TAIL:,} rows"
+    between = f"the {rows - head - TAIL:,} between them go on as the last of the first did"
+    text = f"The whole engine played {ends} in virtual time, and {between}"
+    text += f" (the model of the queue does not know this provider: {unknown})"
+    return _Way(play_ends, "extrapolation", text, _often(head + TAIL, MOST_BY_ENGINE))
+
+
+def _often(rows: int, most: int) -> int:
+    """Return how often so many *rows* are played, if there may be *most* of them in all."""
+    return max(1, min(SEEDS, most // max(1, rows)))
