@@ -134,7 +134,8 @@ def _turn(tries: _Tries, knob: Knob, base: Setting, default: Setting) -> list[Tr
     """Try *knob* at each of its positions with the others as in *base*, and between the best."""
     values = dict.fromkeys((getattr(base, knob.name), *knob.values))
     trials = [tries(base.with_knob(knob.name, value)) for value in values]
-    if knob.is_whole is None:
+    slowest = max(one.seconds for one in trials)
+    if knob.is_whole is None or slowest <= (1 + WORTH) * min(one.seconds for one in trials):
         return trials
     for _ in range(_HALVINGS):
         best = best_of(trials, default)

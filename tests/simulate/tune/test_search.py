@@ -54,6 +54,12 @@ def test_the_fewest_in_flight_are_found_between_the_positions_tried_first() -> N
     assert found.best.setting.max_in_flight in range(43, 46)
 
 
+def test_a_knob_that_changes_nothing_is_not_looked_at_more_closely() -> None:
+    """Only its first positions are tried."""
+    found = search(taking(lambda _: 100.0), [BURST], DEFAULT)
+    assert len(found.trials) == 1 + len(BURST.values)
+
+
 def test_a_knob_that_brings_less_than_a_hundredth_stays() -> None:
     """Also where it is one of many that are changed."""
 
