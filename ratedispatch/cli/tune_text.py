@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.dimension import dimension_named
 from ratedispatch.observe.human import about_usd, duration_text, one_line
 from ratedispatch.pacing.bottleneck import words_for
+from ratedispatch.simulate.tune.sensitivity import DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ratedispatch.cli.tune_verify import Checked
     from ratedispatch.jobs.tuning.tuner import OnAccount, Tuning
     from ratedispatch.simulate.tune.advice import Advice
-    from ratedispatch.simulate.tune.sensitivity import Raise, Wrong
+    from ratedispatch.simulate.tune.sensitivity import Doubt, Raise, Wrong
     from ratedispatch.simulate.tune.setting import Setting
     from ratedispatch.simulate.tune.trial import Trial
 
@@ -31,6 +32,13 @@ _KNOBS = {
     "max_tokens": ("max tokens", "as in the rows"),
     "order": ("order", ""),
     "processes": ("processes", ""),
+}
+
+#: What is said of a provider.
+_SAID = {
+    DEPTH: "depth of its buckets",
+    "latency": "latency",
+    "token_time": "time of a token",
 }
 
 _LIMITS = {
@@ -59,6 +67,7 @@ def describe_tuning(tuning: Tuning, command: str, checked: Sequence[Checked] = (
         _compared(own.advice),
         _recommended(tuning, command),
         _sensitivity(own.advice.wrong),
+        _doubts(own.advice.doubts),
         _raises(own.advice.raises),
         _others(tuning.accounts),
         _ways(tuning.accounts),
@@ -152,6 +161,20 @@ def _sensitivity(wrong: Sequence[Wrong]) -> str:
     return "What another value costs, in time:\n" + table_text(lines)
 
 
+def _doubts(doubts: Sequence[Doubt]) -> str:
+    if not doubts:
+        return ""
+    lines = []
+    for one in doubts:
+        refused = f"{one.refused:,} refused" if one.refused else ""
+        words = "half, " if one.name == DEPTH else "double, "
+        value = f"{words}{one.value:.3g} s: {_cost(one.cost)}"
+        lines.append((f"  {_SAID[one.name]}", value, refused))
+    return "If the provider is otherwise than was said, the same settings take:\n" + table_text(
+        lines
+    )
+
+
 def _cost(share: float) -> str:
     if not math.isfinite(share):
         return "never ends"
@@ -168,7 +191,10 @@ def _raises(raises: Sequence[Raise]) -> str:
             lines.append((f"  {_LIMITS.get(name, name)}", "brings nothing"))
             continue
         lines.append(
-            (f"  {_LIMITS.get(name, name)}", *(f"{_times(s)} saves {s.saved:.0%}" for s in steps))
+            (
+                f"  {_LIMITS.get(name, name)}",
+                *(f"{_times(s)} saves {max(0.0, s.saved):.0%}" for s in steps),
+            )
         )
     if not lines:
         return ""

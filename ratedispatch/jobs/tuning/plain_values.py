@@ -41,6 +41,10 @@ def _account(one: OnAccount) -> dict[str, Any]:
             {name: _number(value) for name, value in more._asdict().items()}
             for more in advice.raises
         ],
+        "doubts": [
+            {name: _number(value) for name, value in doubt._asdict().items()}
+            for doubt in advice.doubts
+        ],
         "services": [
             {name: _number(value) for name, value in asdict(way).items()} for way in one.ways
         ],

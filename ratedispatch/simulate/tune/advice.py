@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.groups import LimitGroups
 from ratedispatch.limits import BURST_SECONDS
 from ratedispatch.simulate.tune.bench import PER_PROCESS, Bench, raised, scene_of
 from ratedispatch.simulate.tune.search import Knob, finalists, search
-from ratedispatch.simulate.tune.sensitivity import raises, sensitivity
+from ratedispatch.simulate.tune.sensitivity import DEPTH, doubts, raises, sensitivity
 from ratedispatch.simulate.tune.setting import ladder
 from ratedispatch.simulate.tune.trial import best_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.forecast.workload import Workload
     from ratedispatch.simulate.tune.safe_cap import SafeCap
     from ratedispatch.simulate.tune.search import Found
-    from ratedispatch.simulate.tune.sensitivity import Raise, Wrong
+    from ratedispatch.simulate.tune.sensitivity import Doubt, Raise, Wrong
     from ratedispatch.simulate.tune.setting import Setting
     from ratedispatch.simulate.tune.trial import Trial
 
@@ -63,6 +63,7 @@ class Advice:
         found: All that the search has tried.
         wrong: What half and double of each knob cost.
         raises: What more of each limit brings.
+        doubts: What becomes of it where the provider is otherwise than was said.
         method: What the search was played by.
     """
 
@@ -72,6 +73,7 @@ class Advice:
     found: Found
     wrong: tuple[Wrong, ...] = ()
     raises: tuple[Raise, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     method: str = "model"
 
     @property
@@ -120,6 +122,7 @@ def advise(
         advice,
         wrong=tuple(sensitivity(whole, base, knobs)),
         raises=tuple(_raises(whole, base)),
+        doubts=tuple(_doubts(whole, base)),
     )
 
 
@@ -136,6 +139,26 @@ def _raises(quick: Bench, base: Trial) -> list[Raise]:
     if quick.scene.provider.engine_slots is not None:
         names.append("engine_slots")
     return raises(play, names, base.seconds)
+
+
+def _doubts(bench: Bench, base: Trial) -> list[Doubt]:
+    """Return what becomes of the setting of *base* where the provider is otherwise."""
+    provider = bench.scene.provider
+
+    def play(name: str, value: float) -> Trial:
+        """Return what comes of it with another *value* of *name*."""
+        changes: dict[str, Any] = {name: value}
+        scene = replace(bench.scene, provider=replace(provider, **changes))
+        return replace(bench, scene=scene)(base.setting)
+
+    said = {}
+    if any(_is_known(bench.scene.limits, name) for name in _ASKED):
+        said[DEPTH] = provider.burst_seconds
+    if provider.latency:
+        said["latency"] = provider.latency
+    if provider.token_time:
+        said["token_time"] = provider.token_time
+    return doubts(play, said, base)
 
 
 def _is_known(limits: Limits | LimitGroups, name: str) -> bool:

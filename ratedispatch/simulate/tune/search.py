@@ -95,7 +95,7 @@ def search(play: Callable[[Setting], Trial], knobs: Sequence[Knob], default: Set
     }
     best = best_of([now, *(tries(one) for one in _combined(default, matter))], default)
     # a limit may come into reach only when another one is out of the way
-    for knob in (*reversed(knobs), *knobs[:1]) if matter else ():
+    for knob in (*reversed(knobs), *knobs[:1]):
         best = best_of([best, *_turn(tries, knob, _loosest(tries, best), default)], default)
     changed = dict.fromkeys(default.changes(best.setting), best.setting)
     for setting in _combined(default, changed):

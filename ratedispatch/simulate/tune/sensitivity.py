@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ratedispatch.limits import BURST_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ratedispatch.simulate.tune.search import Knob
     from ratedispatch.simulate.tune.setting import Setting
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Factors by which a limit is raised, to see what that brings.
 RAISES = (1.1, 1.5, 2.0)
+
+#: The depth of the buckets of a provider, among its settings.
+DEPTH = "burst_seconds"
 
 #: Seconds of burst, the most that there are.
 _MOST_BURST = 60.0
@@ -59,6 +62,23 @@ class Raise(NamedTuple):
     saved: float
 
 
+class Doubt(NamedTuple):
+    """
+    What becomes of the best setting where the provider is otherwise than was said.
+
+    Args:
+        name: What is otherwise: a field of the settings of a provider.
+        value: What it is then.
+        cost: The time that it adds, as a share.
+        refused: Requests that are refused then.
+    """
+
+    name: str
+    value: float
+    cost: float
+    refused: int
+
+
 def sensitivity(
     play: Callable[[Setting], Trial], best: Trial, knobs: Iterable[Knob]
 ) -> list[Wrong]:
@@ -81,6 +101,25 @@ def _others(knob: Knob, best: Trial) -> list[Any]:
         return [one for one in (max(1, round(value / 2)), value * 2) if one != value]
     value = value or BURST_SECONDS
     return [value / 2, min(_MOST_BURST, value * 2)]
+
+
+def doubts(
+    play: Callable[[str, float], Trial], settings: Mapping[str, float], best: Trial
+) -> list[Doubt]:
+    """
+    Return what becomes of the best setting where the provider is otherwise than was said.
+
+    Args:
+        play: Says what comes of that setting with another value of a name.
+        settings: What was said, by name; half of a depth and double of a time are tried.
+        best: What comes of it as was said.
+    """
+    found = []
+    for name, said in settings.items():
+        value = said * (0.5 if name == DEPTH else 2.0)
+        trial = play(name, value)
+        found.append(Doubt(name, value, trial.seconds / best.seconds - 1, trial.refused))
+    return found
 
 
 def raises(

@@ -84,6 +84,8 @@ def test_the_cap_of_a_job_whose_limit_on_tokens_binds_is_lowered() -> None:
     assert (first.name, first.factor) == ("tokens_per_minute", 1.1)
     assert math.isclose(first.saved, 1 - 1 / 1.1)
     assert advice.raises[3].saved == 0.0
+    said = [(one.name, one.value, round(one.cost, 6)) for one in advice.doubts]
+    assert said == [("burst_seconds", 30.0, 0.0), ("latency", 2.0, 0.0)]
 
 
 def test_a_job_that_is_fine_is_left_as_it_is() -> None:

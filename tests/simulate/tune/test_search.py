@@ -82,6 +82,18 @@ def test_knobs_that_matter_only_together_are_found() -> None:
     assert found.best.setting.max_tokens == 96
 
 
+def test_knobs_of_which_none_helps_alone_are_found() -> None:
+    """A burst that does not fit into what may be in flight, and the other way round."""
+
+    def seconds(one: Setting) -> float:
+        number = one.max_in_flight if isinstance(one.max_in_flight, int) else 16
+        return 10.0 if number < 128 or one.burst_seconds < 2 else 5.0
+
+    best = search(taking(seconds), [IN_FLIGHT, BURST], DEFAULT).best
+    assert best.seconds == 5.0
+    assert (best.setting.max_in_flight, best.setting.burst_seconds) == (128, 2.0)
+
+
 @given(
     st.floats(0.2, 55), st.integers(4, 300), st.sampled_from(["file", "interleave"]), st.booleans()
 )
