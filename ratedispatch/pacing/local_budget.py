@@ -24,6 +24,7 @@ from ratedispatch.pacing.snapshot import Level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from ratedispatch.limits import Limits, Reading
     from ratedispatch.pacing.feedback import Change, Feedback
@@ -85,7 +86,7 @@ class LocalBudget:
         )
         self._parts = tuple(zip(self._of_cost, self._limits, strict=True))
         self._group = group
-        self._lock = threading.Lock()
+        self._lock: AbstractContextManager[object] = threading.Lock()
         self._open: dict[Reservation, None] = {}  # in the order of their instants
         self._reserved = 0
         self._peak = 0

@@ -141,6 +141,10 @@ class Membership:
         seconds = self._unseen_seconds(now)
         return any(copy.outruns(seconds) for copy in self._copies)
 
+    def followers(self, per_second: float) -> int:
+        """Return for how many that follow one something is taken, at so many a second."""
+        return self.tuning.lease(per_second, self.wanting, is_remote=self.store.is_remote)
+
     def trust(self, solitude: Solitude, now: float) -> None:
         """Let *solitude* cover what may be spent before this process looks again."""
         tuning = self.tuning

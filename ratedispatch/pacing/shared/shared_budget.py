@@ -79,7 +79,7 @@ class SharedBudget(LocalBudget):
             LimitCopy(limit, math.inf if rate.is_auto else rate.per_minute)
             for limit, rate in zip(self._limits, limits.rates(), strict=True)
         ]
-        self._guard = threading.RLock()
+        self._lock = self._guard = threading.RLock()  # one lock, taken once where nothing is new
         self._line = HeadLine(self._limits, self._copies)
         self._paused_until = 0.0  # what others have told
         self._priority = 0  # of what waits here
@@ -93,9 +93,13 @@ class SharedBudget(LocalBudget):
 
     def reserve(self, cost: Cost, now: float, speed: float = 1.0) -> Reservation | NotUntil:
         """Take *cost* in every dimension, or tell how long it takes until that is possible."""
-        with self._guard:
-            if not self._inbox and self._solitude.covers(now):
+        if now < self._solitude.until and not self._inbox:  # one call more than without sharing
+            for account, most in self._solitude.bounds:
+                if account.spent > most:
+                    break
+            else:
                 return super().reserve(cost, now, speed)
+        with self._guard:
             self.membership.take_in(now)
             if self._is_alone(now):
                 self.membership.trust(self._solitude, now)
@@ -283,7 +287,7 @@ class SharedBudget(LocalBudget):
                 return None
             self._begin(cost, now)
         self._line.give_back(now)
-        ticket = self._line.take(cost, now, self._next(), self._followers)
+        ticket = self._line.take(cost, now, self._next(), membership.followers)
         self._exchange(now)
         return self._line.ticket or ticket
 
@@ -300,12 +304,6 @@ class SharedBudget(LocalBudget):
         """Return the number of the next reservation."""
         self._reserved += 1
         return self._reserved
-
-    def _followers(self, per_second: float) -> int:
-        """Return for how many that follow something is taken, at so many a second."""
-        membership = self.membership
-        is_remote = membership.store.is_remote
-        return membership.tuning.lease(per_second, membership.wanting, is_remote=is_remote)
 
     def _exchange(self, now: float, *, leaves: bool = False) -> None:
         waits = self._line.ticket is not None or self._deference.waits(now)

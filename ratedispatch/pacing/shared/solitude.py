@@ -23,13 +23,14 @@ class Solitude:
 
     Attributes:
         until: When it has to look again, in seconds; minus infinity while it has to at once.
+        bounds: Of each limit, its sums, and up to what may be spent by them without another look.
     """
 
-    __slots__ = ("_bounds", "until")
+    __slots__ = ("bounds", "until")
 
     def __init__(self) -> None:
         self.until = -math.inf
-        self._bounds: list[tuple[Account, float]] = []
+        self.bounds: list[tuple[Account, float]] = []
 
     def begin(self, until: float, copies: Sequence[LimitCopy], seconds: float) -> None:
         """
@@ -41,13 +42,4 @@ class Solitude:
             seconds: What flows into each in so long may be spent before the store is told.
         """
         self.until = until
-        self._bounds = [(copy.limit.account, copy.most_spent(seconds)) for copy in copies]
-
-    def covers(self, now: float) -> bool:
-        """Whether no look is needed: the last one was a moment ago, and little was spent since."""
-        if now >= self.until:
-            return False
-        for account, most in self._bounds:  # noqa: SIM110 - a generator takes twice as long
-            if account.spent > most:
-                return False
-        return True
+        self.bounds = [(copy.limit.account, copy.most_spent(seconds)) for copy in copies]
