@@ -93,7 +93,7 @@ class ModelledBudget:
             if resumes_at is not None:
                 self.is_resuming = True
                 if is_new_episode and feedback.strain is None and limit.dimension in about:
-                    limit.drop_surplus(now)
+                    limit.refuse(mark, now)
             if not limit.is_exact:
                 limit.settle(mark, 0.0, now)
         return ()
@@ -101,7 +101,7 @@ class ModelledBudget:
     def slow_down(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""
         for limit in self.limits:
-            limit.drop_surplus(now, until)
+            limit.drop_surplus_until(until, now)
 
     def forget_refusals(self, now: float) -> None:
         """Do nothing: no rate of a limit that is told is learned from refusals."""

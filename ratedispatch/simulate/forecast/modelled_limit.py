@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.level import SharingTuning, pace_from
+from ratedispatch.pacing.limit.limit_source import SourceTuning
 from ratedispatch.pacing.limit.opening import OpeningTuning
 from ratedispatch.pacing.limit.reading_filter import MAX_CREDIBLE_RATIO, FilterTuning
 from ratedispatch.pacing.limit.surplus import Surplus
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _OPENING = OpeningTuning()
 _READINGS = FilterTuning()
 _SHARING = SharingTuning()
+_SOURCE = SourceTuning()
 
 #: Shares of the burst by which rounding may miss, and below which nothing is held back.
 _ROUNDING = 1e-9
@@ -45,6 +47,7 @@ class ModelledLimit:
         rate: The limit that the engine is told.
         account: The bucket of the provider.
         says: Whether answers say what is left there.
+        burst_of: Returns what may go at once of another limit per minute.
         ledger: Finds how the provider charges; None where it goes as the engine expects.
 
     Attributes:
@@ -65,6 +68,7 @@ class ModelledLimit:
         account: ModelledAccount,
         *,
         says: bool,
+        burst_of: Callable[[float], float],
         ledger: ModelledLedger | None = None,
     ) -> None:
         self.dimension, self.most = rate.dimension, rate.limit
@@ -77,8 +81,9 @@ class ModelledLimit:
         self.overtaken: Callable[[int, float], float] = _nothing
         self.held = 0.0
         self._quiet_at = math.inf
-        self._says = says
+        self._says, self._burst_of = says, burst_of
         self._speed = self._pace = 1.0
+        self._room, self._closeness = math.inf, 1.0
         self._is_paced, self._paced_until, self._doubted = False, 0.0, 0.0
         self._readings = ModelledReadings(is_exact=self.is_exact)
         self.charged = self._voided = self._returned = 0.0
@@ -193,18 +198,29 @@ class ModelledLimit:
         if self.ledger is not None:
             self.ledger.charge(-billed, -prompt, -output)
 
-    def drop_surplus(self, now: float, until: float | None = None) -> None:
-        """
-        Spend nothing that has piled up, and start slowly again.
-
-        After a refusal for the rate; *until* an instant, where it was for the load.
-        """
+    def drop_surplus_until(self, until: float, now: float) -> None:
+        """Spend nothing that has piled up at the provider before *until*."""
         self._surplus = 0.0
-        if until is None:
-            self.held, self._quiet_at = 0.0, math.inf
-            self.surplus.restart(self._burst, last=now)
-        else:
-            self.surplus.restart(self._burst, not_before=max(until, now))
+        self.surplus.restart(self._burst, not_before=max(until, now))
+
+    def refuse(self, mark: Mark, now: float) -> None:
+        """Start slowly again after a refusal, and more slowly if there should have been room."""
+        self._surplus = self.held = 0.0
+        self._quiet_at = math.inf
+        self.surplus.restart(self._burst, last=now)
+        readings = self._readings
+        if self._room <= 2 * mark[0] or (readings.ratio or 0.0) < _READINGS.least_ratio:
+            return
+        self.surplus.distrust(now)
+        readings.forget()
+        self._refill(now)
+        before = self._closeness
+        self._closeness = max(_SOURCE.closest_share, before * _SOURCE.closer_factor)
+        self._per_second *= self._closeness / before
+        self._burst = self._burst_of(self._per_second * 60)
+        self._depth = self._burst
+        self._own = min(self._own, self._burst)
+        self._flow = self._per_second * self._speed * self._pace
 
     def read(
         self, mark: Mark, number: int, sent_at: float, now: float, *, is_refused: bool = False
@@ -246,7 +262,7 @@ class ModelledLimit:
         if now > self._at:
             self._refill(now)
         if self.is_exact and readings.unit_ratio < 1:
-            self._pace = 1.0
+            self._room, self._pace = math.inf, 1.0
             self._own = min(self._depth, self._own + self._doubted)
             self._doubted = 0.0
             return True
@@ -263,6 +279,7 @@ class ModelledLimit:
             if pace < 1:
                 level -= per_second * _SHARING.reserve_seconds
                 self._pace, self._paced_until = pace, now + _READINGS.memory_seconds
+        self._room = remaining
         before = self._own + self._surplus
         has_changed = self._lower(level if level > 0 else 0.0)
         if ratio is None:
@@ -304,7 +321,7 @@ class ModelledLimit:
         """The share used of what flowed in from the instant 0 to the last request."""
         if not self._last_at:
             return 0.0
-        flowed = self._last_at * self._per_second
+        flowed = self._last_at * self.most / 60
         return min(1.0, max(0.0, self.charged + self._voided - self._last) / flowed)
 
     def _refill(self, now: float) -> None:

@@ -83,6 +83,7 @@ class ModelledQueue:
         self._entered = 0.0  # when the row at that place came to the head
         self._at = 0.0  # when the head may go, or is to be looked at again
         self._may_go = False  # whether it may go then
+        self._is_slow = False  # whether less than the rate flows in
         self._free_at = 0.0  # when the processor is
         self._sent_at = 0.0  # when something went last
         for limit in limits:
@@ -141,7 +142,7 @@ class ModelledQueue:
             self._room.is_short = False
             cause = bottleneck.REFUSALS
         else:
-            is_slow = brake.cooldown.slow_until or self._budget.is_resuming
+            is_slow = self._is_slow or self._budget.is_resuming or now < brake.cooldown.slow_until
             speed = self._resume(now) if is_slow else 1.0
             wait, cause = self._wait(now)
             if wait:
@@ -177,7 +178,7 @@ class ModelledQueue:
             if budget.is_resuming:
                 limit.resume(1 if limit.is_exact else self._amount, now)
             limit.set_speed(speed, now)
-        budget.is_resuming = False
+        budget.is_resuming, self._is_slow = False, speed < 1
         return speed
 
     # -- what leaves -------------------------------------------------------------------------

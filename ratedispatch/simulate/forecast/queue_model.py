@@ -107,7 +107,9 @@ def _limits_of(scene: Scene, costs: RowCosts) -> tuple[ModelledLimit, ...]:
                 ledger = ModelledLedger(told / 60) if has_debts or not is_as_expected else None
             if says and told < rate.per_minute * (1 - _NEWS_SHARE):  # as its headers have it
                 rate = replace(rate, per_minute=told, burst=limits.burst_of(told))  # noqa: PLW2901
-        found.append(ModelledLimit(rate, account, says=says, ledger=ledger))
+        found.append(
+            ModelledLimit(rate, account, says=says, burst_of=limits.burst_of, ledger=ledger)
+        )
     return tuple(found)
 
 
