@@ -42,12 +42,14 @@ class _Way(NamedTuple):
         by: Its name.
         text: How it plays, as a sentence without its end.
         seeds: How often it does unless a number is asked for.
+        more: Further sentences.
     """
 
     play: Callable[..., Course]
     by: str
     text: str
     seeds: int
+    more: str = ""
 
 
 def forecast(
@@ -79,7 +81,7 @@ def forecast(
         rows=len(workload),
         kinds=tuple(workload.kinds),
         courses=courses,
-        method=f"{way.text}, {'once' if seeds == 1 else f'{seeds} times'}.",
+        method=f"{way.text}, {'once' if seeds == 1 else f'{seeds} times'}.{way.more}",
         by=way.by,
     )
 
@@ -100,11 +102,15 @@ def _way(workload: Workload, scene: Scene, method: Method) -> _Way:
         )
         return _Way(play_model, "model", text, _often(rows, MOST_PLAYED))
     head = head_of(workload, scene)
-    ends = f"the first {head:,} and the last {TAIL:,} rows"
-    between = f"the {rows - head - TAIL:,} between them go on as the last of the first did"
-    text = f"The whole engine played {ends} in virtual time, and {between}"
-    text += f" (the model of the queue does not know this provider: {unknown})"
-    return _Way(play_ends, "extrapolation", text, _often(head + TAIL, MOST_BY_ENGINE))
+    text = f"The whole engine played the first {head:,} and the last {TAIL:,} rows in virtual time"
+    more = (
+        f" The {rows - head - TAIL:,} between them go on as the last of the first did, since the "
+        f"model of the queue does not know this provider: {unknown}."
+    )
+    account = scene.provider
+    if account.outage or account.changes or account.fault_times or len(account.competitor) > 1:
+        more += " What the provider does after the first rows is not played."
+    return _Way(play_ends, "extrapolation", text, _often(head + TAIL, MOST_BY_ENGINE), more)
 
 
 def _often(rows: int, most: int) -> int:

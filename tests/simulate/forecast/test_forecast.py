@@ -98,7 +98,7 @@ def test_the_way_follows_the_number_of_rows_and_what_the_model_knows(
     sliding = scene(fast, provider={"window": "sliding"})
     by_ends = forecast(rows, sliding, seeds=1)
     assert by_ends.by == "extrapolation"
-    assert "the window of the provider is sliding" in by_ends.method
+    assert by_ends.method.endswith("this provider: the window of the provider is sliding.")
     with pytest.raises(ValueError, match="the window of the provider is sliding"):
         forecast(rows, sliding, method="model")
 
