@@ -303,6 +303,7 @@ class ModelledQueue:
             self._rule, self._is_credited = ledger.rule, ledger.rule.refunds
             self._size = self._costs.sizes_by(self._rule)
             self._take_head(now)
+            return True
         return has_changed
 
     def _answer(self, now: float, place: int, marks: Sequence[Mark], length: int) -> None:

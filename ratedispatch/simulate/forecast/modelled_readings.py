@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _FINDER = FinderTuning()
 
-#: Readings of which the engine's own judgement is asked. By then it has found that nobody else
-#: spends from the limit, and that is what it goes on to find.
+#: Readings of which the engine's own judgement is asked at least. By then it has found that nobody
+#: else spends from the limit; that is what it goes on to find if it knows how requests are charged.
 _JUDGED = 256
 
 
@@ -73,7 +73,7 @@ class ModelledReadings:
     ) -> None:
         """Add a reading; see `ReadingFilter.add`."""
         self._count = count = self._count + 1
-        if count > _JUDGED:
+        if count > _JUDGED and self.is_sure:
             self.ratio, self.others, self.unit_ratio = 1.0, 0.0, 1.0
             return
         if not self._is_exact and count > _FINDER.least_readings:

@@ -45,6 +45,7 @@ class RowCosts:
     """
 
     __slots__ = (
+        "_asked",
         "_by_tokens",
         "_calibration",
         "_models",
@@ -63,6 +64,7 @@ class RowCosts:
         self._workload = workload
         self._by_tokens: array[int] | None = None
         self._calibration: Calibration | None = None
+        self._asked = -1, 0  # the row without a cap that was counted last, and what is reserved
         self.has_free = False
         self._models = [one.model for one in workload.kinds]
         self.kind, self.kinds = workload.kind, len(workload.kinds)
@@ -80,13 +82,20 @@ class RowCosts:
                 self.charges = array("I", map(add, self.prompts, workload.output))
 
     def output(self, row: int) -> int:
-        """Return what is reserved for the output of *row* now."""
+        """
+        Return what is reserved for the output of *row*.
+
+        Of a row without a cap that is what is known when it is counted: when it is asked for first.
+        """
         reserved = self._workload.output[row]
         if self._calibration is None or not reserved or self.caps[row] != UNCAPPED:
             return reserved
-        assert self.outputs is not None
-        model = self._models[self.kind[row]]
-        return self._calibration.output_tokens(model) * self.outputs[row]
+        if row != self._asked[0]:
+            assert self.outputs is not None
+            model = self._models[self.kind[row]]
+            learned = self._calibration.output_tokens(model) * self.outputs[row]
+            self._asked = row, learned
+        return self._asked[1]
 
     def parts(self, row: int) -> tuple[int, int, int]:
         """Return the prompt of *row* by tokens and as a limit is charged, and its output."""

@@ -181,6 +181,22 @@ def test_prompts_that_are_charged_less_than_expected_are_found_out() -> None:
     assert model.seconds == pytest.approx(engine.seconds, rel=0.01)
 
 
+def test_rows_without_a_cap_reserve_what_answers_teach() -> None:
+    """The provider charges 16 tokens for each, and the engine what 95 % of the answers take."""
+    limits = Limits(tokens_per_minute=100_000)
+    rows = Workload()
+    chat = rows.index_of(Kind(CHAT, "m"))
+    for number in range(500):
+        rows.add(Row(chat, 20 + number * 37 % 280, 16, 20 + number * 37 % 280, 0))
+    lengths = Lengths.parse("lognormal:120:0.5")
+    settings = {"burst_seconds": 5.0, "output_tokens": lengths, "latency_sigma": 0.3}
+    found = scene(limits, provider=settings)
+    model, engine = play(rows, found), play_engine(rows, found, seed=0)
+    assert model.seconds == pytest.approx(engine.seconds, rel=1e-3)
+    assert model.output_tokens == engine.output_tokens
+    assert model.binding == engine.binding == "tokens"
+
+
 def test_what_generates_nothing_reserves_nothing() -> None:
     rows = Workload()
     kind = rows.index_of(Kind(EMBEDDINGS, "m"))
