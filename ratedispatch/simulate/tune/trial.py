@@ -86,7 +86,8 @@ def best_of(trials: Iterable[Trial], default: Setting) -> Trial:
     # of settings that are as fast, one that keeps no more requests waiting at the server
     soon = min(one.latency for one in left) * (1 + ALIKE)
     left = [one for one in left if one.latency <= soon]
-    return min(left, key=lambda one: (_bound(one), one.seconds, repr(one.setting)))
+    # and one that trusts the depth of a bucket no more than it has to
+    return min(left, key=lambda one: (_bound(one), one.setting.burst_seconds, repr(one.setting)))
 
 
 def _shortest(trials: list[Trial]) -> list[Trial]:

@@ -100,7 +100,7 @@ def test_knobs_of_which_none_helps_alone_are_found() -> None:
 def test_the_best_of_knobs_that_do_not_touch_is_found(
     burst: float, number: int, order: str, caps: bool
 ) -> None:
-    """Whatever it is, to three hundredths, and in fewer trials than a grid has."""
+    """Whatever it is, to four hundredths, and in fewer trials than a grid has."""
 
     def seconds(one: Setting) -> float:
         flight = one.max_in_flight if isinstance(one.max_in_flight, int) else 5
@@ -115,7 +115,7 @@ def test_the_best_of_knobs_that_do_not_touch_is_found(
     wide = Knob("max_in_flight", (4, 8, 16, 32, 64, 128, 256, 512), is_whole=True)
     deep = Knob("burst_seconds", (0.25, 0.7, 2.0, 5.0, 15.0, 30.0, 54.0), is_whole=False)
     found = search(taking(seconds), [wide, deep, CAP, ORDER], DEFAULT)
-    assert found.best.seconds <= 1.03 * (100 + 500 / number)
+    assert found.best.seconds <= 1.04 * (100 + 500 / number)
     assert len(found.trials) <= 120
 
 
@@ -160,6 +160,8 @@ def test_of_settings_as_fast_the_one_that_waits_least_is_taken() -> None:
     assert best_of([trial(64, 40.0), fewest, trial(None, 30.0)], DEFAULT) is fewest
     rate = trial(None, 20.1)
     assert best_of([fewest, trial(33, 20.0), rate], DEFAULT) is rate
+    bursts = [Trial(setting=Setting(burst_seconds=one), seconds=100.0 - one / 2) for one in (2, 1)]
+    assert best_of(bursts, DEFAULT) is bursts[1]
 
 
 def test_finalists_are_the_best_and_the_default() -> None:
