@@ -1,5 +1,5 @@
 """
-Writes the command line of another command: with the flags that this one was given, some changed.
+Makes the command line of another command: with the flags that this one was given, some changed.
 
 What stood on the command line, in the environment or in ``ratedispatch.toml`` is written as it
 stood there, so that the line does the same in another shell. Pure but for reading the environment.
@@ -8,7 +8,6 @@ stood there, so that the line does the same in another shell. Pure but for readi
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,7 @@ import click
 from ratedispatch.cli.command import Option, SettingsCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 _PROGRAM = "ratedispatch"
 
@@ -124,27 +123,3 @@ def _number(value: Any) -> str:
 def _as_argument(text: str) -> str:
     """Return a path that is not taken for a flag."""
     return f"./{text}" if text.startswith("-") and text != "-" else text
-
-
-def shell_line(words: Sequence[str]) -> str:
-    """
-    Return *words* as a line for a shell.
-
-    What cannot be seen, as a line end or a control character in the name of a file, is written as
-    ``$'…'``, which bash, zsh and ksh read.
-    """
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = []
-    for character in word:
-        if character in "'\\":
-            escaped.append(f"\\{character}")
-        elif character.isprintable():
-            escaped.append(character)
-        else:  # byte by byte, as also a name that is no text is kept
-            escaped += [f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape")]
-    return "$'" + "".join(escaped) + "'"

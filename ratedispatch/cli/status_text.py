@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.jobs.standing.job_standing import State, Sum
+from ratedispatch.observe.command_text import shell_line
 from ratedispatch.observe.human import clock_text, duration_text, one_line, usd
 
 if TYPE_CHECKING:
@@ -231,10 +231,10 @@ def _doubt(count: int, *, is_running: bool) -> list[str]:
 
 def _command(part: Standing, folder: str) -> str:
     assert part.begun is not None
-    command = shlex.join(part.begun.command)
+    command = shell_line(part.begun.command)
     if part.begun.folder in {"", folder}:
         return command
-    return f"cd {shlex.quote(part.begun.folder)} && {command}"
+    return f"{shell_line(['cd', part.begun.folder])} && {command}"
 
 
 def _is_running(parts: Sequence[Standing]) -> bool:

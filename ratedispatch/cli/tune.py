@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratedispatch.cli.command_line import RetoldCommand, shell_line, words_for
+from ratedispatch.cli.command_line import RetoldCommand, words_for
 from ratedispatch.cli.console import columns, json_text, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
@@ -39,6 +39,7 @@ from ratedispatch.cli.tune_options import (
     shown_options,
 )
 from ratedispatch.limits import Limits
+from ratedispatch.observe.command_text import shell_line
 
 if TYPE_CHECKING:
     from ratedispatch.cli.tune_verify import Checked

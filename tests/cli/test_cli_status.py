@@ -119,6 +119,24 @@ def test_control_characters_are_escaped(job: Path) -> None:
     assert "\x1b" not in shown.output
 
 
+def test_a_shell_reads_back_the_command_to_go_on(tmp_path: Path) -> None:
+    """Also where a name has the end of a line in it, which would be another name if escaped."""
+    folder = tmp_path / "two  spaces\nand 'lines'"
+    folder.mkdir()
+    (folder / "in.jsonl").write_text(row("a"))
+    run(folder, "--fake", "--quiet", "--no-memory")
+    (folder / "out.jsonl").write_bytes(b"")
+    found = status(folder).output.splitlines()
+    line = next(line for line in found if line.strip().startswith("go on"))
+    _, _, command = line.partition("go on")
+    script = f"printf '%s\\0' {command}"
+    out = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    words = out.decode().split("\0")
+    assert words[:5] == [
+        "ratedispatch", "run", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl")
+    ]  # fmt: skip
+
+
 def test_a_flag_with_a_number_or_without(job: Path) -> None:
     """A file behind --watch is not taken for its seconds; the watch ends with the job."""
     run(job, "--fake", "--quiet", "--no-memory")

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratedispatch.cli.command_line import RetoldCommand, shell_line, words_for
+from ratedispatch.cli.command_line import RetoldCommand, words_for
 from ratedispatch.cli.input_options import input_options
 from ratedispatch.cli.limit_options import limit_options
 from ratedispatch.cli.run import run
 from ratedispatch.cli.run_options import durability_options
 from ratedispatch.cli.sending_options import sending_options
+from ratedispatch.observe.command_text import shell_line
 
 if TYPE_CHECKING:
     from pathlib import Path

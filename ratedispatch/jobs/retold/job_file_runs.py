@@ -7,11 +7,11 @@ answers, what was in flight, and how each run ended; nothing of requests, limits
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from ratedispatch.jobs.state.files import CHUNK
 from ratedispatch.jobs.state.run_notes import Begun, Ended, Mark, notes_in
+from ratedispatch.observe.command_text import shell_line
 from ratedispatch.observe.history import History, PlayedRun, stop_in
 from ratedispatch.observe.time_bins import is_sound
 
@@ -72,7 +72,7 @@ class _Reader:
             return
         if isinstance(note, Begun):
             self._run = self.history.begin(note.at)
-            self._run.command = shlex.join(note.command)[:_LONGEST_COMMAND]
+            self._run.command = shell_line(note.command)[:_LONGEST_COMMAND]
             self._last = None
         elif run is None:
             return

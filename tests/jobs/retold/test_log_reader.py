@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,29 @@ def begin(seconds: float, **values: Any) -> dict[str, Any]:
     flags = {"INPUT": "in put.jsonl", "--rpm": 600.0, "--quiet": True, "--param": ["a=1", "b=2"]}
     line = {"event": "run", "at": at(seconds), "version": "9.9", "command": "run", "flags": flags}
     return {**line, "limits": limits, "server": "https://api.example.com", **values}
+
+
+@pytest.mark.parametrize("name", ["a  b.jsonl", "a\nb.jsonl", "it's $(x).jsonl", "a\x1b.jsonl"])
+def test_the_command_of_a_run_is_read_back_by_a_shell(name: str) -> None:
+    """Whatever the name of a file is: also with two spaces, or with what cannot be seen."""
+    (run,) = history_of(begin(0, flags={"INPUT": name, "--output": name})).runs
+    assert run.command.isprintable()
+    out = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {run.command}"], capture_output=True, check=True
+    ).stdout
+    assert out.decode().split("\0")[:-1] == ["ratedispatch", "run", name, "--output", name]
+
+
+def test_a_name_with_a_dash_in_front_is_not_read_back_as_a_flag() -> None:
+    """As an argument it is a path, and as a value it stands behind an equals sign."""
+    (run,) = history_of(begin(0, flags={"INPUT": "-a.jsonl", "--output": "-b.jsonl"})).runs
+    assert run.command == "ratedispatch run ./-a.jsonl --output=-b.jsonl"
+
+
+def test_half_of_a_pair_in_a_command_is_shown() -> None:
+    """JSON may hold it, and no encoding does."""
+    (run,) = history_of(begin(0, flags={"INPUT": "a\ud800"})).runs
+    assert run.command == r"ratedispatch run $'a\x3f'"
 
 
 def test_what_a_log_tells_of_a_run() -> None:

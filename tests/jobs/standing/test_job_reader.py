@@ -49,6 +49,27 @@ def test_a_finished_job_says_when_it_ended_and_what_it_spent(tmp_path: Path) -> 
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("redis://:s3cret@host:6379/0", "redis://host:6379/0"),
+        ("--share=redis://user:p@ss:w@host/0", "--share=redis://host/0"),
+        ("https://token@host/v1?api-version=2&api_key=s3cret&x=1", None),
+        ("redis://host?PASSWORD=s3cret", "redis://host?PASSWORD="),
+        ("https://host/@user/a?n=1#@", "https://host/@user/a?n=1#@"),
+        ("write to a@b.org: //c@d", "write to a@b.org: //c@d"),
+    ],
+)
+def test_no_password_of_an_address_reaches_the_journal(
+    tmp_path: Path, word: str, kept: str | None
+) -> None:
+    """With a name or without one, as a token, or in a query; other signs stay as they are."""
+    play(tmp_path, rows=ROWS, job_options=JobOptions(command=("ratedispatch", "run", word)))
+    found = stand(tmp_path).begun
+    assert found is not None
+    assert found.command[2] == (kept or "https://host/v1?api-version=2&api_key=&x=1")
+
+
 def test_while_it_runs_it_is_seen_from_its_files_and_not_disturbed(tmp_path: Path) -> None:
     """Each of many looks in the middle of the run fits what the job itself says."""
     seen: list[tuple[Standing, int]] = []
