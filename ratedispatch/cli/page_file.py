@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # readable by its owner only: names of rows and messages of failures are on it
 _MODE = 0o600
 
+# how each page begins; a browser takes either case
+_PAGE_BEGINS = b"<!doctype html"
+
 #: Bytes of a forecast; those of the program have some thousand.
 _LONGEST = 10 * 2**20
 
@@ -34,12 +37,29 @@ def check_place(path: Path, flag: str) -> None:
         raise click.UsageError(f"{flag} {path} is a link, which is not followed; name a file")
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{flag} {path} is not a regular file; name another file")
+    if not _is_replaceable(path):
+        raise click.UsageError(
+            f"{flag} {path} is there and is no page of HTML, so it is not replaced; name another "
+            f"file, or remove it"
+        )
     if not folder.is_dir():
         raise click.UsageError(
             f"{flag} {path}: the folder {folder} does not exist; create it first"
         )
     if not os.access(folder, os.W_OK | os.X_OK) or not folder.stat().st_mode & 0o222:
         raise click.UsageError(f"{flag} {path}: the folder {folder} cannot be written to")
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Say whether nothing is lost where a page replaces *path*: no input, no log, no answers."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_PAGE_BEGINS))
+    except FileNotFoundError:
+        return True
+    except OSError:  # what cannot be read may be anything
+        return False
+    return not begin or begin.lower() == _PAGE_BEGINS
 
 
 def write_page(path: Path, material: Material, key: str | Sequence[str] = "") -> int:

@@ -97,11 +97,28 @@ def test_a_finished_job_is_shown_by_lines_and_by_its_exit_code(job: Path) -> Non
     run(job, "--fake", "--quiet", "--no-memory")
     shown = status(job)
     assert shown.exit_code == 1
-    first, rows, spent, failures = shown.output.splitlines()
+    first, rows, failures = shown.output.splitlines()
     assert "finished at" in first
     assert rows.endswith("2 of 2 rows (100%): 1 answered, 1 failed")
-    assert spent.split()[0] == "spent"
     assert failures.split() == ["failures", "1", "invalid_line"]
+
+
+def test_a_trial_has_spent_nothing_unless_it_was_asked_what_it_would_cost(job: Path) -> None:
+    """As the report of the run has it."""
+    run(job, "--fake", "--quiet", "--no-memory")
+    assert values(job)["spent_usd"] is None
+    for path in job.glob("out.*"):
+        path.unlink()
+    run(job, "--fake", "--quiet", "--no-memory", "--max-cost", "1")
+    assert values(job)["spent_usd"] > 0
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_folder_belongs_to_no_job(name: str) -> None:
+    """It has no name beside which a job file could be."""
+    shown = CliRunner().invoke(main, ["status", name])
+    assert shown.exit_code == 2
+    assert f"{name} is a folder; give the file in it" in shown.output
 
 
 def test_control_characters_are_escaped(job: Path) -> None:

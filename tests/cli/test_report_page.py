@@ -37,7 +37,7 @@ def rows(tmp_path: Path) -> Path:
 def test_a_run_writes_its_page(rows: Path) -> None:
     """Readable by its owner only; without a cost, since a trial costs nothing; no file beside."""
     page = rows / "r.html"
-    page.write_text("of before")
+    page.write_text("<!DOCTYPE html>\nof before")
     page.chmod(0o644)
     result = run(rows, "--fake", "-q", "--report", str(page))
     assert result.exit_code == 1, result.output
@@ -158,3 +158,17 @@ def test_what_is_no_output_of_a_job(tmp_path: Path) -> None:
     result = report(tmp_path / "out.jsonl", "-o", tmp_path / "out.jsonl")
     assert "give a file of its own" in result.output
     assert "cannot be read" in report(tmp_path / "out.jsonl", "--log", tmp_path / "no").output
+
+
+def test_a_page_replaces_nothing_but_a_page(tmp_path: Path) -> None:
+    """Least of all the input of the job, which its files need not name."""
+    (tmp_path / "out.jsonl").write_text("")
+    other = tmp_path / "in.jsonl"
+    other.write_text(row("a"))
+    result = report(tmp_path / "out.jsonl", "-o", other)
+    assert result.exit_code == 2
+    assert "is there and is no page of HTML" in result.output
+    assert other.read_text() == row("a")
+    other.write_text("")
+    for _ in range(2):
+        assert report(tmp_path / "out.jsonl", "-o", other).exit_code == 0

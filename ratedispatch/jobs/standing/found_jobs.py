@@ -37,6 +37,8 @@ def outputs_of(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     loose: list[Path] = []
     for path in paths:
+        if not path.name or path.is_dir():
+            raise JobError(f"{path} is a folder; give the file in it that was given to run with -o")
         output = path.with_name(path.name.removesuffix(_JOB)) if path.name != _JOB else path
         if _job_of(output).is_file():
             found[output] = None

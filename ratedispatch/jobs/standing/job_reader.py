@@ -20,6 +20,7 @@ from ratedispatch.jobs.standing.job_notes import SPAN_SECONDS, NotesReader
 from ratedispatch.jobs.standing.job_standing import Pace, Standing, State
 from ratedispatch.jobs.state.files import CHUNK, wall_clock
 from ratedispatch.jobs.state.journal import RECORD, Journal
+from ratedispatch.jobs.state.origin import FAKE
 from ratedispatch.jobs.state.paths import JobFiles, default_errors_path
 from ratedispatch.jobs.state.results import ResultReader
 from ratedispatch.jobs.state.rowset import RowSet
@@ -36,6 +37,9 @@ _MOST_FAILURES = 256 * CHUNK
 
 #: Bytes of records behind the last mark that are held at once: those of many seconds.
 _MOST_RECORDS = 16 * CHUNK
+
+#: Flags of a run that make it count the cost of a trial, too.
+_ASKED = ("--price-in", "--max-cost")
 
 #: A job whose marks are younger, in seconds, runs, where the system tells of no locks.
 _FRESH_SECONDS = 15.0
@@ -106,7 +110,7 @@ class JobReader:
             ended=notes.ended,
             last=_last_write(files),
             pace=self._pace(notes) if is_held else None,
-            spent=notes.spent,
+            spent=None if _is_free(notes) else notes.spent,
             failures=self._failures.rows,
             notes=tuple(_amiss(files, counts, notes)),
             other_rows=manifest.scan.others if manifest.scan is not None else 0,
@@ -205,6 +209,12 @@ def files_of(output: Path, manifest: Manifest) -> JobFiles:
     if manifest.errors:
         errors = output.absolute().parent / manifest.errors
     return JobFiles(Path(manifest.input), lines, errors, table)
+
+
+def _is_free(notes: JobNotes) -> bool:
+    """Whether the job is a trial: no money was spent, unless it was asked what it would cost."""
+    words = notes.begun.command if notes.begun is not None else ()
+    return notes.manifest.origin == FAKE and not any(word.startswith(_ASKED) for word in words)
 
 
 def _state_of(notes: JobNotes, counts: _Counts, *, is_held: bool) -> State:

@@ -171,10 +171,10 @@ def _rate_chart(
         share = share_near(near, limits, frames.widths)
         about += " " + rate_sentence(dimension_named(dimension).unit, near, frames, limits, share)
         if share and _mean(near, frames) > _mean(limits, frames) * _ABOVE:
-            about += (
-                " More was reserved than that, since the provider counts less than a request may "
-                "cost at most, and the rest flows back."
-            )
+            about += " More than the limit went, since some of it was unused before the run"
+            if dimension != "requests":
+                about += ", or since the provider counts less than a request may cost at most"
+            about += "."
         if len({step.group for step in run.steps if step.dimension == dimension}) > 1:
             about += " The limit is that of all groups or members together."
     if what == "tokens" and any(frames.billed):
