@@ -66,7 +66,7 @@ _PROXIES: Mapping[str, Mapping[str, Any]] = {
 
 
 #: Rounds of several processes; eight of them take long, and show what four do.
-_SHARED = tuple(name for name in shared.ROUNDS if name != "eight")
+_SHARED = tuple(name for name in shared.ROUNDS if name not in {"eight", "day"})
 
 
 @dataclass(frozen=True, slots=True)
