@@ -117,16 +117,20 @@ def test_a_whole_number_stays_one(number: float, factor: float, found: float) ->
 
 #: What no run in virtual time can show, and the tests that hold it.
 HELD_BY = {
+    # only where this process's own loop is what is slow, and virtual time has none that is
+    "AdaptiveTuning.least_growth": "tests/pacing/concurrency/test_adaptive.py",
+    "AgeTuning.most_": "tests/memory/test_facts.py",  # sizes of a file
     # two windows that follow each other are hardly apart, two outages are by hours
     "BlackoutTuning.repeating_seconds": "tests/pacing/test_blackout.py",
-    # no simulated provider keeps a second while its headers tell a minute
-    "SurplusTuning.distrust_seconds": "tests/pacing/limit/test_surplus.py",
-    # a run that ends within seconds of a refusal
-    "SearchTuning.shortest_found_seconds": "tests/pacing/limit/test_rate_search.py",
-    "AgeTuning.most_": "tests/memory/test_facts.py",  # sizes of a file
-    "RecordTuning.": "tests/pacing/shared",  # trials of several processes notice some of them
+    "RecordTuning.forgotten_seconds": "tests/pacing/shared",  # members that left long ago
     "RedisTuning.": "tests/sharing/test_redis_store.py",  # waits for a real server
-    "SharedTuning.": "tests/pacing/shared",
+    # leases are from 150 requests a second on, at which a trial would take a minute
+    "SharedTuning.far_lease_seconds": "tests/pacing/shared",
+    "SharedTuning.most_leased": "tests/pacing/shared",
+    "SharedTuning.near_lease_seconds": "tests/pacing/shared",
+    # a store that is gone, for as long as no round is
+    "SharedTuning.probe_seconds": "tests/pacing/shared",
+    "SharedTuning.stale_seconds": "tests/pacing/shared",
 }
 
 
