@@ -25,25 +25,43 @@ def notes_of(
 ) -> list[str]:
     """Return sentences on what a person should know beside the numbers."""
     notes = []
-    left = counted.rows - len(counted.workload)
-    if left:
-        rows = "1 row is" if left == 1 else f"{left:,} rows are"
-        notes.append(f"{rows} not played, since no limit allows it or it is no request; see plan.")
-    notes += _unknown(told.limits, scene.provider)
+    if counted.counts:
+        notes.append(unsendable(counted))
+    if found.rows:
+        notes += _unknown(told.limits, scene.provider)
     if told.is_pool:
         notes.append("The members of the pool are played as one account with all their limits.")
-    for flag, cap in (
-        ("--max-cost", told.caps.max_cost),
-        ("--max-cost-run", told.caps.max_cost_run),
-    ):
-        if cap is not None and cost.usd is not None and cost.usd.high > cap:
-            notes.append(
-                f"The run would stop at its {flag} of {about_usd(cap)} before its end; what "
-                f"stands here is the whole job."
-            )
+    notes += [
+        f"The run would stop at its {flag} of {about_usd(cap)} before its end; what stands here "
+        f"is the whole job."
+        for flag, cap in caps_met(told, cost)
+    ]
     if found.rows and isinstance(told.limits, Limits) and not told.limits.rates():
         notes.append("The job has no limits of its own: what is in flight is all that bounds it.")
     return notes
+
+
+def unsendable(counted: Counted) -> str:
+    """Return a sentence on the rows that cannot be sent: how many, why, and the first of them."""
+    from ratedispatch.cli.plan_text import why_not
+
+    counts = counted.counts or {}
+    left = sum(counts.values())
+    rows = f"{counted.rows:,} row" + "s" * (counted.rows != 1)
+    verb = "is" if left == 1 else "are"
+    text = f"Of {rows}, {left:,} {verb} not played: {', '.join(why_not(counts))}."
+    if counted.findings:
+        first = counted.findings[0].message
+        text += f" {'It is' if left == 1 else 'The first:'} {first}; plan lists them."
+    return text
+
+
+def caps_met(told: Told, cost: ForetoldCost) -> list[tuple[str, float]]:
+    """Return the caps at which a run would stop before its end, by their flags."""
+    caps = (("--max-cost", told.caps.max_cost), ("--max-cost-run", told.caps.max_cost_run))
+    if cost.usd is None:
+        return []
+    return [(flag, cap) for flag, cap in caps if cap is not None and cost.usd.high > cap]
 
 
 def _unknown(limits: Limits | LimitGroups, account: ProviderSettings) -> list[str]:

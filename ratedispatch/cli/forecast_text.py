@@ -38,6 +38,9 @@ def describe(
         notes: Sentences on what a person should know.
         width: Columns of the terminal.
     """
+    told = [textwrap.fill(one_line(note), width) for note in notes]
+    if not forecast.rows:
+        return "\n\n".join(["There is no row to send.", *told])
     lines = {"time": _time(forecast)}
     if forecast.held:
         lines["bound by"] = _held(forecast)
@@ -54,9 +57,7 @@ def describe(
     parts = [_rows(forecast), _filled(lines, width), _tenths(forecast)]
     if forecast.waits:
         parts.append(_waits(forecast))
-    parts += [textwrap.fill(one_line(note), width) for note in notes]
-    parts.append(textwrap.fill(_method(forecast), width))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *told, textwrap.fill(_method(forecast), width)])
 
 
 def _filled(lines: Mapping[str, str], width: int) -> str:

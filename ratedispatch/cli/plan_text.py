@@ -8,6 +8,8 @@ from ratedispatch.dimension import dimension_named, period_of
 from ratedispatch.observe.human import about_usd, duration_text, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ratedispatch.jobs.plan.model import GroupPlan, Need, Plan
 
 #: Rows that cannot be sent of which a person is shown the line; --json has more.
@@ -45,11 +47,17 @@ def describe(plan: Plan, *, bar: str = "#") -> str:
 
 
 def _rows(plan: Plan) -> str:
-    text = f"{_count(plan.rows, 'row')}: {plan.sendable:,} can be sent"
-    for code, count in plan.counts.items():
+    can = f"{_count(plan.rows, 'row')}: {plan.sendable:,} can be sent"
+    return ", ".join([can, *why_not(plan.counts)])
+
+
+def why_not(counts: Mapping[str, int]) -> list[str]:
+    """Return how many rows cannot be sent for each reason, such as "3 are malformed"."""
+    found = []
+    for code, count in counts.items():
         one, many = _WHY.get(code, (code, code))
-        text += f", {count:,} {one if count == 1 else many}"
-    return text
+        found.append(f"{count:,} {one if count == 1 else many}")
+    return found
 
 
 def _table(plan: Plan) -> str:

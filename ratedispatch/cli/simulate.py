@@ -11,7 +11,7 @@ import click
 from ratedispatch.cli.client import connections_for
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import columns, json_text, say
-from ratedispatch.cli.forecast_notes import notes_of
+from ratedispatch.cli.forecast_notes import caps_met, notes_of
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
 from ratedispatch.cli.likeness import liked
@@ -140,7 +140,13 @@ def simulate(
         if seen is not None:
             click.echo(f"{seen.text(width)}\n")
         click.echo(describe(found, cost, notes=notes, width=width))
-    sys.exit(3 if found.stop else 1 if any((counted.counts or {}).values()) else 0)
+    sys.exit(
+        3
+        if found.stop or caps_met(told, cost)
+        else 1
+        if any((counted.counts or {}).values())
+        else 0
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def _show(
 
         if seen is not None:
             click.echo(f"{seen.text(columns(sys.stdout))}\n")
-        click.echo(describe_tuning(found, shell_line(words), checked))
+        click.echo(describe_tuning(found, shell_line(words), checked, width=columns(sys.stdout)))
 
 
 class _Job:
@@ -203,7 +203,11 @@ def _found(
     told = Told.of(limits, flags.provider, caps)
     counted = read(told, flags, quiet=quiet)
     if not len(counted.workload):
-        raise click.UsageError(f"the input {flags.source.input} has no row that can be sent")
+        from ratedispatch.cli.forecast_notes import unsendable
+
+        raise click.UsageError(
+            f"the input {flags.source.input} has no row that can be sent. {unsendable(counted)}"
+        )
     others = search.accounts(models_of(counted.workload))
     own = Account(OWN, told.limits)
     seen = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dimension import dimension_named
@@ -52,7 +53,9 @@ _LIMITS = {
 }
 
 
-def describe_tuning(tuning: Tuning, command: str, checked: Sequence[Checked] = ()) -> str:
+def describe_tuning(
+    tuning: Tuning, command: str, checked: Sequence[Checked] = (), *, width: int
+) -> str:
     """
     Return *tuning* as text for a person.
 
@@ -60,19 +63,21 @@ def describe_tuning(tuning: Tuning, command: str, checked: Sequence[Checked] = (
         tuning: What was found.
         command: The recommended command line.
         checked: What was run to compare.
+        width: Columns of the terminal; a command line is not broken, so that it can be copied.
     """
     own = tuning.accounts[0]
     parts = [
-        f"{tuning.rows:,} rows on {_account(own)}",
+        textwrap.fill(f"{_rows(tuning.rows)} on {_account(own)}", width),
         _compared(own.advice),
-        _recommended(tuning, command),
+        textwrap.fill(_binding(own.advice.best), width),
+        _recommended(tuning, command, width),
         _sensitivity(own.advice.wrong),
         _doubts(own.advice.doubts),
         _raises(own.advice.raises),
-        _others(tuning.accounts),
-        _ways(tuning.accounts),
+        _others(tuning.accounts, width),
+        _ways(tuning.accounts, width),
         _checked(checked),
-        "\n".join(tuning.notes),
+        "\n".join(textwrap.fill(note, width) for note in tuning.notes),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -96,7 +101,7 @@ def _compared(advice: Advice) -> str:
         if advice.best is advice.default and trial is advice.best:
             label = "now, best" if math.isfinite(trial.seconds) else "now"
         lines.append((label, *(_value(knob, trial.setting) for knob in varied), *_figures(trial)))
-    return table_text(lines) + f"\n\n{_binding(advice.best)}"
+    return table_text(lines)
 
 
 def _figures(trial: Trial) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ def _limit(dimension: str) -> str:
     return f"{unit} per day" if dimension.endswith("_per_day") else unit
 
 
-def _recommended(tuning: Tuning, command: str) -> str:
+def _recommended(tuning: Tuning, command: str, width: int) -> str:
     advice = tuning.advice
     if not advice.changes:
         head = "Leave the settings as they are; no change saves a hundredth of the time:"
@@ -136,16 +141,25 @@ def _recommended(tuning: Tuning, command: str) -> str:
     lines = [head, f"  {command}"]
     cap = advice.best.setting.max_tokens
     lines += [
-        f"--max-tokens {cap} lowers the caps of {one.lowered:,} rows, and cuts {_count(one.cut)} "
-        f"answers as far as their lengths are known."
+        textwrap.fill(
+            f"--max-tokens {cap} lowers the caps of {_rows(one.lowered)}, and cuts "
+            f"{_count(one.cut)}, as far as the lengths of answers are known.",
+            width,
+        )
         for one in tuning.caps
         if one.tokens == cap and "max_tokens" in advice.changes
     ]
     return "\n".join(lines)
 
 
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 def _count(number: float) -> str:
-    return f"about {number:,.0f}" if number >= 1 else "no" if number == 0 else "fewer than 1 of the"
+    if number >= 1.5:
+        return f"about {number:,.0f} answers"
+    return "hardly one answer" if number else "no answer"
 
 
 def _sensitivity(wrong: Sequence[Wrong]) -> str:
@@ -205,17 +219,25 @@ def _times(step: Raise) -> str:
     return "double" if step.factor == 2 else f"{step.factor - 1:+.0%}"
 
 
-def _others(accounts: Sequence[OnAccount]) -> str:
+def _others(accounts: Sequence[OnAccount], width: int) -> str:
     if len(accounts) < 2:
         return ""
-    lines: list[tuple[str, ...]] = [("  account", "", "time", "cost", "refused", "an answer")]
+    lines: list[tuple[str, ...]] = [("  account", "time", "cost", "refused", "an answer")]
+    notes = []
     for one in accounts[1:]:
         name = one_line(one.account.name)[:_LONGEST_NAME]
-        lines.append((f"  {name}", one.account.limits_text, *_figures(one.advice.best)))
-    return "With its best settings on other accounts:\n" + table_text(lines)
+        lines.append((f"  {name}", *_figures(one.advice.best)))
+        notes.append(_noted(f"{name}: {one.account.limits_text}", width))
+    head = "With its best settings on other accounts:"
+    return "\n".join([head, table_text(lines), *notes])
 
 
-def _ways(accounts: Sequence[OnAccount]) -> str:
+def _noted(text: str, width: int) -> str:
+    """Return *text* as a note below a table."""
+    return textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    ")
+
+
+def _ways(accounts: Sequence[OnAccount], width: int) -> str:
     ways = accounts[0].ways
     if not ways:
         return ""
@@ -228,8 +250,9 @@ def _ways(accounts: Sequence[OnAccount]) -> str:
         else:
             time = f"up to {time_text(way.most)}"
         cost = "–" if way.usd is None else about_usd(way.usd)
-        lines.append((f"  {way.service}", time, cost, way.note))
-    return "By other services of the provider:\n" + table_text(lines)
+        lines.append((f"  {way.service}", time, cost))
+    notes = [_noted(f"{way.service}: {way.note}", width) for way in ways]
+    return "\n".join(["By other services of the provider:", table_text(lines), *notes])
 
 
 def _checked(checked: Sequence[Checked]) -> str:
@@ -273,7 +296,7 @@ def table_text(lines: Iterable[Sequence[str]]) -> str:
     ]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if at in {0, count - 1 if width > 40 else 0} else cell.rjust(width)
+            cell.ljust(width) if at == 0 else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=False))
         ).rstrip()
         for row in rows

@@ -113,15 +113,19 @@ def test_rows_that_cannot_be_sent_are_counted_and_not_played(path: Path) -> None
     told = json.loads(result.stdout)
     assert (told["rows"], told["rows_read"]) == (40, 42)
     assert told["unsendable"] == {"invalid_line": 1, "cost_exceeds_limit": 1}
-    assert told["notes"] == [
-        "2 rows are not played, since no limit allows it or it is no request; see plan."
-    ]
+    (note,) = told["notes"]
+    assert note.startswith(
+        "Of 42 rows, 2 are not played: 1 is malformed, 1 can never fit into the limit. The first: "
+    )
+    assert note.endswith("; plan lists them.")
 
 
 def test_a_cap_on_the_cost_is_told_where_it_would_stop_the_run(path: Path) -> None:
-    """The forecast is that of the whole job."""
+    """The forecast is that of the whole job; the exit code is that of the run."""
     prices = ("--price-in", "1000", "--price-out", "1000")
-    notes = foretold(path, *ONE_A_SECOND, *prices, "--max-cost", "0.01")["notes"]
+    result = simulate(path, "--json", *ONE_A_SECOND, *prices, "--max-cost", "0.01")
+    assert result.exit_code == 3
+    notes = json.loads(result.stdout)["notes"]
     (note,) = notes
     assert note.startswith("The run would stop at its --max-cost of $0.01 before its end; ")
     assert foretold(path, *ONE_A_SECOND, *prices, "--max-cost", "9")["notes"] == []
@@ -158,4 +162,6 @@ def test_an_empty_job_is_foretold_too(path: Path) -> None:
     path.write_text("no row\n")
     result = simulate(path, "--rpm", "60")
     assert result.exit_code == 1, result.output
-    assert result.stdout.startswith("0 rows: 0 answered\n")
+    assert result.stdout.startswith(
+        "There is no row to send.\n\nOf 1 row, 1 is not played: 1 is malformed. It is line 1"
+    )

@@ -71,12 +71,23 @@ def test_the_text_says_what_is_saved_what_it_costs_and_what_to_ask_for(tmp_path:
     text = result.stdout
     assert "30 rows on your account: 60,000 tokens per minute" in text
     assert "This command saves" in text
-    assert "--max-tokens 64 lowers the caps of 30 rows, and cuts no answers" in text
+    assert "--max-tokens 64 lowers the caps of 30 rows, and cuts no answer, as" in text
     assert "tokens per minute  +10% saves" in text
-    assert "openai-tier-2  5,000 requests per minute, 2,000,000 tokens per minute" in text
+    assert "openai-tier-2: 5,000 requests per minute, 2,000,000 tokens per minute" in text
     assert "batch" in text
     assert "$'" in text
     assert "\x1b" not in text
+    lines = [line for line in text.splitlines() if "ratedispatch run" not in line]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_job_of_which_no_row_can_be_sent_is_told_with_the_reason(tmp_path: Path) -> None:
+    """And the numbers of the first."""
+    result = tune(tmp_path, "--rpm", "none", "--tpm", "10", rows=2)
+    assert result.exit_code == 2
+    text = " ".join(result.stderr.split())
+    assert "has no row that can be sent. Of 2 rows, 2 are not played: 2 can never fit" in text
+    assert "the limit is 10 tokens per minute" in text
 
 
 def test_a_tier_stands_in_for_limits_that_were_not_given(tmp_path: Path) -> None:
