@@ -72,7 +72,7 @@ def _lengths(settings: ProviderSettings) -> Iterator[str]:
     elif lengths.text:
         yield from ("--output-tokens", lengths.text)
     elif not lengths.are_shares:
-        yield from ("--output-tokens", f"{lengths.mean:.0f}")
+        yield from ("--output-tokens", f"{max(1.0, lengths.mean):.0f}")
 
 
 def _times(settings: ProviderSettings) -> Iterator[str]:

@@ -90,7 +90,8 @@ class Probed(Liked):
         found = [f"The {len(self.lines):,} {noun} of the probe are done, and are not played."]
         bill = self.bill(counted, caps)
         if bill is not None and bill.usd is not None:
-            low, high = bill.low or bill.usd, bill.high or bill.usd
+            low = bill.usd if bill.low is None else bill.low
+            high = bill.usd if bill.high is None else bill.high
             found.append(
                 f"With them the job is expected to cost {about_usd(bill.usd)} "
                 f"({about_usd(low)} to {about_usd(high)}): {bill.prompt_tokens:,.0f} tokens in and "

@@ -224,6 +224,8 @@ def test_a_fake_server_takes_the_flags_of_all_settings() -> None:
     assert words[words.index("--outage") + 1] == "5.0:10.0:a"
     fitted = fake_words(ProviderSettings(output_tokens=Lengths.of([10, 20])))
     assert fitted[fitted.index("--output-tokens") + 1] == "15"
+    silent = fake_words(ProviderSettings(output_tokens=Lengths.of([0, 0])))
+    assert silent[silent.index("--output-tokens") + 1] == "1"
 
 
 def test_columns_of_a_table_end_together() -> None:

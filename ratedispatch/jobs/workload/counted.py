@@ -26,7 +26,7 @@ from ratedispatch.jobs.plan.findings import (
 )
 from ratedispatch.jobs.plan.sums import UNBOUNDED, Room, rooms_of
 from ratedispatch.request import COMPLETIONS, Cost
-from ratedispatch.simulate.forecast.workload import Kind, Row, Workload
+from ratedispatch.simulate.forecast.workload import MOST_TOKENS, Kind, Row, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.plan.model import Finding
     from ratedispatch.limits import Limits
     from ratedispatch.request import Request
-
-#: Tokens of a row above which they count as so many: what an array holds.
-_MOST_TOKENS = 2**32 - 1
 
 #: Rows that are looked at together to find those that cost the same.
 _PIECE = 65_536
@@ -157,23 +154,20 @@ class Counting:
             capped = expected // cost.choices
             if not capped and request.endpoint in _GENERATING:
                 self._is_whole = False  # a cap of nothing is told as none
-        if (
-            max(cost.prompt_tokens, cost.output_tokens, cost.counted_tokens, expected)
-            > _MOST_TOKENS
-        ):
+        if max(cost.prompt_tokens, cost.output_tokens, cost.counted_tokens, expected) > MOST_TOKENS:
             self._is_whole = False
         workload.add(
             Row(
                 self._kind(request),
-                min(cost.prompt_tokens, _MOST_TOKENS),
-                min(cost.output_tokens, _MOST_TOKENS),
-                min(cost.counted_tokens, _MOST_TOKENS),
-                min(capped, _MOST_TOKENS),
+                min(cost.prompt_tokens, MOST_TOKENS),
+                min(cost.output_tokens, MOST_TOKENS),
+                min(cost.counted_tokens, MOST_TOKENS),
+                min(capped, MOST_TOKENS),
             )
         )
         self._lines.append(request.row or self.rows)
-        self._billed.append(min(expected, _MOST_TOKENS))
-        self._assumed.append(min(cost.assumed_tokens, _MOST_TOKENS))
+        self._billed.append(min(expected, MOST_TOKENS))
+        self._assumed.append(min(cost.assumed_tokens, MOST_TOKENS))
 
     def add_uncountable(self, request: Request, reason: str) -> None:
         """Take in a row that cannot be counted."""

@@ -90,13 +90,14 @@ def fit_places(attempts: Sequence[Observation]) -> Alone | None:
 
 def _crowds(attempts: Sequence[Observation]) -> list[tuple[int, Observation]]:
     """Return each answer and how many were in flight when it was sent, itself too."""
-    sent = [one for one in attempts if one.sent is not None and one.latency is not None]
+    # a log rounds: what took no time has ended as it began, and was never in flight
+    sent = [one for one in attempts if one.sent is not None and one.latency]
     begins = sorted(one.sent or 0.0 for one in sent)
     ends = sorted((one.sent or 0.0) + (one.latency or 0.0) for one in sent)
     return [
         (bisect_left(begins, at) - bisect_right(ends, at) + 1, one)
         for one in sent
-        if one.decision == "answered" and one.latency and (at := one.sent or 0.0) is not None
+        if one.decision == "answered" and (at := one.sent or 0.0) is not None
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.account import BY_TOKENS
 from ratedispatch.simulate.forecast.row_counter import SILENT
+from ratedispatch.simulate.forecast.workload import MOST_TOKENS
 from ratedispatch.simulate.provider.calls import DEFAULT_OUTPUT
 from ratedispatch.tokens.calibration import Calibration
 
@@ -134,7 +135,7 @@ class RowCosts:
             count = 1 if is_silent[kind] else max(1, output // max(1, cap or default))
             caps.append(reserved if cap or not reserved else UNCAPPED)
             outputs.append(count)
-            charged.append(prompt + reserved * count)
+            charged.append(prompt + min(reserved * count, MOST_TOKENS))
         self.caps, self.outputs, self.charges = caps, outputs, charged
         if UNCAPPED in caps:
             self.has_free = True

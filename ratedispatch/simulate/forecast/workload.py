@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+#: Tokens of a prompt, or of an output, above which they count as so many: a column holds twice as
+#: many, which is what a row of both comes to.
+MOST_TOKENS = 2**31 - 1
+
 
 class Kind(NamedTuple):
     """

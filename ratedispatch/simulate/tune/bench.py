@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ratedispatch.groups import LimitGroups
 from ratedispatch.request import CHAT, COMPLETIONS, RESPONSES
+from ratedispatch.simulate.forecast.workload import MOST_TOKENS
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.tune.trial import Trial
 
@@ -200,12 +201,13 @@ def lowered(workload: Workload, most_tokens: int, default_tokens: int) -> Worklo
     """
     generates = [kind.endpoint in _GENERATING for kind in workload.kinds]
     output, caps = workload.output[:], workload.cap[:]
+    most_tokens = min(most_tokens, MOST_TOKENS)
     for index, cap in enumerate(workload.cap):
         if (cap and cap <= most_tokens) or not generates[workload.kind[index]]:
             continue
         each = cap or default_tokens or 1
         choices = max(1, workload.output[index] // each)
-        output[index], caps[index] = choices * most_tokens, most_tokens
+        output[index], caps[index] = min(choices * most_tokens, MOST_TOKENS), most_tokens
     return replace(workload, output=output, cap=caps)
 
 

@@ -17,6 +17,7 @@ from ratedispatch.simulate.fit.account_fit import fit_account
 from ratedispatch.simulate.fit.fit import Fit, fit_of
 from ratedispatch.simulate.fit.latency_fit import fit_latency
 from ratedispatch.simulate.fit.observation import MOST_ANSWERS, Evidence, Observation
+from ratedispatch.simulate.fit.places_fit import fit_places
 from ratedispatch.simulate.fit.prompt_fit import fit_prompts
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProviderTransport
@@ -257,6 +258,23 @@ def test_the_places_of_a_server_show_where_more_were_in_flight() -> None:
     assert found.engine_slots == pytest.approx(16, abs=2)
     assert found.latency == pytest.approx(0.3, rel=0.1)
     assert any("requests are worked on at once" in line for line in fit.lines())
+
+
+def test_a_refusal_that_took_no_time_was_not_in_flight() -> None:
+    """As a log has it, which rounds: an answer that left with it is not alone by one less."""
+    answered = [
+        Observation("m", output=5, latency=0.2 * (1 + place), sent=2.0 * number + place / 1_000)
+        for number in range(200)
+        for place in range(1 + number % 4)
+    ]
+    refused = [
+        Observation("m", latency=0.0, decision="rate_limit", sent=2.0 * number)
+        for number in range(0, 200, 4)
+    ]
+    found = fit_places(answered)
+    assert found is not None
+    assert found.places.value == 1
+    assert fit_places([*answered, *refused]) == found
 
 
 @pytest.mark.parametrize("max_in_flight", [None, 40, "auto"])

@@ -136,6 +136,16 @@ def test_a_row_that_always_meets_a_fault_fails() -> None:
     assert course.answered + course.failed == course.attempts == 400
 
 
+@pytest.mark.parametrize("cap", [0, 2**31 - 1])
+def test_the_largest_row_there_is_can_be_played(cap: int) -> None:
+    """As a hostile row has it: of the most tokens, or of the most outputs without a cap."""
+    most = 2**31 - 1
+    rows = Workload()
+    rows.add(Row(rows.index_of(Kind(CHAT, "m")), most, most, most, cap))
+    found = play(rows, scene(Limits(requests_per_minute=60), default_output_tokens=1))
+    assert (found.answered, found.failed) == (1, 0)
+
+
 def test_no_rows_take_no_time() -> None:
     course = play(workload([]), scene(Limits(requests_per_minute=60)))
     assert (course.seconds, course.attempts, course.waits) == (0.0, 0, ())

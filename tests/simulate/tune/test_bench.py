@@ -126,6 +126,17 @@ def test_lowered_rows_reserve_what_their_caps_say() -> None:
     assert list(lowered(embeddings, 5, 16)) == list(embeddings)
 
 
+def test_a_cap_above_all_that_is_counted_is_cut_to_that() -> None:
+    """Of a row without a cap it would otherwise come to more than its column holds."""
+    workload = rows(0)
+    workload.add(Row(0, 10, 48, 10, 0))
+    most = 2**31 - 1
+    found = list(lowered(workload, 10**12, 16))
+    assert [(row.output, row.cap) for row in found] == [(most, most), (most, most)]
+    found = list(lowered(workload, 2**30, 16))
+    assert [(row.output, row.cap) for row in found] == [(2**30, 2**30), (most, 2**30)]
+
+
 @given(st.lists(st.integers(0, 5_000), min_size=1, max_size=30), st.integers(1, 6_000))
 def test_a_lower_cap_never_reserves_more_than_a_higher_one(caps: list[int], most: int) -> None:
     """And lowering twice is lowering once."""
