@@ -15,7 +15,7 @@ import click
 from ratedispatch.cli.command import Option, SettingsCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _PROGRAM = "ratedispatch"
 
@@ -63,9 +63,34 @@ def words_for(ctx: click.Context, command: click.Command, changes: Mapping[str, 
         command: Another command; of the flags that were given, those are kept that it has too.
         changes: New values of its parameters by name; None leaves a flag out.
     """
+    return _retold((*ctx.meta[_WORDS], *_from_outside(ctx)), command, changes)
+
+
+def same_words_for(words: Sequence[str], typed: click.Command, command: click.Command) -> list[str]:
+    """
+    Return a command line of *command* with those flags of another one that it has too.
+
+    Args:
+        words: Of a command line of *typed*, behind its name.
+        typed: The command that had them.
+        command: The other one.
+
+    Raises:
+        click.UsageError: They are no words of *typed*.
+    """
+    context = click.Context(typed)
+    values, _, order = typed.make_parser(context).parse_args(list(words))
+    return _retold(_in_order(values, order), command, {})
+
+
+def _retold(
+    given: Iterable[tuple[click.Parameter, Any]],
+    command: click.Command,
+    changes: Mapping[str, Any],
+) -> list[str]:
     known = {one.name: one for one in command.params}
     arguments, flags = [], []
-    for param, value in (*ctx.meta[_WORDS], *_from_outside(ctx)):
+    for param, value in given:
         same = known.get(param.name)
         if same is None or param.name in changes or value is None:
             continue

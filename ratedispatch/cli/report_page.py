@@ -103,10 +103,12 @@ def report(flags: ReportFlags) -> None:
     from ratedispatch.jobs.retold.job_file_runs import read_job_file
     from ratedispatch.jobs.retold.job_page import material_of
     from ratedispatch.jobs.retold.log_reader import read_log
+    from ratedispatch.jobs.state.origin import FAKE
 
     if str(flags.output) == "-" or not flags.output.is_file():
         raise click.UsageError(f"{flags.output} is not the output of a job; give its file")
-    files, is_trial = _files(flags)
+    files, origin = _files(flags)
+    has_job_file, is_trial = origin is not None, origin == FAKE
     page = flags.page or flags.output.with_name(f"{flags.output.name}.report.html")
     others = [*files.results, files.job, *([flags.log] if flags.log else [])]
     if any(page.resolve() == other.resolve() for other in others):
@@ -126,6 +128,11 @@ def report(flags: ReportFlags) -> None:
             predicted=read_forecast(flags.forecast),
             with_cost=not is_trial or flags.price is not None,
         )
+        if not has_job_file and not material.outcomes.answered + material.outcomes.failed:
+            raise click.UsageError(
+                f"{flags.output} is no output of ratedispatch run: no line of it has an answer, "
+                f"and there is no job file {files.job} beside it that can be read"
+            )
         size = write_page(page, material)
     except OSError as error:
         where = error.filename or page
@@ -134,16 +141,15 @@ def report(flags: ReportFlags) -> None:
         say(f"{page} has {size / 1000:,.0f} kB; open it in a browser")
 
 
-def _files(flags: ReportFlags) -> tuple[JobFiles, bool]:
+def _files(flags: ReportFlags) -> tuple[JobFiles, str | None]:
     """
-    Return the files of the job, and whether it was sent to the fake server of --fake.
+    Return the files of the job, and the server of its job file; None without such a file.
 
     A name that cannot be is a usage error.
     """
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.outputs.table import output_format_of
     from ratedispatch.jobs.retold.result_lines import manifest_beside
-    from ratedispatch.jobs.state.origin import FAKE
     from ratedispatch.jobs.state.paths import files_of
 
     output = flags.output
@@ -153,8 +159,8 @@ def _files(flags: ReportFlags) -> tuple[JobFiles, bool]:
         raise click.UsageError(str(error)) from error
     manifest = manifest_beside(files.job)
     if manifest is None:
-        return files, False
+        return files, None
     named = manifest.errors if isinstance(manifest.errors, str) else ""
     if named and flags.errors_file is None:
         files = dataclasses.replace(files, errors=files.job.parent / named)
-    return files, manifest.origin == FAKE
+    return files, manifest.origin

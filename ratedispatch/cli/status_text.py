@@ -231,10 +231,29 @@ def _doubt(count: int, *, is_running: bool) -> list[str]:
 
 def _command(part: Standing, folder: str) -> str:
     assert part.begun is not None
-    command = shell_line(part.begun.command)
+    command = shell_line(_words_on(part))
     if part.begun.folder in {"", folder}:
         return command
     return f"{shell_line(['cd', part.begun.folder])} && {command}"
+
+
+def _words_on(part: Standing) -> Sequence[str]:
+    """Return the command that goes on: the one that was typed, but a run behind a whole probe."""
+    assert part.begun is not None
+    words = part.begun.command
+    is_whole = part.ended is not None and not part.ended.message
+    if not is_whole or words[1:2] != ("simulate",):
+        return words
+    from click import UsageError
+
+    from ratedispatch.cli.command_line import same_words_for
+    from ratedispatch.cli.run import run
+    from ratedispatch.cli.simulate import simulate
+
+    try:
+        return same_words_for(words[2:], simulate, run)
+    except UsageError:  # of another release
+        return words
 
 
 def _is_running(parts: Sequence[Standing]) -> bool:

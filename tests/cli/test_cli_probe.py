@@ -74,6 +74,9 @@ def test_a_probe_is_done_for_the_run_that_follows(folder: Path, server: FakeServ
     assert "like out.jsonl.probe: 60 attempts, 60 answered" in first.stdout
     assert len(lines(folder / "out.jsonl")) == 60
     assert KEY not in (folder / "out.jsonl.probe").read_text()
+    standing = CliRunner().invoke(main, ["status", str(folder / "out.jsonl")]).stdout
+    files = f"{folder / 'in.jsonl'} -o {folder / 'out.jsonl'}"
+    assert f"go on     ratedispatch run {files} {' '.join(LIMITS)}\n" in standing
     again = seen(folder, server, "--probe", "60")
     assert (again["probe"]["rows"], again["probe"]["sent"]) == (60, 0)
     assert again["expected_bill"]["answered"] == 60

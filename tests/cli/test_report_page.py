@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: A line of an output.
+ANSWER = (
+    '{"id": "batch_req_000000000001", "custom_id": "a", "response": {"status_code": 200, '
+    '"request_id": "", "body": {"model": "gpt-4.1-mini", "usage": {"prompt_tokens": 8, '
+    '"completion_tokens": 2}}}, "error": null}\n'
+)
+
+
 def report(*arguments: object) -> Any:
     return CliRunner().invoke(main, ["report", *map(str, arguments)])
 
@@ -162,7 +170,7 @@ def test_what_is_no_output_of_a_job(tmp_path: Path) -> None:
 
 def test_a_page_replaces_nothing_but_a_page(tmp_path: Path) -> None:
     """Least of all the input of the job, which its files need not name."""
-    (tmp_path / "out.jsonl").write_text("")
+    (tmp_path / "out.jsonl").write_text(ANSWER)
     other = tmp_path / "in.jsonl"
     other.write_text(row("a"))
     result = report(tmp_path / "out.jsonl", "-o", other)
@@ -172,3 +180,15 @@ def test_a_page_replaces_nothing_but_a_page(tmp_path: Path) -> None:
     other.write_text("")
     for _ in range(2):
         assert report(tmp_path / "out.jsonl", "-o", other).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["", "no answer\n", row("a")])
+def test_a_file_without_answers_and_without_a_job_file_has_no_page(
+    tmp_path: Path, text: str
+) -> None:
+    """Such as the input."""
+    (tmp_path / "in.jsonl").write_text(text)
+    result = report(tmp_path / "in.jsonl")
+    assert result.exit_code == 2
+    assert "is no output of ratedispatch run" in result.output
+    assert names(tmp_path) == ["in.jsonl"]

@@ -30,7 +30,9 @@ def headline(material: Material) -> str:
     """Return what came of the job, in a sentence or two."""
     outcomes = material.outcomes
     total = outcomes.rows or outcomes.answered + outcomes.failed
-    if outcomes.answered == total:
+    if not total:
+        text = "No row was answered"
+    elif outcomes.answered == total:
         text = "The row was answered" if total == 1 else f"All {total:,} rows were answered"
     else:
         parts = [f"{outcomes.answered:,} of {counted(total, 'row')} were answered"]
