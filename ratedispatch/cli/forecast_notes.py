@@ -1,4 +1,4 @@
-"""What a person should know of a forecast beside its numbers, in sentences."""
+"""Notes that go with the numbers of a forecast, as sentences."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def notes_of(
     if found.rows:
         notes += _unknown(told.limits, scene.provider)
     if told.is_pool:
-        notes.append("The members of the pool are played as one account with all their limits.")
+        notes.append("The pool is simulated as one account with the sum of its members' limits.")
     notes += [
-        f"The run would stop at its {flag} of {about_usd(cap)} before its end; what stands here "
-        f"is the whole job."
+        f"The run would stop early, at its {flag} of {about_usd(cap)}; this forecast is for the "
+        f"whole job."
         for flag, cap in caps_met(told, cost)
     ]
     if found.rows and isinstance(told.limits, Limits) and not told.limits.rates():
-        notes.append("The job has no limits of its own: what is in flight is all that bounds it.")
+        notes.append("The job has no rate limits: only the number in flight bounds it.")
     return notes
 
 
@@ -49,7 +49,7 @@ def unsendable(counted: Counted) -> str:
     left = sum(counts.values())
     rows = f"{counted.rows:,} row" + "s" * (counted.rows != 1)
     verb = "is" if left == 1 else "are"
-    text = f"Of {rows}, {left:,} {verb} not played: {', '.join(why_not(counts))}."
+    text = f"Of {rows}, {left:,} {verb} not simulated: {', '.join(why_not(counts))}."
     if counted.findings:
         first = counted.findings[0].message
         text += f" {'It is' if left == 1 else 'The first:'} {first}; plan lists them."
@@ -69,8 +69,8 @@ def _unknown(limits: Limits | LimitGroups, account: ProviderSettings) -> list[st
     if not isinstance(limits, Limits):
         return []
     return [
-        f"The account is played without a limit on {rate.dimension}: the job is to learn it, and "
-        f"nothing says what it is; {_FLAGS[rate.dimension]} does."
+        f"The account is simulated without a limit on {rate.dimension}: the job would learn it, "
+        f"but the simulation does not know it; set it with {_FLAGS[rate.dimension]}."
         for rate in limits.rates()
         if rate.is_auto
         and rate.dimension in _FLAGS

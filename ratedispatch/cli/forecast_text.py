@@ -1,4 +1,4 @@
-"""Writes what is foretold of a job as a person reads it: small tables, and how it was made."""
+"""Writes a forecast as text for a person: small tables, notes, and the method."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def describe(
     lines["in flight"] = _in_flight(forecast)
     lines["tokens"] = _tokens(forecast)
     lines["cost"] = _cost(cost)
-    lines["killed"] = _killed(cost)
+    lines["if killed"] = _killed(cost)
     parts = [_rows(forecast), _filled(lines, width), _tenths(forecast)]
     if forecast.waits:
         parts.append(_waits(forecast))
@@ -130,21 +130,21 @@ def _tokens(forecast: Forecast) -> str:
 
 
 def _cost(cost: ForetoldCost) -> str:
-    names = ", ".join(one_line(name) or "a row without a model" for name in cost.unpriced[:_NAMED])
+    names = ", ".join(one_line(name) or "rows without a model" for name in cost.unpriced[:_NAMED])
     if len(cost.unpriced) > _NAMED:
         names += f" and {len(cost.unpriced) - _NAMED:,} more"
     if cost.usd is None:
-        return f"not known: there is no price of {names}; give --price-in and --price-out"
+        return f"not known: there is no price for {names}; give --price-in and --price-out"
     text = _between(cost.usd, about_usd)
-    return f"{text}, without {names}, whose price is not known" if names else text
+    return f"{text}, excluding {names}, whose price is not known" if names else text
 
 
 def _killed(cost: ForetoldCost) -> str:
     mean, most = cost.rows_in_doubt
-    text = f"{mean:,.1f} rows would be billed twice on average, and {most:,} at most"
+    average = most_usd = ""
     if cost.usd_in_doubt is not None:
-        text += ": {} and {}".format(*map(about_usd, cost.usd_in_doubt))
-    return text
+        average, most_usd = (f" ({about_usd(usd)})" for usd in cost.usd_in_doubt)
+    return f"{mean:,.1f} rows billed twice on average{average}, {most:,} at most{most_usd}"
 
 
 def _tenths(forecast: Forecast) -> str:
@@ -177,7 +177,7 @@ def _waits(forecast: Forecast) -> str:
 
 
 def _method(forecast: Forecast) -> str:
-    text = f"How: {forecast.method}"
+    text = f"Method: {forecast.method}"
     if len(forecast.courses) > 1:
-        text += " In brackets: the lowest and the highest of them."
+        text += " Brackets show the lowest and the highest result."
     return text

@@ -1,7 +1,7 @@
 """
-What a former run shows of the provider, as a command that plays a job takes it: ``--like``.
+Adds the flag ``--like``: fits the modelled provider to an earlier run.
 
-A flag that says how the provider behaves beats what was seen of it.
+A flag that describes the provider overrides the fit.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def like_option(group: str) -> Decorator:
         "--like",
         group=group,
         metavar="LOG|OUT|memory",
-        help="Fit the provider to a former run: to its event log (--log-json), to its output, or "
-        "to what is remembered of the account. Flags that are given beat the fit.",
+        help="Fit the modelled provider to an earlier run: LOG is its event log (--log-json), "
+        "OUT its output, and memory what earlier runs learned of the account. Flags that you give "
+        "override the fit.",
     )
 
 
@@ -105,11 +106,11 @@ class Liked:
         if bill is None or bill.usd is None:
             return []
         text = (
-            f"The cost is that of {bill.prompt_tokens:,.0f} tokens in and "
-            f"{bill.output_tokens:,.0f} out, as the answers of that run go"
+            f"The cost is for {bill.prompt_tokens:,.0f} tokens in and "
+            f"{bill.output_tokens:,.0f} out, estimated from the answers of that run"
         )
         if about_usd(bill.low or 0.0) != about_usd(bill.high or 0.0):
-            text += "; in 95 of 100 cases it is within its brackets"
+            text += "; brackets show the 95 % interval"
         return [f"{text}.", *self.warnings(bill)]
 
     @staticmethod
@@ -118,8 +119,8 @@ class Liked:
         if not bill.beyond:
             return []
         rows = "1 row" if bill.beyond == 1 else f"{bill.beyond:,} rows"
-        text = f"The outputs of {rows} may be longer, and cost more: lower caps than theirs cut "
-        return [f"{text}the longest answers that were seen."]
+        text = f"{rows} may have longer outputs and cost more: their caps are above those "
+        return [f"{text}that cut the longest answers of that run."]
 
     def text(self, width: int) -> str:
         """Return what was seen for a person, in lines of so many columns."""
@@ -169,7 +170,8 @@ def _remembered(base_url: str | None) -> Fit:
     path = state_path(os.environ)
     if path is None:
         raise JobError(
-            "--like memory: nothing is kept, as this user has no home folder; set XDG_STATE_HOME"
+            "--like memory: nothing is kept, because this user has no home folder; "
+            "set XDG_STATE_HOME"
         )
     folder = StateFolder(path)
     try:

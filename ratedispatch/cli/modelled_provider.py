@@ -178,53 +178,53 @@ _OPTIONS = (
         group=_GROUP,
         type=AMOUNT,
         metavar="N",
-        help="Requests per minute that the account has.  [default: --rpm, or no limit]",
+        help="The account's limit on requests per minute.  [default: --rpm, or no limit]",
     ),
     option(
         "--account-tpm",
         group=_GROUP,
         type=AMOUNT,
         metavar="N",
-        help="Tokens per minute that the account has.  [default: --tpm, or no limit]",
+        help="The account's limit on tokens per minute.  [default: --tpm, or no limit]",
     ),
     option(
         "--depth",
         group=_GROUP,
         type=FiniteRange(0, 60, min_open=True),
         metavar="SECONDS",
-        help="What the provider's buckets hold, in seconds of their rate.  [default: 60]",
+        help="Size of the provider's token buckets, in seconds of their rate.  [default: 60]",
     ),
     option(
         "--start",
         group=_GROUP,
         type=click.Choice(["full", "empty"]),
-        help="What the buckets hold at the start.  [default: full]",
+        help="Whether the buckets are full or empty at the start.  [default: full]",
     ),
     option(
         "--window",
         group=_GROUP,
         type=click.Choice(["bucket", "sliding", "fixed"]),
-        help="How limits are kept: in continuous buckets, in a log of 60 s, or in counters for "
+        help="How the provider enforces limits: buckets, a sliding log of 60 s, or counters for "
         "each minute.  [default: bucket]",
     ),
     option(
         "--charge",
         group=_GROUP,
         type=click.Choice(["tokens", "characters"]),
-        help="How a prompt is counted.  [default: tokens]",
+        help="What the provider counts of a prompt.  [default: tokens]",
     ),
     option(
         "--refund",
         group=_GROUP,
         is_flag=True,
-        help="The reserved tokens that an answer did not use are given back.",
+        help="The provider gives back reserved tokens that an answer did not use.",
     ),
     option(
         "--latency",
         group=_GROUP,
         type=_NOT_NEGATIVE,
         metavar="SECONDS",
-        help="Median time until an answer, without its tokens.  [default: 0.2]",
+        help="Median latency of an answer, without --token-time.  [default: 0.2]",
     ),
     option(
         "--latency-sigma",
@@ -238,7 +238,7 @@ _OPTIONS = (
         group=_GROUP,
         type=_NOT_NEGATIVE,
         metavar="SECONDS",
-        help="Further time for each token of output.  [default: 0]",
+        help="Seconds added for each output token.  [default: 0]",
     ),
     option(
         "--output-share",
@@ -274,7 +274,7 @@ _OPTIONS = (
         group=_GROUP,
         type=_NOT_NEGATIVE,
         metavar="X",
-        help="With --slots: growth of the latency with the share of slots that others take.",
+        help="With --slots: growth of the latency as slots fill; 1 doubles it when all are taken.",
     ),
     option(
         "--fault",
@@ -282,14 +282,14 @@ _OPTIONS = (
         group=_GROUP,
         multiple=True,
         metavar="NAME=RATE",
-        help="Share of the admitted requests that a fault strikes, by the names of fake-server, "
+        help="Share of the admitted requests that meet a fault, with the names of fake-server, "
         "such as 500=0.01; repeatable.",
     ),
     option(
         "--outage",
         group=_GROUP,
         metavar="START:SECONDS[:MODEL]",
-        help="Every request, or those for one MODEL, is refused for SECONDS.",
+        help="Refuse every request, or those for MODEL, for SECONDS from START on.",
     ),
     option(
         "--change",
@@ -320,7 +320,7 @@ _OPTIONS = (
         "--no-headers",
         group=_GROUP,
         is_flag=True,
-        help="Answers say nothing of the limits.",
+        help="Answers have no rate-limit headers.",
     ),
     option(
         "--travel",
@@ -329,7 +329,7 @@ _OPTIONS = (
         default=0.0,
         show_default=True,
         metavar="SECONDS",
-        help="Time of a request from here to the provider; the answer's way is part of --latency.",
+        help="Seconds that a request takes to the provider; the way back is part of --latency.",
     ),
 )
 

@@ -34,7 +34,7 @@ def check_place(path: Path, flag: str) -> None:
     """
     folder = path.parent
     if path.is_symlink():
-        raise click.UsageError(f"{flag} {path} is a link, which is not followed; name a file")
+        raise click.UsageError(f"{flag} {path} is a link, and links are not followed; name a file")
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{flag} {path} is not a regular file; name another file")
     if not _is_replaceable(path):
@@ -80,7 +80,7 @@ def write_page(path: Path, material: Material, key: str | Sequence[str] = "") ->
 
     text = redact_text(render(material), key).encode("utf-8", "replace")
     if path.is_symlink():  # since it was checked
-        raise OSError(None, "it is a link, which is not followed", str(path))
+        raise OSError(None, "it is a link, and links are not followed", str(path))
     with replacing(path, mode=_MODE) as file:
         write_all(file, text)
     with contextlib.suppress(OSError):  # who could read the former page could read this one
@@ -108,7 +108,7 @@ def read_forecast(path: Path | None) -> Predicted | None:
         raise click.UsageError(f"--forecast {path} is no JSON: {error}") from error
     if found is None:
         raise click.UsageError(
-            f"--forecast {path} predicts neither seconds nor cost_usd nor tenths; give what "
-            f"ratedispatch simulate --json has printed"
+            f"--forecast {path} has neither seconds nor cost_usd nor tenths; give the output of "
+            f"ratedispatch simulate --json"
         )
     return found

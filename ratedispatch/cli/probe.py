@@ -1,8 +1,8 @@
 """
-``simulate --probe N``: sends a few rows of the job for real, and learns from them what is to come.
+Carries out ``simulate --probe N``: sends a sample of the rows and fits the provider to the answers.
 
-The rows are chosen, so that they stand for the file; they are sent as `run` sends them, with its
-flags, and count as done for it.
+The sample is representative of the file. `run` would send these rows with the same flags, and does
+not send them again.
 """
 
 from __future__ import annotations
@@ -86,19 +86,21 @@ class Probed(Liked):
         """Return sentences on the rows of the probe, and on what all rows are expected to cost."""
         from ratedispatch.observe.human import about_usd
 
-        noun = "row" if len(self.lines) == 1 else "rows"
-        found = [f"The {len(self.lines):,} {noun} of the probe are done, and are not played."]
+        noun, verb = ("row", "is") if len(self.lines) == 1 else ("rows", "are")
+        found = [
+            f"The {len(self.lines):,} {noun} of the probe {verb} done and {verb} not simulated."
+        ]
         bill = self.bill(counted, caps)
         if bill is not None and bill.usd is not None:
             low = bill.usd if bill.low is None else bill.low
             high = bill.usd if bill.high is None else bill.high
             found.append(
-                f"With them the job is expected to cost {about_usd(bill.usd)} "
+                f"With them, the whole job is expected to cost {about_usd(bill.usd)} "
                 f"({about_usd(low)} to {about_usd(high)}): {bill.prompt_tokens:,.0f} tokens in and "
                 f"{bill.output_tokens:,.0f} out."
             )
             if bill.wanted is not None:
-                found[-1] += f" --probe {bill.wanted} would tell it within 1 %."
+                found[-1] += f" --probe {bill.wanted} would narrow that to within 1 %."
         return found
 
     def as_dict(self, counted: Counted, caps: CapFlags) -> dict[str, Any]:
@@ -130,13 +132,13 @@ def probe_settings(
 
     if playing.output is None:
         raise click.UsageError(
-            "--probe sends rows, whose answers have to go somewhere: give -o FILE, that of the "
-            "run that follows"
+            "--probe sends rows and needs a place for their answers; give -o FILE, the output of "
+            "the run that follows"
         )
     if isinstance(flags.source.source, str):
         raise click.UsageError(
-            "--probe cannot read standard input: the run that follows would find it empty; "
-            "give the name of a file"
+            "--probe cannot read standard input, because the run that follows would find it empty; "
+            "give a file"
         )
     log = playing.log_json or playing.output.with_name(playing.output.name + _LOG)
     return RunSettings(
@@ -196,7 +198,7 @@ def _shown_by(log: Path, output: Path, settings: RunSettings, counted: Counted) 
         return like(output, source=source, counted=counted)
     except JobError as error:
         reason = str(error).removeprefix("--like: ").removeprefix("--like ")
-        raise click.UsageError(f"the probe shows nothing of the provider: {reason}") from error
+        raise click.UsageError(f"the probe shows nothing about the provider: {reason}") from error
 
 
 def _sentence(report: Report, rows: int, output: str) -> str:
@@ -204,15 +206,15 @@ def _sentence(report: Report, rows: int, output: str) -> str:
     from ratedispatch.observe.human import about_usd, duration_text
 
     sent = _sent(report)
-    text = f"probe: {rows:,} rows stand for the file; "
+    text = f"probe: {rows:,} rows sampled from the file; "
     if not sent:
-        return text + f"all of them were done before, and nothing was sent; see {output}"
+        return text + f"all were done before, nothing was sent; the answers are in {output}"
     text += f"{sent:,} sent in {duration_text(report.seconds)}"
     if report.prompt_tokens or report.output_tokens:
         text += f", billed {report.prompt_tokens:,} tokens in and {report.output_tokens:,} out"
     if report.cost_usd is not None:
         text += f" ({about_usd(report.cost_usd)})"
-    return text + f"; they are in {output}, and done for run"
+    return text + f"; the answers are in {output}, and run will not send these rows again"
 
 
 def _sent(report: Report) -> int:

@@ -49,22 +49,21 @@ _OPTIONS: tuple[Decorator, ...] = (
         group="Input",
         type=click.Path(path_type=Path),
         metavar="LOG",
-        help="The event log that the runs of the job kept with --log-json: the time line is made "
-        "of it.",
+        help="The event log of the job's runs (--log-json), from which the time line is drawn.",
     ),
     option(
         "--errors-file",
         group="Input",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Where failed rows are.  [default: where the job file says, or OUT.errors.jsonl]",
+        help="The file of failed rows.  [default: the one in the job file, or OUT.errors.jsonl]",
     ),
     option(
         "--forecast",
         group="Input",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Show beside it what simulate --json has written to FILE before.",
+        help="Compare with the forecast in FILE, as simulate --json prints it.",
     ),
     option(
         "-o",
@@ -72,26 +71,26 @@ _OPTIONS: tuple[Decorator, ...] = (
         group="Output",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Where the page goes.  [default: OUT.report.html]",
+        help="The page to write.  [default: OUT.report.html]",
     ),
     *price_flags("Cost"),
-    option("-q", "--quiet", group="Display", is_flag=True, help="Say nothing at the end."),
+    option("-q", "--quiet", group="Display", is_flag=True, help="Print nothing at the end."),
 )
 
 
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Show what a job did as a page of HTML.",
+    short_help="Write an HTML page on what a job did.",
 )
 @collect(ReportFlags, "flags", _OPTIONS)
 def report(flags: ReportFlags) -> None:
     """
-    Write what the job with the output OUT did to a page of HTML, which needs nothing beside it.
+    Write a self-contained HTML page on what the job with the output OUT did.
 
     The page has charts of requests and tokens against the limits, of waits and latencies, and
-    tables of failures, models and cost. The time line needs the event log of the job; without it
-    the page has what the files of the job tell. They are only read, also while the job runs.
+    tables of failures, models and cost. The full time line needs the event log (--log). Reads the
+    files of the job only, and also works while the job runs.
 
     \b
     Examples:
@@ -106,13 +105,15 @@ def report(flags: ReportFlags) -> None:
     from ratedispatch.jobs.state.origin import FAKE
 
     if str(flags.output) == "-" or not flags.output.is_file():
-        raise click.UsageError(f"{flags.output} is not the output of a job; give its file")
+        raise click.UsageError(
+            f"{flags.output} is not the output file of a job; give the file that run wrote with -o"
+        )
     files, origin = _files(flags)
     has_job_file, is_trial = origin is not None, origin == FAKE
     page = flags.page or flags.output.with_name(f"{flags.output.name}.report.html")
     others = [*files.results, files.job, *([flags.log] if flags.log else [])]
     if any(page.resolve() == other.resolve() for other in others):
-        raise click.UsageError(f"--page {page} is a file of the job; give a file of its own")
+        raise click.UsageError(f"--page {page} is a file of the job; give another name")
     check_place(page, "--page")
     try:
         history = read_job_file(files.job) if flags.log is None else read_log(flags.log)
@@ -138,7 +139,7 @@ def report(flags: ReportFlags) -> None:
         where = error.filename or page
         raise click.UsageError(f"{where}: {error.strerror or error}") from error
     if not flags.quiet:
-        say(f"{page} has {size / 1000:,.0f} kB; open it in a browser")
+        say(f"wrote {page} ({size / 1000:,.0f} kB); open it in a browser")
 
 
 def _files(flags: ReportFlags) -> tuple[JobFiles, str | None]:

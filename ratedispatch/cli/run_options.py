@@ -254,15 +254,15 @@ _DISPLAY_OPTIONS = (
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Write what happened as a page of HTML to FILE at the end: charts of requests and "
-        "tokens against the limits, failures, cost.",
+        help="At the end, write an HTML page on the run to FILE: charts of requests and tokens "
+        "against the limits, failures, cost.",
     ),
     option(
         "--forecast",
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="With --report, show beside it what simulate --json has written to FILE before.",
+        help="With --report: compare with the forecast in FILE, as simulate --json prints it.",
     ),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the report as JSON."),

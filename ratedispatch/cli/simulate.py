@@ -61,7 +61,7 @@ _FAKE_URL = "http://127.0.0.1"
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Say what a job will do: time, cost, refusals; nothing is sent.",
+    short_help="Forecast a job: time, cost, refusals; nothing is sent.",
 )
 @input_options
 @limit_options(missing="auto: learned from the answers")
@@ -82,11 +82,11 @@ def simulate(
     caps: CapFlags,
 ) -> None:
     """
-    Play the job of IN against a modelled provider in virtual time, and say what comes of it.
+    Forecast the job of IN by simulating it against a modelled provider in virtual time.
 
-    Takes the flags of run, and those of the provider. It tells the time, when each tenth is done,
-    what binds, refusals, requests in flight, waits, the cost, and what a kill would bill twice.
-    Nothing is sent, and no API key is needed; but --probe N sends N rows.
+    Takes the flags of run, and flags that describe the provider. Prints the time, when each tenth
+    of the rows is done, what binds, refusals, requests in flight, waits, the cost, and what a kill
+    would bill twice. Sends nothing and needs no API key, except with --probe N, which sends N rows.
 
     \b
     Examples:
@@ -109,7 +109,9 @@ def simulate(
     flags = JobFlags(source, provider, sending, durability)
     settings = None if playing.probe is None else probe_settings(playing, flags, limits, caps)
     if settings is not None and playing.like is not None:
-        raise click.UsageError("--probe and --like cannot be used together: one fit is made of one")
+        raise click.UsageError(
+            "--probe and --like cannot be used together: each fits the provider; leave one out"
+        )
     try:
         counted = read(told, flags, quiet=playing.quiet)
         seen = _seen(settings, playing, told, flags, counted)
@@ -307,9 +309,9 @@ def _check_bound(
     is_learnt = isinstance(told.limits, Limits) and any(r.is_auto for r in told.limits.rates())
     if is_learnt and requests is None and tokens is None and modelled.slots is None:
         raise click.UsageError(
-            "no limit of the account is known; give what the job is told (--rpm, --tpm), or what "
-            "the account has and the job is to learn (--account-rpm, --account-tpm), or the "
-            "places of a server of your own (--slots)"
+            "no limit of the account is known; give the limits of the job (--rpm, --tpm), or those "
+            "of the account that the job would learn (--account-rpm, --account-tpm), or the "
+            "slots of a server of your own (--slots)"
         )
 
 

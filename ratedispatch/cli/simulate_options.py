@@ -50,7 +50,7 @@ class SimulateFlags:
     log_json: Path | None
 
 
-_NOTHING = "As of run; nothing is written without --probe."
+_NOTHING = "As in run; nothing is written without --probe."
 
 _OPTIONS = (
     option(
@@ -58,7 +58,7 @@ _OPTIONS = (
         group="Forecast",
         type=click.IntRange(1, _MOST_SEEDS),
         metavar="N",
-        help="Play the job N times, each time with other chances.  [default: 3, or less often "
+        help="Simulate the job N times, each time with another random seed.  [default: 3, or fewer "
         "above 450,000 rows]",
     ),
     option(
@@ -67,17 +67,17 @@ _OPTIONS = (
         type=click.Choice(["auto", "engine", "model"]),
         default="auto",
         show_default=True,
-        help="Play every row by the whole engine, or by a model of its queue; auto decides by "
-        "the number of rows.",
+        help="Simulate every row with the engine that run uses, or with a faster model of its "
+        "queue; auto chooses by the number of rows.",
     ),
     option(
         "--probe",
         group="Forecast",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Send N rows first that stand for the file, as run sends them and with its flags, "
-        "and learn from their answers how the provider behaves. Needs -o and an API key; the "
-        "rows are done for run.",
+        help="First send a sample of N rows to the real provider, as run would, and fit the "
+        "modelled provider to the answers. Needs -o and an API key. run does not "
+        "send these rows again.",
     ),
     like_option("Forecast"),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the forecast as JSON."),
@@ -128,6 +128,6 @@ def check_playable(sending: SendingFlags) -> None:
     """
     if sending.share is not None:
         raise click.UsageError(
-            "--share cannot be played: what other processes take of the limits is not known; "
-            "leave it out, and say what they send by --competitor START:RPM"
+            "--share cannot be simulated, because what other processes use of the limits is not "
+            "known; leave it out, and describe what they send with --competitor START:RPM"
         )

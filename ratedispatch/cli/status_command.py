@@ -77,15 +77,15 @@ _OPTIONS = (
         group="Display",
         type=click.FloatRange(min=0.1, max=86_400),
         metavar="[SECONDS]",
-        help="Look again every so many seconds, 2 by default, until nothing runs any more: on a "
-        "terminal the picture is drawn anew, elsewhere there is a line for each look.",
+        help="Refresh every SECONDS (default: 2) until no run is left: redraws on a terminal, and "
+        "elsewhere prints one line each time.",
     ),
     option(
         "--json",
         "as_json",
         group="Display",
         is_flag=True,
-        help="Print all figures as JSON; with --watch, a line for each look.",
+        help="Print all figures as JSON; with --watch, one line each time.",
     ),
 )
 
@@ -99,11 +99,10 @@ _OPTIONS = (
 @collect(StatusFlags, "flags", _OPTIONS)
 def status(flags: StatusFlags) -> None:
     """
-    Show how far the job is that writes OUT, whether it runs, and how to go on.
+    Show how far the job that writes OUT is, whether it runs, and how to continue it.
 
-    OUT is what was given to run with -o: of a file that was split by --shard, the name without the
-    part of the shard, or the outputs of its shards. Only files are read. The job is not asked, and
-    not held up.
+    OUT is the file given to run with -o. For a job split by --shard, give that name, or the outputs
+    of its shards. Reads the files of the job only; a running job is not disturbed.
 
     \b
     Examples:

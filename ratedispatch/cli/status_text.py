@@ -42,7 +42,7 @@ def page(parts: Sequence[Standing], now: float, folder: str) -> list[str]:
         if part.state is State.RUNNING or part.begun is None or not part.begun.command:
             continue
         if part.left:
-            lines.append(_field("go on", _command(part, folder)))
+            lines.append(_field("continue", _command(part, folder)))
     return [one_line(line) for line in lines]
 
 
@@ -144,7 +144,7 @@ def _several(whole: Sum) -> list[str]:
     counts = [f"{whole.answered:,} answered", f"{whole.failed:,} failed"]
     counts += _doubt(whole.in_doubt, is_running=is_running)
     done = whole.answered + whole.failed
-    lines.append(_field("sum", f"{_rows(done, whole.rows)}: {', '.join(counts)}"))
+    lines.append(_field("total", f"{_rows(done, whole.rows)}: {', '.join(counts)}"))
     if is_running:
         words = _speed(whole.rows_per_minute, None) or ["not known yet"]
         lines.append(_field("speed", ", ".join([*words, f"ETA {clock_text(whole.eta)}"])))
@@ -175,12 +175,12 @@ def _what(part: Standing, now: float) -> str:
     begun, ended, last = part.begun, part.ended, part.last
     if part.state is State.RUNNING:
         if begun is None or ended is not None:
-            return "a process has it open" + ("" if ended is None else ", and has sent nothing yet")
+            return "open in a process" + ("" if ended is None else " that has sent nothing yet")
         text = f"running since {_instant(begun.at, now)}"
         return f"{text} ({duration_text(max(0.0, now - begun.at))}), process {begun.process}" + (
             f" on {begun.host}" if begun.host else ""
         )
-    when = "" if last is None else f"; the last line was written at {_instant(last, now)}"
+    when = "" if last is None else f"; last line written at {_instant(last, now)}"
     if part.state is State.FINISHED:
         at = ended.at if ended is not None else last
         return "finished" if at is None else f"finished at {_instant(at, now)}{_took(part)}"
@@ -188,7 +188,7 @@ def _what(part: Standing, now: float) -> str:
         why = f": {ended.message}" if ended.message else ""
         return f"stopped at {_instant(ended.at, now)}{why}"
     if part.state is State.DEAD:
-        return f"dead: its process was killed, or its machine went down{when}"
+        return f"dead: the process was killed or the machine went down{when}"
     return f"not running{when}"
 
 

@@ -55,7 +55,7 @@ _OPENAI = "https://api.openai.com"
 @click.command(
     cls=RetoldCommand,
     context_settings=HELP,
-    short_help="Say what to change about a job; nothing is sent.",
+    short_help="Find the best settings for a job; nothing is sent.",
 )
 @input_options
 @limit_options(missing="auto: learned from the answers")
@@ -78,12 +78,12 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     shown: ShownFlags,
 ) -> None:
     """
-    Find the settings that do the job of IN best, and print the command that has them.
+    Find the best settings for the job of IN, and print the command that has them.
 
-    Takes the flags of run and those of the provider, as simulate does, and searches over
-    --max-in-flight, --burst-seconds, --max-tokens, --order and --processes. It tells what each
-    brings, what a wrong guess costs, which limit would make the job faster, and what it would take
-    on other accounts. Nothing is sent, unless --verify and --spend say so.
+    Takes the flags of run and flags that describe the provider, as simulate does. Searches over
+    --max-in-flight, --burst-seconds, --max-tokens, --order and --processes. Prints what each
+    setting saves, what a wrong guess costs, which higher limit would make the job faster, and the
+    time on other accounts. Sends nothing to the provider, except with --verify --spend USD.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     \b
     Exit codes:
       0    a command is recommended
-      1    the same, and some rows are malformed or can never fit
+      1    a command is recommended, but some rows are malformed or can never fit
       2    the usage is wrong
       3    the job would stop before its end with any settings
       130  interrupted
@@ -117,7 +117,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
 def _check(shown: ShownFlags) -> None:
     """Refuse what cannot be shown, before anything takes time."""
     if shown.spend is not None and not shown.verify:
-        raise click.UsageError("--spend is what --verify may cost, and needs it")
+        raise click.UsageError("--spend limits what --verify may cost; give --verify too")
     if shown.plot is not None:
         from ratedispatch.cli.tune_plot import check_plot
 
@@ -130,7 +130,9 @@ def _verified(found: Tuning, job: _Job, source: InputFlags, shown: ShownFlags) -
     from ratedispatch.simulate.forecast.engine_play import play_engine
 
     if str(source.input) == "-":
-        raise click.UsageError("--verify needs a file as input, which can be read again")
+        raise click.UsageError(
+            "--verify reads the input again, and cannot use standard input; give a file"
+        )
     try:
         return verify(
             found.advice,
@@ -141,7 +143,7 @@ def _verified(found: Tuning, job: _Job, source: InputFlags, shown: ShownFlags) -
             tell=(lambda _: None) if shown.quiet else say,
         )
     except KeyboardInterrupt:
-        say("interrupted: the runs of --verify wrote nothing that is kept")
+        say("interrupted: the runs of --verify left no files")
         sys.exit(130)
 
 

@@ -83,23 +83,23 @@ _SEARCH_OPTIONS = (
         group="Search",
         multiple=True,
         metavar="NAME",
-        help="Say what the job would take on an account with the published limits of a tier, "
-        "such as openai-tier-3; repeatable. Without a limit of your own, the first is yours.",
+        help="Compare an account with the published limits of a tier, such as openai-tier-3; "
+        "repeatable. If you give no limits, the first tier is taken as yours.",
     ),
     option(
         "--account",
         group="Search",
         multiple=True,
         metavar="NAME=RPM:TPM",
-        help="The same for other limits, such as other=5000:2M, with a limit on requests per day "
-        "as a third number; none for no limit; repeatable.",
+        help="Compare an account with these limits, such as other=5000:2M; a third number limits "
+        "requests per day; none for no limit; repeatable.",
     ),
     option(
         "--keep",
         group="Search",
         multiple=True,
         type=click.Choice(list(KNOB_FLAGS)),
-        help="Leave this flag as it is; repeatable.",
+        help="Do not change this flag; repeatable.",
     ),
     like_option("Search"),
 )
@@ -136,30 +136,30 @@ _SHOWN_OPTIONS = (
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Where the recommended command writes.  [default: the name of IN with .out.jsonl]",
+        help="Output of the recommended command.  [default: the name of IN with .out.jsonl]",
     ),
     option(
         "--plot",
         group="Display",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Draw time against cost, and the time against each flag, as FILE.png or FILE.svg; "
-        "needs the extra plot.",
+        help="Draw time against cost, and rows per second against each flag, to FILE (.png or "
+        ".svg); needs the extra plot.",
     ),
     option(
         "--verify",
         group="Display",
         is_flag=True,
-        help="Run the first rows for up to a minute each with the recommendation and what is "
-        "beside it, against a fake server like the modelled provider, and show what was foretold "
-        "beside what was measured.",
+        help="Run the first rows, up to a minute each, with the recommended and neighbouring "
+        "settings, against a fake server like the modelled provider; compare "
+        "predicted and measured times.",
     ),
     option(
         "--spend",
         group="Display",
         type=FiniteRange(min=0, min_open=True),
         metavar="USD",
-        help="With --verify: run against the real provider, for no more than USD together.",
+        help="With --verify: run against the real provider, and spend at most USD in all runs.",
     ),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print everything as JSON."),

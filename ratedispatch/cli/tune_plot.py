@@ -44,7 +44,7 @@ _NAMES = {
 }
 
 #: What a run does that says nothing of a flag.
-_UNSAID = {"max_in_flight": "as needed", "max_tokens": "as in the rows"}
+_UNSAID = {"max_in_flight": "default", "max_tokens": "as in the rows"}
 
 #: Fewer numbers than these are drawn as bars.
 _LEAST_POINTS = 3
@@ -63,7 +63,7 @@ def check_plot(path: Path) -> None:
         click.UsageError: The name says no known format, its folder is missing, or matplotlib is.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise click.UsageError(f"--plot {path} has to end in {' or '.join(_SUFFIXES)}")
+        raise click.UsageError(f"--plot {path} must end in {' or '.join(_SUFFIXES)}")
     if not path.parent.is_dir():
         raise click.UsageError(f"--plot {path}: the folder {path.parent} does not exist")
     try:
@@ -109,7 +109,7 @@ def draw(tuning: Tuning, path: Path) -> None:
 def _draw_costs(axis: Any, tuning: Tuning) -> None:
     """Draw each account and service by its time and its cost, and those that nothing beats."""
     points = _points(tuning)
-    axis.set_title("Time and cost; the line joins what nothing beats", fontsize=9, loc="left")
+    axis.set_title("Time and cost; the line joins the best trade-offs", fontsize=9, loc="left")
     if not points:
         axis.text(0.5, 0.5, "prices are not known", ha="center", transform=axis.transAxes)
         axis.set_axis_off()
@@ -155,7 +155,7 @@ def _points(tuning: Tuning) -> list[tuple[float, float, str, str]]:
                 points.append((seconds, usd, service, what.get(service, f"{name}, {service}")))
     now = tuning.advice.default
     if now.usd is not None and math.isfinite(now.seconds) and tuning.advice.changes:
-        points.append((now.seconds, now.usd, _NOW, "as it is"))
+        points.append((now.seconds, now.usd, _NOW, "current"))
     return points
 
 
@@ -193,7 +193,7 @@ def _draw_knob(axis: Any, knob: str, tuning: Tuning) -> None:
     top = max((_rate(one) for one in trials), default=1.0)
     if len(numbers) >= _LEAST_POINTS:
         _draw_line(axis, knob, numbers, words)
-        _mark(axis, getattr(default, knob), "as it is")
+        _mark(axis, getattr(default, knob), "current")
         if getattr(best, knob) != getattr(default, knob):
             _mark(axis, getattr(best, knob), "best")
     else:
@@ -222,7 +222,7 @@ def _draw_line(axis: Any, knob: str, numbers: list[Trial], words: list[Trial]) -
 
 def _label(trial: Trial, knob: str) -> str:
     value = getattr(trial.setting, knob)
-    return _UNSAID.get(knob, "as it is") if value is None else str(value)
+    return _UNSAID.get(knob, "current") if value is None else str(value)
 
 
 def _mark(axis: Any, value: Any, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Writes what is advised about a job as text for a person: settings, their price, and limits."""
+"""Writes the advice of ``tune`` as text for a person: settings, their effects, and limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_NAME = 40
 
 #: What the knobs are called, with what a run does that says nothing of them.
 _KNOBS = {
-    "max_in_flight": ("in flight", "as needed"),
+    "max_in_flight": ("in flight", "default"),
     "burst_seconds": ("burst", ""),
     "max_tokens": ("max tokens", "as in the rows"),
     "order": ("order", ""),
@@ -37,9 +37,9 @@ _KNOBS = {
 
 #: What is said of a provider.
 _SAID = {
-    DEPTH: "depth of its buckets",
+    DEPTH: "bucket depth",
     "latency": "latency",
-    "token_time": "time of a token",
+    "token_time": "time per token",
 }
 
 _LIMITS = {
@@ -49,7 +49,7 @@ _LIMITS = {
     "output_tokens_per_minute": "output tokens per minute",
     "requests_per_day": "requests per day",
     "tokens_per_day": "tokens per day",
-    "engine_slots": "places of the server",
+    "engine_slots": "slots of the server",
 }
 
 
@@ -95,11 +95,12 @@ def _compared(advice: Advice) -> str:
         for knob in _KNOBS
         if len({getattr(trial.setting, knob) for trial in advice.finalists}) > 1
     ]
-    lines = [("", *(_KNOBS[knob][0] for knob in varied), "time", "cost", "refused", "an answer")]
+    lines = [("", *(_KNOBS[knob][0] for knob in varied), "time", "cost", "refused", "latency")]
     for trial in advice.finalists:
-        label = "best" if trial is advice.best else "now" if trial is advice.default else "next"
-        if advice.best is advice.default and trial is advice.best:
-            label = "now, best" if math.isfinite(trial.seconds) else "now"
+        label = "best" if trial is advice.best else "next"
+        if trial is advice.default:
+            is_best = trial is advice.best and math.isfinite(trial.seconds)
+            label = "current, best" if is_best else "current"
         lines.append((label, *(_value(knob, trial.setting) for knob in varied), *_figures(trial)))
     return table_text(lines)
 
@@ -117,12 +118,12 @@ def _binding(trial: Trial) -> str:
     if not math.isfinite(trial.seconds):
         return f"The job stops before its end with any settings: {one_line(trial.stop)}"
     if not trial.binding:
-        return "Nothing holds the job back but its answers."
+        return "No limit holds the job back, only the latency of its answers."
     shares = ", ".join(
         f"{share:.0%} of the limit on {_limit(name)}" for name, share in trial.shares.items()
     )
-    text = f"At best it is bound by {words_for(trial.binding)}"
-    return f"{text}, and uses {shares}." if shares else f"{text}."
+    text = f"The best setting is bound by {words_for(trial.binding)}"
+    return f"{text}; it uses {shares}." if shares else f"{text}."
 
 
 def _limit(dimension: str) -> str:
@@ -133,7 +134,7 @@ def _limit(dimension: str) -> str:
 def _recommended(tuning: Tuning, command: str, width: int) -> str:
     advice = tuning.advice
     if not advice.changes:
-        head = "Leave the settings as they are; no change saves a hundredth of the time:"
+        head = "Keep the current settings; no change saves 1% of the time:"
         if not math.isfinite(advice.best.seconds):
             head = "No settings change that:"
     else:
@@ -142,8 +143,8 @@ def _recommended(tuning: Tuning, command: str, width: int) -> str:
     cap = advice.best.setting.max_tokens
     lines += [
         textwrap.fill(
-            f"--max-tokens {cap} lowers the caps of {_rows(one.lowered)}, and cuts "
-            f"{_count(one.cut)}, as far as the lengths of answers are known.",
+            f"--max-tokens {cap} lowers the caps of {_rows(one.lowered)} and cuts off "
+            f"{_count(one.cut)}, as far as their lengths are known.",
             width,
         )
         for one in tuning.caps
@@ -159,7 +160,7 @@ def _rows(count: int) -> str:
 def _count(number: float) -> str:
     if number >= 1.5:
         return f"about {number:,.0f} answers"
-    return "hardly one answer" if number else "no answer"
+    return "fewer than 2 answers" if number else "no answer"
 
 
 def _sensitivity(wrong: Sequence[Wrong]) -> str:
@@ -172,7 +173,7 @@ def _sensitivity(wrong: Sequence[Wrong]) -> str:
         (f"  {_KNOBS[knob][0]}", *(f"{_plain(knob, one.value)}: {_cost(one.cost)}" for one in all_))
         for knob, all_ in by_knob.items()
     ]
-    return "What another value costs, in time:\n" + table_text(lines)
+    return "Change in time with another value of one setting:\n" + table_text(lines)
 
 
 def _doubts(doubts: Sequence[Doubt]) -> str:
@@ -184,9 +185,7 @@ def _doubts(doubts: Sequence[Doubt]) -> str:
         words = "half, " if one.name == DEPTH else "double, "
         value = f"{words}{one.value:.3g} s: {_cost(one.cost)}"
         lines.append((f"  {_SAID[one.name]}", value, refused))
-    return "If the provider is otherwise than was said, the same settings take:\n" + table_text(
-        lines
-    )
+    return "Change in time if the provider differs from the description:\n" + table_text(lines)
 
 
 def _cost(share: float) -> str:
@@ -202,7 +201,7 @@ def _raises(raises: Sequence[Raise]) -> str:
     lines: list[tuple[str, ...]] = []
     for name, steps in by_name.items():
         if max(step.saved for step in steps) < _LITTLE:
-            lines.append((f"  {_LIMITS.get(name, name)}", "brings nothing"))
+            lines.append((f"  {_LIMITS.get(name, name)}", "no effect"))
             continue
         lines.append(
             (
@@ -212,7 +211,7 @@ def _raises(raises: Sequence[Raise]) -> str:
         )
     if not lines:
         return ""
-    return "What would make it faster:\n" + table_text(lines)
+    return "Time that a higher limit saves:\n" + table_text(lines)
 
 
 def _times(step: Raise) -> str:
@@ -222,13 +221,13 @@ def _times(step: Raise) -> str:
 def _others(accounts: Sequence[OnAccount], width: int) -> str:
     if len(accounts) < 2:
         return ""
-    lines: list[tuple[str, ...]] = [("  account", "time", "cost", "refused", "an answer")]
+    lines: list[tuple[str, ...]] = [("  account", "time", "cost", "refused", "latency")]
     notes = []
     for one in accounts[1:]:
         name = one_line(one.account.name)[:_LONGEST_NAME]
         lines.append((f"  {name}", *_figures(one.advice.best)))
         notes.append(_noted(f"{name}: {one.account.limits_text}", width))
-    head = "With its best settings on other accounts:"
+    head = "Best settings on other accounts:"
     return "\n".join([head, table_text(lines), *notes])
 
 
@@ -252,7 +251,7 @@ def _ways(accounts: Sequence[OnAccount], width: int) -> str:
         cost = "–" if way.usd is None else about_usd(way.usd)
         lines.append((f"  {way.service}", time, cost))
     notes = [_noted(f"{way.service}: {way.note}", width) for way in ways]
-    return "\n".join(["By other services of the provider:", table_text(lines), *notes])
+    return "\n".join(["Services of the provider:", table_text(lines), *notes])
 
 
 def _checked(checked: Sequence[Checked]) -> str:
@@ -260,7 +259,7 @@ def _checked(checked: Sequence[Checked]) -> str:
         return ""
     varied = [knob for knob in _KNOBS if len({getattr(one.setting, knob) for one in checked}) > 1]
     names = (_KNOBS[knob][0] for knob in varied)
-    lines: list[tuple[str, ...]] = [("  rows", *names, "foretold", "measured", "off", "refused")]
+    lines: list[tuple[str, ...]] = [("  rows", *names, "predicted", "measured", "error", "refused")]
     for one in checked:
         values = (_value(knob, one.setting) for knob in varied)
         if one.measured is None or one.error is None:
@@ -268,7 +267,7 @@ def _checked(checked: Sequence[Checked]) -> str:
         else:
             figures = (time_text(one.measured), f"{one.error:+.1%}", f"{one.refused:,}")
         lines.append((f"  {one.rows:,}", *values, time_text(one.foretold), *figures))
-    return "What was foretold, and what was measured:\n" + table_text(lines)
+    return "Predicted and measured times:\n" + table_text(lines)
 
 
 def _value(knob: str, setting: Setting) -> str:

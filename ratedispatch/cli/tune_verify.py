@@ -1,9 +1,9 @@
 """
-Runs the recommended settings and those beside them, and shows what was foretold beside it.
+Runs the recommended and neighbouring settings, and compares predicted and measured times.
 
 Each run is this program again, as a process of its own, with the first rows of the input. It goes
 to a fake server with the modelled provider, or for money to the real one. The outputs are thrown
-away: the job itself is not begun.
+away, and the job itself is not begun.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _run(
         )
         report = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        note = f"not done in {_MOST_SECONDS:.0f} s"
+        note = f"not finished in {_MOST_SECONDS:.0f} s"
         return Checked(setting, rows, foretold, None, note=note)
     except ValueError:  # it told its mistake, and no report
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no report"]

@@ -66,9 +66,9 @@ def seen(folder: Path, server: FakeServerProcess, *flags: str) -> dict[str, Any]
 def test_a_probe_is_done_for_the_run_that_follows(folder: Path, server: FakeServerProcess) -> None:
     """Every row is answered once; what it was to cost is what it costs."""
     first = simulate(folder, server, "--probe", "60")
-    assert "probe: 60 rows stand for the file; 60 sent in " in first.stderr
+    assert "probe: 60 rows sampled from the file; 60 sent in " in first.stderr
     assert "240 rows: 240 answered" in first.stdout
-    assert "The 60 rows of the probe are done, and are not played." in first.stdout.replace(
+    assert "The 60 rows of the probe are done and are not simulated." in first.stdout.replace(
         "\n", " "
     )
     assert "like out.jsonl.probe: 60 attempts, 60 answered" in first.stdout
@@ -76,7 +76,7 @@ def test_a_probe_is_done_for_the_run_that_follows(folder: Path, server: FakeServ
     assert KEY not in (folder / "out.jsonl.probe").read_text()
     standing = CliRunner().invoke(main, ["status", str(folder / "out.jsonl")]).stdout
     files = f"{folder / 'in.jsonl'} -o {folder / 'out.jsonl'}"
-    assert f"go on     ratedispatch run {files} {' '.join(LIMITS)}\n" in standing
+    assert f"continue  ratedispatch run {files} {' '.join(LIMITS)}\n" in standing
     again = seen(folder, server, "--probe", "60")
     assert (again["probe"]["rows"], again["probe"]["sent"]) == (60, 0)
     assert again["expected_bill"]["answered"] == 60

@@ -54,8 +54,8 @@ def test_the_forecast_is_told_in_small_tables(path: Path) -> None:
     assert "rows done    60 %    70 %    80 %    90 %   100 %" in lines
     assert any(line.startswith("after") and line.endswith("39.2 s") for line in lines)
     assert any(line.startswith("bound by   requests per minute for 39") for line in lines)
-    assert any(line.startswith("killed     0.2 rows would be billed twice") for line in lines)
-    assert result.stdout.rstrip().endswith("the lowest and the highest of them.")
+    assert any(line.startswith("if killed  0.2 rows billed twice") for line in lines)
+    assert result.stdout.rstrip().endswith("the lowest and the highest result.")
     assert max(map(len, lines)) <= 80
 
 
@@ -93,7 +93,7 @@ def test_limits_that_the_job_is_to_learn_are_those_of_the_account(path: Path) ->
     blind = foretold(path, "--account-rpm", "60", "--depth", "1", "--no-headers")
     assert blind["refused"]["mean"] > 0
     (note,) = blind["notes"]
-    assert note.startswith("The account is played without a limit on tokens: ")
+    assert note.startswith("The account is simulated without a limit on tokens: ")
 
 
 def test_a_job_that_stops_exits_as_a_run_does(path: Path) -> None:
@@ -115,7 +115,7 @@ def test_rows_that_cannot_be_sent_are_counted_and_not_played(path: Path) -> None
     assert told["unsendable"] == {"invalid_line": 1, "cost_exceeds_limit": 1}
     (note,) = told["notes"]
     assert note.startswith(
-        "Of 42 rows, 2 are not played: 1 is malformed, 1 can never fit into the limit. The first: "
+        "Of 42 rows, 2 are not simulated: 1 is malformed, 1 can never fit into the limit. "
     )
     assert note.endswith("; plan lists them.")
 
@@ -127,7 +127,7 @@ def test_a_cap_on_the_cost_is_told_where_it_would_stop_the_run(path: Path) -> No
     assert result.exit_code == 3
     notes = json.loads(result.stdout)["notes"]
     (note,) = notes
-    assert note.startswith("The run would stop at its --max-cost of $0.01 before its end; ")
+    assert note.startswith("The run would stop early, at its --max-cost of $0.01; ")
     assert foretold(path, *ONE_A_SECOND, *prices, "--max-cost", "9")["notes"] == []
 
 
@@ -135,7 +135,7 @@ def test_a_cap_on_the_cost_is_told_where_it_would_stop_the_run(path: Path) -> No
     ("flags", "word"),
     [
         ((), "no limit of the account is known"),
-        (("--rpm", "60", "--share", "local"), "--share cannot be played"),
+        (("--rpm", "60", "--share", "local"), "--share cannot be simulated"),
         (("--rpm", "60", "--queue", "3"), "queue is 3"),
         (("--rpm", "60", "--fault", "unheard-of=1"), "there is no fault"),
         (("--rpm", "60", "--output-tokens", "long"), "is not a distribution of tokens"),
@@ -163,5 +163,5 @@ def test_an_empty_job_is_foretold_too(path: Path) -> None:
     result = simulate(path, "--rpm", "60")
     assert result.exit_code == 1, result.output
     assert result.stdout.startswith(
-        "There is no row to send.\n\nOf 1 row, 1 is not played: 1 is malformed. It is line 1"
+        "There is no row to send.\n\nOf 1 row, 1 is not simulated: 1 is malformed. It is line 1"
     )

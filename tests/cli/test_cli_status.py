@@ -144,8 +144,8 @@ def test_a_shell_reads_back_the_command_to_go_on(tmp_path: Path) -> None:
     run(folder, "--fake", "--quiet", "--no-memory")
     (folder / "out.jsonl").write_bytes(b"")
     found = status(folder).output.splitlines()
-    line = next(line for line in found if line.strip().startswith("go on"))
-    _, _, command = line.partition("go on")
+    line = next(line for line in found if line.strip().startswith("continue"))
+    _, _, command = line.partition("continue")
     script = f"printf '%s\\0' {command}"
     out = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
     words = out.decode().split("\0")

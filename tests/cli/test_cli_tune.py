@@ -71,7 +71,7 @@ def test_the_text_says_what_is_saved_what_it_costs_and_what_to_ask_for(tmp_path:
     text = result.stdout
     assert "30 rows on your account: 60,000 tokens per minute" in text
     assert "This command saves" in text
-    assert "--max-tokens 64 lowers the caps of 30 rows, and cuts no answer, as" in text
+    assert "--max-tokens 64 lowers the caps of 30 rows and cuts off no answer, as" in text
     assert "tokens per minute  +10% saves" in text
     assert "openai-tier-2: 5,000 requests per minute, 2,000,000 tokens per minute" in text
     assert "batch" in text
@@ -86,7 +86,7 @@ def test_a_job_of_which_no_row_can_be_sent_is_told_with_the_reason(tmp_path: Pat
     result = tune(tmp_path, "--rpm", "none", "--tpm", "10", rows=2)
     assert result.exit_code == 2
     text = " ".join(result.stderr.split())
-    assert "has no row that can be sent. Of 2 rows, 2 are not played: 2 can never fit" in text
+    assert "has no row that can be sent. Of 2 rows, 2 are not simulated: 2 can never fit" in text
     assert "the limit is 10 tokens per minute" in text
 
 
@@ -144,8 +144,8 @@ def test_a_job_that_stops_with_any_settings_is_left_as_it_is(tmp_path: Path) -> 
         (("--rpm", "9", "--account", "x"), "--account: 'x' is not NAME=RPM:TPM"),
         (("--rpm", "9", "--account", "a=1:1k", "--account", "a=2:2k"), "names 'a' twice"),
         ((), "no limit of the account is known"),
-        (("--rpm", "9", "--spend", "3"), "--spend is what --verify may cost"),
-        (("--rpm", "9", "--plot", "a.pdf"), "has to end in .png or .svg"),
+        (("--rpm", "9", "--spend", "3"), "--spend limits what --verify may cost"),
+        (("--rpm", "9", "--plot", "a.pdf"), "must end in .png or .svg"),
         (("--rpm", "9", "--plot", "/nowhere/a.png"), "the folder /nowhere does not exist"),
         (("--rpm", "9", "--keep", "rpm"), "'rpm' is not one of"),
     ],

@@ -85,7 +85,7 @@ def test_a_page_without_a_log(rows: Path) -> None:
     assert report(rows / "out.jsonl", "-q").output == ""
     text = text_of(rows / "out.jsonl.report.html")
     assert "20 of 21 rows were answered and 1 failed." in text
-    assert "The time line is that of the job file" in text
+    assert "The time line shows answers only" in text
     assert "Answers per minute" in text
     (rows / "out.jsonl.job").unlink()
     assert report(rows / "out.jsonl", "-q").exit_code == 0
@@ -99,7 +99,7 @@ def test_a_forecast_beside_the_run(rows: Path) -> None:
     flags = ["--fake", "-q", "--report", str(rows / "r.html"), "--forecast", str(forecast)]
     assert run(rows, *flags).exit_code == 1
     assert "Prediction and reality" in text_of(rows / "r.html")
-    for content, words in (("[]", "predicts neither"), ("{", "is no JSON")):
+    for content, words in (("[]", "has neither"), ("{", "is no JSON")):
         forecast.write_text(content)
         result = run(rows, *flags)
         assert result.exit_code == 2
@@ -160,11 +160,11 @@ def test_no_key_reaches_a_page(tmp_path: Path) -> None:
 
 def test_what_is_no_output_of_a_job(tmp_path: Path) -> None:
     """A file that is not there, standard input, a page in the place of the job's own files."""
-    assert "is not the output of a job" in report(tmp_path / "out.jsonl").output
-    assert "is not the output of a job" in report("-").output
+    assert "is not the output file of a job" in report(tmp_path / "out.jsonl").output
+    assert "is not the output file of a job" in report("-").output
     (tmp_path / "out.jsonl").write_text("")
     result = report(tmp_path / "out.jsonl", "-o", tmp_path / "out.jsonl")
-    assert "give a file of its own" in result.output
+    assert "give another name" in result.output
     assert "cannot be read" in report(tmp_path / "out.jsonl", "--log", tmp_path / "no").output
 
 

@@ -37,7 +37,7 @@ _FIRST_LINES = 1_000
 #: Bytes of a line; an answer may be long.
 _LONGEST_LINE = 64 * 2**20
 
-_WAY_OUT = "give an event log (run --log-json), an output of run, or memory for what is remembered"
+_WAY_OUT = "give an event log (of run --log-json), an output of run, or the word memory"
 
 
 class Likeness(NamedTuple):
@@ -75,7 +75,7 @@ def like(
     if not path.exists():
         raise JobError(f"--like {path} does not exist; {_WAY_OUT}")
     if not path.is_file():
-        raise JobError(f"--like {path} is no file; {_WAY_OUT}")
+        raise JobError(f"--like {path} is not a file; {_WAY_OUT}")
     beside = path.with_name(path.name + ".answers.jsonl")
     file_format = format_of(path)
     if file_format is not Format.JSONL and beside.is_file():
@@ -92,8 +92,8 @@ def like(
         raise JobError(f"--like {path} cannot be read: {error.strerror or error}") from error
     if not evidence.told:
         raise JobError(
-            f"--like {path}: none of its lines tells how long an answer took or how long it is "
-            f"({evidence.skipped:,} tell nothing that can be used); {_WAY_OUT}"
+            f"--like {path}: none of its lines has the latency or the length of an answer "
+            f"({evidence.skipped:,} unusable lines); {_WAY_OUT}"
         )
     return Likeness(fit_of(evidence, path.name), reading.answered)
 

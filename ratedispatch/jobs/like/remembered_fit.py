@@ -53,8 +53,8 @@ def like_memory(accounts: Iterable[Account], base_url: str | None, now: float) -
     known = {(fact.kind, fact.of): fact for fact in reversed(facts.fresh(found, now))}
     if not known:
         raise JobError(
-            f"--like memory: nothing is remembered of {place or base_url}; ratedispatch memory "
-            f"show lists what is; give the event log or the output of a run"
+            f"--like memory: nothing is remembered of {place or base_url}; list what is with "
+            f"ratedispatch memory show, or give the event log or the output of a run"
         )
     latency = known.get((facts.LATENCY, ""))
     outputs = [

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
 
 #: What is said of prices, by whether the caller gave them.
-_GIVEN = "Cost: the prices that were given, times the tokens that answers report, of all runs."
+_GIVEN = "Cost: the given prices times the tokens that the answers of all runs report."
 _LISTED = (
-    "Cost: list prices, times the tokens that answers report, of all runs. Discounts are left out, "
-    "and so are models whose price is not known."
+    "Cost: list prices times the tokens that the answers of all runs report, without discounts "
+    "and without models whose price is not known."
 )
 
 

@@ -45,7 +45,7 @@ def read_outcomes(files: JobFiles) -> Outcomes:
     manifest = manifest_beside(files.job)
     if manifest is None:
         outcomes.notes.append(
-            f"There is no job file {files.job.name} that can be read, so it is not known how many "
+            f"The job file {files.job.name} is missing or unreadable, so it is not known how many "
             f"rows the input has."
         )
     elif isinstance(manifest.rows, int):

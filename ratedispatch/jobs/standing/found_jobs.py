@@ -52,7 +52,9 @@ def outputs_of(paths: Iterable[Path]) -> list[Path]:
         if path.absolute() not in beside and not path.name.endswith(_BESIDE):
             raise JobError(_not_found(path))
     if not found:
-        raise JobError(f"{loose[0]} is no output of a job, but what one has left beside it")
+        raise JobError(
+            f"{loose[0]} is not the output of a job but another file of it; give the output"
+        )
     return list(found)
 
 
@@ -87,10 +89,8 @@ def _beside(output: Path) -> list[Path]:
 
 def _not_found(path: Path) -> str:
     if not path.exists():
-        return (
-            f"{path} does not exist, and no job has begun to write it: there is no {_job_of(path)}"
-        )
+        return f"{path} does not exist, nor does its job file {_job_of(path)}: no run has begun it"
     return (
-        f"{path} is no output of ratedispatch run: there is no job file {_job_of(path)} beside it; "
-        f"give the file that was given to run with -o"
+        f"{path} is not an output of ratedispatch run: it has no job file {_job_of(path)}; "
+        f"give the file that run wrote with -o"
     )

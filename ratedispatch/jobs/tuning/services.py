@@ -55,7 +55,7 @@ def ways_of(
     """
     if seconds == math.inf:  # a cost of what a job does until it stops says nothing of the job
         usd = None
-    ways = [Way("live", seconds, seconds, usd, "answers at once")]
+    ways = [Way("live", seconds, seconds, usd, "immediate answers")]
     for service in SERVICES:
         if service.window is None and seconds == math.inf:
             continue
@@ -78,13 +78,13 @@ def _rounds(workload: Workload, service: Service, tier: str | None) -> tuple[int
     files = sum(math.ceil(count / (service.most_rows or count)) for count in rows if count)
     note = f"{service.note}; {files:,} {'file' if files == 1 else 'files'}"
     if tier is None:
-        return 1, f"{note}; one of more than its queue takes waits for the others"
+        return 1, f"{note}; what exceeds the batch queue has to wait"
     rounds = 1
     for each, tokens in zip(workload.kinds, prompts, strict=True):
         queue = _queue(tier, each.model)
         if queue is not None:
             rounds = max(rounds, math.ceil(tokens / queue))
-    more = f"; its queue takes the prompts in {rounds:,} turns" if rounds > 1 else ""
+    more = f"; the batch queue needs {rounds:,} rounds" if rounds > 1 else ""
     return rounds, note + more
 
 

@@ -131,7 +131,7 @@ def tune(
         found.append(OnAccount(account, advice, ways))
         if account is accounts[0] and account.tier and isinstance(account.limits, LimitGroups):
             notes.append(
-                f"{account.tier} limits the models apart: write their limits in a file for "
+                f"{account.tier} limits each model separately: put these limits into a file for "
                 f"--limits before you run the command."
             )
         notes += [note for note in _notes(workload, quick, exact) if note not in notes]
@@ -206,9 +206,9 @@ def _notes(workload: Workload, quick: Bench, exact: Bench) -> list[str]:
     notes = []
     if len(quick.workload) < len(workload):
         notes.append(
-            f"The search played {len(quick.workload):,} of the {len(workload):,} rows for each "
+            f"The search simulated {len(quick.workload):,} of the {len(workload):,} rows for each "
             f"setting."
         )
     what = "every row" if exact.play is play_engine else "the first and the last rows"
-    notes.append(f"For the settings that are compared, the whole engine played {what}.")
+    notes.append(f"For each setting in the table, the engine simulated {what}.")
     return notes

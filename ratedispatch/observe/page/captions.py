@@ -1,4 +1,4 @@
-"""Says in plain sentences what one sees on a page. Pure."""
+"""Writes the captions of a report page as sentences. Pure."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def failures_sentence(outcomes: Outcomes) -> str:
         return "No row failed."
     reasons = counted(len(outcomes.reasons), "reason")
     return (
-        f"{counted(outcomes.failed, 'row')} failed, for {reasons}. The names and messages are "
-        f"what the input and the provider say; long ones are cut."
+        f"{counted(outcomes.failed, 'row')} failed, for {reasons}. Names come from the "
+        f"input and messages from the provider; long ones are cut."
     )
 
 
@@ -165,6 +165,6 @@ def prediction_rows(predicted: Predicted, came: Measured) -> list[tuple[str, str
     if predicted.binding:
         bound = came.binding
         words = "not known" if bound is None else words_for(bound)
-        off = "" if bound is None else "as predicted" if bound == predicted.binding else "another"
+        off = "" if bound is None else "as predicted" if bound == predicted.binding else "different"
         rows.append(("bound by", words_for(predicted.binding), words, off))
     return rows

@@ -131,7 +131,7 @@ def _tiles(material: Material) -> Iterator[tuple[str, str, str]]:
         yield material.cost, "cost", "last run"
     if report is not None and report.shares and report.attempts:
         best = max(report.shares.values())
-        yield captions.percent(best), "limit used", "the one used most"
+        yield captions.percent(best), "limit used", "of the most used limit"
 
 
 def _runs_text(history: History) -> str:
@@ -191,9 +191,9 @@ def _runs(history: History | None) -> Iterator[Sequence[str]]:
         return
     for number, run in enumerate(history.runs, history.earlier + 1):
         bins = run.bins
-        end = "went to its end" if run.stop is None else f"stopped: {run.stop[0]}"
+        end = "complete" if run.stop is None else f"stopped: {run.stop[0]}"
         if run.stop is None and run.closing is None and run is not history.runs[-1]:
-            end = "ended without a word"
+            end = "killed, or no end noted"
         yield (
             f"{number}",
             between_text(bins.start, bins.end),
@@ -244,14 +244,14 @@ def _notes(material: Material) -> Iterator[str]:
     history = material.history
     if history is None:
         yield (
-            "There is no time line: it is made of an event log, which a run keeps with "
-            "--log-json. Give it with --log."
+            "There is no time line, because it is drawn from an event log. Keep one with "
+            "run --log-json, and give it with --log."
         )
     elif history.is_coarse:
         yield (
-            "The time line is that of the job file, which notes every two seconds how many rows "
-            "are answered. Requests, tokens, limits and refusals are in an event log, which a run "
-            "keeps with --log-json. Give it with --log."
+            "The time line shows answers only: it is drawn from the job file, which counts them "
+            "every two seconds. For requests, tokens, limits and refusals, keep an event log with "
+            "run --log-json, and give it with --log."
         )
     elif history.earlier:
         yield f"{captions.counted(history.earlier, 'earlier run')} of the log have no charts."
@@ -259,8 +259,8 @@ def _notes(material: Material) -> Iterator[str]:
     there = material.outcomes.answered
     if told > _MANY_MORE * there + _SOME:
         yield (
-            f"The log tells of {told:,.0f} answers, and the output has {there:,}: the log seems to "
-            f"be that of another job, or of several."
+            f"The log has {told:,.0f} answers, but the output has {there:,}: the log seems to be "
+            f"of another job, or of several."
         )
     unread = material.outcomes.unread, 0 if history is None else history.unread
     for count, where in zip(unread, ("result files", "event log"), strict=True):

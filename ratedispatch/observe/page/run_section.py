@@ -144,8 +144,8 @@ def _charts(run: PlayedRun, frames: Frames) -> Iterator[TimeChart]:
     if max(waits[0]) > 0:
         longest, mean = (max(each) for each in waits)
         about = (
-            f"How long requests had waited in the queue when they left. The mean of a step was at "
-            f"most {seconds_text(mean)}, and the longest wait {seconds_text(longest)}."
+            f"How long requests waited in the queue before they were sent. The highest mean of a "
+            f"step was {seconds_text(mean)}, and the longest wait {seconds_text(longest)}."
         )
         lines = [Series("mean", waits[1]), Series("longest", waits[0], "s2")]
         yield TimeChart("Seconds of waiting in the queue", " s", about, lines)
@@ -171,12 +171,14 @@ def _rate_chart(
         share = share_near(near, limits, frames.widths)
         about += " " + rate_sentence(dimension_named(dimension).unit, near, frames, limits, share)
         if share and _mean(near, frames) > _mean(limits, frames) * _ABOVE:
-            about += " More than the limit went, since some of it was unused before the run"
+            about += (
+                " The job sent more than the limit, because some of it was unused before the run"
+            )
             if dimension != "requests":
-                about += ", or since the provider counts less than a request may cost at most"
+                about += ", or because the provider charges less than a request may cost at most"
             about += "."
         if len({step.group for step in run.steps if step.dimension == dimension}) > 1:
-            about += " The limit is that of all groups or members together."
+            about += " The limit is the sum over all groups or members."
     if what == "tokens" and any(frames.billed):
         series.append(Series("billed", frames.billed, "s3"))
     if not ceilings:

@@ -1,5 +1,5 @@
 """
-A fit in words: each number with how sure it is, and what was not seen.
+Writes a fit as text: each number with its interval, and what was not seen.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MOST_NAMED, _LONGEST = 8, 60
 
 _CHARGES = {
     "reserved": "what a request reserves",
-    "refunded": "what a request reserves; what it does not use is given back",
-    "prompt": "the prompt of a request, and nothing of its output",
+    "refunded": "what a request reserves; unused tokens are given back",
+    "prompt": "the prompt of a request, but not its output",
 }
 
 
@@ -36,8 +36,8 @@ def lines_of(fit: Fit) -> list[str]:
         seen = f"{fit.attempts:,} attempts, {fit.answered:,} answered"
     lines = [f"like {fit.source}: {seen}" if fit.answered else f"like {fit.source}"]
     if fit.skipped:
-        noun = "line tells" if fit.skipped == 1 else "lines tell"
-        lines[0] += f"; {fit.skipped:,} {noun} nothing that can be used"
+        noun = "line" if fit.skipped == 1 else "lines"
+        lines[0] += f"; {fit.skipped:,} unusable {noun} skipped"
     pairs = [
         *_latency(fit.latency, unseen),
         *_places(fit.places),
@@ -60,18 +60,18 @@ def _latency(latency: LatencyFit | None, unseen: list[str]) -> Iterator[tuple[st
     if not latency.sigma.n:
         text += " assumed"
     if latency.token_time is not None:
-        text += f", and {_seconds(latency.token_time)} a token of output"
+        text += f", plus {_seconds(latency.token_time)} per output token"
     else:
-        unseen.append("time of a token")
+        unseen.append("time per output token")
     yield "latency", text
     if latency.travel is not None:
-        yield "way", f"{_seconds(latency.travel)} there and back, by refusals"
+        yield "round trip", f"{_seconds(latency.travel)}, measured on refusals"
 
 
 def _places(places: Estimate | None) -> Iterator[tuple[str, str]]:
     if places is not None:
         between = f"{places.low:.0f}–{places.high:.0f}"
-        yield "places", f"{places.value:.0f} requests are worked on at once ({between})"
+        yield "slots", f"{places.value:.0f} requests are worked on at once ({between})"
 
 
 def _outputs(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _outputs(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
         text = _shape(shape)
         yield "outputs", f"{' '.join(who)}: {text}" if who else text
     if len(shapes) > _MOST_NAMED:
-        yield "outputs", f"and {len(shapes) - _MOST_NAMED:,} kinds more"
+        yield "outputs", f"and {len(shapes) - _MOST_NAMED:,} more kinds"
 
 
 def _shape(shape: Shape) -> str:
@@ -97,7 +97,7 @@ def _shape(shape: Shape) -> str:
     if shape.name == "share":
         text = f"{mean:.1%} of the cap"
     elif shape.name == "ratio":
-        text = f"{mean:.3g} tokens for each of the prompt"
+        text = f"{mean:.3g} tokens per prompt token"
     elif shape.name == "line":
         sign = "+" if shape.per_token >= 0 else "−"
         text = f"{shape.at_none:.4g} {sign} {abs(shape.per_token):.3g} × prompt tokens"
@@ -113,15 +113,15 @@ def _shape(shape: Shape) -> str:
 
 def _prompts(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
     if not fit.prompts:
-        unseen.append("bills beside counts of prompts")
+        unseen.append("billed prompt tokens")
         return
     others = [(name, one) for name, one in fit.prompts.items() if not _is_exact(one)]
     if not others:
         yield "prompts", "billed as counted"
     for name, one in others[:_MOST_NAMED]:
-        more = f"{one.ratio:.4g} × as counted"
+        more = f"{one.ratio:.4g} × the count"
         if one.ratio == 1.0:
-            more = f"{one.difference:+.3g} tokens beside what was counted"
+            more = f"the count {one.difference:+.3g} tokens"
         yield "prompts", f"{shown(name)}: {more}"
 
 
@@ -133,19 +133,19 @@ def _account(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
     account = fit.account
     if account.depth is not None:
         at_least = "at least " if account.depth.high > account.depth.low * 1.01 else ""
-        yield "depth", f"{at_least}{account.depth.value:.3g} s of the limit at once"
+        yield "depth", f"{at_least}{account.depth.value:.3g} s of the limit"
     elif account.window != "fixed":
-        unseen.append("depth of the limits")
+        unseen.append("bucket depth")
     if account.charge is None:
-        unseen.append("what is charged for outputs")
+        unseen.append("charge for outputs")
     else:
         counted = ", prompts by characters" if account.by_characters else ""
         times = f" (seen {account.spans:,} times)" if account.spans > 1 else ""
         yield "charge", f"{_CHARGES[account.charge]}{counted}{times}"
     if account.window == "fixed":
-        yield "window", "counters that start over each minute"
+        yield "window", "counters that are reset each minute"
     elif account.window is None:
-        unseen.append("kind of window")
+        unseen.append("window")
 
 
 def _faults(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:

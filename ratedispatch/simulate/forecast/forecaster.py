@@ -90,26 +90,26 @@ def _way(workload: Workload, scene: Scene, method: Method) -> _Way:
     """Return how *workload* is played."""
     rows, unknown = len(workload), knows(scene)
     if method == "model" and unknown:
-        raise ValueError(f"the model does not know this provider: {unknown}")
+        raise ValueError(f"the model does not cover this provider: {unknown}")
     is_short = rows <= (MOST_BY_ENGINE if unknown else ENGINE_ROWS)
     if method == "engine" or (method == "auto" and is_short):
-        text = "The whole engine played every row in virtual time"
+        text = "The engine simulated every row in virtual time"
         return _Way(play_engine, "engine", text, _often(rows, MOST_BY_ENGINE))
     if not unknown:
         text = (
-            "A model of the queue and the limits, which is held within 1 % of the whole engine, "
-            "played every row"
+            "A model of the queue and the limits, tested to be within 1 % of the engine, "
+            "simulated every row"
         )
         return _Way(play_model, "model", text, _often(rows, MOST_PLAYED))
     head = head_of(workload, scene)
-    text = f"The whole engine played the first {head:,} and the last {TAIL:,} rows in virtual time"
+    text = f"The engine simulated the first {head:,} and the last {TAIL:,} rows in virtual time"
     more = (
-        f" The {rows - head - TAIL:,} between them go on as the last of the first did, since the "
-        f"model of the queue does not know this provider: {unknown}."
+        f" The {rows - head - TAIL:,} rows between them are extrapolated from the last of the "
+        f"first, because the model of the queue does not cover this provider: {unknown}."
     )
     account = scene.provider
     if account.outage or account.changes or account.fault_times or len(account.competitor) > 1:
-        more += " What the provider does after the first rows is not played."
+        more += " What the provider does after the first rows is not simulated."
     return _Way(play_ends, "extrapolation", text, _often(head + TAIL, MOST_BY_ENGINE), more)
 
 

@@ -34,11 +34,11 @@ _UNKNOWN_SETTINGS = {
     "quota_time": "the account runs empty for a while",
     "revoked_time": "no key is accepted for a while",
     "outage": "the provider has an outage",
-    "fault_times": "there are times in which every request is struck by a fault",
+    "fault_times": "at some times every request meets a fault",
     "changes": "the limits change",
     "competitor": "another client uses the account",
-    "queue": "the server refuses what would have to wait",
-    "models": "models are limited apart",
+    "queue": "the server refuses requests that do not fit into its queue",
+    "models": "models have limits of their own",
     "requests_per_day": "requests are limited per day",
     "tokens_per_day": "tokens are limited per day",
 }
@@ -52,7 +52,7 @@ def knows(scene: Scene) -> str:
 def _about_limits(scene: Scene) -> str:
     limits, account = scene.limits, scene.provider
     if not isinstance(limits, Limits):
-        return "models are limited apart"
+        return "models have limits of their own"
     told = {}
     for rate in limits.rates():
         if rate.dimension not in _MODELLED:
@@ -65,9 +65,9 @@ def _about_limits(scene: Scene) -> str:
         if there is None:
             continue
         if name not in told:
-            return f"the provider limits {name}, of which the job is not told"
+            return f"the provider has a limit on {name} that the job does not have"
         if told[name] > there:
-            return f"the job is told more {name} than the provider allows"
+            return f"the job's limit on {name} is higher than the provider's"
     return ""
 
 

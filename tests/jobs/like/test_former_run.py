@@ -119,7 +119,7 @@ def test_lines_that_are_torn_or_foreign_are_counted(job: Path, tmp_path: Path) -
     path.write_bytes(b"".join([*lines[:10], *hostile, *lines[10:]]))
     fit = like(path).fit
     assert (fit.attempts, fit.skipped) == (ROWS, 8)
-    assert "8 lines tell nothing that can be used" in fit.lines()[0]
+    assert "8 unusable lines skipped" in fit.lines()[0]
 
 
 def test_numbers_that_make_no_sense_are_none() -> None:
@@ -198,7 +198,7 @@ def test_a_file_that_shows_nothing_is_one_error(
     with pytest.raises(JobError, match=said) as caught:
         like(path)
     assert str(caught.value).startswith("--like")
-    with pytest.raises(JobError, match="is no file"):
+    with pytest.raises(JobError, match="is not a file"):
         like(tmp_path)
 
 

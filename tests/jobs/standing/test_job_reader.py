@@ -202,7 +202,7 @@ def test_the_speed_is_that_of_the_last_minutes(tmp_path: Path) -> None:
 def test_what_is_no_job_is_told(tmp_path: Path) -> None:
     """A file of somebody else, one that is not there, a job file that is damaged."""
     (tmp_path / "other.jsonl").write_text("{}\n")
-    with pytest.raises(JobError, match="no output of ratedispatch run"):
+    with pytest.raises(JobError, match="not an output of ratedispatch run"):
         outputs_of([tmp_path / "other.jsonl"])
     with pytest.raises(JobError, match="does not exist"):
         outputs_of([tmp_path / "none.jsonl"])

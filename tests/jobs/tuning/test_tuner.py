@@ -72,7 +72,7 @@ def test_a_queue_of_batches_that_is_too_short_takes_turns() -> None:
     (*_, batch) = ways_of(big, 100.0, 1.0, "openai-tier-1")
     assert batch.most == 3 * 86_400  # 12 M tokens of prompts through a queue of 5 M
     assert "2 files" in batch.note
-    assert "in 3 turns" in batch.note
+    assert "needs 3 rounds" in batch.note
     (*_, unknown) = ways_of(big, 100.0, None)
     assert (unknown.most, unknown.usd) == (86_400, None)
 

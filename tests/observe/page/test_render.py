@@ -115,7 +115,7 @@ def test_what_a_page_says() -> None:
         "Run 2 of 2",
         "27 November 2026, 18:50:00 – 18:54:",
         "stopped: drained",
-        "went to its end",
+        "complete",
         "ratedispatch run in.jsonl --output out.jsonl --rpm 600",
         "context_length_exceeded 3 rows",
         "row 1 row-7 : too long",
@@ -184,7 +184,7 @@ def test_what_held_a_run_back_in_a_sentence(binding: str | None, words: str) -> 
 def test_the_log_of_another_job_is_noticed() -> None:
     """It tells of more answers than the output has."""
     text = checked(render(material(outcomes=Outcomes(rows=10, answered=10))))
-    assert "The log tells of 3,778 answers, and the output has 10" in text
+    assert "The log has 3,778 answers, but the output has 10" in text
     assert "The log tells" not in checked(render(material(history=played_history(20))))
 
 

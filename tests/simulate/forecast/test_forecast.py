@@ -78,7 +78,7 @@ def test_few_rows_are_played_by_the_engine_as_often_as_is_asked() -> None:
         play_engine(rows, scene(), seed=seed, row_seconds=ROW_SECONDS) for seed in (1, 2)
     )
     assert found.by == "engine"
-    assert found.method == "The whole engine played every row in virtual time, 2 times."
+    assert found.method == "The engine simulated every row in virtual time, 2 times."
     with pytest.raises(ValueError, match="seeds is 0"):
         forecast(rows, scene(), seeds=0)
 
