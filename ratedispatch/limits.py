@@ -81,7 +81,7 @@ class Rate:
     def __str__(self) -> str:
         unit = dimension_named(self.dimension).unit
         if self.is_auto:
-            return f"{unit} as learned"
+            return f"{unit} per {period_of(self.window)} to be learned"
         return f"{self.limit:,.0f} {unit} per {period_of(self.window)}"
 
 

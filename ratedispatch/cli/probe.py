@@ -170,6 +170,10 @@ def probe(settings: RunSettings, counted: Counted, most: int) -> Probed:
     from ratedispatch.cli.run import carry_out, close
     from ratedispatch.jobs.workload.sample import sample
 
+    if not len(counted.workload):
+        from ratedispatch.cli.forecast_notes import unsendable
+
+        raise click.UsageError(f"--probe has no row that can be sent. {unsendable(counted)}")
     lines = frozenset(counted.lines[index] for index in sample(counted, most))
     with _own_signals():
         start, report = carry_out(replace(settings, only=lines))
@@ -206,7 +210,7 @@ def _sentence(report: Report, rows: int, output: str) -> str:
     from ratedispatch.observe.human import about_usd, duration_text
 
     sent = _sent(report)
-    text = f"probe: {rows:,} rows sampled from the file; "
+    text = f"probe: {rows:,} {'row' if rows == 1 else 'rows'} sampled from the file; "
     if not sent:
         return text + f"all were done before, nothing was sent; the answers are in {output}"
     text += f"{sent:,} sent in {duration_text(report.seconds)}"

@@ -152,3 +152,12 @@ def test_a_probe_needs_an_output_an_input_that_stays_and_a_key(tmp_path: Path) -
         assert result.exit_code == 2
         assert reason in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_probe_of_which_no_row_can_be_sent_is_told_with_the_reason(folder: Path) -> None:
+    """Nothing is sent, and no file is begun."""
+    words = ["simulate", str(folder / "in.jsonl"), "-o", str(folder / "out.jsonl"), "--tpm", "10"]
+    result = CliRunner().invoke(main, [*words, "--probe", "5", "--fake", "-q"])
+    assert result.exit_code == 2
+    assert "--probe has no row that can be sent. Of 301 rows, 301 are not" in result.stderr
+    assert not (folder / "out.jsonl.job").exists()

@@ -31,9 +31,9 @@ _CHARGES = {
 def lines_of(fit: Fit) -> list[str]:
     """Return what *fit* says, in short lines."""
     unseen: list[str] = []
-    seen = f"{fit.answered:,} answers"
+    seen = _several(fit.answered, "answer")
     if fit.attempts:
-        seen = f"{fit.attempts:,} attempts, {fit.answered:,} answered"
+        seen = f"{_several(fit.attempts, 'attempt')}, {fit.answered:,} answered"
     lines = [f"like {fit.source}: {seen}" if fit.answered else f"like {fit.source}"]
     if fit.skipped:
         noun = "line" if fit.skipped == 1 else "lines"
@@ -107,7 +107,7 @@ def _shape(shape: Shape) -> str:
             text = f"{mean:,.0f} tokens or more"
     spread = shape.spread
     text += f" ± {spread:.0%}" if spread >= 0.005 else ", all alike"
-    text += f" ({shape.n:,} answers"
+    text += f" ({_several(shape.n, 'answer')}"
     return text + (f", {shape.cut:,} cut by their cap)" if shape.cut else ")")
 
 
@@ -156,7 +156,7 @@ def _faults(fit: Fit, unseen: list[str]) -> Iterator[tuple[str, str]]:
         f"{name} {rate.value:.2%} ({rate.low:.2%}–{rate.high:.2%})"
         for name, rate in fit.faults.items()
     )
-    yield "faults", text or f"none in {fit.attempts:,} attempts"
+    yield "faults", text or f"none in {_several(fit.attempts, 'attempt')}"
 
 
 def _seconds(one: Estimate) -> str:
@@ -169,3 +169,7 @@ def shown(name: str) -> str:
     """Return *name*, which a file says, without what could harm a terminal."""
     text = "".join(sign if sign.isprintable() else "?" for sign in name[: _LONGEST + 1])
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
