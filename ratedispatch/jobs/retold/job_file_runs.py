@@ -16,7 +16,7 @@ from ratedispatch.observe.history import History, PlayedRun, stop_in
 from ratedispatch.observe.time_bins import is_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 #: Bytes without the end of a line that are kept: the first line has some thousand for a large job.
@@ -24,6 +24,11 @@ _LONGEST = 64 * 2**20
 
 #: Characters of a command that are kept.
 _LONGEST_COMMAND = 10_000
+
+#: Flags whose values are texts that are sent, and what stands in their place: a page is passed on,
+#: and a job file is not.
+_TEXTS = frozenset({"--prompt", "--system", "--param"})
+_LEFT_OUT = "[text]"
 
 
 def read_job_file(path: Path) -> History | None:
@@ -72,7 +77,8 @@ class _Reader:
             return
         if isinstance(note, Begun):
             self._run = self.history.begin(note.at)
-            self._run.command = shell_line(note.command)[:_LONGEST_COMMAND]
+            words = _without_texts(note.command)
+            self._run.command = shell_line(words)[:_LONGEST_COMMAND]
             self._last = None
         elif run is None:
             return
@@ -90,3 +96,17 @@ class _Reader:
         in_flight = (before.open_rows + mark.open_rows) / 2
         run.bins.add_flight(before.at, mark.at, in_flight)
         run.bins.add_answers(before.at, mark.at, max(0, mark.answered - before.answered))
+
+
+def _without_texts(words: Iterable[str]) -> Iterator[str]:
+    """Yield *words* of a command without the texts that are sent."""
+    is_text = False
+    for word in words:
+        flag, sign, _ = word.partition("=")
+        if is_text:
+            yield _LEFT_OUT
+        elif sign and flag in _TEXTS:
+            yield f"{flag}={_LEFT_OUT}"
+        else:
+            yield word
+        is_text = not is_text and word in _TEXTS

@@ -38,6 +38,8 @@ def identity_of(path: Path, reading: Reading) -> bytes | None:
     None if it is no plain file, or cannot be read.
     """
     try:
+        if not path.is_file():  # to open a pipe would wait for its writer
+            return None
         with path.open("rb", buffering=0) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):

@@ -17,7 +17,7 @@ from ratedispatch.pacing.bottleneck import bottleneck_of, unknown_of
 from ratedispatch.simulate.forecast.course import Course, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ratedispatch.errors import Stopped
     from ratedispatch.events import Event
@@ -123,11 +123,7 @@ class CourseTally:
             in_flight_mean=self._area / seconds if seconds > 0 else 0.0,
             held=held,
             shares=state.used,
-            waits=tuple(
-                Wait(most, len(found), _quantile(found, 0.5), _quantile(found, 0.95))
-                for most, found in zip(self._bounds, map(sorted, self._waits), strict=True)
-                if found
-            ),
+            waits=waits_of(self._bounds, self._waits),
             prompt_tokens=tuple(self._prompts),
             output_tokens=tuple(self._outputs),
             stop_code="" if stop is None else stop.code,
@@ -150,6 +146,15 @@ def quarter_bounds(workload: Workload) -> list[int]:
     sizes = sorted(map(int.__add__, workload.prompt, workload.output))
     ends = [len(sizes) * quarter // _QUARTERS - 1 for quarter in range(1, _QUARTERS + 1)]
     return sorted({sizes[max(0, end)] for end in ends}) if sizes else []
+
+
+def waits_of(bounds: Iterable[int], waits: Iterable[Iterable[float]]) -> tuple[Wait, ...]:
+    """Return how long rows of each size up to one of *bounds* waited; without those of no row."""
+    return tuple(
+        Wait(most, len(found), _quantile(found, 0.5), _quantile(found, 0.95))
+        for most, found in zip(bounds, map(sorted, waits), strict=True)
+        if found
+    )
 
 
 def _quantile(found: Sequence[float], share: float) -> float:

@@ -8,11 +8,11 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing import bottleneck
-from ratedispatch.simulate.forecast.course import Course, Wait
-from ratedispatch.simulate.forecast.course_tally import quarter_bounds
+from ratedispatch.simulate.forecast.course import Course
+from ratedispatch.simulate.forecast.course_tally import quarter_bounds, waits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ratedispatch.simulate.forecast.workload import Workload
 
@@ -129,11 +129,7 @@ class ModelledTally:
             in_flight_mean=self.busy / seconds if seconds else 0.0,
             held=held,
             shares=shares,
-            waits=tuple(
-                Wait(most, len(found), _quantile(found, 0.5), _quantile(found, 0.95))
-                for most, found in zip(self._bounds, map(sorted, self._waits), strict=True)
-                if found
-            ),
+            waits=waits_of(self._bounds, self._waits),
             prompt_tokens=tuple(self.prompt),
             output_tokens=tuple(self.output),
         )
@@ -142,8 +138,3 @@ class ModelledTally:
 def _tenth(rows: int, number: int) -> int:
     """Return how many rows are done when so many tenths are."""
     return -(-rows * number // 10)
-
-
-def _quantile(found: Sequence[float], share: float) -> float:
-    """Return the value of sorted *found* that *share* of them do not exceed."""
-    return found[max(0, math.ceil(share * len(found)) - 1)]

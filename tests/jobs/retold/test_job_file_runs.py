@@ -48,6 +48,22 @@ def test_answers_what_was_in_flight_and_the_ends_of_runs(tmp_path: Path) -> None
     assert (sum(second.bins.answers), second.stop) == (6, None)
 
 
+def test_a_command_is_told_without_the_texts_that_are_sent(tmp_path: Path) -> None:
+    """As an event log tells it: a page is passed on. A word after a text is a flag again."""
+    path = tmp_path / "out.jsonl.job"
+    command = (
+        "ratedispatch", "run", "in.csv", "--prompt", "--system", "--model", "m",
+        "--system=Be kind", "--param", "user=ann", "-o", "a=b",
+    )  # fmt: skip
+    path.write_bytes(b'{"format": 2}\n' + Begun(START, command).to_line() + mark(0, 0) + mark(2, 1))
+    history = read_job_file(path)
+    assert history is not None
+    assert history.runs[0].command == (
+        "ratedispatch run in.csv --prompt '[text]' --model m '--system=[text]' --param '[text]' "
+        "-o a=b"
+    )
+
+
 @pytest.mark.parametrize("text", [b"", b"{}\n", b"\xff" * 5_000, b"{}\nw1,2,3,4,5,6\n"])
 def test_a_job_file_without_notes_tells_nothing(tmp_path: Path, text: bytes) -> None:
     """Nor does one that is not there, one of a former release, or a mark without a beginning."""

@@ -425,3 +425,17 @@ def test_reasons_of_findings_are_kept_in_general_words() -> None:
     reason = "it cannot be sent; plan tells why"
     assert found.findings == (finding_of(4, None, "invalid_request", reason),)
     assert found.counts == {"invalid_request": 1}
+
+
+def test_a_pipe_is_not_opened_to_see_whether_it_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would wait for whoever writes to it, before it is told that a pipe is no input."""
+    pipe = tmp_path / "in.jsonl"
+    os.mkfifo(pipe)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert identity_of(pipe, PLAIN) is None
