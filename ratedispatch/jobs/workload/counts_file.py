@@ -14,7 +14,6 @@ import struct
 import sys
 from array import array
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ratedispatch.jobs.plan.findings import LONGEST_NAME, MOST_FINDINGS, MOST_GROUPS, finding_of
@@ -191,8 +190,8 @@ def _ascends(lines: array[int]) -> bool:
 
 def _findings(found: Iterable[tuple[int, str]]) -> Iterator[Any]:
     """Yield what is told of rows that cannot be sent: their names and reasons are not kept."""
-    for (line, code), reason in zip(found, repeat("it cannot be sent; plan tells why")):
-        yield finding_of(line, None, code, reason)
+    for line, code in found:
+        yield finding_of(line, None, code, "it cannot be sent")
 
 
 def _about(text: bytes) -> _About:

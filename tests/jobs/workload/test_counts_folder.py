@@ -422,7 +422,7 @@ def test_reasons_of_findings_are_kept_in_general_words() -> None:
     counting = Counting()
     counting.add_uncountable(Request({}, custom_id="secret", row=4), "body: secret")
     found = unpacked(packed(counting.counted()))
-    reason = "it cannot be sent; plan tells why"
+    reason = "it cannot be sent"
     assert found.findings == (finding_of(4, None, "invalid_request", reason),)
     assert found.counts == {"invalid_request": 1}
 
