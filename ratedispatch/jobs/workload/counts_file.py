@@ -29,9 +29,9 @@ _MAGIC = b"rdcounts"
 #: The version of the format. A file of another one is left alone, and counts as none.
 VERSION = 1
 
-#: Magic, version, a mark of the byte order, bytes of a number, bytes of what it is about, rows, and
-#: the digests of the input and of all that follows.
-_HEAD = struct.Struct("=8sHHHxxIQ32s32s")
+#: Magic, version, a mark of the byte order, bytes of a number, nothing, bytes of what it is about,
+#: rows, and the digests of the input and of all that follows.
+_HEAD = struct.Struct("=8sHHHHIQ32s32s")
 _ORDER_MARK = 0x0102 if sys.byteorder == "little" else 0x0201
 
 #: Bytes of what it is about: a thousand kinds and a thousand lines take less.
@@ -93,7 +93,7 @@ def write_counts(file: BinaryIO, key: bytes, counted: Counted) -> None:
     for part in parts:
         digest.update(part)
     rows, item = len(counted.workload), array("I").itemsize
-    head = _MAGIC, VERSION, _ORDER_MARK, item, len(text), rows, key, digest.digest()
+    head = _MAGIC, VERSION, _ORDER_MARK, item, 0, len(text), rows, key, digest.digest()
     file.write(_HEAD.pack(*head))
     for part in parts:
         file.writelines(part[start : start + _CHUNK] for start in range(0, len(part), _CHUNK))
@@ -136,9 +136,8 @@ def read_counts(file: BinaryIO, size: int, key: bytes) -> Counted:
     head = file.read(_HEAD.size)
     if len(head) != _HEAD.size:
         raise DamagedCounts("it is too short")
-    magic, version, order, item, length, rows, its_key, digest = _HEAD.unpack(head)
-    expected = _MAGIC, VERSION, _ORDER_MARK, array("I").itemsize, key
-    if (magic, version, order, item, its_key) != expected:
+    *known, length, rows, its_key, digest = _HEAD.unpack(head)
+    if (*known, its_key) != (_MAGIC, VERSION, _ORDER_MARK, array("I").itemsize, 0, key):
         raise DamagedCounts("it is of another program, version, machine or input")
     if length > _MOST_ABOUT or rows > size:
         raise DamagedCounts("its sizes are wrong")

@@ -133,6 +133,15 @@ def test_a_file_that_was_not_written_so_is_refused(data: bytes, at: int, to: int
                 unpacked(hostile)
 
 
+def test_each_byte_of_the_head_counts() -> None:
+    """No digest is of them."""
+    for at in range(92):
+        changed = bytearray(packed(COUNTED))
+        changed[at] ^= 1
+        with pytest.raises(DamagedCounts):
+            unpacked(bytes(changed))
+
+
 def forged(**changes: object) -> bytes:
     """A file whose checksum is right, and whose content is not."""
     about: dict[str, Any] = {
