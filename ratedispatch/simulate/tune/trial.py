@@ -1,8 +1,9 @@
 """
 What a setting came to, and which of several is the best.
 
-Values only. Time counts first, then money, refusals, and how much would have to be changed; what
-differs by less than a hundredth counts as equal, since no prediction is closer than that.
+Values only. Rows that are answered count first, then time, money, refusals, and how much would have
+to be changed; times and costs that differ by less than a hundredth count as equal, since no
+prediction is closer than that.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ WORTH = 0.01
 #: Latencies that differ by less are alike, as a share.
 ALIKE = 0.02
 
-#: Refused requests beyond the fewest that make no difference, as a share of the rows.
+#: Refused requests beyond the fewest, and answers short of the most, that make no difference, as a
+#: share of the rows.
 FEW = 0.001
 
 
@@ -78,6 +80,9 @@ def best_of(trials: Iterable[Trial], default: Setting) -> Trial:
     left = list(trials)
     if all(one.seconds == math.inf for one in left):  # no change helps
         return min(left, key=lambda one: len(one.setting.changes(default)))
+    # a job whose rows fail is soon over
+    most = max(one.rows for one in left if one.seconds < math.inf)
+    left = [one for one in left if one.rows >= most * (1 - FEW)]
     left = _cheapest(_shortest(left))
     few = min(one.refused for one in left)
     left = [one for one in left if one.refused <= few + FEW * one.rows]

@@ -110,7 +110,19 @@ def test_accounts_have_limits_of_their_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "=5:5", "x=5", "x=5:5:5:5", "x=a:5", "x=none:none", "x=-1:5", "x=5:", "<b>=5"]
+    "text",
+    [
+        "x",
+        "=5:5",
+        "x=5",
+        "x=5:5:5:5",
+        "x=a:5",
+        "x=none:none",
+        "x=-1:5",
+        "x=5:",
+        "<b>=5",
+        "yours=5:5",
+    ],
 )
 def test_an_account_that_makes_no_sense_is_refused(text: str) -> None:
     """In a sentence with what was given."""

@@ -139,6 +139,14 @@ def test_what_costs_or_is_refused_less_is_taken_where_the_time_is_the_same() -> 
     assert best_of(fewest, DEFAULT).setting.max_in_flight == 32
 
 
+def test_a_setting_with_which_rows_fail_is_not_taken_for_being_over_soon() -> None:
+    """One row in a thousand makes no difference."""
+    slow = Trial(setting=DEFAULT, seconds=100.0, rows=1_000)
+    quick = Setting(max_in_flight=9)
+    assert best_of([slow, Trial(setting=quick, seconds=9.0, rows=998)], DEFAULT) is slow
+    assert best_of([slow, Trial(setting=quick, seconds=9.0, rows=999)], DEFAULT).setting == quick
+
+
 def test_a_setting_that_never_ends_is_the_last_choice() -> None:
     """And the only one if all are like that."""
     stuck = Trial(setting=DEFAULT, seconds=math.inf)
