@@ -55,6 +55,8 @@ def test_a_run_writes_its_page(rows: Path) -> None:
     assert "not JSON" in text
     assert "Requests per minute" in text
     assert "$" not in text
+    assert "A trial with --fake costs nothing." in text
+    assert "not known" not in text
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     assert names(rows) == ["in.jsonl", "out.errors.jsonl", "out.jsonl", "out.jsonl.job", "r.html"]
 
@@ -192,3 +194,14 @@ def test_a_file_without_answers_and_without_a_job_file_has_no_page(
     assert result.exit_code == 2
     assert "is no output of ratedispatch run" in result.output
     assert names(tmp_path) == ["in.jsonl"]
+
+
+def test_an_event_log_without_a_run_is_said(tmp_path: Path) -> None:
+    """In the place of the time line, which is missing."""
+    (tmp_path / "out.jsonl").write_text(ANSWER)
+    (tmp_path / "log.jsonl").write_text("")
+    page = tmp_path / "r.html"
+    assert (
+        report(tmp_path / "out.jsonl", "--log", tmp_path / "log.jsonl", "-o", page).exit_code == 0
+    )
+    assert "There is no time line, because no run stands in" in text_of(page)

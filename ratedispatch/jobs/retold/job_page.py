@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
 
 #: What is said of prices, by whether the caller gave them.
+_FREE = "A trial with --fake costs nothing."
 _GIVEN = "Cost: the given prices times the tokens that the answers of all runs report."
 _LISTED = (
     "Cost: list prices times the tokens that the answers of all runs report, without discounts "
@@ -70,9 +71,18 @@ def material_of(
         report=report,
         cost=None if cost is None else about_usd(cost),
         costs=costs,
-        priced_by=(_LISTED if price is None else _GIVEN) if costs else "",
+        priced_by=_priced_by(price, costs, with_cost=with_cost),
+        is_free=not with_cost,
         predicted=predicted,
     )
+
+
+def _priced_by(price: Price | None, costs: Mapping[str, float], *, with_cost: bool) -> str:
+    if not with_cost:
+        return _FREE
+    if not costs:
+        return ""
+    return _LISTED if price is None else _GIVEN
 
 
 def _costs(outcomes: Outcomes, prices: PriceBook) -> Mapping[str, float]:

@@ -77,6 +77,7 @@ class Material:
         priced_by: Where the prices are from.
         predicted: What was predicted of the job.
         notes: What a reader has to know of the page.
+        is_free: Whether the job was a trial that costs nothing.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Material:
     priced_by: str = ""
     predicted: Predicted | None = None
     notes: tuple[str, ...] = ()
+    is_free: bool = False
 
 
 def report_from(values: Mapping[str, Any]) -> Report | None:

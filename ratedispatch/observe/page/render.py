@@ -233,7 +233,7 @@ def _models(material: Material) -> Iterator[Sequence[str]]:
             f"{sums.answers:,}",
             f"{sums.prompt_tokens:,}",
             f"{sums.output_tokens:,}",
-            "not known" if usd is None else about_usd(usd),
+            about_usd(usd) if usd is not None else "none" if material.is_free else "not known",
         )
 
 
@@ -247,6 +247,8 @@ def _notes(material: Material) -> Iterator[str]:
             "There is no time line, because it is drawn from an event log. Keep one with "
             "run --log-json, and give it with --log."
         )
+    elif not history.runs:
+        yield "There is no time line, because no run stands in what it is drawn from."
     elif history.is_coarse:
         yield (
             "The time line shows answers only: it is drawn from the job file, which counts them "
