@@ -261,7 +261,7 @@ class LocalBudget:
                 functools.partial(self._in_flight, reservation, number),
             )
             if refused:
-                limit.on_uncharged(mark.amount, reservation.cost)
+                limit.on_uncharged(mark.amount, now, reservation.cost)
             if limit.observe(reading, mark, now) is not None:
                 changes.append(LimitChange(limit.rate))
         return changes

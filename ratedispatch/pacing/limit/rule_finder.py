@@ -8,6 +8,7 @@ arithmetic on instants; knows no bucket and no headers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ class RuleFinder:
     __slots__ = (
         "_at",
         "_depths",
+        "_doubted_at",
         "_errors",
         "_levels",
         "_number",
@@ -113,6 +115,17 @@ class RuleFinder:
         self._errors = [0.0] * count
         self._sizes = self._weight = self._top = 0.0
         self._seen = self._number = self.left_out = 0
+        self._doubted_at = math.inf
+
+    def doubt(self, now: float) -> None:
+        """
+        Note that *now* an attempt came back of which nobody says whether it was charged.
+
+        Its amount would stand in every prediction from then on, until by chance a wrong rule makes
+        up for it. So the first reading of what is sent later is not compared: the buckets start
+        from it.
+        """
+        self._doubted_at = min(self._doubted_at, now)
 
     def take(self, rule: ChargeRule) -> bool:
         """Begin again with *rule*, which others have found; return whether it is in the family."""
@@ -147,8 +160,9 @@ class RuleFinder:
         self._at, self._position, self._number = at, position, number
         self._seen += 1
         self._top = max(self._top, remaining)
-        if self._seen == 1:
+        if self._seen == 1 or at >= self._doubted_at:
             self._levels = [remaining] * len(self._rules)
+            self._doubted_at = math.inf
             return False
         self._compare(remaining, refill, change, requests)
         return self._seen > tuning.least_readings and self._choose(per_second)

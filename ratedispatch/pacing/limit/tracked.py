@@ -131,11 +131,13 @@ class TrackedLimit(LimitState):
         if self.ledger is not None and cost is not None:
             self.ledger.void(cost)
 
-    def on_uncharged(self, amount: float, cost: Cost | None = None) -> None:
-        """Count *amount*, which was sent, as refused, and so not charged."""
+    def on_uncharged(self, amount: float, now: float, cost: Cost | None = None) -> None:
+        """Count *amount*, which was sent, as refused *now*, and so, most likely, not charged."""
         self.account.refused += amount
         if self.ledger is not None and cost is not None:
             self.ledger.void(cost)
+        if self._finder is not None:
+            self._finder.doubt(now)
 
     def release_opening(self, sent_at: float, now: float) -> None:
         """Let go what was held back: the provider has answered what was sent at *sent_at*."""

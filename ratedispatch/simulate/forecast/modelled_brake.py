@@ -87,7 +87,7 @@ class ModelledBudget:
             self.newest = reservation.number
         about = _STANDARD if feedback.dimension is None else (feedback.dimension,)
         for limit, mark in zip(self.limits, marks, strict=True):
-            limit.void(mark)
+            limit.void(mark, now)
             if is_news:
                 limit.read(mark, reservation.number, reservation.at, now, is_refused=True)
             if resumes_at is not None:

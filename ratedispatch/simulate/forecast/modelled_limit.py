@@ -190,13 +190,14 @@ class ModelledLimit:
                 self._refill(now)
                 self._own = min(self._depth, self._own + unused)
 
-    def void(self, mark: Mark) -> None:
-        """Count a request as refused, and so not charged."""
+    def void(self, mark: Mark, now: float) -> None:
+        """Count a request as refused *now*, and so, most likely, not charged."""
         amount, _, _, _, (billed, prompt, output) = mark
         self.charged -= amount
         self._voided += amount
         if self.ledger is not None:
             self.ledger.charge(-billed, -prompt, -output)
+            self.ledger.finder.doubt(now)
 
     def drop_surplus_until(self, until: float, now: float) -> None:
         """Spend nothing that has piled up at the provider before *until*."""

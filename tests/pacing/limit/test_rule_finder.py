@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,11 @@ from ratedispatch.pacing.limit.account import (
 from ratedispatch.pacing.limit.charge_rule import FAMILIES, ChargeRule, amount_by, rule_like
 from ratedispatch.pacing.limit.rule_finder import RuleFinder
 from ratedispatch.request import Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ratedispatch.pacing.limit.account import Position
 
 CAUTIOUS = ChargeRule(BY_THE_LARGER, output=True, refunds=False)
 TOKENS = FAMILIES["tokens"]
@@ -154,6 +161,52 @@ def test_it_takes_six_comparisons() -> None:
     cost = cost_of(100, 100, 800)
     assert [watched.send(cost, 200, 0.1) for _ in range(8)] == [False] * 6 + [True, False]
     assert watched.finder.rule == ChargeRule(BY_THE_LARGER, output=True, refunds=True)
+
+
+def answers_of(rng: random.Random) -> Iterator[tuple[Cost, float, float, bool]]:
+    """Yield costs, when each leaves and is back, and whether it was refused: one in fifty."""
+    level, at = 152_000.0, 0.0  # a minute has piled up, and goes at once
+    for _ in range(1_100):
+        tokens = rng.randint(34, 119)
+        cost = cost_of(tokens, tokens - rng.randint(0, 20), 104)
+        gap = 0.001 if level > 1_200 else cost.tokens / 3_000
+        at += gap
+        level += gap * 3_000 - cost.tokens
+        yield cost, at, at + 0.15 * rng.lognormvariate(0, 0.23), rng.random() < 0.02
+
+
+@pytest.mark.parametrize("seed", [2, 3, 7, 12])
+def test_what_is_charged_though_it_was_refused_brings_in_no_wrong_rule(seed: int) -> None:
+    """Its amount is not on our books, and a rule that gives back late makes up for it by chance."""
+    finder, ledger, newest, level, before = (
+        RuleFinder(TOKENS, CAUTIOUS),
+        Ledger(),
+        0,
+        152_000.0,
+        0.0,
+    )
+    back: list[tuple[float, int, float, float, Cost, Position, bool]] = []
+    for number, (cost, at, ends, is_refused) in enumerate(answers_of(random.Random(seed)), 1):
+        while back and back[0][0] <= at:
+            _, its_number, sent_at, remaining, its_cost, position, was_refused = heappop(back)
+            if was_refused:
+                ledger.void(its_cost)
+                finder.doubt(at)
+                continue
+            ledger.answered.append((its_cost, its_cost.expected_tokens + 87))
+            if its_number < newest:
+                continue
+            newest = its_number
+            if finder.left_out:
+                finder.left_out -= 1
+                continue
+            assert not finder.add(
+                remaining, 3_000, at=sent_at, position=position, number=its_number
+            )
+        level += (at - before) * 3_000 - cost.tokens
+        before = at
+        shown = float(int(level))
+        heappush(back, (ends, number, at, shown, cost, ledger.charge(cost), is_refused))
 
 
 def test_once_it_is_known_one_reading_of_eight_is_looked_at() -> None:

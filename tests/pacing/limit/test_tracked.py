@@ -39,7 +39,7 @@ class Account:
         self.number += 1
         charged, returned, _ = self.tracked.spend(self.amount, sent_at)
         if refused:
-            self.tracked.on_uncharged(self.amount)
+            self.tracked.on_uncharged(self.amount, sent_at)
         return SpendMark(
             sent_at, self.number, charged, returned, self.amount, lambda: overtaken, refused
         )
@@ -259,12 +259,12 @@ def test_refusals_without_readings_are_all_there_is_to_learn_from() -> None:
     tracked = TrackedLimit(RATE, LIMITS.burst_of)
     mark = SpendMark(0.0, 1, 0.0, 0.0, 1.0, lambda: 0.0, refused=True)
     tracked.spend(1, 0.0)
-    tracked.on_uncharged(1)
+    tracked.on_uncharged(1, 0.0)
     tracked.observe(None, mark, 0.0)
     tracked.on_refusal(0.0, amount=1, resumes_at=0.5)
     assert tracked.rate.per_minute == 600
     tracked.spend(21, 4.0)
-    tracked.on_uncharged(1)
+    tracked.on_uncharged(1, 4.0)
     tracked.observe(None, mark, 4.0)
     tracked.on_refusal(4.0, amount=1, resumes_at=4.5)
     assert tracked.rate.per_minute == pytest.approx(300)
