@@ -103,6 +103,20 @@ def test_a_finished_job_is_shown_by_lines_and_by_its_exit_code(job: Path) -> Non
     assert failures.split() == ["failures", "1", "invalid_line"]
 
 
+def test_an_errors_file_that_is_missing_is_told(job: Path) -> None:
+    """Its rows had failed; without it they look as if they were never sent."""
+    (job / "in.jsonl").write_text(row("a") + "\nbroken\n")
+    run(job, "--fake", "--quiet", "--no-memory")
+    (job / "out.errors.jsonl").unlink()
+    shown = status(job)
+    assert shown.exit_code == 3
+    assert "out.errors.jsonl is missing, in which the rows stood that failed: 1" in shown.output
+    page = job / "r.html"
+    made = CliRunner().invoke(main, ["report", str(job / "out.jsonl"), "-o", str(page)])
+    assert made.exit_code == 0
+    assert "The errors file out.errors.jsonl is missing" in page.read_text()
+
+
 def test_a_trial_has_spent_nothing_unless_it_was_asked_what_it_would_cost(job: Path) -> None:
     """As the report of the run has it."""
     run(job, "--fake", "--quiet", "--no-memory")

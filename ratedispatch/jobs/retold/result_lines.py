@@ -50,6 +50,10 @@ def read_outcomes(files: JobFiles) -> Outcomes:
         )
     elif isinstance(manifest.rows, int):
         outcomes.rows = manifest.rows
+    if manifest is not None and not files.errors.exists():
+        outcomes.notes.append(
+            f"The errors file {files.errors.name} is missing, so rows that failed are not shown."
+        )
     for path in (files.output, files.errors):
         if not path.exists():
             continue

@@ -302,6 +302,9 @@ def _amiss(files: JobFiles, counts: _Counts, notes: JobNotes) -> Iterator[str]:
     elif counts.answered < had:
         lost = had - counts.answered
         yield f"{files.output} was cut by another program: {lost:,} answers are missing"
+    failed = max((mark.failed for mark in notes.marks), default=0)
+    if failed and not files.errors.exists():
+        yield f"{files.errors} is missing, in which the rows stood that failed: {failed:,}"
     if counts.done > notes.manifest.rows:
         rows = notes.manifest.rows
         yield f"the result files have {counts.done:,} lines, and the job has {rows:,} rows"
