@@ -1,5 +1,5 @@
 """
-Makes the command line of another command: with the flags that this one was given, some changed.
+Writes the command line of another command from the flags of this one, with some changed.
 
 What stood on the command line, in the environment or in ``ratedispatch.toml`` is written as it
 stood there, so that the line does the same in another shell. Pure but for reading the environment.

@@ -1,4 +1,4 @@
-"""Writes the flags of a fake server that behaves as settings say. Pure."""
+"""Writes the flags of a fake server for given provider settings. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-The flags of the provider that a job is played against: those of `fake-server` that matter there.
+Adds the flags that describe the modelled provider: those of `fake-server` that a forecast needs.
 
-Decides what they are called, and which settings of a provider they come to beside the limits of
-the job. A flag that was not given changes nothing of what a former run has shown.
+Decides their names, and makes provider settings of them and the limits of the job. A flag that was
+not given leaves the fit to an earlier run as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was counted of inputs, kept in the user's cache folder: its flag, and the folder."""
+"""Finds the folder of kept token counts, and the flag that turns them off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ratedispatch report``: what a job did, as a page of HTML."""
+"""``ratedispatch report``: writes an HTML page on what a job did."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
-The first line that a run writes to its event log: what was started, and how.
+Makes the first line of a run in its event log: what was started, and how.
 
-Decides what may stand there. Values of flags that may hold texts of rows, or passwords in
-addresses, do not.
+Decides what may be written there: no flag values that may hold texts of rows, and no passwords in
+addresses.
 """
 
 from __future__ import annotations

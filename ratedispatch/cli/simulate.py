@@ -1,4 +1,4 @@
-"""``ratedispatch simulate``: what a job will do, before anything is sent."""
+"""``ratedispatch simulate``: forecasts a job before anything is sent."""
 
 from __future__ import annotations
 

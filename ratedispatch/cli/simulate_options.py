@@ -1,7 +1,7 @@
 """
-The flags of ``simulate`` beyond those of the job and of the provider.
+Adds the flags of ``simulate`` beyond those of the job and of the provider.
 
-Decides too which flags of `run` do nothing here, and which would make the forecast wrong.
+Also decides which flags of `run` have no effect here, and which would make the forecast wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``ratedispatch status``: how far a job is, from its files alone."""
+"""``ratedispatch status``: shows how far a job is, from its files alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes how far jobs are: as a page for people, as a line, and as values of JSON."""
+"""Writes how far jobs are: as text for a person, as a line, and as values of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ratedispatch tune``: what to change about a job, before anything is sent."""
+"""``ratedispatch tune``: finds the best settings for a job before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flags of ``tune`` beyond those of ``run`` and of the modelled provider."""
+"""Adds the flags of ``tune`` beyond those of ``run`` and of the modelled provider."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Draws what is advised about a job: time against cost, and rows per second against each flag.
+Draws the advice of ``tune``: time against cost, and rows per second against each flag.
 
 Readable without colour: kinds of points differ by shape and are named beside them. matplotlib is
 imported only here, and only when something is drawn.

@@ -1,5 +1,5 @@
 """
-Notes in the journal when a run began, how far it is, and how it ended, for those who look on.
+Notes the start, the progress and the end of a run in the journal, for `status` and `report`.
 
 Off the path of requests: a line every few seconds. That one cannot be written is no error of the
 job, which goes on without.

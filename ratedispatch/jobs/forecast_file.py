@@ -1,4 +1,4 @@
-"""Foretells what `run_file` will do with a file, before anything is sent."""
+"""Forecasts what `run_file` will do with a file, before anything is sent."""
 
 from __future__ import annotations
 

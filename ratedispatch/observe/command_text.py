@@ -1,4 +1,4 @@
-"""Writes commands as lines that a shell reads back as they were meant. Pure."""
+"""Writes commands as lines that a shell parses back to the same words. Pure."""
 
 from __future__ import annotations
 

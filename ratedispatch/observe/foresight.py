@@ -1,7 +1,7 @@
 """
-Foresees how long the rest of a run takes, from what it has done so far.
+Estimates how long the rest of a run takes, from what it has done so far.
 
-The queue and the buckets by `ratedispatch.pacing.time_left`; here is what goes into it.
+`ratedispatch.pacing.time_left` computes queue and buckets; this module collects its inputs.
 """
 
 from __future__ import annotations

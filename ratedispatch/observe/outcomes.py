@@ -1,5 +1,5 @@
 """
-Adds up what a job's result files say: answers, lengths, models, and why rows failed. Bounded.
+Adds up the results of a job: answers, lengths, models, and why rows failed. Bounded.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How long the rest of a job takes: until its last request leaves, and until its last answer comes.
+Computes how long the rest of a job takes: until the last request is sent, and until its answer.
 
 Arithmetic only. Rows leave in their order, each as soon as every limit can pay for it, as in the
 queue: what flows in while one limit is waited for is kept by the others, up to their depth. Answers

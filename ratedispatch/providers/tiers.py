@@ -1,5 +1,5 @@
 """
-The limits that providers publish for their usage tiers, as dated data.
+Holds the limits that providers publish for their usage tiers, as dated data.
 
 Limits change without notice: each entry says where it was read, and of which years that copy is.
 What an account really has is on the provider's page of it and in the headers of its answers.

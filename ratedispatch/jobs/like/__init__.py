@@ -1,1 +1,1 @@
-"""What a former run shows of a provider, from its files: for `simulate --like`."""
+"""Reads what an earlier run shows about a provider from its files, for `simulate --like`."""

@@ -1,5 +1,5 @@
 """
-Takes in what the lines of an output say: how long answers are, and what was billed for them.
+Reads the lines of an output: lengths of answers, and what was billed for them.
 
 An output says nothing of refusals and of time. It is joined with its input by the place of the row,
 which tells its cap and its model; without that, an answer says itself whether it was cut.

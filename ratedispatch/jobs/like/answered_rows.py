@@ -1,5 +1,5 @@
 """
-What rows were billed that a former run has answered, by their lines: eight bytes a line.
+Holds what the rows answered by an earlier run were billed, by line: eight bytes for each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a job is expected to cost, from what a former run shows of the provider.
+Estimates what a job will cost, from what an earlier run shows about the provider.
 
 Rows that are answered cost what they were billed. Of the others each is expected to cost the mean
 of rows like it; where some of the same rows are answered, what these were billed beside what was

@@ -1,5 +1,5 @@
 """
-What the input of a former run says of its rows: their models and caps, without their texts.
+Reads models and caps of rows from the input of an earlier run, without their texts.
 
 Found by the job file beside the output. Four bytes and an index for each row.
 """

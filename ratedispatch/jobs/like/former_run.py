@@ -1,7 +1,7 @@
 """
-Makes a fit of a provider of what a former run has left: its event log, its output, or the memory.
+Fits a provider to an earlier run: to its event log, its output, or the memory.
 
-Tells by the lines of a file what it is. Reads it once, line by line, in bounded memory.
+Recognizes the kind of a file by its lines. Reads it once, line by line, in bounded memory.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Takes in what the lines of an event log say: attempts, limits, and what a run began with.
+Reads the lines of an event log: attempts, limits, and the settings of a run.
 
 A log may hold runs against several servers: only what comes after the last change counts. Lines
 that were cut off, and lines of other programs, are skipped and counted.

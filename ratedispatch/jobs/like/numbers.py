@@ -1,4 +1,4 @@
-"""Numbers of a file that anybody may have written: those that make sense, and no others. Pure."""
+"""Checks numbers from untrusted files: returns those that make sense, and no others. Pure."""
 
 from __future__ import annotations
 

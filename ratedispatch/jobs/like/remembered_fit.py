@@ -1,8 +1,8 @@
 """
-Makes a fit of what is remembered of an account: its limits, how it charges, and a usual latency.
+Makes a fit from the memory of an account: its limits, its charge policy, and a usual latency.
 
-Lengths of outputs are remembered as what 95 of 100 stay within, which is no mean: they are told,
-and nothing is played by them.
+The memory has the 95th percentile of output lengths and not their mean: it is shown, but not
+simulated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that cannot be sent, as a plan tells of them: how many are kept, and in which words."""
+"""Keeps the rows that cannot be sent for a plan, with a bound, and writes their messages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-What a job is foretold to cost in USD, and what would be billed twice if it were killed.
+Computes the predicted cost of a job in USD, and what would be billed twice if it were killed.
 
-Joins tokens by model with their prices; plays nothing.
+Joins tokens by model with their prices; simulates nothing.
 """
 
 from __future__ import annotations

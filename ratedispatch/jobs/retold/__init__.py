@@ -1,1 +1,1 @@
-"""Tells a job once more from the files that it left: the event log, the results, the job file."""
+"""Reconstructs a job from its files: the event log, the results, the job file."""

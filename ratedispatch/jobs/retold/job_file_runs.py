@@ -1,5 +1,5 @@
 """
-Makes a coarse history of a job of the notes in its job file, where there is no event log.
+Makes a coarse history of a job from the notes in its job file, if there is no event log.
 
 The notes tell every two seconds how many rows are answered and how many have left. So there are
 answers, what was in flight, and how each run ended; nothing of requests, limits and refusals.

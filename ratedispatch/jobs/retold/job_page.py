@@ -1,4 +1,4 @@
-"""Puts together what a page shows of a job: its files, its history, prices, and a prediction."""
+"""Collects what a report page shows of a job: its files, its history, prices, and a forecast."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Makes the history of a job of its event log, line by line.
+Makes the history of a job from its event log, line by line.
 
 Everything on a line is data: what cannot be read, or says what cannot be, is counted and left out.
 Memory stays bounded, however long the log is.

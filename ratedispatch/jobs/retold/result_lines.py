@@ -1,5 +1,5 @@
 """
-Adds up what the result files of a job say, line by line: `Outcomes`.
+Adds up the result files of a job, line by line, to `Outcomes`.
 
 Reads only, and takes no lock: the files of a running job can be read. A line that is not whole is
 the last one of a job that still writes, or was killed.

@@ -1,1 +1,1 @@
-"""How far a job is, read from its files by another process. Changes nothing."""
+"""Reads from the files of a job, in another process, how far it is. Changes nothing."""

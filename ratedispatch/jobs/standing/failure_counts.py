@@ -1,4 +1,4 @@
-"""Counts why rows have failed, by what their lines in the errors file say. Parses no line."""
+"""Counts the reasons of failed rows in the errors file. Parses no line."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Finds the jobs that are meant by the names of files.
+Finds the jobs that given names of files refer to.
 
 A pattern of the shell catches errors files and others of the same jobs, too; and whoever asks for
 the output of a file that was split means all its shards.

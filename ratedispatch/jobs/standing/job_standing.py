@@ -1,5 +1,5 @@
 """
-Says how far a job is: what of its rows has a line, whether a process works on it, at what speed.
+Holds how far a job is: which rows have a result, whether a process works on it, and its speed.
 
 Values only; module `job_reader` reads them.
 """

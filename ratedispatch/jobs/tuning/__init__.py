@@ -1,1 +1,1 @@
-"""What a job should be changed to, with prices, accounts and services: what `tune` shows."""
+"""Finds the best settings for a job, with prices, accounts and services, for `tune`."""

@@ -1,5 +1,5 @@
 """
-The accounts that a job could run on: the one that it has, tiers of a provider, and others by name.
+Makes the accounts that `tune` compares: the current one, tiers of a provider, and named limits.
 
 Pure: names and numbers in, limits out.
 """

@@ -1,4 +1,4 @@
-"""Writes what is advised about a job as values of JSON, in which what never ends is null."""
+"""Writes the advice of ``tune`` as values of JSON; a time without end is null."""
 
 from __future__ import annotations
 

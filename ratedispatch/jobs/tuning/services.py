@@ -1,7 +1,7 @@
 """
-What a job takes and costs by the other services of its provider: flex and batch.
+Computes time and cost of a job with the other services of its provider: flex and batch.
 
-Pure. Nobody promises a time of flex processing, so it is shown as no faster than answers at once.
+Pure. The provider promises no time for flex, so it is shown as no faster than immediate answers.
 """
 
 from __future__ import annotations

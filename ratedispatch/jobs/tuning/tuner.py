@@ -1,8 +1,8 @@
 """
-Finds what to change about a job, on the account that it has and on others, and what that brings.
+Finds the best settings for a job, on its own account and on others, and what they save.
 
-Decides what plays: the model of the queue for the search, the whole engine for the settings that
-are compared at last. Sends nothing.
+Decides what simulates: the model of the queue for the search, the engine for the finalists. Sends
+nothing.
 """
 
 from __future__ import annotations

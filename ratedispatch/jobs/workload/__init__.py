@@ -1,1 +1,1 @@
-"""The rows of a file by what they cost: read and counted once, and kept for the next command."""
+"""Reads and counts the rows of a file once, and keeps the counts for the next command."""

@@ -1,5 +1,5 @@
 """
-The rows of a file as they were counted, whatever the limits; and those that cannot be sent.
+Holds the counted rows of a file, independent of limits, and those that cannot be sent.
 
 `Counting` is told of each row and makes a `Counted` of them; `under` takes out what the limits of
 an account can never grant, as `plan` and the dispatcher do. Some 22 bytes a row.

@@ -1,5 +1,5 @@
 """
-The file in which the counts of one input are kept: written and read as raw arrays.
+Writes and reads the file that keeps the counts of one input, as raw arrays.
 
 Numbers only, and of each kind of rows its endpoint and model: no text, no name of a row or a file.
 Whatever does not look exactly as it was written is refused: torn, foreign, of another version or

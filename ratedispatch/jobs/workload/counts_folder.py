@@ -1,5 +1,5 @@
 """
-Keeps the counts of the inputs that were counted last, in the user's cache folder.
+Keeps the counts of the latest inputs in the user's cache folder.
 
 A cache: whatever is wrong with it, the next command counts again and says nothing. A reader never
 sees a part of a file; of two that write at once the last one wins.

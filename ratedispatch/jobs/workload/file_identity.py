@@ -1,5 +1,5 @@
 """
-Tells whether a file is still the one that was counted, and would be counted alike.
+Decides whether a file is unchanged since it was counted, and would be counted the same way.
 
 Reads samples of it, not all: a digest of what the system says of the file, of the samples, and of
 every setting that a count depends on.

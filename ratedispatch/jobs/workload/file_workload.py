@@ -1,4 +1,4 @@
-"""Makes the workload of a file: what `simulate` and `tune` play, counted as `plan` counts it."""
+"""Makes the workload of a file for `simulate` and `tune`, counted as `plan` counts it."""
 
 from __future__ import annotations
 

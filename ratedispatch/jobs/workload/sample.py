@@ -1,5 +1,5 @@
 """
-Chooses a few rows of a file that stand for all of it. Pure.
+Chooses a representative sample of the rows of a file. Pure.
 
 Rows are laid out by what an answer's length may follow, and taken from that line at even steps: by
 kind, then by cap, by the size of the prompt, and by the place in the file. The share of the sample

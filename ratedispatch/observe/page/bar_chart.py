@@ -1,4 +1,4 @@
-"""Draws bars: how often which amount was seen, and what held a job back for how long."""
+"""Draws bar charts: histograms of amounts, and how long each cause held a job back."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Holds what a page is made of, and reads what comes from files into it. Values only.
+Holds the data of a report page, and reads it from files. Values only.
 
 Figures and predictions come from files that anybody may have written: what has not the right kind
 is left out.

@@ -1,4 +1,4 @@
-"""Draws how far a run was at which time, beside what was predicted of it."""
+"""Draws the progress of a run over time, beside the forecast."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Puts a page together: one file of HTML that needs no network, no script and nothing beside it.
+Renders a report page: one self-contained HTML file without network access and scripts.
 
 The texts of a page come from inputs, providers and logs, so the template escapes all of them, and
 a policy in the page forbids a browser to load or run anything.

@@ -1,4 +1,4 @@
-"""Makes what a page shows of one run: its charts, their captions, and the tables beside them."""
+"""Makes the section of a report page on one run: charts, captions, and tables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-How long a process that is alone may spend from its copy without another look at the store.
+Decides how long a process that is alone may spend from its copy without looking at the store.
 
 A look costs as much as an admission, and nearly always shows that nothing has changed. Knows no
 store and reads no clock.

@@ -1,1 +1,1 @@
-"""What a provider is like, from what it has done: numbers, each with how sure it is."""
+"""Fits a modelled provider to observations: numbers, each with its interval."""

@@ -1,5 +1,5 @@
 """
-What the account is like: its limits, how deep its buckets are, how it charges, how it counts time.
+Fits the account: its limits, bucket depth, charge policy and window.
 
 Rests on what the provider said was left, or else on which attempts it refused. What neither shows
 is not told. Pure.

@@ -1,5 +1,5 @@
 """
-Numbers with how sure they are, and the robust statistics that give them. Pure.
+Holds numbers with intervals, and computes them by robust statistics. Pure.
 
 Sources: H. Theil (1950) and P. K. Sen (1968) for the slope and its interval; E. B. Wilson (1927)
 for a share.

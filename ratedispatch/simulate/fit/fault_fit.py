@@ -1,5 +1,5 @@
 """
-How often a provider fails, by the names that a fake one has for it. Pure.
+Fits the rate of each fault, by the names of the fake server. Pure.
 
 A row that is refused for what it asks is no fault of the provider, and a refusal for the rate is
 none either. What breaks a connection can be told apart only by when it broke.

@@ -1,5 +1,5 @@
 """
-What a provider is like, as far as it was seen: the numbers that a fake one needs to be like it.
+Holds the fit of a provider: the numbers that a modelled provider needs to behave like it.
 
 Values only, made of evidence by `fit_of`.
 """

@@ -1,5 +1,5 @@
 """
-How long answers take: seconds of each, and seconds of each token of its output.
+Fits the latency of answers: seconds for each answer, and for each output token.
 
 latency = base × a log-normal factor + token time × tokens. The slope is that of Theil and Sen; base
 and sigma are those of what is left. Pure.

@@ -1,5 +1,5 @@
 """
-What was seen of a provider, and where it is gathered: in bounded memory, however long a log is.
+Gathers observations of a provider, in bounded memory however long a log is.
 """
 
 from __future__ import annotations

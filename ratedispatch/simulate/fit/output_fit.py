@@ -1,5 +1,5 @@
 """
-Chooses how long outputs are taken to be: which shape, for which of the rows.
+Fits the lengths of outputs: which shape for which rows.
 
 One principle: whatever predicts answers best that it has not seen, by the score of `miss_of` over
 five parts of the answers, each predicted from the other four. Of two that do not differ by more

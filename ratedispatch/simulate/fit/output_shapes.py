@@ -1,5 +1,5 @@
 """
-The ways in which the length of an output may depend on its request, as data. Pure.
+Holds the ways in which the length of an output may depend on its request. Pure.
 
 Each says what a request makes likely: a number of tokens, a share of its cap, or a multiple of what
 its prompt makes likely. What is left is a distribution of factors; a cap cuts what comes of it.

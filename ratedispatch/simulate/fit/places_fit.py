@@ -1,5 +1,5 @@
 """
-How many requests a server works on at once, from what answers took beside how many there were.
+Fits the number of slots of a server, from latencies and the number in flight.
 
 With more in flight than it has places, each takes longer by that ratio: latency = what it takes
 alone × max(1, in flight / places). Where that explains latencies no better than without places,

@@ -1,5 +1,5 @@
 """
-How many tokens are billed for a prompt that was counted: so many more, or a multiple. Pure.
+Fits the billed tokens of a prompt to its count: a ratio or a difference. Pure.
 """
 
 from __future__ import annotations

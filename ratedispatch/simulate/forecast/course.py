@@ -1,5 +1,5 @@
 """
-What came of a job that was played once.
+Holds the result of one simulation of a job.
 
 Values only: the same whether the whole engine played it or the model of its queue.
 """

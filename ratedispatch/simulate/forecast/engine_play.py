@@ -1,5 +1,5 @@
 """
-Plays a job by the whole engine in virtual time.
+Simulates a job with the whole engine in virtual time.
 
 The dispatcher is the real one, and so is the provider behind the fake server. Only the clock, and
 the counting of tokens, are replaced: what a row costs is known.

@@ -1,5 +1,5 @@
 """
-Foretells a long job from its beginning and its end.
+Forecasts a long job from its beginning and its end.
 
 The engine plays both in one. What lies between them takes as long as the beginning took towards its
 end for as much, but never less than the limits need for it, piece by piece. The beginning is long

@@ -1,5 +1,5 @@
 """
-What is expected of a job: several courses of it as one value, each number with an interval.
+Holds the forecast of a job: several simulations as one value, each number with an interval.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Foretells a job: plays it several times, in the way that its size and its scene ask for.
+Forecasts a job: simulates it several times, with the method that its size and scene require.
 """
 
 from __future__ import annotations

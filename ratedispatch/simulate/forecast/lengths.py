@@ -1,5 +1,5 @@
 """
-How long outputs are: a distribution of tokens, or of shares of a row's cap.
+Holds the distribution of output lengths: in tokens, or in shares of a row's cap.
 
 Values only; chance is handed in.
 """

@@ -1,4 +1,4 @@
-"""The bucket of a provider in the model of a queue. Knows instants and amounts only."""
+"""Models the bucket of a provider, for the model of a queue. Knows instants and amounts only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Plays a job by the model of its queue, without the life of each request.
+Simulates a job with the model of its queue, without the work around each request.
 
 An exact recursion from one instant to the next at which something changes: no event loop, no
 bodies, no headers. The same seed draws the same chances as the engine's play of the same job, so

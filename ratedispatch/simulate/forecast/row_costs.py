@@ -1,5 +1,5 @@
 """
-What the rows of a workload are charged, by the engine and by the provider, as arrays.
+Computes what the engine and the provider charge for the rows of a workload, as arrays.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a job is played with: the limits it is told, how it sends, and the provider it meets.
+Holds the settings of a simulation: the limits of the job, how it sends, and the provider.
 
 Values only.
 """

@@ -1,7 +1,7 @@
 """
-Which scenes the model of a queue does not know, and why.
+Decides which scenes the model of a queue does not cover, and why.
 
-Refuses rather than guesses: whoever asks plays the engine instead.
+Refuses rather than guesses; the engine simulates these scenes.
 """
 
 from __future__ import annotations

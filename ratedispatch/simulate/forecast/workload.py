@@ -1,5 +1,5 @@
 """
-The rows of a job by what they cost, without their texts.
+Holds the costs of the rows of a job, without their texts.
 
 Values only: sixteen bytes and an index for each row, so that a million rows take 18 MB.
 """

@@ -1,5 +1,5 @@
 """
-How long the outputs of a request are.
+Decides the output length of a request.
 
 Decides which setting of a provider says it, and draws from a distribution where that is one.
 """

@@ -1,5 +1,5 @@
 """
-What should be changed about a run: the search, the finalists, and what each knob and limit means.
+Makes the advice on a run: the search, the finalists, and the effect of each knob and limit.
 
 Pure: what plays is handed in. Numbers that are shown as predictions are those of the finalists,
 which the more exact play has played; gains and losses beside them are shares of the quick one.

@@ -1,5 +1,5 @@
 """
-Plays a setting: turns the positions of the knobs into rows and a scene, and what came into a trial.
+Tries a setting: makes rows and a scene of it, simulates them, and returns a trial.
 
 What plays and what prices is handed in. The same chance strikes every setting, so that two of them
 differ by what they change and not by luck.

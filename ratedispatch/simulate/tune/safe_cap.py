@@ -1,5 +1,5 @@
 """
-Proposes a cap on outputs that cuts next to no answer.
+Proposes an output cap that cuts off next to no answer.
 
 Pure: a distribution of lengths and the caps of the rows in, a cap out.
 """

@@ -1,5 +1,5 @@
 """
-What a wrong guess of each knob costs, and what more of each limit brings.
+Computes what a wrong value of each knob costs, and what a higher limit saves.
 
 Pure: what plays a setting is handed in.
 """

@@ -1,5 +1,5 @@
 """
-What can be changed about a run: its knobs, and one position of each.
+Holds a setting of a run: one value for each knob.
 
 Values only.
 """

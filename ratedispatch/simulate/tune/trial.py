@@ -1,5 +1,5 @@
 """
-What a setting came to, and which of several is the best.
+Holds the result of trying a setting, and decides which of several is the best.
 
 Values only. Rows that are answered count first, then time, money, refusals, and how much would have
 to be changed; times and costs that differ by less than a hundredth count as equal, since no
