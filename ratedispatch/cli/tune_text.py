@@ -76,7 +76,7 @@ def describe_tuning(
         _raises(own.advice.raises),
         _others(tuning.accounts, width),
         _ways(tuning.accounts, width),
-        _checked(checked),
+        _checked(checked, width),
         "\n".join(textwrap.fill(note, width) for note in tuning.notes),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -254,7 +254,7 @@ def _ways(accounts: Sequence[OnAccount], width: int) -> str:
     return "\n".join(["Services of the provider:", table_text(lines), *notes])
 
 
-def _checked(checked: Sequence[Checked]) -> str:
+def _checked(checked: Sequence[Checked], width: int) -> str:
     if not checked:
         return ""
     varied = [knob for knob in _KNOBS if len({getattr(one.setting, knob) for one in checked}) > 1]
@@ -263,11 +263,12 @@ def _checked(checked: Sequence[Checked]) -> str:
     for one in checked:
         values = (_value(knob, one.setting) for knob in varied)
         if one.measured is None or one.error is None:
-            figures: tuple[str, ...] = (one.note,)
+            figures: tuple[str, ...] = ("none",)
         else:
             figures = (time_text(one.measured), f"{one.error:+.1%}", f"{one.refused:,}")
         lines.append((f"  {one.rows:,}", *values, time_text(one.foretold), *figures))
-    return "Predicted and measured times:\n" + table_text(lines)
+    notes = dict.fromkeys(_noted(one.note, width) for one in checked if one.note)
+    return "\n".join(["Predicted and measured times:", table_text(lines), *notes])
 
 
 def _value(knob: str, setting: Setting) -> str:

@@ -27,7 +27,7 @@ from ratedispatch.simulate.forecast.reading_order import reading_order
 from ratedispatch.simulate.tune.bench import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ratedispatch.simulate.forecast.scene import Scene
     from ratedispatch.simulate.forecast.workload import Workload
@@ -57,6 +57,10 @@ _LEFT_OUT = (
 )  # fmt: skip
 
 
+#: Characters of a message that are shown.
+_LONGEST_NOTE = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
@@ -66,10 +70,10 @@ class Checked:
         setting: Which.
         rows: How many rows the run had.
         foretold: Seconds that were foretold for these rows.
-        measured: Seconds that they took; None if the run did not end in time or failed.
+        measured: Seconds that they took; None if the run failed, or did not end as it should.
         refused: Requests that were refused.
         usd: What was billed, as far as prices are known.
-        note: Why nothing was measured.
+        note: Why nothing was measured, such as a run that ended early.
     """
 
     setting: Setting
@@ -185,15 +189,23 @@ def _run(
         return Checked(setting, rows, foretold, None, note=note)
     except ValueError:  # it told its mistake, and no report
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no report"]
-        return Checked(setting, rows, foretold, None, note=one_line(lines[-1])[:200])
-    return Checked(
-        setting,
-        report["answered"],
-        foretold,
-        report["seconds"],
-        report["refusals"],
-        report["cost_usd"],
-    )
+        return Checked(setting, rows, foretold, None, note=one_line(lines[-1])[:_LONGEST_NOTE])
+    return measured_by(report, setting, rows, foretold)
+
+
+def measured_by(report: Mapping[str, Any], setting: Setting, rows: int, foretold: float) -> Checked:
+    """
+    Return what the *report* of a run of so many *rows* has measured.
+
+    A run that ended early took less time than was foretold for all rows: that is no measurement.
+    """
+    done = report["answered"] + report["failed"]
+    refused, usd = report["refusals"], report["cost_usd"]
+    if done < rows:
+        why = one_line(str(report["stop_message"] or "it ended early"))[:_LONGEST_NOTE]
+        note = f"stopped after {done:,} of {rows:,} rows: {why}"
+        return Checked(setting, rows, foretold, None, refused, usd, note)
+    return Checked(setting, report["answered"], foretold, report["seconds"], refused, usd)
 
 
 def _without(words: Iterable[str], flag: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratedispatch.cli.tune_verify import Checked, beside, rows_for
+from ratedispatch.cli.tune_verify import Checked, beside, measured_by, rows_for
 from ratedispatch.simulate.tune.advice import Advice
 from ratedispatch.simulate.tune.search import Found
 from ratedispatch.simulate.tune.sensitivity import Wrong
@@ -58,3 +58,12 @@ def test_the_error_is_a_share_of_what_was_measured() -> None:
     """Where something was."""
     assert Checked(NOW.setting, 9, 11.0, 10.0).error == pytest.approx(0.1)
     assert Checked(NOW.setting, 9, 11.0, None).error is None
+
+
+def test_a_run_that_ended_early_has_measured_nothing() -> None:
+    """Such as at --spend: its few seconds are not those of all rows."""
+    report = {"answered": 9, "failed": 1, "seconds": 5.0, "refusals": 2, "cost_usd": 0.5}
+    early = measured_by({**report, "stop_message": "enough is spent"}, NOW.setting, 40, 20.0)
+    assert (early.measured, early.error, early.usd) == (None, None, 0.5)
+    assert early.note == "stopped after 10 of 40 rows: enough is spent"
+    assert measured_by(report, NOW.setting, 10, 4.0).error == pytest.approx(-0.2)
