@@ -100,7 +100,7 @@ def test_a_forecast_beside_the_run(rows: Path) -> None:
     forecast.write_text('{"seconds": 12.5}')
     flags = ["--fake", "-q", "--report", str(rows / "r.html"), "--forecast", str(forecast)]
     assert run(rows, *flags).exit_code == 1
-    assert "Prediction and reality" in text_of(rows / "r.html")
+    assert "Forecast and result" in text_of(rows / "r.html")
     for content, words in (("[]", "has neither"), ("{", "is no JSON")):
         forecast.write_text(content)
         result = run(rows, *flags)

@@ -131,7 +131,7 @@ def _tiles(material: Material) -> Iterator[tuple[str, str, str]]:
         yield material.cost, "cost", "last run"
     if report is not None and report.shares and report.attempts:
         best = max(report.shares.values())
-        yield captions.percent(best), "limit used", "of the most used limit"
+        yield captions.percent(best), "limit used", "the most used limit"
 
 
 def _runs_text(history: History) -> str:
