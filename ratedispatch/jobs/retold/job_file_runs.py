@@ -33,6 +33,8 @@ _LEFT_OUT = "[text]"
 
 def read_job_file(path: Path) -> History | None:
     """Return what the notes in the job file *path* tell; None if they tell of no answer."""
+    if not path.is_file():
+        return None
     reader = _Reader()
     try:
         for text in _blocks(path):

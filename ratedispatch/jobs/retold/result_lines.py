@@ -55,7 +55,7 @@ def read_outcomes(files: JobFiles) -> Outcomes:
             f"The errors file {files.errors.name} is missing, so rows that failed are not shown."
         )
     for path in (files.output, files.errors):
-        if not path.exists():
+        if not path.is_file():  # the job file, which anybody may have written, names one
             continue
         for line in _lines(path, outcomes):
             try:
@@ -67,6 +67,8 @@ def read_outcomes(files: JobFiles) -> Outcomes:
 
 def manifest_beside(path: Path) -> Manifest | None:
     """Return what the job file *path* says the job was made from; None if it cannot be read."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             return Manifest.from_line(file.readline(_LONGEST_MANIFEST))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from ratedispatch.errors import JobError
+from ratedispatch.jobs.shard import Shard
 from ratedispatch.jobs.state.files import CHUNK, first_line
 from ratedispatch.jobs.state.manifest import Manifest
 from ratedispatch.jobs.state.run_notes import Begun, Ended, Mark, notes_in
@@ -50,6 +51,10 @@ class JobNotes:
     ended: Ended | None
     spent: float | None
     behind: int
+
+
+#: More rows than any job has.
+_MOST_ROWS = 2**53
 
 
 class NotBegun(JobError):
@@ -128,7 +133,7 @@ class NotesReader:
 
     def _manifest_on(self, line: bytes) -> Manifest:
         try:
-            return Manifest.from_line(line)
+            return _sound(Manifest.from_line(line))
         except (ValueError, RecursionError) as error:
             raise JobError(
                 f"{self._path} cannot be read as a job file: another program wrote it, or it is "
@@ -154,3 +159,15 @@ class NotesReader:
         if at >= 0 or text.startswith(b"c"):
             for nano in _SPENT.findall(b"\n" + text, max(0, at)):
                 self._spent = int(nano) / _NANO
+
+
+def _sound(manifest: Manifest) -> Manifest:
+    """Return *manifest*; raise a ValueError if it says what no job is made from."""
+    if type(manifest.rows) is not int or not 0 <= manifest.rows < _MOST_ROWS:
+        raise ValueError("no number of rows")
+    texts = manifest.input, manifest.errors, manifest.output_format, manifest.shard
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise ValueError("no text")
+    if manifest.shard:
+        Shard.parse(manifest.shard)
+    return manifest

@@ -84,6 +84,9 @@ class JobReader:
         """
         notes = self._notes.read()
         files = files_of(self.output, notes.manifest)
+        for path in files.results:
+            if path.exists() and not path.is_file():
+                raise JobError(f"{path} is no regular file, so it has no results of a job")
         is_held = _is_held(self._job)
         now = self._clock()
         if is_held is None:

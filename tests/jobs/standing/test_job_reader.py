@@ -239,3 +239,34 @@ def test_shards_are_found_by_the_name_without_their_part(tmp_path: Path) -> None
     assert (whole.rows, whole.answered + whole.failed) == (10, sum(p.rows for p in whole.parts))
     assert [str(shard) for shard in whole.missing] == ["1/3"]
     assert whole.eta is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": "5"}, {"rows": 10**400}, {"rows": -1}, {"rows": True}, {"shard": "9/3"},
+        {"shard": 3}, {"errors": 5}, {"errors": "\0"}, {"input": None}, {"output_format": None},
+    ],
+)  # fmt: skip
+def test_a_job_file_that_says_what_no_job_is_made_from_is_refused(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """In a sentence, whatever is wrong with it."""
+    play(tmp_path, rows=ROWS)
+    job = tmp_path / "out.jsonl.job"
+    first, rest = job.read_bytes().split(b"\n", 1)
+    job.write_bytes(json.dumps({**json.loads(first), **change}).encode() + b"\n" + rest)
+    with pytest.raises(JobError, match="cannot be read as a job file"):
+        stand(tmp_path)
+
+
+def test_a_job_file_that_names_a_device_is_not_followed(tmp_path: Path) -> None:
+    """One that never ends would never be read to its end."""
+    play(tmp_path, rows=ROWS)
+    job = tmp_path / "out.jsonl.job"
+    first, rest = job.read_bytes().split(b"\n", 1)
+    job.write_bytes(
+        json.dumps({**json.loads(first), "errors": "/dev/null"}).encode() + b"\n" + rest
+    )
+    with pytest.raises(JobError, match="/dev/null is no regular file"):
+        stand(tmp_path)

@@ -247,15 +247,19 @@ def test_it_is_never_faster_than_the_buckets(
 
 @settings(max_examples=25, deadline=None)
 @given(count=st.integers(1, 80), rpm=st.integers(30, 600), more=st.floats(1.1, 5))
-def test_a_higher_limit_is_never_slower(count: int, rpm: int, more: float) -> None:
-    """Of equal rows, and where no header tells of more: when that is known is a matter of luck."""
-    rows = workload([(10, 10)] * count)
-    silent = {"headers": False, "latency_sigma": 0.0}
+def test_a_higher_limit_is_slower_by_less_than_a_request(count: int, rpm: int, more: float) -> None:
+    """
+    Of equal rows, and without headers.
+
+    The burst is let go with the first answer, which may come just before a request of the higher
+    rate. With headers, a pile at the provider is spent in steps that fit one rate and not another.
+    """
+    rows, silent = workload([(10, 10)] * count), {"headers": False}
     slow, fast = (
-        play(rows, scene(Limits(requests_per_minute=rate), max_in_flight=500, provider=silent))
+        play(rows, scene(Limits(requests_per_minute=rate), provider=silent, max_in_flight=500))
         for rate in (rpm, rpm * more)
     )
-    assert fast.seconds <= slow.seconds + 1e-6
+    assert fast.seconds < slow.seconds + 60 / (rpm * more)
 
 
 LIMITS = Limits(requests_per_minute=60, tokens_per_minute=6_000)
