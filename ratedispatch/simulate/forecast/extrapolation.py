@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 #: Pieces that the rows between are cut into, since longer ones may be bound by another limit.
 _PIECES = 128
 
-#: What is known of each row.
-_KNOWN = frozenset({"requests", "tokens"})
+#: Limits that what is known of each row is charged to.
+_KNOWN = frozenset({"requests", "tokens", "input_tokens", "output_tokens"})
 
 #: Rows of the beginning, at least and at most, and of the end: a quarter of a millisecond each.
 LEAST_HEAD = 3_000
@@ -65,12 +65,13 @@ class _Ends(NamedTuple):
 
     def sums(self, rows: Iterable[int]) -> _Sums:
         """Return what *rows* come to."""
-        prompt, output = self.workload.prompt, self.workload.output
-        count = tokens = 0
+        prompts, outputs = self.workload.prompt, self.workload.output
+        count = prompt = output = 0
         for row in rows:
             count += 1
-            tokens += prompt[row] + output[row]
-        return _Sums(count, tokens)
+            prompt += prompts[row]
+            output += outputs[row]
+        return _Sums(count, prompt, output)
 
 
 class _Piece(NamedTuple):
@@ -85,11 +86,17 @@ class _Sums(NamedTuple):
     """What some rows come to, in what limits count."""
 
     requests: int
-    tokens: int
+    prompt: int
+    output: int
 
     def of(self, dimension: str) -> float:
-        """Return what a limit on *dimension* is charged for them, as far as that is known."""
-        return self.requests if dimension.startswith("requests") else self.tokens
+        """Return what a limit on *dimension* is charged for them; of an unknown one, the tokens."""
+        amounts = {
+            "requests": self.requests,
+            "input_tokens": self.prompt,
+            "output_tokens": self.output,
+        }
+        return amounts.get(dimension.removesuffix("_per_day"), self.prompt + self.output)
 
 
 def head_of(workload: Workload, scene: Scene) -> int:
@@ -181,7 +188,7 @@ def _pieces_of(
     size = -(-len(middle) // _PIECES)
     for begin in range(0, len(middle), size):
         sums = ends.sums(middle[begin : begin + size])
-        paid = store.pay(sums, seconds * sums.of(cause) / measured.of(cause), cause)
+        paid = store.pay(sums, seconds * sums.of(cause) / max(1, measured.of(cause)), cause)
         pieces.append(_Piece(sums.requests, *paid))
     # what the end has drawn from a store that is empty by then
     needed, cause = store.pay(last, store.tail_seconds, cause)

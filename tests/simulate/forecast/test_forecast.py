@@ -124,6 +124,22 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_short")
+def test_prompts_and_outputs_use_limits_of_their_own() -> None:
+    """Each of the rows between is charged to a limit on prompts for its prompt alone."""
+    rows = workload([(100, 900)] * 1_500)
+    limits = Limits(
+        requests_per_minute=6_000,
+        input_tokens_per_minute=300_000,
+        output_tokens_per_minute=9_000_000,
+    )
+    found = scene(limits)
+    ends, whole = play_ends(rows, found, seed=1), play_engine(rows, found, seed=1)
+    assert ends.shares == pytest.approx(whole.shares, rel=0.02)
+    assert ends.shares["output_tokens"] == pytest.approx(0.3, abs=0.01)
+    assert ends.binding == whole.binding == "input_tokens"
+
+
+@pytest.mark.usefixtures("_short")
 @pytest.mark.parametrize(
     ("rows", "limits", "provider"),
     [
