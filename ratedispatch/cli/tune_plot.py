@@ -60,12 +60,17 @@ def check_plot(path: Path) -> None:
     Check that charts can be drawn, before anything takes time.
 
     Raises:
-        click.UsageError: The name says no known format, its folder is missing, or matplotlib is.
+        click.UsageError: The name says no known format, is a link or no regular file, its folder is
+            missing, or matplotlib is.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise click.UsageError(f"--plot {path} must end in {' or '.join(_SUFFIXES)}")
     if not path.parent.is_dir():
         raise click.UsageError(f"--plot {path}: the folder {path.parent} does not exist")
+    if path.is_symlink():  # another user of the folder could have any file replaced
+        raise click.UsageError(f"--plot {path} is a link, which is not followed; name a file")
+    if path.exists() and not path.is_file():
+        raise click.UsageError(f"--plot {path} is not a regular file; name another file")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

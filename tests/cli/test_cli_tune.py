@@ -159,6 +159,18 @@ def test_a_mistake_is_told_before_anything_is_searched(
     assert message in " ".join(result.output.split())
 
 
+def test_charts_do_not_follow_a_link(tmp_path: Path) -> None:
+    """What it points to stays as it is, and so does what is no file."""
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "a.png").symlink_to(tmp_path / "kept.txt")
+    (tmp_path / "b.png").mkdir()
+    for name, message in (("a.png", "is a link, which is not followed"), ("b.png", "b.png")):
+        result = tune(tmp_path, "--rpm", "9", "--plot", str(tmp_path / name), rows=2)
+        assert result.exit_code == 2
+        assert message in " ".join(result.output.split())
+    assert (tmp_path / "kept.txt").read_text() == "kept"
+
+
 def test_charts_need_a_library_that_need_not_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
