@@ -92,7 +92,7 @@ def wait_for_state(folder: Path, state: str) -> dict[str, Any]:
 
 
 def test_a_finished_job_is_shown_by_lines_and_by_its_exit_code(job: Path) -> None:
-    """Also where the command that was typed has control characters in it."""
+    """With what was spent, and why rows failed."""
     (job / "in.jsonl").write_text(row("a") + "\nbroken\n")
     run(job, "--fake", "--quiet", "--no-memory")
     shown = status(job)
