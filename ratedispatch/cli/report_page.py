@@ -105,9 +105,7 @@ def report(flags: ReportFlags) -> None:
     from ratedispatch.jobs.state.origin import FAKE
 
     if str(flags.output) == "-" or not flags.output.is_file():
-        raise click.UsageError(
-            f"{flags.output} is not the output file of a job; give the file that run wrote with -o"
-        )
+        raise click.UsageError(_no_output(flags.output))
     files, origin = _files(flags)
     has_job_file, is_trial = origin is not None, origin == FAKE
     page = flags.page or flags.output.with_name(f"{flags.output.name}.report.html")
@@ -140,6 +138,20 @@ def report(flags: ReportFlags) -> None:
         raise click.UsageError(f"{where}: {error.strerror or error}") from error
     if not flags.quiet:
         say(f"wrote {page} ({size / 1000:,.0f} kB); open it in a browser")
+
+
+def _no_output(path: Path) -> str:
+    """Return what is amiss with an output that is no file."""
+    from ratedispatch.errors import JobError
+    from ratedispatch.jobs.standing.found_jobs import outputs_of
+
+    text = f"{path} is not the output file of a job; give the file that run wrote with -o"
+    try:
+        shards = outputs_of([path]) if path.name else []
+    except JobError:
+        return text
+    first = next((shard for shard in shards if shard != path), None)
+    return text if first is None else f"{text}, or that of one shard, such as {first}"
 
 
 def _files(flags: ReportFlags) -> tuple[JobFiles, str | None]:

@@ -164,6 +164,10 @@ def test_what_is_no_output_of_a_job(tmp_path: Path) -> None:
     """A file that is not there, standard input, a page in the place of the job's own files."""
     assert "is not the output file of a job" in report(tmp_path / "out.jsonl").output
     assert "is not the output file of a job" in report("-").output
+    assert "is not the output file of a job" in report(".").output
+    (tmp_path / "out.0-of-2.jsonl.job").write_text("")
+    assert "such as" in report(tmp_path / "out.jsonl").output
+    assert "out.0-of-2.jsonl" in report(tmp_path / "out.jsonl").output
     (tmp_path / "out.jsonl").write_text("")
     result = report(tmp_path / "out.jsonl", "-o", tmp_path / "out.jsonl")
     assert "give another name" in result.output
