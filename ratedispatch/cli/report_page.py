@@ -129,7 +129,7 @@ def report(flags: ReportFlags) -> None:
         )
         if not has_job_file and not material.outcomes.answered + material.outcomes.failed:
             raise click.UsageError(
-                f"{flags.output} is no output of ratedispatch run: no line of it has an answer, "
+                f"{flags.output} is not an output of ratedispatch run: no line has an answer, "
                 f"and there is no job file {files.job} beside it that can be read"
             )
         size = write_page(page, material)

@@ -196,7 +196,7 @@ def test_a_file_without_answers_and_without_a_job_file_has_no_page(
     (tmp_path / "in.jsonl").write_text(text)
     result = report(tmp_path / "in.jsonl")
     assert result.exit_code == 2
-    assert "is no output of ratedispatch run" in result.output
+    assert "is not an output of ratedispatch run" in result.output
     assert names(tmp_path) == ["in.jsonl"]
 
 

@@ -1,7 +1,7 @@
 """
 Holds the result of one simulation of a job.
 
-Values only: the same whether the whole engine played it or the model of its queue.
+Values only: the same for the engine and for the model of its queue.
 """
 
 from __future__ import annotations
