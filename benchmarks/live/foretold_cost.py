@@ -5,7 +5,8 @@ Each file is foretold twice: by ``simulate --probe 200``, which sends 200 of its
 ``simulate --like`` the event log of a former run of other rows of the same kind. Then all of it is
 sent, and the bill is what the answers say was used. Beside each error stands the least that is
 possible on average, by theory: that of the mean of as many answers as were seen, and of the file
-itself, whose lengths are chances too.
+itself, whose lengths are chances too. A file whose theory says 2 % misses 3 % in one of four runs,
+however well it is foretold.
 
     python -m benchmarks.live.foretold_cost --rows 3000
 """
@@ -53,9 +54,6 @@ _PROBE = 200
 
 #: What the errors may be, in percent: their median, and the worst of ten files.
 _MEDIAN, _WORST = 1.0, 3.0
-
-#: Times the mean error that theory gives which chance exceeds once in 150.
-_BEYOND = 3.4
 
 #: By which sums of floats differ that are the same.
 _ROUNDING = 1e-6
@@ -326,7 +324,7 @@ def main() -> int:
         result[f"{way}_held"] = sum(getattr(one, f"{way}_held") for one in found)
     on_target = [
         result["probe_median"] <= _MEDIAN,
-        all(abs(one.probe) <= max(_WORST, _BEYOND * one.probe_least) for one in found),
+        result["probe_worst"] <= _WORST,
         result["former_median"] <= _MEDIAN,
         result["former_worst"] <= _WORST,
     ]
