@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratedispatch.cli.command_line import RetoldCommand, words_for
+from ratedispatch.cli.command_line import words_for
 from ratedispatch.cli.console import columns, json_text, say
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
@@ -23,6 +23,7 @@ from ratedispatch.cli.limit_options import (
     url_of,
 )
 from ratedispatch.cli.modelled_provider import ModelledProviderFlags, modelled_provider
+from ratedispatch.cli.repeated_limits import ComparingCommand
 from ratedispatch.cli.run_options import (
     CapFlags,
     DurabilityFlags,
@@ -53,7 +54,7 @@ _OPENAI = "https://api.openai.com"
 
 
 @click.command(
-    cls=RetoldCommand,
+    cls=ComparingCommand,
     context_settings=HELP,
     short_help="Find the best settings for a job; nothing is sent.",
 )
@@ -83,7 +84,8 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     Takes the flags of run and flags that describe the provider, as simulate does. Searches over
     --max-in-flight, --burst-seconds, --max-tokens, --order and --processes. Prints what each
     setting saves, what a wrong guess costs, which higher limit would make the job faster, and the
-    time on other accounts. Sends nothing to the provider, except with --verify --spend USD.
+    time on other accounts: name them by --tier or --account, or give --rpm and --tpm again. Sends
+    nothing to the provider, except with --verify --spend USD.
 
     \b
     Examples:

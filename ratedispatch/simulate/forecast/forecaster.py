@@ -25,7 +25,7 @@ ENGINE_ROWS = 5_000
 #: How often a job is played unless a number is asked for, and how many rows all that may have
 #: together: some 10 µs each.
 SEEDS = 3
-MOST_PLAYED = 1_400_000
+MOST_PLAYED = 2_000_000
 
 #: The same of what the engine plays because the model does not know the scene: ten seconds.
 MOST_BY_ENGINE = 40_000

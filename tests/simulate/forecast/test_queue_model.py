@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.sim.modelled import MOST, compare, draw_job
+from benchmarks.sim.modelled import MOST, compare_again, draw_job
 from ratedispatch.groups import LimitGroup, LimitGroups
 from ratedispatch.limits import Limits
 from ratedispatch.request import CHAT, EMBEDDINGS
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ratedispatch.simulate.forecast.course import Course
-
-#: Jobs of few rows that differ in what binds them, in faults, refunds, slots and refusals.
-SMALL_JOBS = (0, 3, 5, 11, 18, 24, 40, 48, 123, 134, 142, 146)
 
 
 def workload(sizes: Iterable[tuple[int, int]]) -> Workload:
@@ -151,9 +148,10 @@ def test_no_rows_take_no_time() -> None:
     assert (course.seconds, course.attempts, course.waits) == (0.0, 0, ())
 
 
-@pytest.mark.parametrize("number", SMALL_JOBS)
+@pytest.mark.parametrize("number", range(50))
 def test_it_is_within_a_hundredth_of_the_engine(number: int) -> None:
-    found = compare(draw_job(number, rows=200), seed=number)
+    """On fifty jobs drawn at random; where chance decides one play, by the mean of five."""
+    found = compare_again(draw_job(number, rows=600), seed=number)
     assert abs(found["error"]) <= MOST, found
     assert found["same_bound"], found
     assert not found["unknown"]
