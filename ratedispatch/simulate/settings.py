@@ -128,7 +128,7 @@ class ProviderSettings:
         for name in _LIMITS:
             check_limit(name, getattr(self, name))
         if not 0 < self.burst_seconds <= MINUTE:
-            raise ValueError(f"burst_seconds is {self.burst_seconds}, not within 0..60 s")
+            raise ValueError(f"burst_seconds is {self.burst_seconds}, not above 0 and at most 60 s")
         for name in ("latency", "latency_sigma", "token_time", "header_factor", "engine_batching"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, not zero or more")

@@ -114,9 +114,9 @@ def _amount(one: Observation, name: str) -> int:
 def _read_depth(sent: Sequence[Observation], name: str, limit: float) -> Estimate | None:
     """Return the depth that readings show: what was left before a request, at most."""
     peaks = [left + _amount(one, name) for one in sent if (left := _left(one, name)) is not None]
-    if not peaks:
+    deepest = max(peaks, default=0.0)
+    if deepest <= 0:  # nothing was left, of requests that cost nothing
         return None
-    deepest = max(peaks)
     seconds = min(_MINUTE, deepest * _MINUTE / limit)
     # a bucket that is full is so at the first request, or for several in a row
     is_full = peaks[0] >= deepest * 0.99 or sum(p >= deepest * 0.99 for p in peaks) >= _ENOUGH
@@ -139,6 +139,8 @@ def _refused_depth(sent: Sequence[Observation], name: str, limit: float) -> Esti
             deepest = max(deepest, level)
     if len(refused) < _ENOUGH or median(refused) < 0.8 * deepest:
         return None  # it was another limit that refused
+    if deepest <= 0:  # nothing was ever let in
+        return None
     low = min(_MINUTE, deepest * _MINUTE / limit)
     high = min(_MINUTE, max(median(refused), deepest) * _MINUTE / limit)
     return Estimate(low, min(low, high), high, len(refused))

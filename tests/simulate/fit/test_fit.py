@@ -213,6 +213,28 @@ def test_a_fixed_window_shows_by_what_is_left() -> None:
     assert (found.window, found.depth) == ("fixed", None)
 
 
+def test_a_limit_of_which_nothing_was_ever_left_tells_no_depth() -> None:
+    """As of requests that are said to cost nothing; no provider can be made of a depth of none."""
+    attempts = [
+        Observation("m", output=1, latency=0.5, sent=float(number), remaining={"tokens": 0.0})
+        for number in range(20)
+    ]
+    account = fit_account({"tokens": 6_000.0}, attempts)
+    assert account.depth is None
+    assert Fit(source="x", account=account).settings(ProviderSettings()) == ProviderSettings(
+        tokens_per_minute=6_000.0
+    )
+
+
+def test_an_account_that_lets_nothing_in_tells_no_depth() -> None:
+    """As one that is out of credit."""
+    refused = [
+        Observation("m", latency=0.1, decision="rate_limit", sent=float(number), tokens=100)
+        for number in range(20)
+    ]
+    assert fit_account({"requests": 60.0, "tokens": 6_000.0}, refused).depth is None
+
+
 def test_refusals_tell_a_depth_where_nothing_else_does() -> None:
     """Of 100 at once, those beyond ten seconds of the rate are refused."""
     attempts = [
