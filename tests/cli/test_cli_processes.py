@@ -142,11 +142,13 @@ def test_they_end_with_the_one_that_has_the_files(folder: Path, server: FakeServ
     arrived = server.stats()["arrived"]
     time.sleep(0.2)
     assert server.stats()["arrived"] == arrived
+    written = (folder / "out.jsonl").read_bytes().count(b"\n")
     with started(folder, server, "--quiet") as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert names(folder) == EACH_ONCE
-    assert 0 < json.loads(out)["billed_twice_at_most"] <= 6
+    # what was in flight, and answers that had come back and were not written yet
+    assert 0 < json.loads(out)["billed_twice_at_most"] <= max(6, arrived - written)
 
 
 @pytest.mark.slow
