@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: What more of it brings is not worth a line below so much of the time.
 _LITTLE = 0.005
 
+#: The share from which on a time is so many times as long instead of longer by percents.
+_TIMES_FROM = 10.0
+
 _LONGEST_NAME = 40
 
 #: What the knobs are called, with what a run does that says nothing of them.
@@ -181,7 +184,8 @@ def _doubts(doubts: Sequence[Doubt]) -> str:
         return ""
     lines = []
     for one in doubts:
-        refused = f"{one.refused:,} refused" if one.refused else ""
+        counts = ((one.unanswered, "rows not answered"), (one.refused, "refused"))
+        refused = ", ".join(f"{count:,} {what}" for count, what in counts if count)
         words = "half, " if one.name == DEPTH else "double, "
         value = f"{words}{one.value:.3g} s: {_cost(one.cost)}"
         lines.append((f"  {_SAID[one.name]}", value, refused))
@@ -191,6 +195,8 @@ def _doubts(doubts: Sequence[Doubt]) -> str:
 def _cost(share: float) -> str:
     if not math.isfinite(share):
         return "never ends"
+    if share >= _TIMES_FROM:
+        return f"{share + 1:,.0f} times as long"
     return "the same" if abs(share) < _LITTLE else f"{share:+.0%}"
 
 

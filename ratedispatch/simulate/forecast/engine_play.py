@@ -56,12 +56,14 @@ class Played(NamedTuple):
         state: The queue at the end.
         stop: Why it stopped before the end; None if it did not.
         cpu_seconds: Processor time that it took.
+        charged: Tokens that the provider charged, without what it gave back.
     """
 
     tally: CourseTally
     state: Snapshot
     stop: Stopped | None
     cpu_seconds: float
+    charged: int
 
     @property
     def course(self) -> Course:
@@ -116,7 +118,7 @@ def play_in_order(
             except Stopped as stop:
                 stopped = stop
             state = dispatcher.snapshot()
-        return Played(tally, state, stopped, tally.attempts * cpu)
+        return Played(tally, state, stopped, tally.attempts * cpu, transport.provider.charged)
 
     return run_virtual(main())
 

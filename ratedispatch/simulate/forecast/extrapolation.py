@@ -51,12 +51,14 @@ class _Ends(NamedTuple):
     Args:
         workload: With all rows.
         head, middle, tail: Their numbers.
+        charge: Tokens that the provider charges for each that is expected.
     """
 
     workload: Workload
     head: Sequence[int]
     middle: Sequence[int]
     tail: Sequence[int]
+    charge: float = 1.0
 
     @property
     def first(self) -> int:
@@ -71,7 +73,7 @@ class _Ends(NamedTuple):
             count += 1
             prompt += prompts[row]
             output += outputs[row]
-        return _Sums(count, prompt, output)
+        return _Sums(count, prompt, output, self.charge)
 
 
 class _Piece(NamedTuple):
@@ -83,11 +85,12 @@ class _Piece(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """What some rows come to, in what limits count."""
+    """What some rows come to, in what limits count; *charge* is the part of their tokens."""
 
     requests: int
     prompt: int
     output: int
+    charge: float
 
     def of(self, dimension: str) -> float:
         """Return what a limit on *dimension* is charged for them; of an unknown one, the tokens."""
@@ -96,7 +99,8 @@ class _Sums(NamedTuple):
             "input_tokens": self.prompt,
             "output_tokens": self.output,
         }
-        return amounts.get(dimension.removesuffix("_per_day"), self.prompt + self.output)
+        tokens = (self.prompt + self.output) * self.charge
+        return amounts.get(dimension.removesuffix("_per_day"), tokens)
 
 
 def head_of(workload: Workload, scene: Scene) -> int:
@@ -128,6 +132,8 @@ def play_ends(workload: Workload, scene: Scene, *, seed: int, row_seconds: float
     course, ended = played.course, played.tally.ended
     if course.stop_code or len(ended) < first + TAIL:
         return course  # it would have stopped as early
+    if scene.provider.headers:  # which tell the engine how it is charged
+        ends = ends._replace(charge=played.charged / max(1, chosen.tokens))
     begin = round(min(max(first / 4, _MARGIN * _stored(workload, scene)), first * 3 / 4))
     pace = ended[first - 1] - ended[begin - 1], ends.sums(ends.head[begin:])
     return _stretched(ends, played, _pieces_of(ends, scene, played, pace))

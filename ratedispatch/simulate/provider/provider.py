@@ -71,6 +71,7 @@ class Provider:
 
     Attributes:
         admitted: Requests charged so far, without the other client's.
+        charged: Tokens charged for them, without what was given back.
         competitor: The books of the other client, up to the last arrival or `catch_up`.
         slots: The places of work; None when they are not bounded.
         on_limits: Called with the general limits per minute and the instant of their change.
@@ -87,6 +88,7 @@ class Provider:
     ) -> None:
         self.settings = settings
         self.admitted = 0
+        self.charged = 0
         self.competitor = Competitor()
         self.slots: EngineSlots | None = None
         if settings.engine_slots is not None:
@@ -190,6 +192,7 @@ class Provider:
         self.catch_up(now)
         surplus = reply.charged - reply.actual
         give(reply.tickets, surplus, now)
+        self.charged -= surplus
         return surplus
 
     def _change_limits(self, requests: float | None, tokens: float | None, now: float) -> None:
@@ -237,6 +240,7 @@ class Provider:
     def _admit(self, call: Call, own: Allowance, now: float) -> Reply:
         settings, rng = self.settings, self._rng
         self.admitted += 1
+        self.charged += call.tokens
         tickets = own.take(call.tokens, now)
         fault = self._fault(call, now) if settings.faults or settings.fault_times else None
         length = output_length(settings, call, rng)

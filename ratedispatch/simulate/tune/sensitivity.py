@@ -71,12 +71,14 @@ class Doubt(NamedTuple):
         value: What it is then.
         cost: The time that it adds, as a share.
         refused: Requests that are refused then.
+        unanswered: Rows that are answered as was said, and not then.
     """
 
     name: str
     value: float
     cost: float
     refused: int
+    unanswered: int = 0
 
 
 def sensitivity(
@@ -118,7 +120,9 @@ def doubts(
     for name, said in settings.items():
         value = said * (0.5 if name == DEPTH else 2.0)
         trial = play(name, value)
-        found.append(Doubt(name, value, trial.seconds / best.seconds - 1, trial.refused))
+        unanswered = max(0, best.rows - trial.rows)
+        cost = trial.seconds / best.seconds - 1
+        found.append(Doubt(name, value, cost, trial.refused, unanswered))
     return found
 
 

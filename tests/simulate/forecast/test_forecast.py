@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
 from ratedispatch.limits import Limits
+from ratedispatch.request import CHAT
 from ratedispatch.simulate.forecast import extrapolation, forecaster
 from ratedispatch.simulate.forecast.course import Course, Wait
 from ratedispatch.simulate.forecast.engine_play import play_engine
@@ -15,7 +17,7 @@ from ratedispatch.simulate.forecast.extrapolation import play_ends
 from ratedispatch.simulate.forecast.forecast import Forecast, Interval
 from ratedispatch.simulate.forecast.forecaster import forecast
 from ratedispatch.simulate.forecast.queue_model import ROW_SECONDS
-from ratedispatch.simulate.forecast.workload import Kind
+from ratedispatch.simulate.forecast.workload import Kind, Row, Workload
 from tests.simulate.forecast.test_engine_play import scene, workload
 
 
@@ -137,6 +139,29 @@ def test_prompts_and_outputs_use_limits_of_their_own() -> None:
     assert ends.shares == pytest.approx(whole.shares, rel=0.02)
     assert ends.shares["output_tokens"] == pytest.approx(0.3, abs=0.01)
     assert ends.binding == whole.binding == "input_tokens"
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize(
+    ("rows", "provider", "seconds"),
+    [
+        # 40 of 140 tokens are not billed, so that requests bind instead
+        ([Row(0, 100, 40, 60, 40)] * 2_000, {}, 120.0),
+        ([Row(0, 60, 120, 60, 120)] * 2_000, {"refund": True, "output_share": 0.25}, 120.0),
+    ],
+)
+def test_the_rows_between_are_charged_as_the_provider_charges(
+    rows: list[Row], provider: dict[str, Any], seconds: float
+) -> None:
+    """Not as the job expected before it knew."""
+    limits = Limits(requests_per_minute=1_000, tokens_per_minute=120_000)
+    made = Workload()
+    made.index_of(Kind(CHAT, "m"))
+    for row in rows:
+        made.add(row)
+    ends = play_ends(made, scene(limits, provider={"burst_seconds": 2.0, **provider}), seed=1)
+    assert ends.seconds == pytest.approx(seconds, rel=0.02)
+    assert ends.binding == "requests"
 
 
 @pytest.mark.usefixtures("_short")
