@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.dimension import dimension_named
 from ratedispatch.observe.human import about_usd, clock_text, duration_text, one_line
+from ratedispatch.observe.summary import laid_out
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.simulate.forecast.forecast import Forecast, Interval
@@ -54,23 +55,10 @@ def describe(
     lines["tokens"] = _tokens(forecast)
     lines["cost"] = _cost(cost)
     lines["if killed"] = _killed(cost)
-    parts = [_rows(forecast), _filled(lines, width), _tenths(forecast)]
+    parts = [_rows(forecast), laid_out(lines, width), _tenths(forecast)]
     if forecast.waits:
         parts.append(_waits(forecast))
     return "\n\n".join([*parts, *told, textwrap.fill(_method(forecast), width)])
-
-
-def _filled(lines: Mapping[str, str], width: int) -> str:
-    label = max(map(len, lines)) + 2
-    return "\n".join(
-        textwrap.fill(
-            text,
-            max(width, 2 * label),
-            initial_indent=name.ljust(label),
-            subsequent_indent=" " * label,
-        )
-        for name, text in lines.items()
-    )
 
 
 def _between(interval: Interval, written: Callable[[float], str]) -> str:

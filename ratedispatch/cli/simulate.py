@@ -142,13 +142,9 @@ def simulate(
         if seen is not None:
             click.echo(f"{seen.text(width)}\n")
         click.echo(describe(found, cost, notes=notes, width=width))
-    sys.exit(
-        3
-        if found.stop or caps_met(told, cost)
-        else 1
-        if any((counted.counts or {}).values())
-        else 0
-    )
+    if found.stop or caps_met(told, cost):
+        sys.exit(3)
+    sys.exit(1 if any((counted.counts or {}).values()) else 0)
 
 
 @dataclass(frozen=True, slots=True)

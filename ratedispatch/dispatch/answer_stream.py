@@ -59,6 +59,7 @@ def stream_of(
         )
 
     async def carry(pump: EventPump) -> Outcome:
+        """Send the request, give its events to *pump*, and return its outcome."""
         begin()
         runner.stopping.check()
         call = await runner.prepare(request, turn)

@@ -66,6 +66,7 @@ def order_of(order: str, workload: Workload, limits: Limits | LimitGroups) -> Or
     """Return the order in which the rows of *workload* are sent by a job with that *order*."""
 
     def seen() -> tuple[list[tuple[int, float]], float]:
+        """Return rows and tokens of each part, and the relative deviation of the sizes."""
         sizes = list(map(int.__add__, workload.prompt, workload.output))
         rows, tokens = len(sizes), sum(sizes)
         cuts = sorted({rows * part // PARTS for part in range(PARTS + 1)})

@@ -10,6 +10,8 @@ from ratedispatch.observe.human import about_usd, duration_text, one_line
 from ratedispatch.pacing.bottleneck import words_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ratedispatch.observe.report import Report
     from ratedispatch.observe.route_figures import RouteFigures
 
@@ -29,7 +31,11 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
         cost: What the run cost, as a person reads it; None to leave it out.
         width: Columns of the terminal.
     """
-    lines = topics(report, cost=cost)
+    return laid_out(topics(report, cost=cost), width)
+
+
+def laid_out(lines: Mapping[str, str], width: int) -> str:
+    """Return *lines* by topic, each text beside its topic and wrapped at *width* columns."""
     label = max(map(len, lines)) + 2
     return "\n".join(
         textwrap.fill(

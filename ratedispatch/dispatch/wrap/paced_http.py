@@ -120,6 +120,7 @@ def _async_send(
 ) -> Callable[..., Any]:
     @functools.wraps(plain)
     async def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
+        """Send *request* when the gate lets it through."""
         try:
             ticket = _ticket_of(request, gate)
         except RateDispatchError as error:
@@ -155,6 +156,7 @@ def _blocking_send(
 ) -> Callable[..., Any]:
     @functools.wraps(plain)
     def send(self: Any, request: Any, *, stream: bool = False, **settings: Any) -> Any:
+        """Send *request* when the gate lets it through."""
         try:
             ticket = _ticket_of(request, gate)
         except RateDispatchError as error:

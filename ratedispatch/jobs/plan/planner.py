@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.errors import InvalidRequest
 from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.plan.findings import (
     LONGEST_NAME,
@@ -29,7 +28,7 @@ from ratedispatch.jobs.plan.prices import Price, price_of
 from ratedispatch.jobs.plan.sums import Sum, group_plan_of, rooms_of
 from ratedispatch.jobs.workload.counted import Counting
 from ratedispatch.jobs.workload.file_workload import Recalling
-from ratedispatch.jobs.workload.row_reading import Reading, check_default, read_rows
+from ratedispatch.jobs.workload.row_reading import Reading, RowCounting, read_rows
 from ratedispatch.tokens import OPENAI, Counter
 
 if TYPE_CHECKING:
@@ -80,13 +79,13 @@ class Planner:
         models: Mapping[str, str] | None = None,
         counter: Counter | None = None,
     ) -> None:
-        check_default(default_output_tokens)
+        reading = Reading(policy=policy, default_output_tokens=default_output_tokens, models=models)
+        self._counting = RowCounting(reading, counter or reading.counter(), [self])
         self._groups = limits if isinstance(limits, LimitGroups) else None
         self._rooms = rooms_of(limits)
         self._policy = policy
         self._default = default_output_tokens
         self._price = price
-        self._estimate = (counter or Reading(models=models).counter()).estimate
         self._sums: dict[tuple[str, str], Sum] = {}
         self._overflow: dict[tuple[str, str], Sum] = {}
         self._histogram = Histogram()
@@ -96,17 +95,7 @@ class Planner:
 
     def add(self, request: Request) -> None:
         """Take in a request, or note that it can never be sent."""
-        try:
-            cost = self._estimate(
-                request.body,
-                request.endpoint,
-                default_output_tokens=self._default,
-                policy=self._policy,
-            )
-        except InvalidRequest as invalid:
-            self.add_uncountable(request, str(invalid))
-            return
-        self.add_counted(request, cost)
+        self._counting.add(request)
 
     def add_counted(self, request: Request, cost: Cost) -> None:
         """Take in a request of *cost*, or note that it can never be sent."""

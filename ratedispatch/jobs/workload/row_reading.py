@@ -142,7 +142,7 @@ class OpenRows:
             file: The rows, opened once more, for a process that reads beside others.
             on_progress: See `read_rows`.
         """
-        counting = _Counting(self.reading, counter, takers)
+        counting = RowCounting(self.reading, counter, takers)
         rows = RowSource(
             file or self.text.file,
             self.found,
@@ -222,7 +222,7 @@ def read_rows(
         on_progress(size, size)
 
 
-class _Counting:
+class RowCounting:
     """Counts requests by *counter*, and tells *takers*."""
 
     def __init__(self, reading: Reading, counter: Counter, takers: Sequence[Taker]) -> None:

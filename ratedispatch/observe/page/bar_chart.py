@@ -100,6 +100,7 @@ def shares(rows: Sequence[tuple[str, float, str]], about: str, layout: Layout, n
     most = layout.width - left - 190
 
     def bars() -> Iterator[Markup]:
+        """Yield each bar with its label and its figures."""
         for number, (label, share, figures) in enumerate(rows):
             y = step * number
             size = max(1.5, share * most), 18.0

@@ -145,6 +145,7 @@ class _Drawing:
         )
 
     def picture(self, name: str) -> Markup:
+        """Return the chart; *name* is unique on the page."""
         chart, layout = self._chart, self._layout
         parts = [*self._grid()]
         if chart.pauses:

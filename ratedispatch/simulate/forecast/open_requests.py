@@ -53,6 +53,7 @@ class OpenRequests:
         sent, sizes, is_open = self._sent_at, self._sizes, self._is_open
 
         def overtaken(number: int, sent_at: float) -> float:
+            """Return what left shortly before the request with *number*, and is open."""
             is_widening = sent_at - self._widened_at < _WIDENING_SECONDS
             earliest = sent_at - (_WIDENING_SECONDS if is_widening else _JITTER_SECONDS)
             amount = 0
