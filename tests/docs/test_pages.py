@@ -14,6 +14,7 @@ import click
 import pytest
 
 import ratedispatch
+from docs.site_pages import ROOT_PAGES
 from ratedispatch import errors
 from ratedispatch.cli import main
 from ratedispatch.limits import BURST_SECONDS
@@ -23,7 +24,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, blocks, name_of, run_blocks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAMS = [ROOT / "README.md", *sorted((DOCS / "how-to").glob("*.md"))]
+#: Run as one program each; the tutorial has a test of its own.
+PROGRAMS = [page for page in PAGES if blocks(page, "python") and page != DOCS / "tutorial.md"]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -42,9 +44,11 @@ def test_the_python_of_a_page_runs(
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "any")
     monkeypatch.chdir(tmp_path)
-    # what run-a-file.md picks its failed rows from
+    # what run-a-file.md picks its failed rows from, and the table of outputs.md
     failed = json.dumps({"id": "batch_req_000000000002", "custom_id": "row-2"})
     Path("answers.errors.jsonl").write_text(failed + "\n", "utf-8")
+    Path("answers.jsonl").write_text("", "utf-8")
+    Path("in.csv").write_text("id,text\nq-1,Hello\n", "utf-8")
     run_blocks(page)
     if page.stem == "run-a-file":
         (again,) = Path("again.jsonl").read_text("utf-8").splitlines()
@@ -89,12 +93,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
-def test_the_index_links_every_page() -> None:
-    """Nobody has to find a page by listing folders."""
-    index = DOCS / "index.md"
-    linked = {(DOCS / target).resolve() for target in LINK.findall(index.read_text("utf-8"))}
-    missing = {name_of(page) for page in DOCS.rglob("*.md")} - {"docs/index.md"}
-    assert not missing - {name_of(page) for page in linked if page.is_relative_to(ROOT)}
+def test_an_index_lists_every_page() -> None:
+    """Nobody has to look into folders: ``index.md`` of docs, or of a folder, lists the page."""
+    linked = {
+        (index.parent / target).resolve()
+        for index in DOCS.rglob("index.md")
+        for target in LINK.findall(index.read_text("utf-8"))
+    }
+    for page in DOCS.rglob("*.md"):
+        root_page = ROOT_PAGES.get(page.relative_to(DOCS).with_suffix("").as_posix())
+        if page != DOCS / "index.md":
+            assert (ROOT / root_page if root_page else page) in linked, name_of(page)
 
 
 def test_the_library_reference_names_every_public_name() -> None:
