@@ -37,12 +37,12 @@ A number may be written `3000`, `3_000`, `3,000`, `30k`, `1.5M` or `2G`.
 | 0 | All rows are answered. |
 | 1 | The job is finished, and some rows failed; they are in the errors file. |
 | 2 | The command or its configuration is wrong, and nothing was answered. |
-| 3 | The job stopped early; the same command goes on. |
-| 130 | It was interrupted twice, or by Ctrl-C before the job began; the same command goes on. |
+| 3 | The job stopped early; run the same command again to resume. |
+| 130 | It was interrupted twice, or by Ctrl-C before the job began; the same command resumes it. |
 
-[Errors](errors.md) has the reasons for each.
+[Errors](errors.md) lists the reasons for each.
 [Run a file](../how-to/run-a-file.md) shows the flags in use.
-[Set flags once](../how-to/set-flags-once.md) has the file and the variables that set them.
+[Set flags once](../how-to/set-flags-once.md) explains the file and the environment variables.
 [The fake server](fake-server.md) says more about the last command.
 """
 

@@ -112,10 +112,10 @@ Examples:
   ratedispatch run in.jsonl -o trial.jsonl --fake
 
 \b
-Completion of flags in bash, and likewise in zsh and fish:
+Tab completion in bash (zsh and fish: use zsh_source and fish_source):
   eval "$(_RATEDISPATCH_COMPLETE=bash_source ratedispatch)"
 
-Documentation: the docs folder of the project; start with docs/tutorial.md.""",
+Documentation: the project's docs folder; start with docs/tutorial.md.""",
 )
 @click.version_option(
     None, "-V", "--version", package_name="ratedispatch", message="%(prog)s %(version)s"

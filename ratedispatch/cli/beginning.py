@@ -26,7 +26,7 @@ def announce(files: JobFiles) -> None:
     path = files.input
     if isinstance(path, Path) and path.is_file() and path.stat().st_size > _LARGE_INPUT:
         size = path.stat().st_size / 1e6
-        say(f"looking through {path} ({size:,.0f} MB) before anything is sent")
+        say(f"reading {path} ({size:,.0f} MB) before anything is sent")
 
 
 def open_job(files: JobFiles, limits: Any, options: JobOptions) -> Job:

@@ -41,17 +41,17 @@ def key_in(variable: str) -> str:
         if not _VARIABLE.fullmatch(variable):  # it may be the key itself, which must not be shown
             raise click.UsageError(
                 "--api-key-env takes the name of an environment variable that is set, such as "
-                "OPENAI_API_KEY; what was given is no such name, and is not shown because it may "
-                "be a key"
+                "OPENAI_API_KEY; the value given is not such a name (it is not shown, because it "
+                "may be a key)"
             )
         raise click.UsageError(
             f"no API key: set the environment variable {variable}, name another one with "
-            f"--api-key-env, or use --fake to try without"
+            f"--api-key-env, or use --fake to try without a key"
         )
     if not key.isascii() or not key.isprintable():
         raise click.UsageError(
-            f"the API key in {variable} contains a character that no key has (a line end, a dash "
-            f"or quotes from a text program?); set it again"
+            f"the API key in {variable} contains a character that no key has (a line break, or a "
+            f"dash or quotation mark from a word processor?); set it again"
         )
     return key
 
@@ -63,8 +63,8 @@ def checked_url(url: str | None) -> str | None:
     url = url.strip()
     if not url:
         raise click.UsageError(
-            "--base-url is empty (is a variable of the shell not set?); give a URL, or leave it "
-            "out for https://api.openai.com/v1"
+            "--base-url is empty (is a shell variable unset?); give a URL, or omit the flag to "
+            "use https://api.openai.com/v1"
         )
     try:
         parts = urlsplit(url)
@@ -75,8 +75,8 @@ def checked_url(url: str | None) -> str | None:
         is_url = has_secret = False
     if has_secret:
         raise click.UsageError(
-            "--base-url holds a user or a password, which do not go with an API key; leave them "
-            "out, and set the key in the environment"
+            "--base-url contains a user name or a password, which cannot be combined with an API "
+            "key; remove them, and set the key in the environment"
         )
     if not is_url:
         raise click.UsageError(
@@ -92,8 +92,8 @@ def check_descriptors() -> None:
     most = open_descriptors(raise_limit=True)
     if most is not None and most < _LEAST_DESCRIPTORS:
         raise click.UsageError(
-            f"this process may have {most} files open, and a job needs {_LEAST_DESCRIPTORS} and "
-            f"one for each request in flight; raise the limit of open files (ulimit -n)"
+            f"this process may open {most} files, but a job needs {_LEAST_DESCRIPTORS} plus "
+            f"one for each request in flight; raise the limit on open files (ulimit -n)"
         )
 
 

@@ -22,21 +22,22 @@ _ADVICE = {
     "not_found": "check the model names in the input, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
     "outage": "check the server and --base-url ({base_url}), then run the same command again",
-    "refused": "look at the limits and the balance of the account, then run the same command again",
-    "all_failed": "correct the rows or the flags, then run the same command again, or give it "
+    "refused": "check the limits and the balance of the account, then run the same command again",
+    "all_failed": "correct the rows or the flags, then run the same command again, or add "
     "--tolerate-failures",
     "quota": "add credit or raise the account's limit, then run the same command again",
-    "day_limit": "run the same command again when the day's limit is reset, or give it "
+    "day_limit": "run the same command again after the daily limit has been reset, or add "
     "--wait-for-reset",
-    "drained": "run the same command again to go on",
+    "drained": "run the same command again to resume",
     "input": "correct the input, then run the same command again",
-    "output": "make room, or repair the output folder, then run the same command again",
-    "max_rows": "run the same command again for as many more, or without --max-rows for the rest",
-    "max_cost": "raise --max-cost to go on",
-    "max_cost_run": "run the same command again to spend as much once more",
-    "processes": "look for what ends them, such as too little memory, then run the same command "
+    "output": "free some space or repair the output folder, then run the same command again",
+    "max_rows": "run the same command again to send as many more, or without --max-rows for the "
+    "rest",
+    "max_cost": "raise --max-cost and run the command again to resume",
+    "max_cost_run": "run the same command again to spend the same amount again",
+    "processes": "find out what ends them, such as too little memory, then run the same command "
     "again",
-    "no_price": "give --price-in and --price-out, or leave --max-cost out",
+    "no_price": "give --price-in and --price-out, or omit --max-cost",
 }
 
 #: Stops that, before anything was answered, mean a mistake in the command.
@@ -60,7 +61,7 @@ def print_report(
     from ratedispatch.observe.summary import table
 
     if report.stop_code is not None:
-        advice = _ADVICE.get(report.stop_code, "run the same command again to go on")
+        advice = _ADVICE.get(report.stop_code, "run the same command again to resume")
         advice = advice.format(key_env=key_env, base_url=base_url or "https://api.openai.com/v1")
         if not isinstance(key, str):  # a pool, whose members have keys of the file for that
             advice = advice.replace("--base-url", "base_url")
@@ -88,7 +89,7 @@ def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> N
     if report.failed and not quiet:
         from ratedispatch.observe.summary import failures_text
 
-        say(f"{failures_text(report)}; each row's reason is in {errors}")
+        say(f"{failures_text(report)}; the reason for each row is in {errors}")
 
 
 def is_priced(sending: SendingFlags, caps: Caps) -> bool:

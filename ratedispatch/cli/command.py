@@ -103,7 +103,7 @@ class SettingsCommand(click.Command):
                 ["--no-config"],
                 is_flag=True,
                 expose_value=False,
-                help=f"Ignore ratedispatch.toml and the variables {prefix}….",
+                help=f"Ignore ratedispatch.toml and the environment variables {prefix}….",
             )
         )
         for one in self.flags().values():
@@ -116,7 +116,7 @@ class SettingsCommand(click.Command):
         self.epilog = (
             f"Each flag can also be set by an environment variable (--some-flag by "
             f"{prefix}SOME_FLAG) or in a ratedispatch.toml {beside} (some-flag = … under "
-            f"[{name}]). A flag beats the environment, and the environment beats the file."
+            f"[{name}]). A flag overrides the environment, and the environment overrides the file."
         )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -181,7 +181,7 @@ class SettingsCommand(click.Command):
                 else f"see ratedispatch {self.name} --help"
             )
             raise click.UsageError(
-                f"the environment variable {variable} belongs to no flag; {hint}"
+                f"the environment variable {variable} does not match any flag; {hint}"
             )
 
     def flags(self) -> dict[str, Option]:

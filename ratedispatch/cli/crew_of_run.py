@@ -27,7 +27,7 @@ def crew_of(sending: SendingFlags) -> Iterator[Crew | None]:
     count = sending.processes
     if isinstance(sending.max_in_flight, int) and sending.max_in_flight < count:
         count = sending.max_in_flight
-        say(f"{count} of {sending.processes} processes send: no more requests may be in flight")
+        say(f"{count} of {sending.processes} processes send, since only {count} may be in flight")
     if count == 1:
         yield None
         return

@@ -54,7 +54,7 @@ _ANSWER_OPTIONS = (
         group="Answers",
         default=0.2,
         show_default=True,
-        help="Median seconds until an answer.",
+        help="Median latency of an answer, in seconds.",
     ),
     option(
         "--latency-sigma",
@@ -68,40 +68,40 @@ _ANSWER_OPTIONS = (
         group="Answers",
         default=0.0,
         show_default=True,
-        help="Further seconds per token of output.",
+        help="Additional seconds for each output token.",
     ),
     option(
         "--engine-slots",
         group="Answers",
         type=click.IntRange(min=1),
-        help="Requests that the engine serves at once; the others queue.",
+        help="Requests that the engine works on at the same time; the others queue.",
     ),
     option(
         "--queue",
         group="Answers",
         type=click.IntRange(min=0),
-        help="The most requests that may queue for a slot; more get a 503.",
+        help="Maximum number of requests that may queue for a slot; further requests get a 503.",
     ),
     option(
         "--engine-batching",
         group="Answers",
         default=0.0,
         show_default=True,
-        help="Growth of the latency with the share of slots that other requests take.",
+        help="Growth of the latency as slots fill; 1 doubles it when all are in use.",
     ),
     option(
         "--output-share",
         group="Answers",
         default=0.5,
         show_default=True,
-        help="Length of an output as a share of its cap.",
+        help="Length of an output, as a share of its cap.",
     ),
     option(
         "--output-tokens",
         group="Answers",
         type=DISTRIBUTION,
         metavar="DIST",
-        help="Length of an output in tokens, at most its cap: N, uniform:LOW:HIGH, "
+        help="Length of an output in tokens, never above its cap: N, uniform:LOW:HIGH, "
         "normal:MEAN:SIGMA, lognormal:MEDIAN:SIGMA or exponential:MEAN; overrides --output-share.",
     ),
 )
@@ -148,8 +148,8 @@ _FAULT_OPTIONS = (
         group="Faults",
         multiple=True,
         metavar="NAME=RATE",
-        help="Share of the admitted requests that a fault strikes; repeatable. Names: 500, "
-        "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate; of streams only: "
+        help="Share of the admitted requests that meet this fault; repeatable. Names: 500, "
+        "503, slow_down, 429, html, html200, reset, disconnect, hang, truncate; for streams only: "
         "stream_cut, stream_error, stream_stall.",
     ),
     option(
@@ -158,33 +158,33 @@ _FAULT_OPTIONS = (
         group="Faults",
         multiple=True,
         metavar="NAME=START:SECONDS",
-        help="A fault that strikes all admitted requests for SECONDS, from START seconds on; "
-        "repeatable, and those at the same time take turns.",
+        help="A fault that all admitted requests meet for SECONDS, from START seconds on; "
+        "repeatable; faults at the same time alternate.",
     ),
     option(
         "--outage",
         group="Faults",
         metavar="START:SECONDS[:MODEL]",
-        help="Refuse every request, or those for one MODEL, for SECONDS, from START seconds on.",
+        help="Refuse every request, or every request for MODEL, for SECONDS from START seconds on.",
     ),
     option(
         "--no-headers",
         group="Headers and refusals",
         is_flag=True,
-        help="Send no x-ratelimit headers.",
+        help="Send answers without x-ratelimit headers.",
     ),
     option(
         "--header-factor",
         group="Headers and refusals",
         default=1.0,
         show_default=True,
-        help="Factor on the limits and the remaining amounts in the x-ratelimit headers.",
+        help="Multiply the limits and remaining amounts in the x-ratelimit headers by this.",
     ),
     option(
         "--no-numbers",
         group="Headers and refusals",
         is_flag=True,
-        help="Refuse without amounts and waiting times in the message.",
+        help="Leave amounts and waiting times out of the messages of refusals.",
     ),
     option(
         "--retry-after",
@@ -192,7 +192,8 @@ _FAULT_OPTIONS = (
         type=click.Choice(["ms", "seconds", "none"]),
         default="ms",
         show_default=True,
-        help="Waiting time in a refusal: in seconds and milliseconds, in whole seconds, or none.",
+        help="How a refusal states the waiting time: in seconds and in milliseconds, in whole "
+        "seconds only, or not at all.",
     ),
 )
 

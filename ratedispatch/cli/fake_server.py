@@ -49,7 +49,7 @@ def fake_server(
     """
     Serve a fake LLM provider that enforces rate limits as the real one does.
 
-    Point any OpenAI client at the URL that it prints. What it has seen is at /_stats.
+    Point any OpenAI client at the URL that it prints. GET /_stats shows what it has received.
     """
     import asyncio  # the imports stand here because --help must not wait for them
 
@@ -88,7 +88,9 @@ def _keys(
     }
     for flag, value in rivals.items():
         if value:
-            raise ValueError(f"with --key there is no {flag}: a key has limits of its own")
+            raise ValueError(
+                f"--key and {flag} cannot be used together: each key has its own limits"
+            )
     return parse_keys(server.keys, settings)
 
 

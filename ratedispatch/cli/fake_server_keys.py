@@ -64,7 +64,7 @@ def parse_keys(texts: tuple[str, ...], settings: ProviderSettings) -> dict[str, 
                 f"--key {text!r} is not NAME=RPM:TPM[,WHAT=…], such as sk-a=600:none,quota-at=30"
             )
         if name in found:
-            raise ValueError(f"--key names {name!r} twice")
+            raise ValueError(f"--key gives {name!r} twice; give each key once")
         found[name] = replace(
             settings,
             requests_per_minute=requests,

@@ -46,12 +46,13 @@ _SERVER_OPTIONS = (
         default=8000,
         show_default=True,
         type=click.IntRange(0, 65535),
-        help="Port; 0 picks one.",
+        help="Port to listen on; 0 picks a free one.",
     ),
     option(
         "--api-key",
         group="Server",
-        help="The only key accepted; without this flag any key is accepted, and none is needed.",
+        help="The only key that is accepted; without this flag any key is accepted, and none is "
+        "needed.",
     ),
     option(
         "--key",
@@ -59,8 +60,8 @@ _SERVER_OPTIONS = (
         group="Server",
         multiple=True,
         metavar="NAME=RPM:TPM[,WHAT=…]",
-        help="A key with an account of its own; repeatable, and others are refused then. WHAT "
-        "befalls it: quota=N, quota-at=START[:SECONDS], revoked-at=START[:SECONDS], "
+        help="A key with its own account; repeatable; all other keys are refused. WHAT happens "
+        "to it: quota=N, quota-at=START[:SECONDS], revoked-at=START[:SECONDS], "
         "outage=START:SECONDS, or FAULT=START:SECONDS.",
     ),
     option(
@@ -70,7 +71,7 @@ _SERVER_OPTIONS = (
         "--exit-with-parent",
         group="Server",
         is_flag=True,
-        help="End when standard input is closed.",
+        help="Exit when standard input is closed.",
     ),
 )
 
@@ -138,8 +139,8 @@ _ACCOUNT_OPTIONS = (
         group="Limits",
         multiple=True,
         metavar="NAME=RPM:TPM",
-        help="Limits of one model, or of all models whose names begin with NAME if it ends "
-        "with *; `none` for no limit; repeatable.",
+        help="Limits for one model, or, if NAME ends with *, for all models whose names begin "
+        "with it; `none` for no limit; repeatable.",
     ),
     option("--rpd", group="Limits", type=AMOUNT, help="Requests per day; unlimited if omitted."),
     option("--tpd", group="Limits", type=AMOUNT, help="Tokens per day; unlimited if omitted."),
@@ -148,7 +149,7 @@ _ACCOUNT_OPTIONS = (
         group="Limits",
         default=0.0,
         show_default=True,
-        help="Share of the limits per day that is used up at the start.",
+        help="Share of the daily limits that is already used up at the start.",
     ),
     option(
         "--change",
@@ -182,7 +183,7 @@ _ACCOUNT_OPTIONS = (
         group="Limits",
         default=60.0,
         show_default=True,
-        help="Depth of both buckets in seconds of their rate; at most 60.",
+        help="Depth of both buckets, in seconds of their rate; at most 60.",
     ),
     option(
         "--start",
@@ -190,7 +191,7 @@ _ACCOUNT_OPTIONS = (
         type=click.Choice(["full", "empty"]),
         default="full",
         show_default=True,
-        help="What the buckets hold at the start.",
+        help="Whether the buckets are full or empty at the start.",
     ),
     option(
         "--window",
@@ -198,7 +199,7 @@ _ACCOUNT_OPTIONS = (
         type=click.Choice(["bucket", "sliding", "fixed"]),
         default="bucket",
         show_default=True,
-        help="How limits are kept: in continuous buckets, in a log of 60 s, or in counters for "
+        help="How limits are enforced: continuous buckets, a sliding log of 60 s, or counters for "
         "each minute.",
     ),
     option(
@@ -211,13 +212,13 @@ _ACCOUNT_OPTIONS = (
         "--quota-at",
         group="Limits",
         metavar="START[:SECONDS]",
-        help="Exhaust the account's quota START seconds after the start, for SECONDS or for good.",
+        help="Exhaust the account's quota START seconds after the start, for SECONDS or forever.",
     ),
     option(
         "--revoked-at",
         group="Limits",
         metavar="START[:SECONDS]",
-        help="Accept no key from START seconds after the start on, for SECONDS or for good.",
+        help="Accept no key from START seconds after the start on, for SECONDS or forever.",
     ),
     option(
         "--charge",
@@ -231,7 +232,7 @@ _ACCOUNT_OPTIONS = (
         "--refund",
         group="Charging",
         is_flag=True,
-        help="Give back the reserved tokens that an answer did not use.",
+        help="Give back reserved tokens that an answer did not use.",
     ),
     option(
         "--refusals-count",

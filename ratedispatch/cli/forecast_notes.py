@@ -37,7 +37,7 @@ def notes_of(
         for flag, cap in caps_met(told, cost)
     ]
     if found.rows and isinstance(told.limits, Limits) and not told.limits.rates():
-        notes.append("The job has no rate limits: only the number in flight bounds it.")
+        notes.append("The job has no rate limits; only the number in flight limits its speed.")
     return notes
 
 
@@ -69,8 +69,8 @@ def _unknown(limits: Limits | LimitGroups, account: ProviderSettings) -> list[st
     if not isinstance(limits, Limits):
         return []
     return [
-        f"The account is simulated without a limit on {rate.dimension}: the job would learn it, "
-        f"but the simulation does not know it; set it with {_FLAGS[rate.dimension]}."
+        f"The account is simulated without a limit on {rate.dimension}: a real job would learn "
+        f"it, but the simulation does not know it; set it with {_FLAGS[rate.dimension]}."
         for rate in limits.rates()
         if rate.is_auto
         and rate.dimension in _FLAGS

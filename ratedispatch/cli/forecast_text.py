@@ -41,7 +41,7 @@ def describe(
     """
     told = [textwrap.fill(one_line(note), width) for note in notes]
     if not forecast.rows:
-        return "\n\n".join(["There is no row to send.", *told])
+        return "\n\n".join(["There are no rows to send.", *told])
     lines = {"time": _time(forecast)}
     if forecast.held:
         lines["bound by"] = _held(forecast)

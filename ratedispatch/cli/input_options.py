@@ -98,12 +98,12 @@ class InputFlags:
             ]
             if useless:
                 raise click.UsageError(
-                    f"{useless[0]} is for rows of a table, and needs --prompt; the rows of a "
-                    f"Batch file are requests already"
+                    f"{useless[0]} is for rows of a table and needs --prompt; the rows of a Batch "
+                    f"file are already requests"
                 )
             if self.format is not Format.JSONL:
                 raise click.UsageError(
-                    f"{self.input} is {self.format}, whose rows are not requests: give a --prompt "
+                    f"{self.input} is {self.format}, whose rows are not requests; give --prompt, "
                     f"such as 'Translate to French: {{text}}', and --model"
                 )
             return None
@@ -154,8 +154,8 @@ _OPTIONS = (
         "--prompt",
         group="Input",
         metavar="TEMPLATE",
-        help="Make a request of each row of a table (CSV, Parquet, JSONL): the user's message, "
-        "with the names of columns in braces, such as 'Translate to French: {text}'.",
+        help="Make a request from each row of a table (CSV, Parquet, JSONL). TEMPLATE is the "
+        "user's message, with column names in braces, such as 'Translate to French: {text}'.",
     ),
     option(
         "--system",
@@ -169,14 +169,14 @@ _OPTIONS = (
         group="Input",
         type=click.IntRange(min=1),
         metavar="N",
-        help="The most tokens of an answer: of each row of a table with --prompt; in Batch format "
-        "it lowers the cap of each row that is higher, and is that of each row without one.",
+        help="Maximum output tokens of each row. In Batch format, rows with a lower cap of their "
+        "own keep it.",
     ),
     option(
         "--id-column",
         group="Input",
         metavar="NAME",
-        help="With --prompt: the column with the custom_id of each row.  "
+        help="With --prompt: the column that holds the custom_id of each row.  "
         "[default: row-1, row-2, …]",
     ),
     option(
@@ -184,30 +184,30 @@ _OPTIONS = (
         group="Input",
         multiple=True,
         metavar="NAME=VALUE",
-        help="With --prompt: a further field of the body, such as temperature=0; repeatable.",
+        help="With --prompt: another field of the body, such as temperature=0; repeatable.",
     ),
     option(
         "--endpoint",
         group="Input",
         metavar="PATH",
         callback=_endpoint,
-        help="Where rows in Batch format go that have no url, such as /v1/embeddings.  "
+        help="Endpoint for rows in Batch format that have no url, such as /v1/embeddings.  "
         "[default: chat completions for rows with messages]",
     ),
     option(
         "--input-format",
         group="Input",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
-        help="How the input is written.  [default: by its name; jsonl for -]",
+        help="Format of the input.  [default: by its name; jsonl for -]",
     ),
     option(
         "--shard",
         group="Input",
         metavar="I/N",
         callback=_shard,
-        help="Take the rows of one machine of N only; I counts from 0 to N-1, as "
-        "JOB_COMPLETION_INDEX does. The files of the shard are named after it: "
-        "out.03-of-16.jsonl for out.jsonl; merge puts them together.",
+        help="Process only the rows of shard I of N, to split a file over N machines; I counts "
+        "from 0 to N-1, as JOB_COMPLETION_INDEX does. The shard's files are named after it, such "
+        "as out.03-of-16.jsonl for out.jsonl; merge combines them.",
     ),
 )
 

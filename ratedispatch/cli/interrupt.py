@@ -87,7 +87,7 @@ def interruptible(*, is_resumable: bool = True) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        say("cancelled; the same command starts again, or goes on")
+        say("cancelled; run the same command again to start over or resume")
         sys.exit(code_of(error) if is_resumable else _INTERRUPTED)
     finally:
         for number, handler in before.items():

@@ -44,8 +44,8 @@ def like_option(group: str) -> Decorator:
         group=group,
         metavar="LOG|OUT|memory",
         help="Fit the modelled provider to an earlier run: LOG is its event log (--log-json), "
-        "OUT its output, and memory what earlier runs learned of the account. Flags that you give "
-        "override the fit.",
+        "OUT is its output, and the word memory stands for what earlier runs learned about the "
+        "account. Flags that you give override the fit.",
     )
 
 
@@ -119,8 +119,8 @@ class Liked:
         if not bill.beyond:
             return []
         rows = "1 row" if bill.beyond == 1 else f"{bill.beyond:,} rows"
-        text = f"{rows} may have longer outputs and cost more: their caps are above those "
-        return [f"{text}that cut the longest answers of that run."]
+        text = f"{rows} may have longer outputs and cost more: their output caps are higher than "
+        return [f"{text}the caps that cut the longest answers of that run short."]
 
     def text(self, width: int) -> str:
         """Return what was seen for a person, in lines of so many columns."""
@@ -170,7 +170,7 @@ def _remembered(base_url: str | None) -> Fit:
     path = state_path(os.environ)
     if path is None:
         raise JobError(
-            "--like memory: nothing is kept, because this user has no home folder; "
+            "--like memory: nothing is saved, because this user has no home folder; "
             "set XDG_STATE_HOME"
         )
     folder = StateFolder(path)

@@ -112,9 +112,9 @@ def _read_file(path: Path, excluded: tuple[str, ...]) -> LimitGroups | MemberTab
 
     if excluded:
         raise click.UsageError(
-            f"--limits and {', '.join(excluded)} cannot be used together: the file has the "
-            f"limits of every group, and [default] in it those of the other models; or those of "
-            f"every member of a pool"
+            f"--limits and {', '.join(excluded)} cannot be used together; write these limits "
+            f"into the file, under each group, [default] for all other models, or each member "
+            f"of a pool"
         )
     try:
         return read_limits(path)
@@ -137,10 +137,10 @@ def _limit_options(missing: str) -> list[Decorator]:
     amounts = (
         ("--rpm", LIMIT, "N|auto|none", "Requests per minute, such as 3000 or 30k." + unless),
         ("--tpm", LIMIT, "N|auto|none", "Tokens per minute, such as 200k or 1.5M." + unless),
-        ("--rpd", AMOUNT, "N", "Requests per day, if they are limited."),
-        ("--tpd", AMOUNT, "N", "Tokens per day, if they are limited."),
-        ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they have their own limit."),
-        ("--output-tpm", AMOUNT, "N", "Output tokens per minute, if they have their own limit."),
+        ("--rpd", AMOUNT, "N", "Requests per day, if the account limits them."),
+        ("--tpd", AMOUNT, "N", "Tokens per day, if the account limits them."),
+        ("--input-tpm", AMOUNT, "N", "Input tokens per minute, if they have a separate limit."),
+        ("--output-tpm", AMOUNT, "N", "Output tokens per minute, if they have a separate limit."),
     )
     beaten = ("limits",)
     return [
@@ -154,7 +154,7 @@ def _limit_options(missing: str) -> list[Decorator]:
             rivals=beaten,
             type=FiniteRange(0, 60),
             metavar="SECONDS",
-            help="Seconds of rate that may go at once after idleness.  "
+            help="Burst after an idle period, in seconds of the rate.  "
             f"[default: {BURST_SECONDS:g}]",
         ),
         option(
@@ -217,8 +217,8 @@ def _model_alias(
             )
         if not is_known(known):
             raise click.UsageError(
-                f"--model-alias {text!r}: {known!r:.80} is neither a model whose tokens can be "
-                f"counted nor an encoding, such as gpt-4o-mini or o200k_base"
+                f"--model-alias {text!r}: {known!r:.80} is neither a known model, such as "
+                f"gpt-4o-mini, nor an encoding, such as o200k_base"
             )
         models[name] = known
     return models
@@ -230,7 +230,7 @@ _PROVIDER_OPTIONS = (
         group="Provider",
         rivals=("fake",),
         metavar="URL",
-        help="The API to use, with its version; it also decides the charge policy.  "
+        help="URL of the API, including its version; it also determines the charge policy.  "
         "[default: OPENAI_BASE_URL, or OpenAI]",
     ),
     option(
@@ -247,8 +247,8 @@ _PROVIDER_OPTIONS = (
         multiple=True,
         metavar="NAME=MODEL",
         callback=_model_alias,
-        help="Count the model NAME like a known model or by the name of an encoding, such as "
-        "my-deployment=gpt-4o-mini; repeatable.",
+        help="Count the tokens of model NAME as those of a known model or with a named encoding, "
+        "such as my-deployment=gpt-4o-mini; repeatable.",
     ),
     option(
         "--default-output-tokens",
@@ -299,7 +299,7 @@ def price_flags(group: str) -> list[Decorator]:
             type=FiniteRange(min=0),
             metavar="USD",
             help=f"Price of a million {direction}put tokens, for all models; needs "
-            f"--price-{other}.  [default: the list price, where it is known]",
+            f"--price-{other}.  [default: the list price, if it is known]",
         )
         for direction, other in (("in", "out"), ("out", "in"))
     ]
@@ -312,7 +312,7 @@ def given_price(ingoing: float | None, outgoing: float | None) -> Price | None:
     if ingoing is None and outgoing is None:
         return None
     if ingoing is None or outgoing is None:
-        raise click.UsageError("--price-in and --price-out are needed together; either may be 0")
+        raise click.UsageError("--price-in and --price-out must be given together; either may be 0")
     return Price("all models", ingoing, outgoing)
 
 

@@ -54,8 +54,8 @@ class _Groups(LimitTables):
         groups = self.table("[groups]", tables.get("groups", {}))
         if not groups:
             raise JobError(
-                f"the limits file {self.path} has no group; begin one with [groups.NAME], or a "
-                f"pool with [[pool]]"
+                f"the limits file {self.path} has no group; add one under [groups.NAME], or a pool "
+                f"under [[pool]]"
             )
         made = tuple(self._group(name, values) for name, values in groups.items())
         default = tables.get("default")
@@ -71,9 +71,9 @@ class _Groups(LimitTables):
         limits = self.limits(title, values)
         models = values.get("models")
         if models is None:
-            self.refuse(f'{title} has no models; give it some, such as models = ["gpt-4o-mini"]')
+            self.refuse(f'{title} has no models; name them, such as models = ["gpt-4o-mini"]')
         if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
-            self.refuse(f'{title} models must be texts in brackets, such as ["gpt-4o-mini"]')
+            self.refuse(f'{title} models must be a list of strings, such as ["gpt-4o-mini"]')
         most = self.most_in_flight(title, values)
         try:
             return LimitGroup(name, tuple(models), limits, most)
@@ -84,6 +84,6 @@ class _Groups(LimitTables):
         title = "[default]"
         values = self.table(title, given)
         if "models" in values:
-            self.refuse(f"{title} takes no models: it is for those that no group names")
+            self.refuse(f"{title} takes no models: it applies to all models that no group names")
         self.check_keys(title, values, OF_LIMITS)
         return self.limits(title, values)

@@ -76,7 +76,9 @@ class LimitTables:
         """Return the bound on the number in flight in the table *values*."""
         most = values.get("max_in_flight")
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            self.refuse(f"{title} max_in_flight must be a whole number from 1 on, not {show(most)}")
+            self.refuse(
+                f"{title} max_in_flight must be a whole number, 1 or more, not {show(most)}"
+            )
         return most
 
     def table(self, title: str, value: object) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class LimitTables:
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(key.lower(), known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+                hint = f"did you mean {near[0]}?" if near else f"known keys are {', '.join(known)}"
                 self.refuse(f"{title} has an unknown key {show(key)}; {hint}")
 
     def refuse(self, reason: str) -> NoReturn:

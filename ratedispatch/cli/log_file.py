@@ -66,7 +66,7 @@ def own_file(path: Path, files: JobFiles, flag: str, shard: Shard | None = None)
     """
     if str(path) == "-":
         what = flag.removeprefix("--").removesuffix("-json")
-        raise click.UsageError(f"{flag} -: the {what} cannot go to standard output; give a file")
+        raise click.UsageError(f"{flag} -: the {what} cannot go to standard output; name a file")
     if shard is not None and (path.is_file() or not path.exists()):
         try:
             path = shard.path(path)
@@ -78,7 +78,7 @@ def own_file(path: Path, files: JobFiles, flag: str, shard: Shard | None = None)
             continue
         if path.resolve() == other.resolve() or (path.exists() and _is_file(path, other)):
             raise click.UsageError(
-                f"{flag} {path} is the {name} file of the job; give a file of its own"
+                f"{flag} {path} is the {name} file of the job; name another file"
             )
     return path
 

@@ -47,8 +47,8 @@ def loop_named(name: str) -> str:
     if name == UVLOOP and not is_there:
         where = " (there is none for Windows)" if sys.platform == "win32" else ""
         raise JobError(
-            f"uvloop is not installed{where}; install it with: pip install uvloop, or choose "
-            f"the loop asyncio"
+            f"uvloop is not installed{where}; install it (pip install uvloop), or choose the "
+            f"loop asyncio"
         )
     return UVLOOP if is_there else ASYNCIO
 

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 @click.group(
     context_settings=HELP,
-    short_help="Show or forget what was learned of accounts.",
+    short_help="Show or delete what was learned about accounts.",
 )
 def memory() -> None:
     """
-    Show or forget what earlier runs have learned of accounts.
+    Show or delete what earlier runs have learned about accounts.
 
-    A run begins with what the runs before it have learned of the same server, key and group of
-    models, unless it is given --no-memory. Limits that you set, and what answers say, count more.
-    No key and nothing of any request is kept.
+    A run starts with what earlier runs have learned about the same server, key and group of
+    models, unless you give --no-memory. Limits that you set, and what answers say, take
+    precedence. No key and no part of any request is saved.
     """
 
 
 @memory.command(context_settings=HELP)
-@click.option("--json", "as_json", is_flag=True, help="Print what is kept as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(*, as_json: bool) -> None:
-    """Show what is kept, and how old it is."""
+    """Show what was learned about each account, and when."""
     from ratedispatch.cli.console import json_text
     from ratedispatch.cli.memory_text import memory_text
     from ratedispatch.memory.fact_file import as_json as fields_of
@@ -51,17 +51,16 @@ def show(*, as_json: bool) -> None:
 
 @memory.command(context_settings=HELP)
 @click.argument("names", metavar="[NAME|SERVER]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Forget all accounts.")
+@click.option("--all", "everything", is_flag=True, help="Delete all accounts.")
 def forget(names: tuple[str, ...], *, everything: bool) -> None:
     """
-    Forget accounts: those called NAME, as show lists them, all of a SERVER, or --all.
+    Delete what was learned about accounts: by NAME, as show lists them, by SERVER, or all.
 
-    The beginning of a name is enough where no other begins with it.
+    The beginning of a name is enough if it is unique.
     """
     if everything == bool(names):
         raise click.UsageError(
-            "give the names or servers of accounts, as ratedispatch memory show lists them, or "
-            "--all"
+            "name accounts or servers, as ratedispatch memory show lists them, or --all"
         )
     folder = _folder()
     try:
@@ -83,10 +82,10 @@ def _named(text: str, accounts: list[Account]) -> list[str]:
     else:
         found = [one.name for one in accounts if text and one.name.startswith(text)]
         if len(found) > 1:
-            raise click.UsageError(f"{text!r} begins {len(found)} names; write more of it")
+            raise click.UsageError(f"{text!r} matches {len(found)} names; write more of the name")
     if not found:
         raise click.UsageError(
-            f"nothing is kept of {text!r}; ratedispatch memory show lists what is"
+            f"nothing is saved about {text!r}; ratedispatch memory show lists all accounts"
         )
     return found
 
@@ -97,6 +96,6 @@ def _folder() -> StateFolder:
 
     path = state_path(os.environ)
     if path is None:
-        click.echo("nothing is kept: this user has no home folder; set XDG_STATE_HOME", err=True)
+        click.echo("nothing is saved: this user has no home folder; set XDG_STATE_HOME", err=True)
         sys.exit(2)
     return StateFolder(path)

@@ -35,7 +35,7 @@ def memory_text(folder: str, accounts: Sequence[Account], now: float) -> str:
         now: Seconds of the wall clock, for the ages.
     """
     if not accounts:
-        return f"Nothing is kept in {folder}."
+        return f"Nothing is saved in {folder}."
     noun = "account" if len(accounts) == 1 else "accounts"
     lines = [f"{len(accounts):,} {noun} in {folder}"]
     for account in accounts:
@@ -56,11 +56,11 @@ def _described(fact: Fact, now: float) -> tuple[str, str]:
     dimension = dimension_named(of)
     if kind == facts.SPENT:
         spent = facts.leaked(value[0], now - at, value[1])
-        return "spent of a day", f"{spent:,.0f} of {value[1]:,.0f} {dimension.unit}"
+        return "used today", f"{spent:,.0f} of {value[1]:,.0f} {dimension.unit}"
     if kind == facts.RULE:
         return f"charge of {dimension.unit}", _rule_text(ChargeRule(*value))
     if kind == facts.SLOWEST:
-        return "slowest answer", f"{value[0]:.3g} s, a token {value[1] * 1000:.3g} ms at most"
+        return "slowest answer", f"{value[0]:.3g} s, at most {value[1] * 1000:.3g} ms per token"
     title, text = _NUMBERS[kind]
     named = text.format(value * 60 if kind == facts.RATE else value, dimension.phrase)
     return title.format(of), named
@@ -70,11 +70,11 @@ def _described(fact: Fact, now: float) -> tuple[str, str]:
 #: the limit that it is one of.
 _NUMBERS = {
     facts.LIMIT: ("limit", "{0:,.0f} {1}"),
-    facts.REACHED: ("no limit met", "at {0:,.0f} {1}"),
-    facts.RATE: ("limit", "{0:,.0f} requests per minute, where none is set"),
+    facts.REACHED: ("no limit up to", "{0:,.0f} {1}"),
+    facts.RATE: ("limit", "{0:,.0f} requests per minute, unless one is set"),
     facts.IN_FLIGHT: ("in flight", "{0:,}"),
-    facts.ROOM: ("in flight", "{0:,}, refused above"),
-    facts.LATENCY: ("newest answer", "{0:.3g} s"),
+    facts.ROOM: ("in flight", "{0:,}; more are refused"),
+    facts.LATENCY: ("latest answer", "{0:.3g} s"),
     facts.OUTPUT: ("answers of {0}", "95 % within {0:,} tokens"),
 }
 

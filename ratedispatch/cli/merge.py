@@ -60,14 +60,14 @@ _OPTIONS = (
         group="Input",
         type=click.Path(path_type=Path, allow_dash=True),
         metavar="IN",
-        help="What the shards were run on: each row is compared with its result, and a table can "
-        "be made.  [default: the job files of the shards tell how many rows there are]",
+        help="The input of the shards: each row is compared with its result, and a table can be "
+        "written.  [default: not read; the job files of the shards give the number of rows]",
     ),
     option(
         "--input-format",
         group="Input",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
-        help="How the input is written.  [default: by its name; jsonl for -]",
+        help="Format of the input.  [default: by its name; jsonl for -]",
     ),
     option(
         "--order",
@@ -75,26 +75,26 @@ _OPTIONS = (
         type=click.Choice(["input", "arrival"]),
         default="input",
         show_default=True,
-        help="The order of the rows: that of the input, or shard after shard as answers came.",
+        help="Order of the rows: as in the input, or shard by shard in order of arrival.",
     ),
     option(
         "--allow-missing",
         group="Output",
         is_flag=True,
-        help="Put together what is there although rows are missing; run, with the same output, "
-        "does the rest.",
+        help="Merge what there is, even if rows are missing; run with the same output sends the "
+        "rest.",
     ),
     option(
         "--allow-other-server",
         group="Output",
         is_flag=True,
-        help="Put answers of different base URLs, or of --fake, together.",
+        help="Merge outputs even if their answers come from different base URLs or from --fake.",
     ),
     option(
         "--overwrite",
         group="Output",
         is_flag=True,
-        help="Replace what is there: the output, its errors file and its job file.",
+        help="Replace an existing output, with its errors file and its job file.",
     ),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the counts as JSON."),
 )
@@ -103,16 +103,16 @@ _OPTIONS = (
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Put the outputs of all shards of a file together.",
+    short_help="Merge the outputs of all shards of a file.",
 )
 @collect(MergeFlags, "flags", _OPTIONS)
 @output_options
 def merge(flags: MergeFlags, output: OutputFlags) -> None:
     """
-    Check that every row is in FILES once, and put them together.
+    Merge the outputs of all shards, after checking that every row is there exactly once.
 
     FILES are the outputs of run --shard. Their job files and errors files are found beside them,
-    and may be among FILES. What comes of it is as if one run had done all rows.
+    and may be among FILES. The result is the same as if one run had processed all rows.
 
     \b
     Example:
@@ -122,7 +122,7 @@ def merge(flags: MergeFlags, output: OutputFlags) -> None:
     Exit codes:
       0    all rows are there and answered
       1    all rows are there, and some failed
-      2    the usage is wrong, a row is there twice, or the files do not fit together
+      2    wrong usage, a row is there twice, or the files are not of one job
       3    rows are missing; nothing was written, except with --allow-missing
       130  interrupted; nothing was written
     """
@@ -154,8 +154,8 @@ def _read(flags: MergeFlags, output: OutputFlags) -> tuple[JobFiles, MergeOption
     source = None if given is None else _STDIN if str(given) == _STDIN else given
     if source is None and output.format is not OutputFormat.JSONL:
         raise click.UsageError(
-            f"{output.output} is a table, whose columns are those of the input; give that with "
-            f"--input, or make a .jsonl"
+            f"{output.output} is a table and has the columns of the input; name the input with "
+            f"--input, or write a .jsonl"
         )
     check_format(output.format)
     # the input of the job is not among the files of the result
@@ -182,7 +182,7 @@ def _tell(merged: Merged, target: JobFiles, *, as_json: bool) -> None:
     rows = merged.answered + merged.failed
     if merged.gaps:
         say(
-            f"{sentence_on(merged.gaps, rows)}; run, with -o {output} and without --shard, does "
+            f"{sentence_on(merged.gaps, rows)}; run with -o {output} and without --shard sends "
             f"the rest"
         )
     if as_json:

@@ -211,7 +211,7 @@ _OPTIONS = (
         "--charge",
         group=_GROUP,
         type=click.Choice(["tokens", "characters"]),
-        help="What the provider counts of a prompt.  [default: tokens]",
+        help="How the provider counts a prompt.  [default: tokens]",
     ),
     option(
         "--refund",
@@ -245,14 +245,14 @@ _OPTIONS = (
         group=_GROUP,
         type=FiniteRange(0, 1),
         metavar="X",
-        help="Length of an output as a share of its cap.  [default: 0.5]",
+        help="Length of an output, as a share of its cap.  [default: 0.5]",
     ),
     option(
         "--output-tokens",
         group=_GROUP,
         type=DISTRIBUTION,
         metavar="DIST",
-        help="Length of an output in tokens, at most its cap: N, uniform:LOW:HIGH, "
+        help="Length of an output in tokens, never above its cap: N, uniform:LOW:HIGH, "
         "normal:MEAN:SIGMA, lognormal:MEDIAN:SIGMA or exponential:MEAN; overrides --output-share.",
     ),
     option(
@@ -260,21 +260,21 @@ _OPTIONS = (
         group=_GROUP,
         type=click.IntRange(min=1),
         metavar="N",
-        help="Requests that the server works on at once; the others queue.",
+        help="Requests that the server works on at the same time; the others queue.",
     ),
     option(
         "--queue",
         group=_GROUP,
         type=click.IntRange(min=0),
         metavar="N",
-        help="With --slots: the most requests that may queue; more are refused.",
+        help="With --slots: maximum number of requests that may queue; more are refused.",
     ),
     option(
         "--batching",
         group=_GROUP,
         type=_NOT_NEGATIVE,
         metavar="X",
-        help="With --slots: growth of the latency as slots fill; 1 doubles it when all are taken.",
+        help="With --slots: growth of the latency as slots fill; 1 doubles it when all are in use.",
     ),
     option(
         "--fault",
@@ -282,14 +282,14 @@ _OPTIONS = (
         group=_GROUP,
         multiple=True,
         metavar="NAME=RATE",
-        help="Share of the admitted requests that meet a fault, with the names of fake-server, "
-        "such as 500=0.01; repeatable.",
+        help="Share of the admitted requests that meet a fault, such as 500=0.01; fake-server "
+        "--help lists the names; repeatable.",
     ),
     option(
         "--outage",
         group=_GROUP,
         metavar="START:SECONDS[:MODEL]",
-        help="Refuse every request, or those for MODEL, for SECONDS from START on.",
+        help="Refuse every request, or every request for MODEL, for SECONDS from START on.",
     ),
     option(
         "--change",
@@ -329,7 +329,7 @@ _OPTIONS = (
         default=0.0,
         show_default=True,
         metavar="SECONDS",
-        help="Seconds that a request takes to the provider; the way back is part of --latency.",
+        help="Seconds that a request takes to reach the provider; the return is part of --latency.",
     ),
 )
 

@@ -15,7 +15,7 @@ no_memory_option = option(
     "--no-memory",
     group="Input",
     is_flag=True,
-    help="Count the file anew, and keep no counts for the next command.",
+    help="Count the tokens of the file again, and save no counts for the next command.",
 )
 
 

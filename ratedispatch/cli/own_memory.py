@@ -82,7 +82,7 @@ def beginning(remembered: Remembered, account: Any) -> str:
         if rate.is_auto and memory.per_minute is not None:
             parts.append(f"{memory.per_minute:,.0f} {dimension.phrase}")
         elif rate.is_daily and memory.spent:
-            parts.append(f"{memory.spent:,.0f} {dimension.unit} of the day spent")
+            parts.append(f"{memory.spent:,.0f} {dimension.unit} used today")
     if not parts:
         return ""
-    return f"from earlier runs: {', '.join(parts)}; --no-memory begins without"
+    return f"learned in earlier runs: {', '.join(parts)}; --no-memory ignores this"

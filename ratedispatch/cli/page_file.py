@@ -39,7 +39,7 @@ def check_place(path: Path, flag: str) -> None:
         raise click.UsageError(f"{flag} {path} is not a regular file; name another file")
     if not _is_replaceable(path):
         raise click.UsageError(
-            f"{flag} {path} is there and is no page of HTML, so it is not replaced; name another "
+            f"{flag} {path} exists and is not an HTML page, so it is not replaced; name another "
             f"file, or remove it"
         )
     if not folder.is_dir():
@@ -105,10 +105,10 @@ def read_forecast(path: Path | None) -> Predicted | None:
     except OSError as error:
         raise click.UsageError(f"--forecast {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--forecast {path} is no JSON: {error}") from error
+        raise click.UsageError(f"--forecast {path} is not JSON: {error}") from error
     if found is None:
         raise click.UsageError(
-            f"--forecast {path} has neither seconds nor cost_usd nor tenths; give the output of "
+            f"--forecast {path} has none of seconds, cost_usd and tenths; give the output of "
             f"ratedispatch simulate --json"
         )
     return found

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 #: What is said in the place of the cost by model.
-_OF_A_POOL = "The members of a pool have prices of their own, so cost is not shown by model."
+_OF_A_POOL = "Each member of a pool has its own prices, so the cost is not shown by model."
 
 
 class PageOfRun:

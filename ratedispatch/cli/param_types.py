@@ -97,7 +97,9 @@ class Distribution(_AnyParamType):
         text = str(value).strip()
         if text.isdecimal() and len(text) < _DIGITS:
             if int(text) < 1:
-                self.fail(f"{text} is no length of an output: it has 1 token or more", param, ctx)
+                self.fail(
+                    f"{text} is not a length of an output, which has at least 1 token", param, ctx
+                )
             return int(text)
         from ratedispatch.simulate.forecast.lengths import Lengths
 

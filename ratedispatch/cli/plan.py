@@ -60,10 +60,10 @@ _DISPLAY_OPTIONS = (
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Say what a file will take; nothing is sent.",
+    short_help="Estimate time, tokens and cost of a job; nothing is sent.",
 )
 @input_options
-@limit_options(missing="not known, so that it does not bind")
+@limit_options(missing="not known, and left out of the estimate")
 @provider_options
 @collect(PriceFlags, "prices", price_flags("Prices"))
 @collect(PlanDisplayFlags, "display", _DISPLAY_OPTIONS)
@@ -75,10 +75,10 @@ def plan(
     display: PlanDisplayFlags,
 ) -> None:
     """
-    Read IN, send nothing, and say what the job will take at the limits of the account.
+    Estimate how long the job of IN will take and what it will cost. Sends nothing.
 
-    The plan has rows, tokens, time, cost, the limit that binds, and the rows that cannot be sent.
-    It needs at least one limit, and no API key.
+    The plan shows rows, tokens, time, cost, the bottleneck, and the rows that cannot be sent. It
+    needs at least one limit, and no API key.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def plan(
     Exit codes:
       0    all rows can be sent
       1    some rows are malformed or can never fit
-      2    the usage is wrong
+      2    wrong usage
       130  interrupted
     """
     from ratedispatch.cli.plan_text import describe

@@ -32,7 +32,7 @@ _WHY = {
     "duplicate_custom_id": ("repeats a custom_id", "repeat a custom_id"),
     "invalid_request": ("cannot be counted", "cannot be counted"),
     "cost_exceeds_limit": ("can never fit into the limit", "can never fit into the limit"),
-    "no_limits": ("is of a model without limits", "are of models without limits"),
+    "no_limits": ("has a model without limits", "have models without limits"),
 }
 
 
@@ -123,8 +123,8 @@ def _time(plan: Plan) -> str:
         return "\n".join(lines)
     of = f", the time of {one_line(plan.slowest.name) or _OTHERS}" if len(parts) > 1 else ""
     lines.append(
-        f"The job takes at least {duration_text(plan.seconds)}{of}, and the latency of the last "
-        f"answer on top."
+        f"The job takes at least {duration_text(plan.seconds)}{of}, plus the latency of the "
+        f"last answer."
     )
     lines.append(f"(the longest of (work − burst) / rate, with a burst of {_burst(plan)})")
     return "\n".join(lines)
@@ -142,15 +142,19 @@ def _title(plan: Plan, part: GroupPlan) -> str:
 def _part(plan: Plan, part: GroupPlan) -> list[str]:
     """Return what the rows of *part* ask of each of its limits, and which one binds."""
     if not part.needs:
-        return ["No limit is known, so that the time is not known either."]
+        return ["No limit is known, so the time is not known either."]
     lines = [_need(plan, part, need) for need in part.needs]
     lines += [
-        f"{dimension_named(dimension).unit}: the limit is yet to be learned, and not in the time"
+        f"{dimension_named(dimension).unit}: the limit is not known yet, so it is left out of "
+        f"the time"
         for dimension in part.unknown
     ]
     binding = part.binding
     if binding is None:
-        return [*lines, "Everything fits into the burst: it goes at once, and takes one latency."]
+        return [
+            *lines,
+            "Everything fits into the burst: all is sent at once, and takes one latency.",
+        ]
     return [*lines, _verdict(part, binding)]
 
 
@@ -160,8 +164,8 @@ def _need(plan: Plan, part: GroupPlan, need: Need) -> str:
     caps = sum(group.cap_tokens for group in plan.groups if group.limits == part.name)
     if need.dimension == "output_tokens" and caps and not need.work:
         return (
-            f"{unit}: at most {caps:,} at {rate.limit:,.0f} per {per}, charged as they are "
-            f"written, so not in the time"
+            f"{unit}: at most {caps:,} at {rate.limit:,.0f} per {per}; charged as they are "
+            f"written, so left out of the time"
         )
     return (
         f"{unit}: {need.work:,} at {rate.limit:,.0f} per {per} take {duration_text(need.seconds)}"
@@ -210,7 +214,7 @@ def _sum(plan: Plan) -> list[str]:
     line = f"Cost: {about_usd(plan.usd)} for {ingoing:,} input tokens"
     if outgoing:
         line += f" and at most {outgoing:,} output tokens: an upper bound, as if every answer "
-        line += "were as long as what is reserved for it"
+        line += "used all the tokens reserved for it"
     lines = [line]
     uncapped = sum(group.uncapped for group in priced)
     if uncapped:
@@ -237,7 +241,7 @@ def _unpriced(plan: Plan) -> list[str]:
     text = ", ".join(list(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     rows = sum(group.rows for group in plan.unpriced)
     is_partial = any(group.price is not None for group in plan.groups)
-    left = "not in this sum" if is_partial else "so there is no sum"
+    left = "not in this sum" if is_partial else "so there is no total"
     line = f"No price is known for {text} ({_count(rows, 'row')}, {left}); "
     return [line + "give --price-in and --price-out"]
 

@@ -98,11 +98,11 @@ class _Members(LimitTables):
         """Return the members; raise JobError for a mistake."""
         others = ", ".join(f"[{key}]" for key in tables if key != "pool")
         if others:
-            self.refuse(f"[[pool]] and {others} cannot stand in one file: each member of a pool "
-                        f"has limits for all models")  # fmt: skip
+            self.refuse(f"[[pool]] and {others} cannot be in the same file: each member of a pool "
+            f"has limits for all models")  # fmt: skip
         given = tables["pool"]
         if not isinstance(given, list) or not given:
-            self.refuse("a pool is written as [[pool]], once for each member")
+            self.refuse("pool must be written as [[pool]], once for each member")
         made = MemberTables(tuple(self._member(n, one) for n, one in enumerate(given, 1)))
         try:
             Pool(one.member for one in made)
@@ -118,7 +118,7 @@ class _Members(LimitTables):
         for key in _TEXTS:
             text = values.get(key, "")
             if not isinstance(text, str) or not text.isprintable() or (key in values and not text):
-                self.refuse(f"{title} {key} must be a text, not {show(text)}")
+                self.refuse(f"{title} {key} must be a string, not {show(text)}")
         member = Member(
             None,
             self.limits(title, values),
@@ -136,7 +136,7 @@ class _Members(LimitTables):
         models = self.table(f"{title} models", given)
         if not all(isinstance(name, str) and name for name in models.values()):
             self.refuse(
-                f"{title} models must say what models are called there, such as "
+                f"{title} models must give the name of each model at this member, such as "
                 f'models = {{ "gpt-4o" = "my-deployment" }}'
             )
         return models

@@ -88,7 +88,7 @@ class Probed(Liked):
 
         noun, verb = ("row", "is") if len(self.lines) == 1 else ("rows", "are")
         found = [
-            f"The {len(self.lines):,} {noun} of the probe {verb} done and {verb} not simulated."
+            f"The {len(self.lines):,} {noun} of the probe {verb} done, and {verb} not simulated."
         ]
         bill = self.bill(counted, caps)
         if bill is not None and bill.usd is not None:
@@ -132,7 +132,7 @@ def probe_settings(
 
     if playing.output is None:
         raise click.UsageError(
-            "--probe sends rows and needs a place for their answers; give -o FILE, the output of "
+            "--probe sends rows and needs a file for their answers; give -o FILE, the output of "
             "the run that follows"
         )
     if isinstance(flags.source.source, str):
@@ -212,13 +212,13 @@ def _sentence(report: Report, rows: int, output: str) -> str:
     sent = _sent(report)
     text = f"probe: {rows:,} {'row' if rows == 1 else 'rows'} sampled from the file; "
     if not sent:
-        return text + f"all were done before, nothing was sent; the answers are in {output}"
+        return text + f"all were already done, so nothing was sent; the answers are in {output}"
     text += f"{sent:,} sent in {duration_text(report.seconds)}"
     if report.prompt_tokens or report.output_tokens:
         text += f", billed {report.prompt_tokens:,} tokens in and {report.output_tokens:,} out"
     if report.cost_usd is not None:
         text += f" ({about_usd(report.cost_usd)})"
-    return text + f"; the answers are in {output}, and run will not send these rows again"
+    return text + f"; the answers are in {output}; run will not send these rows again"
 
 
 def _sent(report: Report) -> int:

@@ -49,7 +49,7 @@ _OPTIONS: tuple[Decorator, ...] = (
         group="Input",
         type=click.Path(path_type=Path),
         metavar="LOG",
-        help="The event log of the job's runs (--log-json), from which the time line is drawn.",
+        help="The event log of the job's runs (--log-json); the timeline is drawn from it.",
     ),
     option(
         "--errors-file",
@@ -63,7 +63,7 @@ _OPTIONS: tuple[Decorator, ...] = (
         group="Input",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Compare with the forecast in FILE, as simulate --json prints it.",
+        help="Compare with the forecast in FILE, the output of simulate --json.",
     ),
     option(
         "-o",
@@ -81,16 +81,16 @@ _OPTIONS: tuple[Decorator, ...] = (
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Write an HTML page on what a job did.",
+    short_help="Write an HTML report about a job.",
 )
 @collect(ReportFlags, "flags", _OPTIONS)
 def report(flags: ReportFlags) -> None:
     """
-    Write a self-contained HTML page on what the job with the output OUT did.
+    Write a self-contained HTML report about the job with the output OUT.
 
     The page has charts of requests and tokens against the limits, of waits and latencies, and
-    tables of failures, models and cost. The full time line needs the event log (--log). Reads the
-    files of the job only, and also works while the job runs.
+    tables of failures, models and cost. The full timeline needs the event log (--log). Reads only
+    the files of the job, and also works while the job runs.
 
     \b
     Examples:
@@ -111,7 +111,7 @@ def report(flags: ReportFlags) -> None:
     page = flags.page or flags.output.with_name(f"{flags.output.name}.report.html")
     others = [*files.results, files.job, *([flags.log] if flags.log else [])]
     if any(page.resolve() == other.resolve() for other in others):
-        raise click.UsageError(f"--page {page} is a file of the job; give another name")
+        raise click.UsageError(f"--page {page} is a file of the job; name another file")
     check_place(page, "--page")
     try:
         history = read_job_file(files.job) if flags.log is None else read_log(flags.log)
@@ -130,7 +130,7 @@ def report(flags: ReportFlags) -> None:
         if not has_job_file and not material.outcomes.answered + material.outcomes.failed:
             raise click.UsageError(
                 f"{flags.output} is not an output of ratedispatch run: no line has an answer, "
-                f"and there is no job file {files.job} beside it that can be read"
+                f"and there is no readable job file {files.job} beside it"
             )
         size = write_page(page, material)
     except OSError as error:

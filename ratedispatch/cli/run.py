@@ -72,11 +72,11 @@ if TYPE_CHECKING:
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Send the rows of a file at the limits of the account.",
+    short_help="Send the rows of a file as fast as the account's limits allow.",
 )
 @input_options
 @output_options
-@limit_options(missing="auto: learned from the answers")
+@limit_options(missing="auto, learned from the answers")
 @provider_options
 @sending_options
 @durability_options
@@ -93,11 +93,11 @@ def run(
     display: DisplayFlags,
 ) -> None:
     """
-    Send every row of IN at the limits of the account, and write one line for each.
+    Send every row of IN as fast as the account's limits allow, and write one line for each.
 
-    IN is a JSONL file in OpenAI's Batch format, plain, .gz or .zst; or with --prompt a table; or -
-    for standard input. Rows that fail go to the errors file. The same command again does what is
-    left.
+    IN is a JSONL file in OpenAI's Batch format (plain, .gz or .zst), a table (with --prompt), or -
+    for standard input. Rows that fail go to the errors file. Run the same command again to resume:
+    it sends only the rows that are not done.
 
     \b
     Examples:
@@ -109,8 +109,8 @@ def run(
     Exit codes:
       0    all rows are answered
       1    the job is finished, and some rows failed
-      2    the usage or the configuration is wrong
-      3    the run stopped early; the same command goes on
+      2    wrong usage or configuration
+      3    the run stopped early; run the same command again to resume
       130  interrupted twice, or by Ctrl-C before the job began
     """
     settings = RunSettings(source, output, limits, provider, sending, durability, caps, display)
@@ -333,7 +333,7 @@ def close(settings: RunSettings, start: Start, report: Report | None) -> None:
         rows = start.job.in_doubt
         noun = "row" if rows == 1 else "rows"
         doubt = f"; {rows:,} {noun} in flight may have been billed" if rows else ""
-        say(f"cancelled; the files are whole, and the same command goes on{doubt}")
+        say(f"cancelled; the files are intact; run the same command again to resume{doubt}")
         sys.exit(130)
     quiet, pool = settings.display.quiet, start.pool
     print_notes(report, shown=start.shown, quiet=quiet, errors=start.files.errors)

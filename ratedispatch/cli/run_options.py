@@ -59,22 +59,22 @@ _OUTPUT_OPTIONS = (
         required=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Where answers go, in Batch output format; or a table (.csv, .parquet), written at "
-        "the end.",
+        help="File for the answers, in Batch output format; or a table (.csv, .parquet), which is "
+        "written at the end.",
     ),
     option(
         "--output-format",
         group="Output",
         type=click.Choice(["jsonl", "csv", "parquet"]),
-        help="How answers are written: a line for each as it comes, or a table with the columns "
-        "of the input and the answers.  [default: by the name of the output]",
+        help="Format of the output: one line for each answer as it arrives, or a table with the "
+        "columns of the input and the answers.  [default: by the name of the output]",
     ),
     option(
         "--errors-file",
         group="Output",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Where failed rows go, in the same format.  [default: OUT.errors.jsonl]",
+        help="File for failed rows, in the same format.  [default: OUT.errors.jsonl]",
     ),
 )
 
@@ -110,20 +110,20 @@ _DURABILITY_OPTIONS = (
         "--retry-failed",
         group="Durability",
         is_flag=True,
-        help="Send the rows again that failed in an earlier run.",
+        help="Also send the rows that failed in an earlier run.",
     ),
     option(
         "--allow-changed-input",
         group="Durability",
         is_flag=True,
-        help="Go on although the input or the template has changed: rows with the same content "
+        help="Resume even if the input or the template has changed: rows with the same content "
         "stay done, and the results of other rows are moved to OUT.stale.",
     ),
     option(
         "--allow-other-server",
         group="Durability",
         is_flag=True,
-        help="Go on although the answers there are come from another base URL, or from --fake.",
+        help="Resume even if the existing answers come from another base URL or from --fake.",
     ),
     option(
         "--order",
@@ -140,8 +140,8 @@ _DURABILITY_OPTIONS = (
         type=click.Choice(["always", "interval", "never"]),
         default="interval",
         show_default=True,
-        help="When results survive a power cut: before a row counts as done, within the flush "
-        "interval, or whenever the system writes them.",
+        help="When results are safe from a power cut: before a row counts as done, within the "
+        "flush interval, or whenever the system writes them.",
     ),
     option(
         "--flush-interval",
@@ -150,7 +150,7 @@ _DURABILITY_OPTIONS = (
         default=1.0,
         show_default=True,
         metavar="SECONDS",
-        help="The most seconds between two flushes, with --fsync interval.",
+        help="Maximum seconds between two flushes, with --fsync interval.",
     ),
     option(
         "--drain-timeout",
@@ -199,21 +199,23 @@ _CAP_OPTIONS: tuple[Decorator, ...] = (
         group="Caps",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Send at most N rows in this run, then stop; the same command sends the next N.",
+        help="Send at most N rows in this run, then stop; the same command then sends the next N.",
     ),
     option(
         "--max-cost",
         group="Caps",
         type=FiniteRange(min=0, min_open=True),
         metavar="USD",
-        help="Stop before all runs of this job can cost more, with what is in flight.",
+        help="Stop before the total cost of all runs of this job, including requests in flight, "
+        "can exceed USD.",
     ),
     option(
         "--max-cost-run",
         group="Caps",
         type=FiniteRange(min=0, min_open=True),
         metavar="USD",
-        help="Stop before this run can cost more; the same command spends as much once more.",
+        help="Stop before the cost of this run can exceed USD; the same command may then spend "
+        "the same amount again.",
     ),
     *price_flags("Caps"),
 )
@@ -247,22 +249,22 @@ _DISPLAY_OPTIONS = (
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Append a JSON line to FILE for each attempt, pause, change of a limit, and stop.",
+        help="Append a JSON line to FILE for each attempt, pause, change of a limit and stop.",
     ),
     option(
         "--report",
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="At the end, write an HTML page on the run to FILE: charts of requests and tokens "
-        "against the limits, failures, cost.",
+        help="At the end, write an HTML report about the run to FILE: charts of requests and "
+        "tokens against the limits, failures, cost.",
     ),
     option(
         "--forecast",
         group="Display",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="With --report: compare with the forecast in FILE, as simulate --json prints it.",
+        help="With --report: compare with the forecast in FILE, the output of simulate --json.",
     ),
     option("-q", "--quiet", group="Display", is_flag=True, help="Show no progress."),
     option("--json", "as_json", group="Display", is_flag=True, help="Print the report as JSON."),

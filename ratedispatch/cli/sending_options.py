@@ -61,27 +61,27 @@ _SENDING_OPTIONS = (
         metavar="WHERE",
         help="Share the limits with other processes that use the same account: local (of this "
         "user on this machine), local:NAME, or redis://HOST:PORT/DB (on several machines).  "
-        "[default: this process has them for itself]",
+        "[default: not shared]",
     ),
     option(
         "--wait-for-reset",
         group="Limits",
         is_flag=True,
-        help="Wait when a limit per day is used up, instead of stopping.",
+        help="When a daily limit is used up, wait for its reset instead of stopping.",
     ),
     option(
         "--max-in-flight",
         group="Limits",
         type=COUNT_OR_AUTO,
         metavar="N|auto",
-        help="The most requests unanswered at once; auto finds how many the server handles well.  "
+        help="Maximum number of requests in flight; auto finds how many the server handles well.  "
         "[default: what the rate and the latency need]",
     ),
     option(
         "--no-memory",
         group="Limits",
         is_flag=True,
-        help="Begin without what earlier runs have learned of this account, and keep nothing of "
+        help="Ignore what earlier runs have learned about this account, and save nothing from "
         "this one.",
     ),
     option(
@@ -98,7 +98,7 @@ _SENDING_OPTIONS = (
         type=FiniteRange(min=0, min_open=True),
         metavar="SECONDS",
         help="Seconds for one attempt.  [default: 600, or ten times the slowest of the "
-        "first answers, at least 180, and what the cap on the output needs]",
+        "first answers, at least 180, and more if the output cap needs it]",
     ),
     option(
         "--max-attempts",
@@ -106,7 +106,7 @@ _SENDING_OPTIONS = (
         type=click.IntRange(min=1),
         default=6,
         show_default=True,
-        help="Attempts for a row that meets server errors, broken connections or timeouts.",
+        help="Maximum attempts for a row that meets server errors, broken connections or timeouts.",
     ),
     option(
         "--max-answer-mb",
@@ -114,14 +114,14 @@ _SENDING_OPTIONS = (
         type=click.IntRange(min=1),
         default=64,
         show_default=True,
-        help="Megabytes of an answer, unpacked; a row whose answer is larger fails.",
+        help="Maximum size of an answer in megabytes, decompressed; a row with a larger one fails.",
     ),
     option(
         "--tolerate-failures",
         group="Provider",
         is_flag=True,
-        help="Go on although many rows in a row fail alike, and write each as failed; by default "
-        "the job probes, then stops.",
+        help="Continue even if many rows one after another fail in the same way, and write each "
+        "as failed.  [default: probe with single rows, then stop]",
     ),
     option(
         "--transport",
@@ -129,8 +129,7 @@ _SENDING_OPTIONS = (
         type=click.Choice([BULK, SDK]),
         default=BULK,
         show_default=True,
-        help="How requests travel: bulk takes a quarter of the processor time that the calls of "
-        "the openai SDK take.",
+        help="How requests are sent: bulk needs a quarter of the processor time of the openai SDK.",
     ),
     option(
         "--loop",
@@ -138,7 +137,7 @@ _SENDING_OPTIONS = (
         type=click.Choice(LOOPS),
         default=AUTO,
         show_default=True,
-        help="The event loop; auto is uvloop where it is installed.",
+        help="Event loop; auto is uvloop if it is installed.",
     ),
     option(
         "--processes",
@@ -147,8 +146,8 @@ _SENDING_OPTIONS = (
         default=1,
         show_default=True,
         metavar="N",
-        help="Send by N processes, for more than one core can send; they share the limits, and "
-        "the files are those of one job.",
+        help="Send from N processes, for rates that one core cannot reach; they share the limits "
+        "and write the files of one job.",
     ),
     option(
         "--fake",
@@ -156,7 +155,7 @@ _SENDING_OPTIONS = (
         rivals=("base_url",),
         is_flag=True,
         help=f"Run against a fake server that has these limits, or {FAKE_RPM:,} RPM and "
-        f"{FAKE_TPM // 1_000_000}M TPM where none are given; needs no key.",
+        f"{FAKE_TPM // 1_000_000}M TPM if none are given; needs no key.",
     ),
 )
 

@@ -85,12 +85,16 @@ class SettingsFile:
             name = _dashed(title)
             if not isinstance(values, dict):
                 self._refuse(
-                    f"{title} stands in no table; write [{self._command}] above it, or the name of "
+                    f"{title} is not in a table; write [{self._command}] above it, or the name of "
                     f"another command"
                 )
             if name not in COMMANDS:
                 near = difflib.get_close_matches(name, COMMANDS, 1)
-                hint = f"did you mean [{near[0]}]?" if near else f"there are {_listed(COMMANDS)}"
+                hint = (
+                    f"did you mean [{near[0]}]?"
+                    if near
+                    else f"known tables are {_listed(COMMANDS)}"
+                )
                 self._refuse(f"[{title}] is an unknown table; {hint}")
             if name == self._command:
                 made = values
@@ -138,7 +142,7 @@ class SettingsFile:
     def _text(self, title: str, flag: click.Option, value: object) -> str:
         """Return *value* as it would be written on the command line."""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            self._refuse(f"{title} must be a text or a number, not {_shown(value)}")
+            self._refuse(f"{title} must be a string or a number, not {_shown(value)}")
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():
             return f"{value:.0f}"  # 1e6, which no flag for whole numbers would take
         text = str(value)

@@ -61,10 +61,10 @@ _FAKE_URL = "http://127.0.0.1"
 @click.command(
     cls=SettingsCommand,
     context_settings=HELP,
-    short_help="Forecast a job: time, cost, refusals; nothing is sent.",
+    short_help="Forecast time, cost and refusals of a job; nothing is sent.",
 )
 @input_options
-@limit_options(missing="auto: learned from the answers")
+@limit_options(missing="auto, learned from the answers")
 @modelled_provider
 @simulate_options
 @provider_options
@@ -85,8 +85,9 @@ def simulate(
     Forecast the job of IN by simulating it against a modelled provider in virtual time.
 
     Takes the flags of run, and flags that describe the provider. Prints the time, when each tenth
-    of the rows is done, what binds, refusals, requests in flight, waits, the cost, and what a kill
-    would bill twice. Sends nothing and needs no API key, except with --probe N, which sends N rows.
+    of the rows is done, the bottleneck, refusals, requests in flight, waits, the cost, and how many
+    rows would be billed twice if the run were killed. Sends nothing and needs no API key, except
+    with --probe N, which sends N rows.
 
     \b
     Examples:
@@ -94,13 +95,13 @@ def simulate(
       ratedispatch simulate in.jsonl --tpm 2M --output-tokens lognormal:200:0.5
       ratedispatch simulate in.jsonl --rpm none --tpm none --slots 32
       ratedispatch simulate in.jsonl -o out.jsonl --rpm 3000 --tpm 2M --probe 200
-      ratedispatch simulate in.jsonl --rpm 3000 --tpm 2M --like former.log
+      ratedispatch simulate in.jsonl --rpm 3000 --tpm 2M --like earlier.log
 
     \b
     Exit codes:
       0    all rows can be sent
       1    some rows are malformed or can never fit
-      2    the usage is wrong
+      2    wrong usage
       3    the job would stop before its end
       130  interrupted
     """
@@ -110,7 +111,7 @@ def simulate(
     settings = None if playing.probe is None else probe_settings(playing, flags, limits, caps)
     if settings is not None and playing.like is not None:
         raise click.UsageError(
-            "--probe and --like cannot be used together: each fits the provider; leave one out"
+            "--probe and --like cannot be used together, because each fits the provider; omit one"
         )
     try:
         counted = read(told, flags, quiet=playing.quiet)
@@ -305,9 +306,9 @@ def _check_bound(
     is_learnt = isinstance(told.limits, Limits) and any(r.is_auto for r in told.limits.rates())
     if is_learnt and requests is None and tokens is None and modelled.slots is None:
         raise click.UsageError(
-            "no limit of the account is known; give the limits of the job (--rpm, --tpm), or those "
-            "of the account that the job would learn (--account-rpm, --account-tpm), or the "
-            "slots of a server of your own (--slots)"
+            "no limit of the account is known; give the limits of the job (--rpm, --tpm), the "
+            "limits of the account that the job would learn (--account-rpm, --account-tpm), or the "
+            "slots of your own server (--slots)"
         )
 
 

@@ -50,7 +50,7 @@ class SimulateFlags:
     log_json: Path | None
 
 
-_NOTHING = "As in run; nothing is written without --probe."
+_NOTHING = "As in run; written only with --probe."
 
 _OPTIONS = (
     option(
@@ -128,6 +128,6 @@ def check_playable(sending: SendingFlags) -> None:
     """
     if sending.share is not None:
         raise click.UsageError(
-            "--share cannot be simulated, because what other processes use of the limits is not "
-            "known; leave it out, and describe what they send with --competitor START:RPM"
+            "--share cannot be simulated, because it is not known how much of the limits other "
+            "processes use; omit it, and describe what they send with --competitor START:RPM"
         )

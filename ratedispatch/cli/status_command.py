@@ -77,8 +77,8 @@ _OPTIONS = (
         group="Display",
         type=click.FloatRange(min=0.1, max=86_400),
         metavar="[SECONDS]",
-        help="Refresh every SECONDS (default: 2) until no run is left: redraws on a terminal, and "
-        "elsewhere prints one line each time.",
+        help="Refresh every SECONDS (default: 2) until no run is active: redraws on a terminal, "
+        "and prints one line each time elsewhere.",
     ),
     option(
         "--json",
@@ -94,15 +94,15 @@ _OPTIONS = (
     "status",
     cls=_StatusCommand,
     context_settings=HELP,
-    short_help="Show how far a job is, from its files.",
+    short_help="Show the progress of a job, from its files.",
 )
 @collect(StatusFlags, "flags", _OPTIONS)
 def status(flags: StatusFlags) -> None:
     """
-    Show how far the job that writes OUT is, whether it runs, and how to continue it.
+    Show the progress of the job that writes OUT, whether it runs, and how to resume it.
 
     OUT is the file given to run with -o. For a job split by --shard, give that name, or the outputs
-    of its shards. Reads the files of the job only; a running job is not disturbed.
+    of its shards. Reads only the files of the job; a running job is not disturbed.
 
     \b
     Examples:
@@ -111,10 +111,10 @@ def status(flags: StatusFlags) -> None:
 
     \b
     Exit codes:
-      0    it runs, or all rows are answered
-      1    it is finished, and some rows failed
-      2    the usage is wrong, or a file belongs to no job
-      3    it does not run, and rows are left
+      0    the job runs, or all rows are answered
+      1    the job is finished, and some rows failed
+      2    wrong usage, or a file belongs to no job
+      3    the job does not run, and rows are left
     """
     with interruptible(is_resumable=False):
         from ratedispatch.errors import JobError

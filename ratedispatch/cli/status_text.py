@@ -23,7 +23,7 @@ _MOST_SHARDS = 8
 
 #: What is said of rows that have left and have no line.
 _IN_FLIGHT = "in flight"
-_IN_DOUBT = "in doubt (sent, without a line, and may be billed)"
+_IN_DOUBT = "in doubt (sent, but without a result; may be billed)"
 
 
 def page(parts: Sequence[Standing], now: float, folder: str) -> list[str]:
@@ -153,7 +153,7 @@ def _several(whole: Sum) -> list[str]:
         names = ", ".join(map(str, missing[:_MOST_SHARDS]))
         more = f" and {len(missing) - _MOST_SHARDS:,} more" if len(missing) > _MOST_SHARDS else ""
         verb = "has" if len(missing) == 1 else "have"
-        lines.append(_field("missing", f"{names}{more} {verb} no job file among these"))
+        lines.append(_field("missing", f"{names}{more} {verb} no job file among these files"))
     return lines + _money_and_failures(whole)
 
 
@@ -175,7 +175,7 @@ def _what(part: Standing, now: float) -> str:
     begun, ended, last = part.begun, part.ended, part.last
     if part.state is State.RUNNING:
         if begun is None or ended is not None:
-            return "open in a process" + ("" if ended is None else " that has sent nothing yet")
+            return "in use by a process" + ("" if ended is None else " that has sent nothing yet")
         text = f"running since {_instant(begun.at, now)}"
         return f"{text} ({duration_text(max(0.0, now - begun.at))}), process {begun.process}" + (
             f" on {begun.host}" if begun.host else ""
@@ -188,7 +188,7 @@ def _what(part: Standing, now: float) -> str:
         why = f": {ended.message}" if ended.message else ""
         return f"stopped at {_instant(ended.at, now)}{why}"
     if part.state is State.DEAD:
-        return f"dead: the process was killed or the machine went down{when}"
+        return f"killed: the process or the machine went down{when}"
     return f"not running{when}"
 
 

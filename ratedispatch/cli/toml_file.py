@@ -26,7 +26,7 @@ def read_toml(path: Path, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise JobError(f"{name} is not UTF-8: see byte {error.start:,}") from error
+        raise JobError(f"{name} is not UTF-8 at byte {error.start:,}; save it as UTF-8") from error
     except RecursionError:
         raise JobError(f"{name} is nested too deeply") from None
     except ValueError as error:  # a wrong syntax, or a number of thousands of digits
@@ -39,6 +39,6 @@ def _check(path: Path, name: str) -> None:
     if path.is_dir():
         raise JobError(f"{name} is a directory; give a TOML file")
     if not path.stat().st_mode & 0o444:
-        raise JobError(f"{name} cannot be read: its permissions forbid it")
+        raise JobError(f"{name} cannot be read: permission denied")
     if not path.is_file():
         raise JobError(f"{name} is not a regular file")

@@ -59,7 +59,7 @@ _OPENAI = "https://api.openai.com"
     short_help="Find the best settings for a job; nothing is sent.",
 )
 @input_options
-@limit_options(missing="auto: learned from the answers")
+@limit_options(missing="auto, learned from the answers")
 @search_options
 @modelled_provider
 @provider_options
@@ -79,7 +79,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     shown: ShownFlags,
 ) -> None:
     """
-    Find the best settings for the job of IN, and print the command that has them.
+    Find the best settings for the job of IN, and print the command that uses them.
 
     Takes the flags of run and flags that describe the provider, as simulate does. Searches over
     --max-in-flight, --burst-seconds, --max-tokens, --order and --processes. Prints what each
@@ -97,7 +97,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     Exit codes:
       0    a command is recommended
       1    a command is recommended, but some rows are malformed or can never fit
-      2    the usage is wrong
+      2    wrong usage
       3    the job would stop before its end with any settings
       130  interrupted
     """
@@ -133,7 +133,7 @@ def _verified(found: Tuning, job: _Job, source: InputFlags, shown: ShownFlags) -
 
     if str(source.input) == "-":
         raise click.UsageError(
-            "--verify reads the input again, and cannot use standard input; give a file"
+            "--verify reads the input again and cannot use standard input; give a file"
         )
     try:
         return verify(

@@ -83,16 +83,16 @@ _SEARCH_OPTIONS = (
         group="Search",
         multiple=True,
         metavar="NAME",
-        help="Compare an account with the published limits of a tier, such as openai-tier-3; "
-        "repeatable. If you give no limits, the first tier is taken as yours.",
+        help="Compare with an account that has the published limits of a tier, such as "
+        "openai-tier-3; repeatable. If you give no limits, the first tier is taken as yours.",
     ),
     option(
         "--account",
         group="Search",
         multiple=True,
         metavar="NAME=RPM:TPM",
-        help="Compare an account with these limits, such as other=5000:2M; a third number limits "
-        "requests per day; none for no limit; repeatable.",
+        help="Compare with an account that has these limits, such as other=5000:2M; a third number "
+        "limits requests per day; none for no limit; repeatable.",
     ),
     option(
         "--keep",
@@ -143,15 +143,15 @@ _SHOWN_OPTIONS = (
         group="Display",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Draw time against cost, and rows per second against each flag, to FILE (.png or "
-        ".svg); needs the extra plot.",
+        help="Plot time against cost, and rows per second against each flag, to FILE (.png or "
+        ".svg); needs matplotlib.",
     ),
     option(
         "--verify",
         group="Display",
         is_flag=True,
-        help="Run the first rows, up to a minute each, with the recommended and neighbouring "
-        "settings, against a fake server like the modelled provider; compare "
+        help="Run the first rows with the recommended and the neighbouring settings, up to a "
+        "minute each, against a fake server that behaves like the modelled provider; compare "
         "predicted and measured times.",
     ),
     option(

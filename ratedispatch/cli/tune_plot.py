@@ -68,14 +68,14 @@ def check_plot(path: Path) -> None:
     if not path.parent.is_dir():
         raise click.UsageError(f"--plot {path}: the folder {path.parent} does not exist")
     if path.is_symlink():  # another user of the folder could have any file replaced
-        raise click.UsageError(f"--plot {path} is a link, which is not followed; name a file")
+        raise click.UsageError(f"--plot {path} is a link, and links are not followed; name a file")
     if path.exists() and not path.is_file():
         raise click.UsageError(f"--plot {path} is not a regular file; name another file")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise click.UsageError(
-            "--plot needs matplotlib: pip install 'ratedispatch[plot]'"
+            "--plot needs matplotlib; install it with: pip install matplotlib"
         ) from error
 
 

@@ -139,14 +139,14 @@ def _recommended(tuning: Tuning, command: str, width: int) -> str:
     if not advice.changes:
         head = "Keep the current settings; no change saves 1% of the time:"
         if not math.isfinite(advice.best.seconds):
-            head = "No settings change that:"
+            head = "No settings prevent that:"
     else:
         head = f"This command saves {advice.saved:.0%} of the time:"
     lines = [head, f"  {command}"]
     cap = advice.best.setting.max_tokens
     lines += [
         textwrap.fill(
-            f"--max-tokens {cap} lowers the caps of {_rows(one.lowered)} and cuts off "
+            f"--max-tokens {cap} lowers the output caps of {_rows(one.lowered)} and cuts off "
             f"{_count(one.cut)}, as far as their lengths are known.",
             width,
         )

@@ -94,7 +94,7 @@ def test_a_cap_on_cost_stops_and_says_how_to_go_on(job: Path, server: FakeServer
     result = run(job, *flags, url=server.base_url)
     assert result.exit_code == 3, result.output
     assert "$0.00 spent by this job, $0.00 in flight" in result.stderr
-    assert "cap of $10.00; raise --max-cost to go on" in result.stderr
+    assert "cap of $10.00; raise --max-cost and run" in result.stderr
 
 
 def test_a_small_cost_has_more_digits(job: Path, server: FakeServerProcess) -> None:
@@ -111,15 +111,15 @@ def test_a_model_without_a_price_is_a_mistake(job: Path, server: FakeServerProce
     result = run(job, "--max-cost", "1", url=server.base_url)
     assert result.exit_code == 2
     assert "'mystery'" in result.stderr
-    assert "give --price-in and --price-out, or leave --max-cost out" in result.stderr
+    assert "give --price-in and --price-out, or omit --max-cost" in result.stderr
     assert server.stats()["arrived"] == before
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--price-in", "1"), "--price-in and --price-out are needed together"),
-        (("--price-out", "1"), "--price-in and --price-out are needed together"),
+        (("--price-in", "1"), "--price-in and --price-out must be given together"),
+        (("--price-out", "1"), "--price-in and --price-out must be given together"),
         (("--max-cost", "0"), "--max-cost"),
         (("--max-cost", "nan"), "--max-cost"),
         (("--max-rows", "0"), "--max-rows"),

@@ -110,14 +110,14 @@ def test_a_run_says_what_it_begins_with(job: Path, server: str) -> None:
         Fact(facts.SPENT, "requests_per_day", [40.0, 100.0], 0.0),
         url=server,
     )
-    said = "from earlier runs: 3,000 requests per minute, 40 requests of the day spent"
+    said = "learned in earlier runs: 3,000 requests per minute, 40 requests used today"
     told = run(job, *flags).stderr
     assert said in told
     assert "limit in force: 60,000 requests per minute" in told
     (job / "in.jsonl").write_text(row("b"))
     quiet = run(job, *flags, "--quiet", "--allow-changed-input")
     assert quiet.exit_code == 0
-    assert "from earlier runs" not in quiet.stderr
+    assert "in earlier runs" not in quiet.stderr
 
 
 def test_what_is_kept_is_shown_as_a_table() -> None:
@@ -139,13 +139,13 @@ def test_what_is_kept_is_shown_as_a_table() -> None:
     table = [" ".join(line.split()) for line in lines[3:]]
     assert table == [
         "limit 3,000 requests per minute 2 h ago",
-        "no limit met at 12,000 tokens per minute 1 min ago",
-        "limit 120 requests per minute, where none is set 1 min ago",
-        "spent of a day 400 of 1,000 requests 0.0 s ago",
+        "no limit up to 12,000 tokens per minute 1 min ago",
+        "limit 120 requests per minute, unless one is set 1 min ago",
+        "used today 400 of 1,000 requests 0.0 s ago",
         f"charge of tokens {_RULE} 1 min ago",
         "in flight 64 1 min ago",
-        "newest answer 0.25 s 1 min ago",
-        "slowest answer 6 s, a token 28 ms at most 1 min ago",
+        "latest answer 0.25 s 1 min ago",
+        "slowest answer 6 s, at most 28 ms per token 1 min ago",
         "answers of gpt-4o 95 % within 310 tokens 1 min ago",
     ]
 
@@ -153,7 +153,7 @@ def test_what_is_kept_is_shown_as_a_table() -> None:
 def test_nothing_is_shown_as_nothing() -> None:
     """Before the first run."""
     result = memory("show")
-    assert result.stdout.startswith("Nothing is kept in /")
+    assert result.stdout.startswith("Nothing is saved in /")
     assert shown() == []
 
 
@@ -175,8 +175,8 @@ def test_accounts_are_forgotten_by_name_server_or_all() -> None:
     [
         ((), "or --all"),
         (("--all", "x"), "or --all"),
-        (("nobody",), "nothing is kept of 'nobody'"),
-        (("https://nowhere/v1",), "nothing is kept of"),
+        (("nobody",), "nothing is saved about 'nobody'"),
+        (("https://nowhere/v1",), "nothing is saved about"),
     ],
 )
 def test_whoever_is_not_there_cannot_be_forgotten(words: tuple[str, ...], said: str) -> None:

@@ -100,7 +100,7 @@ def test_an_unreachable_host_stops_within_seconds(job: Path) -> None:
             ("--prompt", "Say hi", "--model", "gpt-4o", "--endpoint", "/v1/responses"),
             "Batch format",
         ),
-        (("--model-alias", "mine=nomodel"), "'nomodel' is neither a model"),
+        (("--model-alias", "mine=nomodel"), "'nomodel' is neither a known model"),
         (("--errors-file", "-"), "standard output"),
         (("--base-url", "http://127.0.0.1:99999/v1"), "is not a URL"),
         (("--errors-file", "{folder}/out.jsonl.job"), "same file"),

@@ -54,7 +54,7 @@ def test_the_example_file_is_told_in_plain_text() -> None:
     assert "gpt-4.1-mini" in text
     assert "requests: 300 at 500 per minute take 35.3 s" in text  # (300 − 5.83) / 8.33
     assert "tokens bind: " in text
-    assert "and the latency of the last answer on top" in text
+    assert "plus the latency of the last answer" in text
     assert "at most 60,000 output tokens: an upper bound" in text
     assert "$0.40 in, $1.60 out per million (2026-" in text
     assert "█" not in text
@@ -135,7 +135,7 @@ def test_only_the_first_twenty_are_listed(path: Path) -> None:
         (lambda f: (f.unlink(), f.mkdir()), "is a directory; give a JSONL file"),
         (lambda f: f.write_text(""), "is empty"),
         (lambda f: f.write_text("\n \n"), "is empty"),
-        (lambda f: f.chmod(0), "cannot be read: its permissions forbid it"),
+        (lambda f: f.chmod(0), "cannot be read: permission denied"),
     ],
 )
 def test_an_input_that_is_wrong_is_one_sentence(path: Path, prepare: Any, message: str) -> None:
@@ -155,8 +155,8 @@ def test_an_input_that_is_wrong_is_one_sentence(path: Path, prepare: Any, messag
         (["--burst-seconds", "61"], "--burst-seconds"),
         (["--default-output-tokens", "-1"], "--default-output-tokens"),
         (["--charge-policy", "nobody"], "--charge-policy nobody is not one of openai, "),
-        (["--price-in", "1"], "--price-in and --price-out are needed together"),
-        (["--price-out", "1"], "--price-in and --price-out are needed together"),
+        (["--price-in", "1"], "--price-in and --price-out must be given together"),
+        (["--price-out", "1"], "--price-in and --price-out must be given together"),
         (["--price-in", "-1", "--price-out", "1"], "--price-in"),
         (["--price-in", "inf", "--price-out", "1"], "is not a finite number"),
         (["--price-in", "1", "--price-out", "nan"], "is not a finite number"),
@@ -219,7 +219,7 @@ def test_groups_of_limits_come_from_a_file(path: Path) -> None:
     ]
     assert made["time"]["seconds"] == pytest.approx(1.0)
     text = alone(path, "--limits", str(limits)).stdout
-    assert "1 is of a model without limits" in text
+    assert "1 has a model without limits" in text
     assert "small (gpt-4o-mini): 2 rows" in text
     limits.write_text('[groups.small]\nmodels = ["gpt-4o-mini"]\n')
     text = alone(path, "--limits", str(limits)).stdout

@@ -68,7 +68,7 @@ def test_a_probe_is_done_for_the_run_that_follows(folder: Path, server: FakeServ
     first = simulate(folder, server, "--probe", "60")
     assert "probe: 60 rows sampled from the file; 60 sent in " in first.stderr
     assert "240 rows: 240 answered" in first.stdout
-    assert "The 60 rows of the probe are done and are not simulated." in first.stdout.replace(
+    assert "The 60 rows of the probe are done, and are not simulated." in first.stdout.replace(
         "\n", " "
     )
     assert "like out.jsonl.probe: 60 attempts, 60 answered" in first.stdout
@@ -133,7 +133,7 @@ def test_a_cap_on_the_cost_of_the_job_holds_for_its_probe(
     prices = ("--price-in", "1", "--price-out", "1")
     result = simulate(folder, server, "--probe", "5", "--max-cost", "0.0000001", *prices)
     assert result.exit_code == 3, result.output
-    assert "raise --max-cost to go on" in result.stderr
+    assert "raise --max-cost and run" in result.stderr
     assert server.stats()["arrived"] == 0
 
 

@@ -93,7 +93,7 @@ def test_bad_lines_fail_with_their_number_and_the_others_run(
     ]
     assert "2 answered, 7 failed" in result.stdout
     assert "7 rows failed (6 × invalid_line, 1 × duplicate_custom_id)" in result.stderr
-    assert f"each row's reason is in {tmp_path / 'out.errors.jsonl'}" in result.stderr
+    assert f"the reason for each row is in {tmp_path / 'out.errors.jsonl'}" in result.stderr
 
 
 def test_the_same_command_again_sends_nothing(job: Path, server: FakeServerProcess) -> None:

@@ -137,7 +137,7 @@ def test_shards_that_lack_rows_are_not_put_together(job: Path, server: FakeServe
     assert names(job) == before
     result = merge(job, "--allow-missing")
     assert result.exit_code == 3
-    assert "does the rest" in result.stderr
+    assert "sends the rest" in result.stderr
     rest = run(job, "--base-url", server.base_url)
     assert rest.exit_code == 0
     assert len(lines(job / "out.jsonl")) == 5
@@ -147,7 +147,7 @@ def test_a_table_is_put_together_with_its_input(job: Path) -> None:
     """Without it, its columns are not known."""
     result = CliRunner().invoke(main, ["merge", "a.csv", "-o", str(job / "out.csv")])
     assert result.exit_code == 2
-    assert "whose columns are those of the input; give that with --input" in result.stderr
+    assert "and has the columns of the input; name the input with --input" in result.stderr
 
 
 def test_what_is_no_output_is_refused(job: Path) -> None:

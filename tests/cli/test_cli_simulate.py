@@ -163,5 +163,5 @@ def test_an_empty_job_is_foretold_too(path: Path) -> None:
     result = simulate(path, "--rpm", "60")
     assert result.exit_code == 1, result.output
     assert result.stdout.startswith(
-        "There is no row to send.\n\nOf 1 row, 1 is not simulated: 1 is malformed. It is line 1"
+        "There are no rows to send.\n\nOf 1 row, 1 is not simulated: 1 is malformed. It is line 1"
     )

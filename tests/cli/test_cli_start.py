@@ -108,7 +108,7 @@ def test_too_few_open_files_are_found_before_the_first_row(tmp_path: Path) -> No
         ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert "may have 12 files open, and a job needs 32" in result.stderr
+    assert "may open 12 files, but a job needs 32" in result.stderr
     assert "Traceback" not in result.stderr
     assert os.listdir(tmp_path) == ["in.jsonl"]  # noqa: PTH208  (names are what is compared)
 

@@ -79,7 +79,7 @@ with interruptible(is_resumable={is_resumable}):
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == code
-    assert done.stderr == b"cancelled; the same command starts again, or goes on\n"
+    assert done.stderr == b"cancelled; run the same command again to start over or resume\n"
 
 
 def test_a_second_hangup_cancels_nothing() -> None:
@@ -110,7 +110,8 @@ def test_a_cancelled_run_says_how_many_rows_are_in_doubt(
         close(cast("Any", None), cast("Any", start), None)
     assert left.value.code == 130
     said = capsys.readouterr().err
-    assert said == f"cancelled; the files are whole, and the same command goes on{doubt}\n"
+    rest = f"cancelled; the files are intact; run the same command again to resume{doubt}\n"
+    assert said == rest
 
 
 def test_an_interruption_while_the_loop_is_closed_ends_the_process() -> None:

@@ -84,24 +84,27 @@ def test_without_others_other_models_have_no_limits(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no group; begin one with [groups.NAME], or a pool with [[pool]]"),
-        ("[groups]", "has no group; begin one with [groups.NAME], or a pool with [[pool]]"),
+        ("", "has no group; add one under [groups.NAME], or a pool under [[pool]]"),
+        ("[groups]", "has no group; add one under [groups.NAME], or a pool under [[pool]]"),
         ("groups = 3", "[groups] must be a table, not 3"),
         ("[groups]\nsmall = 3", "[groups.small] must be a table, not 3"),
         ("[group.small]", "the file has an unknown key 'group'; did you mean groups?"),
         ("[[groups]]", "[groups] must be a table, not [{}]"),
-        ("[limits]", "the file has an unknown key 'limits'; there are groups, default"),
-        ("[groups.small]\nrpm = 5", "[groups.small] has no models; give it some, such as"),
+        ("[limits]", "the file has an unknown key 'limits'; known keys are groups, default"),
+        ("[groups.small]\nrpm = 5", "[groups.small] has no models; name them, such as"),
         ('[groups."a b"]', '[groups."a b"] has no models'),
         ('[groups.""]\nmodels = ["a"]', "has an empty name"),
-        ('[groups.a]\nmodels = "gpt-4o"', "[groups.a] models must be texts in brackets"),
-        ("[groups.a]\nmodels = [3]", "[groups.a] models must be texts in brackets"),
+        ('[groups.a]\nmodels = "gpt-4o"', "[groups.a] models must be a list of strings"),
+        ("[groups.a]\nmodels = [3]", "[groups.a] models must be a list of strings"),
         ("[groups.a]\nmodels = []", "[groups.a] models: group 'a' has no models"),
         ('[groups.a]\nmodels = ["a*b"]', "[groups.a] models: group 'a': 'a*b' has a * before"),
         (SMALL + "[groups.b]\nmodels = ['gpt-4o-mini']", "is in the groups 'small' and 'b'"),
         (SMALL + "rmp = 5", "[groups.small] has an unknown key 'rmp'; did you mean rpm?"),
         (SMALL + "RPM = 5", "[groups.small] has an unknown key 'RPM'; did you mean rpm?"),
-        (SMALL + "zzz = 5", "[groups.small] has an unknown key 'zzz'; there are models, rpm, tpm"),
+        (
+            SMALL + "zzz = 5",
+            "[groups.small] has an unknown key 'zzz'; known keys are models, rpm, tpm",
+        ),
         (SMALL + "rpm = 0", "[groups.small] rpm must be a finite number above zero, not 0"),
         (SMALL + "tpm = -1.5", "[groups.small] tpm must be a finite number above zero, not -1.5"),
         (SMALL + "tpm = nan", "[groups.small] tpm must be a finite number above zero, not nan"),
@@ -116,10 +119,13 @@ def test_without_others_other_models_have_no_limits(path: Path) -> None:
         (SMALL + 'rpd = "auto"', "[groups.small] rpd must be a number; only rpm and tpm can be"),
         (SMALL + "burst_seconds = 61", "[groups.small] burst_seconds must be between 0 and 60"),
         (SMALL + 'burst_seconds = "5"', "[groups.small] burst_seconds must be between 0 and 60"),
-        (SMALL + "max_in_flight = 0", "[groups.small] max_in_flight must be a whole number from 1"),
-        (SMALL + "max_in_flight = 1.5", "max_in_flight must be a whole number from 1 on, not 1.5"),
+        (SMALL + "max_in_flight = 0", "[groups.small] max_in_flight must be a whole number, 1"),
+        (SMALL + "max_in_flight = 1.5", "max_in_flight must be a whole number, 1 or more, not 1.5"),
         (SMALL + "max_in_flight = true", "max_in_flight must be a whole number"),
-        (SMALL + "[default]\nmodels = ['a']", "[default] takes no models: it is for those that no"),
+        (
+            SMALL + "[default]\nmodels = ['a']",
+            "[default] takes no models: it applies to all models",
+        ),
         (SMALL + "[default]\nmax_in_flight = 5", "[default] has an unknown key 'max_in_flight'"),
         (SMALL + "[default]\nrpm = 0", "[default] rpm must be a finite number above zero, not 0"),
         ("default = 3\n" + SMALL, "[default] must be a table, not 3"),
@@ -148,9 +154,9 @@ def test_a_mistake_is_one_sentence_with_file_table_and_key(
     [
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a directory; give a TOML file"),
-        (lambda path: (path.touch(), path.chmod(0)), "cannot be read: its permissions forbid it"),
+        (lambda path: (path.touch(), path.chmod(0)), "cannot be read: permission denied"),
         (os.mkfifo, "is not a regular file"),
-        (lambda path: path.write_bytes(b"a = '\xff'"), "is not UTF-8: see byte 5"),
+        (lambda path: path.write_bytes(b"a = '\xff'"), "is not UTF-8 at byte 5"),
         (lambda path: path.write_text("a = 1\x00"), "is not valid TOML"),
     ],
 )
@@ -229,6 +235,6 @@ def test_a_file_without_groups_is_a_sentence_without_a_colon(path: Path) -> None
     with pytest.raises(JobError) as caught:
         read_limits(path)
     assert str(caught.value) == (
-        f"the limits file {path} has no group; begin one with [groups.NAME], or a pool with "
+        f"the limits file {path} has no group; add one under [groups.NAME], or a pool under "
         f"[[pool]]"
     )

@@ -53,7 +53,7 @@ def test_without_uvloop_auto_is_asyncio(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_missing_uvloop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for what is not installed is told what to install, and what else there is."""
     without_uvloop(monkeypatch)
-    with pytest.raises(JobError, match=r"pip install uvloop, or choose the loop asyncio"):
+    with pytest.raises(JobError, match=r"\(pip install uvloop\), or choose the loop asyncio"):
         loops.runner("uvloop")
 
 

@@ -101,7 +101,7 @@ def test_a_forecast_beside_the_run(rows: Path) -> None:
     flags = ["--fake", "-q", "--report", str(rows / "r.html"), "--forecast", str(forecast)]
     assert run(rows, *flags).exit_code == 1
     assert "Forecast and result" in text_of(rows / "r.html")
-    for content, words in (("[]", "has neither"), ("{", "is no JSON")):
+    for content, words in (("[]", "has none of"), ("{", "is not JSON")):
         forecast.write_text(content)
         result = run(rows, *flags)
         assert result.exit_code == 2
@@ -170,7 +170,7 @@ def test_what_is_no_output_of_a_job(tmp_path: Path) -> None:
     assert "out.0-of-2.jsonl" in report(tmp_path / "out.jsonl").output
     (tmp_path / "out.jsonl").write_text("")
     result = report(tmp_path / "out.jsonl", "-o", tmp_path / "out.jsonl")
-    assert "give another name" in result.output
+    assert "name another file" in result.output
     assert "cannot be read" in report(tmp_path / "out.jsonl", "--log", tmp_path / "no").output
 
 
@@ -181,7 +181,7 @@ def test_a_page_replaces_nothing_but_a_page(tmp_path: Path) -> None:
     other.write_text(row("a"))
     result = report(tmp_path / "out.jsonl", "-o", other)
     assert result.exit_code == 2
-    assert "is there and is no page of HTML" in result.output
+    assert "exists and is not an HTML page" in result.output
     assert other.read_text() == row("a")
     other.write_text("")
     for _ in range(2):

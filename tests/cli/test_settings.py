@@ -103,10 +103,10 @@ def test_without_an_input_file_the_working_directory_counts(
         ("[plan]\nzzz = 5", '[plan] has an unknown key "zzz"; see ratedispatch plan --help'),
         ("[plan]\ninput = 5", 'unknown key "input"'),
         ("[plna]\nrpm = 5", "[plna] is an unknown table; did you mean [plan]?"),
-        ("rpm = 5", "rpm stands in no table; write [plan] above it"),
+        ("rpm = 5", "rpm is not in a table; write [plan] above it"),
         ("[plan]\nrpm = 'many'", "[plan] rpm: 'many' is not a number such as 3000"),
-        ("[plan]\nrpm = true", "[plan] rpm must be a text or a number, not true"),
-        ("[plan]\nrpm = [1]", "[plan] rpm must be a text or a number, not [1]"),
+        ("[plan]\nrpm = true", "[plan] rpm must be a string or a number, not true"),
+        ("[plan]\nrpm = [1]", "[plan] rpm must be a string or a number, not [1]"),
         ("[plan]\nburst-seconds = 99", "[plan] burst-seconds: 99.0 is not in the range"),
         ("[plan]\nmax-tokens = 1.5", "[plan] max-tokens: '1.5' is not a valid integer"),
         ("[plan]\njson = 1", "[plan] json must be true or false, not 1"),
@@ -234,7 +234,7 @@ def test_an_unknown_variable_is_named(
     """It would pass silently otherwise; its value, which may be a key, is not shown."""
     monkeypatch.setenv(variable, "sk-secret")
     said = refusal("plan", str(folder / "in.jsonl"))
-    assert f"the environment variable {variable} belongs to no flag; {hint}\n" in said
+    assert f"the environment variable {variable} does not match any flag; {hint}\n" in said
     assert "sk-secret" not in said
     assert plan(folder, "--no-config")["rpm"] is None
 

@@ -95,7 +95,7 @@ def test_a_run_that_still_reads_its_input_is_resumable(tmp_path: Path) -> None:
         time.sleep(1.0)
     code, errors, seconds = child.stop()
     assert code == 3, errors
-    assert "cancelled; the same command starts again, or goes on" in errors
+    assert "cancelled; run the same command again to start over or resume" in errors
     assert "Traceback" not in errors
     assert seconds < _SOON
     assert not list(tmp_path.iterdir())
@@ -123,7 +123,7 @@ def test_a_run_that_is_paused_by_a_refusal_ends_at_once(tmp_path: Path) -> None:
         code, errors, seconds = child.stop()
     assert code == 3, errors
     assert seconds < _SOON
-    assert "run the same command again to go on" in errors
+    assert "run the same command again to resume" in errors
 
 
 class SlowIndex:

@@ -169,7 +169,7 @@ def test_a_key_written_otherwise_is_named(text: str, message: str) -> None:
 
 
 def test_a_key_stands_once() -> None:
-    with pytest.raises(ValueError, match="names 'a' twice"):
+    with pytest.raises(ValueError, match="gives 'a' twice"):
         parse_keys(("a=1:1", "a=2:2"), ProviderSettings())
 
 
@@ -178,7 +178,7 @@ def test_keys_have_limits_of_their_own_only(flags: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "ratedispatch", "fake-server", "--key", "a=1:1", *flags]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 2
-    assert f"with --key there is no {flags[0]}" in done.stderr
+    assert f"--key and {flags[0]} cannot be used together" in done.stderr
 
 
 @pytest.mark.parametrize(

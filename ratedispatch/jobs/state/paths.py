@@ -193,7 +193,7 @@ def check_input(path: Source) -> None:
     if path.is_dir():
         raise JobError(f"the input {path} is a directory; give a JSONL file")
     if not path.stat().st_mode & 0o444:
-        raise JobError(f"the input {path} cannot be read: its permissions forbid it")
+        raise JobError(f"the input {path} cannot be read: permission denied")
     if not path.is_file():
         raise JobError(
             f"the input {path} is not a regular file, and has to be read more than once; "

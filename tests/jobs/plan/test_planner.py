@@ -178,7 +178,7 @@ def test_outputs_that_are_charged_as_they_are_written_are_not_in_the_time() -> N
     chat = Request.chat(model="gpt-4o", messages=[], max_tokens=30)
     made = plan_of(chat, limits=Limits(output_tokens_per_minute=60), policy=ANTHROPIC)
     assert made.seconds == 0
-    assert "output tokens: at most 30 at 60 per minute, charged as they are" in describe(made)
+    assert "output tokens: at most 30 at 60 per minute; charged as they are" in describe(made)
 
 
 def test_a_limit_that_is_to_be_learned_is_not_in_the_time() -> None:
@@ -187,10 +187,10 @@ def test_a_limit_that_is_to_be_learned_is_not_in_the_time() -> None:
     assert made.is_sound
     assert [need.dimension for need in made.needs] == ["requests"]
     assert made.limit_groups[0].unknown == ("tokens",)
-    assert "tokens: the limit is yet to be learned, and not in the time" in describe(made)
+    assert "tokens: the limit is not known yet, so it is left out of the time" in describe(made)
     made = plan_of(embedding(5), limits=Limits("auto", "auto"))
     assert (made.seconds, made.needs) == (0, ())
-    assert "No limit is known, so that the time is not known either." in describe(made)
+    assert "No limit is known, so the time is not known either." in describe(made)
 
 
 def test_dimensions_of_ones_own() -> None:
@@ -232,7 +232,7 @@ def test_the_slowest_group_is_the_time_of_the_job() -> None:
     text = describe(made)
     assert "small (text-embedding-3-small): 3 rows\n  requests: 3 at 60 per minute" in text
     assert "large (text-embedding-3-large): 2 rows\n  tokens: 40 at 60 per minute" in text
-    assert "The job takes at least 39.0 s, the time of large, and the latency" in text
+    assert "The job takes at least 39.0 s, the time of large, plus the latency" in text
     assert "each group's seconds of rate" in text
     time = made.as_dict()["time"]
     assert [need["group"] for need in time["needs"]] == ["small", "large"]
@@ -286,7 +286,7 @@ def test_models_without_a_price_are_left_out_and_named() -> None:
     assert "No price is known for text-embedding-ada-002 (1 row, not in this sum)" in text
     only = plan_of(embedding(500, "text-embedding-ada-002"))
     assert only.usd is None
-    assert "so there is no sum" in describe(only)
+    assert "so there is no total" in describe(only)
 
 
 def test_output_is_priced_at_its_cap_whatever_the_limit_counts() -> None:
