@@ -182,12 +182,12 @@ _ROOMS = {
     "start-up": "imports and the vocabulary",
     "counting": "mostly the tokenizer itself",
     "providers": "headers, usage, errors",
-    "budget": "the line, both buckets, permits",
+    "budget": "the queue, both buckets, permits",
     "transport": "writes the body, speaks HTTP, parses the answer",
     "files": "reads a row, writes a line, finds duplicates, counts for the report",
     "dispatcher": "the order of the steps, a task for each request in flight, timeouts",
     "event loop": "waiting for sockets, timers, waking tasks",
-    "other": "found in no room",
+    "other": "everything else",
 }
 
 
@@ -197,7 +197,7 @@ def profile(report: Mapping[str, Any]) -> str:
         f"| {room} | {found['share']:.0%} | {found['us']:.0f} | {_ROOMS[room]} |"
         for room, found in report["rooms"].items()
     ]
-    head = ["| room | share | µs a request | what it does |", "|---|---:|---:|---|"]
+    head = ["| room | share | µs per request | what it does |", "|---|---:|---:|---|"]
     spread = report["cpu_us_spread"]
     return (
         "\n".join([*head, *rows]) + f"\n\n{report['requests']:,} requests with "
@@ -227,8 +227,8 @@ def overhead(report: Mapping[str, Any]) -> str:
 
 
 def queue(report: Mapping[str, Any]) -> str:
-    """Return the table of what a place in the line costs."""
-    head = ("waiting", "to join µs", "an admission µs", "least", "most")
+    """Return the table of what a place in the queue costs."""
+    head = ("waiting", "µs to join", "µs per admission", "least", "most")
     rows = [
         (
             f"{int(waiting):,}",
