@@ -21,8 +21,11 @@ from pygments.lexers.python import PythonLexer
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
+import ratedispatch
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -114,10 +117,39 @@ class LinksOutOfTheFolder(SphinxTransform):
         node.replace_self(link)
 
 
+class ApiText(SphinxTransform):
+    """Writes what autodoc makes of docstrings as one would: a dash between a name and its text."""
+
+    default_priority = 800
+
+    def apply(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class has them
+        """Replace the two hyphens that Sphinx puts behind the name of a parameter."""
+        for description in self.document.findall(addnodes.desc):
+            for text in [*description.findall(nodes.Text)]:
+                if text.astext() == " -- ":
+                    text.parent.replace(text, nodes.Text(": "))
+
+
+def public_name(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, child: nodes.Element
+) -> nodes.reference | None:
+    """Lead the name of the module that defines a public object to the entry of the object."""
+    target = str(node.get("reftarget", ""))
+    last = target.rpartition(".")[2]
+    if node.get("refdomain") != "py" or last not in ratedispatch.__all__:
+        return None
+    domain = env.domains.python_domain
+    doc = node.get("refdoc", env.docname)
+    name = f"ratedispatch.{last}"
+    return domain.resolve_xref(env, doc, app.builder, "obj", name, node, child)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Take part in a build."""
     app.add_config_value("repository_file_url", "", "env", str)
     app.connect("source-read", read_source)
     app.add_lexer("ipython", PythonLexer)  # its own comes with IPython only
+    app.connect("missing-reference", public_name)
+    app.add_post_transform(ApiText)
     app.add_transform(LinksOutOfTheFolder)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
