@@ -47,5 +47,6 @@ def test_the_commands_of_a_page_print_what_it_shows(
                 expected = next((EXIT_CODES[word] for word in words if word in EXIT_CODES), 0)
                 assert result.exit_code == expected, (line, result.output)
                 printed += result.output
-    shown = [line for text, _ in blocks(page, "text") for line in masked(text)]
-    assert not set(shown) - set(masked(printed))
+    shown = {line for text, _ in blocks(page, "text") for line in masked(text)}
+    missing = shown - set(masked(printed))
+    assert not missing
