@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "sweep-in-flight": ("benchmarks.live.sweep", "--what", "in-flight"),
     "sweep-burst": ("benchmarks.live.sweep", "--what", "burst"),
     "sweep-cap-slack": ("benchmarks.live.sweep", "--what", "cap-slack"),
+    "recipe": ("benchmarks.live.recipe",),
     "peers-paced": ("benchmarks.peers", "--workload", "paced"),
     "peers-tokens": ("benchmarks.peers", "--workload", "tokens"),
     "peers-drop": ("benchmarks.peers", "--workload", "drop"),

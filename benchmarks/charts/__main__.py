@@ -2,8 +2,8 @@
 Make the tables and charts of the documentation anew from ``benchmarks/results/``.
 
 Run it with ``python -m benchmarks.charts``; with ``--check`` nothing is written, and the exit
-code is 1 if a table is not what the results say. Charts need the ``bench`` extra; with
-``--tables`` they are left alone.
+code is 1 if a table, or the picture of the README, is not what the results say. The charts need
+the ``bench`` extra; with ``--tables`` they are left alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.charts import tables
+from benchmarks.charts import front, picture, tables
 from benchmarks.charts.pages import pages, render
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 IMAGES = ROOT / "docs" / "images"
+
+#: The picture of the README, which needs no library.
+PICTURE = IMAGES / "at-the-limits.svg"
 
 #: The workloads of the peers whose server has limits.
 _LIMITED = ("paced", "tokens", "drop")
@@ -42,6 +45,11 @@ def makers() -> dict[str, Callable[[], str]]:
     }
     return found | {
         "peers-free": lambda: tables.free(result("peers-free")),
+        "recipe": lambda: front.caption(result("recipe")),
+        "recipe-runs": lambda: front.variants(result("recipe")),
+        "others": lambda: front.others(
+            {task: result(f"peers-{task}") for task in (*front.SHOWN, "free")}
+        ),
         "peers-use": lambda: tables.use(result("peers-paced")),
         "profile": lambda: tables.profile(result("profile")),
         "overhead": lambda: tables.overhead(result("overhead")),
@@ -96,6 +104,11 @@ def main() -> int:
         stale.append(page.relative_to(ROOT).as_posix())
         if not arguments.check:
             page.write_text(made, encoding="utf-8")
+    drawn = picture.draw(result("recipe"))
+    if not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != drawn:
+        stale.append(PICTURE.relative_to(ROOT).as_posix())
+        if not arguments.check:
+            PICTURE.write_text(drawn, encoding="utf-8")
     if arguments.check:
         for name in stale:
             print(f"{name} is not what the results say", file=sys.stderr)

@@ -51,4 +51,5 @@ def parts(text: str) -> list[str]:
 def pages(root: Path) -> list[Path]:
     """Return the pages below *root* that may have generated parts."""
     folders: Iterable[Path] = (root / "docs", root / "benchmarks")
-    return sorted(page for folder in folders for page in folder.rglob("*.md"))
+    found = sorted(page for folder in folders for page in folder.rglob("*.md"))
+    return [root / "README.md", *found]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.charts import tables
-from benchmarks.charts.__main__ import IMAGES, RESULTS, ROOT, draw, makers, result
+from benchmarks.charts import picture, tables
+from benchmarks.charts.__main__ import IMAGES, PICTURE, RESULTS, ROOT, draw, makers, result
 from benchmarks.charts.pages import pages, parts, render
 
 if TYPE_CHECKING:
@@ -78,6 +78,35 @@ def test_results_say_where_they_come_from(path: Path) -> None:
     assert report["machine"]["cores"]
 
 
+def test_the_picture_of_the_readme_is_what_the_result_says() -> None:
+    """When this fails: python -m benchmarks.charts. It is the same to the byte."""
+    drawn = picture.draw(result("recipe"))
+    assert PICTURE.read_text("utf-8") == drawn
+    assert ET.fromstring(drawn).tag.endswith("svg")
+    assert "prefers-color-scheme: dark" in drawn
+
+
+def test_the_picture_says_the_seconds_and_refusals_of_the_runs_that_it_draws() -> None:
+    """The words above a column are those of the run whose rates stand below."""
+    drawn = picture.draw(result("recipe"))
+    for way in picture.shown(result("recipe")).values():
+        seconds, refusals = picture.summary(way)
+        assert sum(way["per_second"]["refused"]) == refusals
+        assert f">{seconds:.0f} s, {refusals:,.0f} refused<" in drawn
+
+
+def test_the_recipe_is_drawn_in_its_faster_form() -> None:
+    """Of the client with and without retries of its own, the one that takes less time is shown."""
+    report = {
+        "ways": [
+            {"way": way, "summary": {"makespan_s": {"median": seconds}}}
+            for way, seconds in (("run", 3), ("backoff", 9), ("backoff-sdk", 8), ("backoff-100", 4))
+        ]
+    }
+    drawn = [way["way"] for way in picture.shown(report).values()]
+    assert drawn == ["run", "backoff-sdk", "backoff-100"]
+
+
 @pytest.mark.slow
 def test_charts_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     """The same results give the same files, and an SVG holds no date."""
@@ -85,7 +114,8 @@ def test_charts_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     draw(tmp_path / "one")
     draw(tmp_path / "two")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    charts = {path.name for path in IMAGES.iterdir()} - {"report.png"}  # which is a screenshot
+    # a screenshot, and what needs no matplotlib
+    charts = {path.name for path in IMAGES.iterdir()} - {"report.png", PICTURE.name}
     assert names == sorted(charts)
     for name in names:
         first = (tmp_path / "one" / name).read_bytes()

@@ -1,11 +1,12 @@
 """
-The two ways people start with, for comparison.
+The ways people start with, for comparison.
 
 ``backoff``: every row at once, and refusals retried as OpenAI's guide on rate limits shows it.
 ``limiters``: every row at once behind two limiters that allow a minute's limit in any minute, and
 no retries. Both use the SDK with its own retries off and ``asyncio.gather``, which gives up at
-the first exception. An answer is written down as soon as it is there, so that what a crash
-leaves can be counted.
+the first exception. ``backoff-sdk`` is ``backoff`` with the retries of the SDK left on, as the
+client comes, and ``backoff-100`` is ``backoff`` with at most 100 rows begun at once. An answer is
+written down as soon as it is there, so that what a crash leaves can be counted.
 
 Run as a child:
 ``python -m benchmarks.live.parts.baselines WAY IN OUT --base-url URL --rpm N --tpm N``.
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
 
     Ask = Callable[[dict[str, Any]], Awaitable[Any]]
 
-WAYS = ("backoff", "limiters")
+WAYS = ("backoff", "backoff-sdk", "backoff-100", "limiters")
+
+#: Rows begun at once in ``backoff-100``: twice what the limits of `benchmarks.live.recipe` allow.
+_BEGUN = 100
+
+#: Seconds for a request, its connection included: the five that the SDK gives a connection are too
+#: few on a small machine where a thousand are opened at once, which is another problem than limits.
+_TIMEOUT = 60.0
 
 
 def with_backoff(client: openai.AsyncOpenAI) -> Ask:
@@ -62,16 +70,23 @@ def with_limiters(client: openai.AsyncOpenAI, rpm: int, tpm: int) -> Ask:
 async def run(arguments: argparse.Namespace) -> None:
     """Ask for every row of the input at once and append the answers to the output."""
     lines = arguments.input.read_text(encoding="utf-8").splitlines()
-    client = openai.AsyncOpenAI(base_url=arguments.base_url, api_key="fake", max_retries=0)
-    ask = (
-        with_backoff(client)
-        if arguments.way == "backoff"
-        else with_limiters(client, arguments.rpm, arguments.tpm)
+    client = openai.AsyncOpenAI(
+        base_url=arguments.base_url,
+        api_key="fake",
+        max_retries=openai.DEFAULT_MAX_RETRIES if arguments.way == "backoff-sdk" else 0,
+        timeout=_TIMEOUT,
     )
+    ask = (
+        with_limiters(client, arguments.rpm, arguments.tpm)
+        if arguments.way == "limiters"
+        else with_backoff(client)
+    )
+    bound = asyncio.Semaphore(_BEGUN if arguments.way == "backoff-100" else len(lines))
     with arguments.output.open("w", encoding="utf-8") as output:
 
         async def answer(row: dict[str, Any]) -> None:
-            completion = await ask(row["body"])
+            async with bound:
+                completion = await ask(row["body"])
             response = {"status_code": 200, "body": completion.to_dict()}
             line = {"custom_id": row["custom_id"], "response": response, "error": None}
             output.write(json.dumps(line) + "\n")

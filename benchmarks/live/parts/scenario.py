@@ -29,7 +29,7 @@ from ratedispatch.simulate.server.child import FakeServerProcess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The ways to send a file: the command itself, the library with a listener, the two baselines.
+#: The ways to send a file: the command itself, the library with a listener, the baselines.
 RUN = "run"
 WATCHED = "watched"
 
@@ -64,6 +64,7 @@ class Scenario:
         burst_seconds: Depth of the server's buckets.
         latency: Median seconds of an answer.
         latency_sigma: Its spread; 0 for none.
+        tpm: Tokens per minute, unless *bound* says what they are to be.
         bound: Seconds that the token limit is to make the lower bound; ``None`` if requests bind.
         server_flags: Further flags of the fake server.
         run_flags: Further flags of ``ratedispatch run``.
@@ -77,6 +78,7 @@ class Scenario:
     burst_seconds: float = 1.0
     latency: float = _LATENCY
     latency_sigma: float = _SIGMA
+    tpm: int = _AMPLE_TPM
     bound: float | None = None
     server_flags: tuple[str, ...] = ()
     run_flags: tuple[str, ...] = ()
@@ -92,7 +94,7 @@ class Scenario:
 
     def account(self, workload: Workload) -> Account:
         """Return the limits of the server for *workload*."""
-        tpm = _AMPLE_TPM
+        tpm = self.tpm
         if self.bound is not None:
             tpm = tpm_for(self.bound, workload.tokens, self.burst_seconds, self.latency)
         return Account(_RPM, tpm, self.burst_seconds, self.latency)
