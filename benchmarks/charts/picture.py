@@ -113,7 +113,7 @@ def rows(report: Mapping[str, Any]) -> list[Row]:
         ("Requests per minute", report["rpm"], "admitted"),
     ):
         series = {way: rates(one[name]) for way, one in seconds.items()}
-        found.insert(0, Row(title, "sent", 1.3 * limit, limit, series))
+        found.insert(0, Row(title, "sent", 1.4 * limit, limit, series))
     return found
 
 
