@@ -9,9 +9,10 @@ the instants that it is handed.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 #: Grants of which is remembered how many were in flight with them.
@@ -224,7 +225,9 @@ class Evidence:
         Return whether what is refused is the number in flight.
 
         It is where attempts with fewer in flight than this one are answered, and next to none
-        with as many. It is not where as many were answered lately.
+        with as many. It is not where as many were answered lately. While most of those that left
+        with as many are still on their way, it cannot be told: the first two that come back may
+        have been refused by chance.
 
         Args:
             sent_at: When the refused attempt left.
@@ -251,8 +254,22 @@ class Evidence:
         for sent in sorted(refused):
             bursts += sent - last >= tuning.apart_seconds
             last = sent
+        let_in = self._let_in(own - 1, min(refused, default=sent_at), sent_at)
+        if len(refused) <= tuning.small_share * (len(refused) + let_in):
+            return LoadFinding(None, 0, 0, own)
         follows = above <= tuning.above_share * (above + len(refused)) if above else True
         return LoadFinding(follows, len(refused), bursts, own)
+
+    def _let_in(self, load: int, since: float, until: float) -> int:
+        """Return how many that left in that time with at least *load* were not refused so far."""
+        until += self._tuning.reordering_seconds
+        grants = self.grants
+        sent = islice(grants, bisect_left(grants, (since, 0)), None)
+        count = sum(at <= until and self._true_load(at, other) >= load for at, other in sent)
+        return count - sum(
+            since <= end.sent_at <= until and self._true_load(end.sent_at, end.load, 1) >= load
+            for end in self._refusals
+        )
 
     def _true_load(self, sent_at: float, load: int, itself: int = 0) -> int:
         """

@@ -84,6 +84,23 @@ def test_what_is_refused_where_others_are_answered_follows_something_else() -> N
     assert evidence.load_finding(BEGIN + 0.3, 2).follows is False
 
 
+@pytest.mark.parametrize(("refused", "follows"), [(6, None), (7, True)])
+def test_few_refused_first_of_a_burst_say_nothing_yet(refused: int, follows: bool | None) -> None:
+    """
+    Sixty-four more leave at once, and none of them was answered so far.
+
+    Up to one in ten of them may be refused by chance; seven of sixty-four are more.
+    """
+    evidence = Evidence()
+    sent(evidence, 64, BEGIN)
+    answered(evidence, 64, BEGIN + 1, BEGIN)
+    later = BEGIN + 1.5
+    evidence.grants.extend((later, 65 + number) for number in range(64))
+    for row in range(refused):
+        evidence.refused(row, later, 128, later + 0.8)
+    assert evidence.load_finding(later, 128).follows is follows
+
+
 def test_what_was_admitted_lately_is_a_rate_on_any_clock() -> None:
     """Six of eight in the first two seconds; of the first instant alone, six a second."""
     evidence = Evidence()
