@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         return code or build_main(["-b", "html", "-q", *folders, first])
     code = build_main(["-b", "html", "-E", *_STRICTLY, *folders])
     if code == 0:
-        sys.stdout.write(f"the site is in {site}; open {site / 'index.html'}\n")
+        print(f"the site is in {site}; open {site / 'index.html'}")
     return code
 
 

@@ -39,6 +39,7 @@ _PAGE_OF = {name: page for page, name in ROOT_PAGES.items()}
 
 _HEADING = re.compile(r"^(#{2,3}) (.+)$")
 _LISTED = re.compile(r"^- \[[^\]]+\]\(([^)#\s]+)\)")
+_ARGUMENTS = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
@@ -97,7 +98,7 @@ class LinksOutOfTheFolder(SphinxTransform):
 
     default_priority = 5
 
-    def apply(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class has them
+    def apply(self, **kwargs: Any) -> None:
         """Replace what MyST makes of a link to a file that is no page."""
         folder = posixpath.dirname(posixpath.join("docs", self.env.docname))
         for node in [*self.document.findall(addnodes.pending_xref)]:
@@ -122,7 +123,7 @@ class ApiText(SphinxTransform):
 
     default_priority = 800
 
-    def apply(self, **kwargs: Any) -> None:  # noqa: ARG002 - the base class has them
+    def apply(self, **kwargs: Any) -> None:
         """Replace the two hyphens that Sphinx puts behind the name of a parameter."""
         for description in self.document.findall(addnodes.desc):
             for text in [*description.findall(nodes.Text)]:
@@ -144,12 +145,35 @@ def public_name(
     return domain.resolve_xref(env, doc, app.builder, "obj", name, node, child)
 
 
+def make_accessible(
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict[str, Any],
+    doctree: nodes.Node | None,
+) -> None:
+    """Correct what Sphinx and the theme write that a screen reader cannot make sense of."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+    if "body" in context:
+        # a list of definitions without terms, for the arguments of a long signature
+        context["body"] = _ARGUMENTS.sub(
+            lambda match: (
+                match[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+            ),
+            context["body"],
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Take part in a build."""
     app.add_config_value("repository_file_url", "", "env", str)
     app.connect("source-read", read_source)
     app.add_lexer("ipython", PythonLexer)  # its own comes with IPython only
     app.connect("missing-reference", public_name)
+    app.connect("html-page-context", make_accessible, priority=900)  # after the theme
     app.add_post_transform(ApiText)
     app.add_transform(LinksOutOfTheFolder)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
