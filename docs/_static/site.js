@@ -25,41 +25,61 @@ for (const block of document.querySelectorAll(
   block.append(button);
 }
 
-// when no page has all words of a search, those that have most of them are shown
+// when no page has all words of a search, those that have most of them are shown; a search of many
+// words is a message of the program, and the page of messages goes first
 if (typeof Search !== "undefined") {
   const havingAll = Search.performTermsSearch;
-  Search.performTermsSearch = (terms, excluded) => {
-    const found = havingAll(terms, excluded);
-    if (found.length > 0 || terms.size < 2) return found;
+  const havingMost = (terms, excluded) => {
     const pages = new Map();
     for (const term of terms) {
       for (const result of havingAll(new Set([term]), excluded)) {
-        const page = pages.get(result[0]) ?? { result, count: 0, score: 0 };
+        const page = pages.get(result[0]) ?? { result, count: 0 };
         page.count += 1;
-        page.score += result[4];
         pages.set(result[0], page);
       }
     }
     const most = Math.max(...[...pages.values()].map((page) => page.count));
     return [...pages.values()]
       .filter((page) => page.count >= 0.75 * most)
-      .map(({ result, count, score }) => result.with(4, count + score / 1000));
+      .map(({ result, count }) => result.with(4, count));
+  };
+  Search.performTermsSearch = (terms, excluded) => {
+    let found = havingAll(terms, excluded);
+    if (found.length === 0 && terms.size > 1) found = havingMost(terms, excluded);
+    if (terms.size < 4) return found;
+    const messages = havingMost(terms, excluded).filter(([page]) => page === "reference/messages");
+    return [
+      ...found.filter(([page]) => page !== "reference/messages"),
+      ...messages.map((result) => result.with(4, 1000)),
+    ];
+  };
+  const parse = Search._parseQuery;
+  Search._parseQuery = (query) => {
+    const parsed = parse(query);
+    const marked = [...parsed[3]].filter((word) => word.length > 2);
+    localStorage.setItem("sphinx_highlight_terms", marked.join(" "));
+    return parsed;
   };
 }
+// where Sphinx marks the words that were searched for: the text, and not the theme's icons
+document.querySelector(".article-container")?.classList.add("body");
 
-// a page that was found begins at the section with most of the words that were searched for
-const begin = () => {
+// a page that was found shows the line that has most of the words that were searched for
+const show = () => {
+  const words = new Map();
+  for (const mark of document.querySelectorAll("article .highlighted")) {
+    const line = mark.closest("li, td, p, pre, dt, h1, h2, h3") ?? mark;
+    words.set(line, (words.get(line) ?? new Set()).add(mark.textContent.toLowerCase()));
+  }
   let best = null;
   let most = 0;
-  for (const section of document.querySelectorAll("article section")) {
-    const marks = [...section.querySelectorAll(".highlighted")].filter(
-      (mark) => mark.closest("section") === section,
-    );
-    const count = new Set(marks.map((mark) => mark.textContent.toLowerCase())).size;
-    if (count > most) [best, most] = [section, count];
+  for (const [line, found] of words) {
+    // in a long line some of the words stand anyway
+    const share = found.size / line.textContent.trim().split(/\s+/).length;
+    if (found.size > 1 && found.size * share > most) [best, most] = [line, found.size * share];
   }
-  best?.scrollIntoView();
+  best?.scrollIntoView({ block: "center" });
 };
 if (!location.hash && document.referrer.includes("/search.html")) {
-  addEventListener("load", () => setTimeout(begin, 50)); // Sphinx marks the words a little later
+  addEventListener("load", () => setTimeout(show, 50)); // Sphinx marks the words a little later
 }
