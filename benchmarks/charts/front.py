@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.charts.picture import shown, summary
+from benchmarks.charts.picture import shown
 from benchmarks.charts.tables import cpu_of_a_request, markdown, median, surroundings, workload
 
 if TYPE_CHECKING:
@@ -19,29 +19,24 @@ SHOWN = ("paced", "tokens")
 
 
 def caption(report: Mapping[str, Any]) -> str:
-    """Return what the picture shows, and under which conditions."""
-    ways = list(shown(report).values())
-    (ours, _), *recipes = (summary(way) for way in ways)
-    said = [
-        f"{seconds:.0f} s ({_span(way)}) and was refused {refusals:,} times"
-        for way, (seconds, refusals) in zip(ways[1:], recipes, strict=True)
-    ]
-    bound = ways[0]["summary"]["lower_bound_s"]["median"]
+    """Return under which conditions the picture was made, and how far its runs differ."""
+    ours, recipe, bounded = shown(report).values()
+    bound = ours["summary"]["lower_bound_s"]["median"]
     return (
-        f"The same {report['rows']:,} requests went to the same server, which allows "
-        f"{report['rpm']:,} requests and {report['tpm']:,} tokens per minute, so that no client "
-        f"can finish in less than {bound:.1f} s.\n"
-        f"`ratedispatch run` took {ours:.1f} s and was never refused.\n"
-        f"`asyncio.gather` with `backoff`, the recipe of OpenAI's guide on rate limits, took "
-        f"{said[0]}; with at most 100 rows at a time, about twice what these limits need, "
-        f"it took {said[1]} "
+        f"The same {report['rows']:,} requests, the same server, the same limits: "
+        f"{report['rpm']:,} requests and {report['tpm']:,} tokens per minute, "
+        f"which allow {bound:.1f} s at best.\n"
+        "`asyncio.gather` with `backoff` is the recipe of OpenAI's guide on rate limits; "
+        f"in {len(ours['runs'])} runs it took {_span(recipe)}, with at most 100 rows at a time "
+        f"{_span(bounded)}, and `ratedispatch run` {_span(ours)} "
         "([how this was measured](docs/explanation/compared.md#beside-the-well-known-recipe))."
     )
 
 
 def _span(way: Mapping[str, Any]) -> str:
     span = way["summary"]["makespan_s"]
-    return f"{span['lowest']:.0f} to {span['highest']:.0f} s"
+    least, most = f"{span['lowest']:.0f}", f"{span['highest']:.0f}"
+    return f"{least} s" if least == most else f"{least} to {most} s"
 
 
 def variants(report: Mapping[str, Any]) -> str:

@@ -133,8 +133,8 @@ def draw(report: Mapping[str, Any]) -> str:
         for name, (seconds, refusals) in ends.items()
     )
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-        ' role="img" aria-labelledby="title desc">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"',
+        f' viewBox="0 0 {width} {height}" role="img" aria-labelledby="title desc">',
         '<title id="title">The same file, server and limits, sent three ways</title>',
         f'<desc id="desc">{escape(words)}</desc>',
         f"<style>{_STYLE}</style>",

@@ -7,7 +7,7 @@ Rows are of mixed lengths, such that requests and tokens bind about alike. The f
 the one that the picture of the README shows (``python -m benchmarks.charts``), from the run with
 the median makespan of each.
 
-Run it with ``python -m benchmarks.live.recipe [--runs 3] [--json [FILE]]``.
+Run it with ``python -m benchmarks.live.recipe [--runs 5] [--json [FILE]]``.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def text(result: Mapping[str, Any]) -> str:
 
 def main() -> int:
     """Run all ways in turn; return the exit code."""
-    parser = make_parser(__doc__, repeats=3, flag="--runs")
+    parser = make_parser(__doc__, repeats=5, flag="--runs")
     arguments = parser.parse_args()
     surroundings = environment(arguments.seed)
     result = report(measure(arguments.repeats, arguments.seed), arguments.seed)

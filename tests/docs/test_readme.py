@@ -103,6 +103,22 @@ def test_what_the_table_says_to_use_is_there() -> None:
             assert {word for word in words if word.startswith("-")} <= flags, code
 
 
+def test_every_flag_that_is_named_exists() -> None:
+    """A flag in the text or in a block is one of a command."""
+    context = click.Context(main)
+    commands = [main.get_command(context, name) for name in main.list_commands(context)]
+    known = {
+        flag
+        for command in commands
+        if command is not None
+        for option in command.params
+        for flag in option.opts
+    }
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", re.sub(r"<!--.*?-->", "", TEXT)))
+    assert len(named) > 6
+    assert named <= known
+
+
 def test_the_endpoints_and_versions_are_those_of_the_program() -> None:
     """No endpoint is missing, and the versions of the openai package are those that install."""
     assert set(re.findall(r"`(/v1/[\w/]+)`", TEXT)) == set(ENDPOINTS)
