@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.catalogue import ROOMS, find_benchmarks
+from tests.docs.follow_contributing import scripts
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.docs.worked_examples import EXAMPLES, diff_of
 
@@ -78,6 +79,18 @@ def test_a_worked_example_can_be_followed(name: str, tmp_path: Path) -> None:
         printed = run(copy, ["sh", "-ec", trial.replace(PROGRAM, here)])
         for shown, _ in blocks(EXAMPLES[name], "text"):
             assert shown.strip() in printed
+
+
+def test_contributing_begins_with_a_worked_example() -> None:
+    """Its commands are those of the page, and all commands are followed before a release."""
+    followed = list(scripts())
+    assert followed[0][1].startswith(f"git clone {ROOT} ratedispatch\ncd ratedispatch\n")
+    first = [text.strip() for text, _ in blocks(EXAMPLES["add-a-provider"], "console")]
+    assert set(first) <= {text for page, text in followed if page == "CONTRIBUTING.md"}
+    assert {page for page, _ in followed[1:]} == {
+        "CONTRIBUTING.md",
+        *(page.name for page in EXAMPLES.values()),
+    }
 
 
 def test_the_benchmarks_of_the_page_exist() -> None:
