@@ -139,7 +139,9 @@ def factory_for(
     """
     if isinstance(client, Pool):
         if limits is not None or budget is not None:
-            raise TypeError("the limits of a pool are those of its members; give none beside it")
+            raise TypeError(
+                "each member of a pool has its own limits; give no limits beside a pool"
+            )
         return PoolFactory(client, options, rng=rng)
     if not isinstance(limits, Limits | LimitGroups):
         raise TypeError(

@@ -91,9 +91,11 @@ def parse_line(line: bytes, row: int, endpoint: str | None = None) -> Request | 
         if not isinstance(body, dict):
             raise InvalidRequest(f"body must be a JSON object, got {_kind(body)}")
         if body.get("background"):
-            raise InvalidRequest("body.background must not be true: a receipt is no answer")
+            raise InvalidRequest(
+                "body.background must not be true: the response would be a receipt, not an answer"
+            )
         if body.get("stream"):
-            raise InvalidRequest("body.stream must not be true: a row has one answer")
+            raise InvalidRequest("body.stream must not be true: an answer is written whole")
     except InvalidRequest as error:
         return BadRow(row, custom_id, "invalid_line", f"line {row}: {error}")
     return Request(body, url, custom_id, row, was_read=True)
@@ -107,7 +109,7 @@ def _endpoint(value: dict[str, Any], default: str | None) -> str:
             return default
         if isinstance(body, dict) and isinstance(body.get("messages"), list):
             return CHAT
-        raise InvalidRequest("url is missing; give the endpoint of such rows with --endpoint")
+        raise InvalidRequest("url is missing; name the endpoint of such rows with --endpoint")
     found = endpoint_like(url) if isinstance(url, str) else None
     if found is None:
         known = ", ".join(sorted(ENDPOINTS))
@@ -254,11 +256,11 @@ def _decode(line: bytes) -> Any:
         reason = error.msg.removesuffix(" at")
         raise InvalidRequest(f"not JSON: {reason} at column {error.colno}") from error
     except RecursionError as error:
-        raise InvalidRequest("not JSON that can be read: nested too deeply") from error
+        raise InvalidRequest("JSON that cannot be read: nested too deeply") from error
     except _json.NoJsonNumber as error:
         raise InvalidRequest(f"not JSON: {error}") from error
     except ValueError as error:  # a number of more than 4,300 digits
-        raise InvalidRequest(f"not JSON that can be read: {error}") from error
+        raise InvalidRequest(f"JSON that cannot be read: {error}") from error
 
 
 def _custom_id(value: dict[str, Any]) -> str:
@@ -266,7 +268,7 @@ def _custom_id(value: dict[str, Any]) -> str:
     if custom_id is None:
         raise InvalidRequest("custom_id is missing")
     if not isinstance(custom_id, str) or not custom_id:
-        raise InvalidRequest(f"custom_id must be a string that is not empty, got {custom_id!r:.80}")
+        raise InvalidRequest(f"custom_id must be a non-empty string, got {custom_id!r:.80}")
     return custom_id
 
 

@@ -70,7 +70,7 @@ class Chronicle:
         try:
             yield
         except BaseException:
-            self._end("cancelled", "the run was broken off")
+            self._end("cancelled", "the run was cancelled")
             raise
         code, message = ending.reason
         self._end(code or "", message or "")

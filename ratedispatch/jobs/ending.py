@@ -57,7 +57,7 @@ class Ending:
         if self.input_error is not None:
             return "input", str(self.input_error)
         if self.is_table_left:
-            return "drained", "the run was asked to stop before its table was made"
+            return "drained", "the run was asked to stop before its table was written"
         if self.stop is not None:
             return self.stop.code, str(self.stop)
         return None, None

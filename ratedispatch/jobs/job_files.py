@@ -119,8 +119,8 @@ class OpenFiles:
             return None
         return (
             f"{self.paths.input} had {self.scan.size:,} bytes when the job began and has "
-            f"{size:,} now; only the rows that it had were done, and to go on with those it has "
-            f"takes --allow-changed-input"
+            f"{size:,} now; only the rows that it had then were processed; to process the rows "
+            f"that it has now, resume with --allow-changed-input"
         )
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ def open_files(paths: JobFiles, options: JobOptions) -> OpenFiles:
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise JobError(
-                f"the job cannot start: {error.strerror or error}{where}; make room in the "
+                f"the job cannot start: {error.strerror or error}{where}; free some space in the "
                 f"folder of the output, or choose another one"
             ) from error
     raise AssertionError("an exit stack suppresses nothing")
@@ -213,7 +213,7 @@ def _note_on(shard: Shard | None, found: Scan, paths: JobFiles) -> list[str]:
         return []
     total = found.rows + found.others
     output = paths.table or paths.output
-    return [f"shard {shard} has {found.rows:,} of {total:,} rows; their answers go to {output}"]
+    return [f"shard {shard} has {found.rows:,} of {total:,} rows; its answers go to {output}"]
 
 
 def _identity_of(path: Source) -> tuple[int, ...]:

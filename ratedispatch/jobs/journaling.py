@@ -49,7 +49,7 @@ class JournalingTransport:
             TransportError: It could not be noted, and was not sent.
         """
         if request.row is not None and not self._note(request.row):
-            raise TransportError("the attempt could not be noted in the job file", reached=False)
+            raise TransportError("the attempt could not be recorded in the job file", reached=False)
         return self._inner.send(request, timeout)
 
 
@@ -78,7 +78,9 @@ def limits_beside(client: Any, limits: Limits | LimitGroups | None) -> Limits | 
     """
     if isinstance(client, Pool):
         if limits is not None:
-            raise TypeError("the limits of a pool are those of its members; give none beside it")
+            raise TypeError(
+                "each member of a pool has its own limits; give no limits beside a pool"
+            )
         return client.limits
     if limits is None:
         raise TypeError("the limits of the account are missing: limits=Limits(...)")

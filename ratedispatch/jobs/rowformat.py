@@ -107,7 +107,7 @@ class TableRows:
             name = request["custom_id"]
             if not name:
                 raise InvalidRequest(
-                    f"row {row}: the column {self.template.id_column!r:.80} is empty, and has to "
+                    f"row {row}: the column {self.template.id_column!r:.80} is empty, but has to "
                     f"name the row"
                 )
             _check_text(request["body"]["messages"], name, row)
@@ -154,9 +154,9 @@ def _check_text(messages: list[dict[str, str]], name: str, row: int) -> None:
             name.encode()
         except UnicodeEncodeError as error:
             raise InvalidRequest(
-                f"row {row}: a cell holds what is not text in UTF-8, at character "
+                f"row {row}: a cell is not UTF-8 text, at character "
                 f"{error.start + 1} of the "
-                f"{message['role']} message; drop its column from the template"
+                f"{message['role']} message; remove its column from the template"
             ) from error
 
 

@@ -59,7 +59,7 @@ class Shard:
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MOST_SHARDS:
             raise ValueError(
-                f"{self} asks for {self.count:,} shards, and there can be 1 to {MOST_SHARDS:,}"
+                f"{self} asks for {self.count:,} shards, but there can be 1 to {MOST_SHARDS:,}"
             )
         if not 0 <= self.index < self.count:
             last = f"{self.count - 1}/{self.count}"
@@ -68,7 +68,9 @@ class Shard:
                 if self.count == 1
                 else f"those of {self.count:,} are 0/{self.count} to {last}"
             )
-            raise ValueError(f"there is no shard {self}: counted from 0, {there_are}")
+            raise ValueError(
+                f"there is no shard {self}: shards are counted from 0, and {there_are}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Shard:
@@ -81,8 +83,8 @@ class Shard:
         match = _TEXT.fullmatch(text)
         if match is None:
             raise ValueError(
-                f"{text!r:.40} is not I/N: the number of a shard, counted from 0, and how many "
-                f"there are, such as 3/16"
+                f"{text!r:.40} is not I/N, such as 3/16: the number of a shard, counted from 0, "
+                f"and how many shards there are"
             )
         return cls(int(match[1]), int(match[2]))
 
@@ -132,8 +134,8 @@ class Shard:
             return path.with_name(f"{stem}{tag}{path.suffix}")
         if (int(named[1]), int(named[2])) != (self.index, self.count):
             raise JobError(
-                f"{path} is named after shard {int(named[1])}/{int(named[2])}, and this is shard "
-                f"{self}; leave the part of the shard out of the name, it is added"
+                f"{path} is named after shard {int(named[1])}/{int(named[2])}, but this is shard "
+                f"{self}; omit the shard from the name, because it is added"
             )
         return path
 
@@ -174,13 +176,13 @@ def check_shard(before: str, now: Shard | None, output: Path) -> None:
         return
     if not before:
         raise JobError(
-            f"{output} was begun without --shard, and this run is shard {after}; choose another "
-            f"output, or go on without --shard"
+            f"{output} was begun without --shard, but this run is shard {after}; choose another "
+            f"output, or resume without --shard"
         )
     way_out = (
-        f"go on with --shard {before}, or choose another output"
+        f"resume with --shard {before}, or choose another output"
         if now is None
-        else "each shard needs an output of its own"
+        else "each shard needs its own output"
     )
     this = "has no --shard" if now is None else f"is shard {after}"
-    raise JobError(f"{output} was begun by shard {before}, and this run {this}; {way_out}")
+    raise JobError(f"{output} was begun by shard {before}, but this run {this}; {way_out}")

@@ -137,7 +137,7 @@ class LineSink:
         """
         check_place(self._file, self.path)
         if self._is_cut or os.fstat(self._file.fileno()).st_size < self.size:
-            raise OSError(errno.EIO, f"{self.path} was cut by another program")
+            raise OSError(errno.EIO, f"{self.path} was truncated by another program")
 
     @property
     def lines_waiting(self) -> int:

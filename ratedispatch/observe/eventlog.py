@@ -79,7 +79,7 @@ class EventLog:
         self._is_broken = False
         if path.is_symlink():
             # another user of the folder could have the log appended to any file
-            raise OSError(None, "it is a link, which is not followed", str(path))
+            raise OSError(None, "it is a link, and links are not followed", str(path))
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, _MODE)
         self._file = os.fdopen(descriptor, "r+b", buffering=0)

@@ -94,7 +94,7 @@ def test_rows_that_failed_stay_failed_until_they_are_to_be_tried_again(
     assert (same.exit_code, json.loads(same.stdout)["attempts"]) == (1, 0)
     again = run("in.jsonl", "-o", "out.jsonl", "--retry-failed", "--json")
     assert (again.exit_code, json.loads(again.stdout)["attempts"]) == (1, 1)
-    assert "1 row that failed is sent once more" in again.stderr
+    assert "1 row that failed is sent again" in again.stderr
     assert (answers("out.jsonl"), answers("out.errors.jsonl")) == (["good"], ["bad"])
 
 
@@ -347,7 +347,7 @@ def test_no_room_for_a_copy_of_the_input_is_told_and_nothing_is_sent(tmp_path: P
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert "make room" in done.stderr
+    assert "free some space" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 

@@ -84,7 +84,7 @@ def test_limits_that_are_not_given_are_those_of_the_former_run(former: Path) -> 
     ("flags", "said"),
     [
         (("--like", "nothing"), "--like nothing does not exist; give an event log"),
-        (("--like", "memory"), "nothing is remembered of https://api.openai.com/v1"),
+        (("--like", "memory"), "nothing is remembered about https://api.openai.com/v1"),
         (("--like", "x", "--probe", "5", "-o", "out"), "cannot be used together"),
     ],
 )

@@ -121,7 +121,7 @@ def test_one_that_is_killed_is_told_once_and_its_rows_are_answered(
     report: dict[str, Any] = json.loads(out)
     assert process.returncode == 0, err
     assert names(folder) == EACH_ONCE
-    assert err.count("was ended by SIGKILL (out of memory?); another one takes its place") == 1
+    assert err.count("was ended by SIGKILL (out of memory?); another process takes its place") == 1
     assert 0 < report["billed_twice_at_most"] <= 3
     assert report["attempts"] == ROWS + report["billed_twice_at_most"]
 

@@ -39,7 +39,7 @@ def test_a_wrong_shard_is_a_usage_error(job: Path, where: str) -> None:
         (job / "ratedispatch.toml").write_text('[run]\nshard = "2/2"\n')
     result = run(job, *flags, env=env)
     assert result.exit_code == 2
-    assert "no shard 2/2: counted from 0, those of 2 are 0/2 to 1/2" in result.stderr
+    assert "no shard 2/2: shards are counted from 0, and those of 2 are 0/2 to 1/2" in result.stderr
     assert not [name for name in names(job) if name.startswith("out")]
 
 
@@ -116,7 +116,7 @@ def test_shards_are_put_together(job: Path, server: FakeServerProcess) -> None:
     assert [line["custom_id"] for line in lines(job / "out.jsonl")] == [f"r{n}" for n in range(5)]
     again = merge(job)
     assert again.exit_code == 2
-    assert "is there already; choose another output, or replace it with --overwrite" in again.stderr
+    assert "already exists; choose another output, or replace it with --overwrite" in again.stderr
     told = merge(job, "--overwrite", "--order", "arrival", "--json")
     assert json.loads(told.stdout) == {
         "shards": 2,
@@ -152,7 +152,7 @@ def test_a_table_is_put_together_with_its_input(job: Path) -> None:
 
 def test_what_is_no_output_is_refused(job: Path) -> None:
     """Missing, a folder, or a file of somebody else."""
-    for name, words in (("none.jsonl", "does not exist"), ("", "does not exist, or is no file")):
+    for name, words in (("none.jsonl", "does not exist"), ("", "does not exist or is not a file")):
         result = CliRunner().invoke(main, ["merge", str(job / name), "-o", str(job / "out.jsonl")])
         assert result.exit_code == 2
         assert words in result.stderr

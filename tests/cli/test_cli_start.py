@@ -48,8 +48,9 @@ def test_answers_of_another_server_are_not_put_beside_those_there_are(tmp_path: 
         url = server.base_url
         refused = run(tmp_path, "--base-url", url)
         assert refused.returncode == 2
-        assert f"2 answers of a fake server (--fake), and this run would add those of {url}" in (
-            refused.stderr
+        assert (
+            f"2 answers from a fake server (--fake), but this run would add answers from {url}"
+            in (refused.stderr)
         )
         assert server.stats()["arrived"] == 0
         allowed = run(tmp_path, "--base-url", url, "--allow-other-server")
@@ -120,7 +121,7 @@ def test_a_log_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to(other)
     result = run(tmp_path, "--fake", "--log-json", "log.jsonl")
     assert result.returncode == 2
-    assert "it is a link, which is not followed" in result.stderr
+    assert "it is a link, and links are not followed" in result.stderr
     assert other.read_text() == "mine"
     assert "standard output" in run(tmp_path, "--fake", "--log-json", "-").stderr
 
@@ -183,7 +184,7 @@ def test_an_output_that_is_cut_while_the_job_runs_is_whole_after_the_same_comman
         os.truncate(output, 3_001)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 3, errors
-        assert "was cut by another program" in errors
+        assert "was truncated by another program" in errors
         again = run(tmp_path, *flags)
     assert again.returncode == 0, again.stderr
     found = [json.loads(text)["custom_id"] for text in output.read_text().splitlines()]

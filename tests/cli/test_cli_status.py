@@ -110,7 +110,7 @@ def test_an_errors_file_that_is_missing_is_told(job: Path) -> None:
     (job / "out.errors.jsonl").unlink()
     shown = status(job)
     assert shown.exit_code == 3
-    assert "out.errors.jsonl is missing, in which the rows stood that failed: 1" in shown.output
+    assert "out.errors.jsonl is missing; it held the rows that failed: 1" in shown.output
     page = job / "r.html"
     made = CliRunner().invoke(main, ["report", str(job / "out.jsonl"), "-o", str(page)])
     assert made.exit_code == 0
@@ -132,7 +132,7 @@ def test_a_folder_belongs_to_no_job(name: str) -> None:
     """It has no name beside which a job file could be."""
     shown = CliRunner().invoke(main, ["status", name])
     assert shown.exit_code == 2
-    assert f"{name} is a folder; give the file in it" in shown.output
+    assert f"{name} is a folder; give the file that run wrote" in shown.output
 
 
 def test_control_characters_are_escaped(job: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_table_that_takes_too_long_is_left_to_the_next_run(
         patch.setattr(final_table, "write_table", slow.write)
         report = asyncio.run(stopped())
     assert (report.answered, report.unanswered, report.stop_code) == (2, 0, "drained")
-    assert report.stop_message == "the run was asked to stop before its table was made"
+    assert report.stop_message == "the run was asked to stop before its table was written"
     assert not (tmp_path / "out.csv").exists()
 
     async def again() -> Report:

@@ -223,5 +223,5 @@ def test_pools_that_make_no_sense_are_refused(
 def test_limits_beside_a_pool_are_refused() -> None:
     """Its members have limits of their own."""
     pool = Pool([Member(Scripted(lambda *_: OK), Limits(60))])
-    with pytest.raises(TypeError, match="those of its members"):
+    with pytest.raises(TypeError, match="each member of a pool has its own limits"):
         Dispatcher(pool, Limits(60))

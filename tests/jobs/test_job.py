@@ -92,8 +92,8 @@ def test_a_drain_gives_up_after_its_time_and_tells_what_is_in_doubt(tmp_path: Pa
     assert (first.in_doubt, first.billed_twice_at_most) == (3, 0)
     second = play(tmp_path)
     assert second.notes[0] == (
-        "3 rows that may have been billed are sent again: an earlier run sent them and has no "
-        "line in the files"
+        "3 rows that may have been billed are sent again: an earlier run sent them, but the "
+        "files have no result"
     )
     assert (second.answered, second.in_doubt, second.billed_twice_at_most) == (10, 0, 3)
     third = play(tmp_path)
@@ -141,7 +141,7 @@ def test_a_failed_row_stays_failed_until_it_is_asked_for(tmp_path: Path) -> None
     assert play(tmp_path).attempts == 0
     third = play(tmp_path, job_options=JobOptions(retry_failed=True))
     assert (third.answered, third.failed, third.attempts) == (10, 0, 1)
-    assert third.notes == ("1 row that failed is sent once more",)
+    assert third.notes == ("1 row that failed is sent again",)
     assert names(tmp_path / "bad.jsonl") == []
 
 
@@ -215,7 +215,7 @@ def test_rows_that_wait_to_be_sent_once_more_are_not_in_flight(tmp_path: Path) -
         assert not [note for note in some.notes if "may have been billed" in note]
     rest = play(tmp_path)
     assert (rest.answered, rest.in_doubt, rest.billed_twice_at_most) == (10, 0, 10)
-    assert rest.notes == ("2 rows that failed are still to be sent once more",)
+    assert rest.notes == ("2 rows that failed are still to be sent again",)
 
 
 def test_a_drain_when_the_last_rows_are_in_flight_stops_nothing(tmp_path: Path) -> None:

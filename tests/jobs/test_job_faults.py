@@ -217,5 +217,5 @@ def test_an_output_that_is_cut_at_the_very_end_is_noticed(tmp_path: Path) -> Non
         job_options=JobOptions(flush_interval=1_000),
     )
     assert report.stop_code == "output"
-    assert "was cut by another program" in (report.stop_message or "")
+    assert "was truncated by another program" in (report.stop_message or "")
     assert play(tmp_path).answered == 10

@@ -71,7 +71,7 @@ def test_a_file_that_grows_is_done_as_far_as_it_went(tmp_path: Path) -> None:
 
     first = play(tmp_path, rows=ROWS, listen=at_end(1, grow))
     assert (first.answered, first.stop_code) == (10, None)
-    assert "only the rows that it had were done" in first.notes[0]
+    assert "only the rows that it had then were processed" in first.notes[0]
     with pytest.raises(JobError, match="10 are unchanged"):
         play(tmp_path)
     last = play(tmp_path, job_options=JobOptions(allow_changed_input=True))

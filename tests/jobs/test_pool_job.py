@@ -116,7 +116,7 @@ def test_limits_beside_a_pool_are_refused(tmp_path: Path) -> None:
     """And a client alone needs them."""
     pool = Pool([member(lambda *_: OK, "one")])
     (tmp_path / "in.jsonl").touch()
-    with pytest.raises(TypeError, match="those of its members"):
+    with pytest.raises(TypeError, match="each member of a pool has its own limits"):
         asyncio.run(
             run_file(tmp_path / "in.jsonl", tmp_path / "o.jsonl", client=pool, limits=LIMITS)
         )

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(
         (b'{"id": "a\xff"}', "line 7: not UTF-8", None),
         (b'{"id": "", "text": "x"}', "row 7: the column 'id' is empty", None),
         (b'{"text": "x"}', "row 7: the column 'id' is empty", None),
-        (b'{"id": "a", "text": "\\ud800"}', "row 7: a cell holds what is not text in UTF-8", "a"),
+        (b'{"id": "a", "text": "\\ud800"}', "row 7: a cell is not UTF-8 text", "a"),
     ],
 )
 def test_a_row_that_is_no_request_names_its_number_and_reason(
@@ -58,7 +58,7 @@ def test_bytes_of_a_converted_row_that_are_no_text_are_refused() -> None:
     broken = json.dumps({"id": "a", "text": b"\xff".decode("utf-8", "surrogateescape")}).encode()
     bad = rows.parse(broken, 3)
     assert isinstance(bad, BadRow)
-    assert "row 3: a cell holds" in bad.message
+    assert "row 3: a cell is not" in bad.message
     empty = rows.parse(b'{"id": "a", "text": NaN}', 3)
     assert isinstance(empty, Request)
     assert empty.body["messages"][0]["content"] == "Say "

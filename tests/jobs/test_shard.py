@@ -85,8 +85,11 @@ def shard_of_16(index: int) -> Shard:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("16/16", "there is no shard 16/16: counted from 0, those of 16 are 0/16 to 15/16"),
-        ("1/1", "there is no shard 1/1: counted from 0, the only one of 1 is 0/1"),
+        (
+            "16/16",
+            "there is no shard 16/16: shards are counted from 0, and those of 16 are 0/16 to 15/16",
+        ),
+        ("1/1", "there is no shard 1/1: shards are counted from 0, and the only one of 1 is 0/1"),
         ("0/0", "0/0 asks for 0 shards"),
         ("0/100001", "there can be 1 to 100,000"),
         ("3", "'3' is not I/N"),
@@ -129,16 +132,16 @@ def test_the_files_of_a_shard_have_its_name(asked: str, named: str) -> None:
 
 def test_a_file_that_is_named_after_another_shard_is_refused() -> None:
     """It would be the output of two."""
-    with pytest.raises(JobError, match="named after shard 4/16, and this is shard 3/16"):
+    with pytest.raises(JobError, match="named after shard 4/16, but this is shard 3/16"):
         Shard(3, 16).path(Path("out.04-of-16.jsonl"))
 
 
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
-        ("3/16", Shard(4, 16), "begun by shard 3/16, and this run is shard 4/16"),
-        ("3/16", None, "begun by shard 3/16, and this run has no --shard"),
-        ("", Shard(4, 16), "begun without --shard, and this run is shard 4/16"),
+        ("3/16", Shard(4, 16), "begun by shard 3/16, but this run is shard 4/16"),
+        ("3/16", None, "begun by shard 3/16, but this run has no --shard"),
+        ("", Shard(4, 16), "begun without --shard, but this run is shard 4/16"),
     ],
 )
 def test_an_output_stays_with_its_shard(before: str, now: Shard | None, words: str) -> None:
@@ -234,7 +237,7 @@ def test_the_output_of_a_shard_is_not_gone_on_with_by_another(tmp_path: Path) ->
     for path in tmp_path.glob("out.0-of-2*"):
         path.rename(path.with_name(path.name.replace("0-of-2", "1-of-2")))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(JobError, match="begun by shard 0/2, and this run is shard 1/2"):
+    with pytest.raises(JobError, match="begun by shard 0/2, but this run is shard 1/2"):
         play_shard(tmp_path, "1/2", allow_changed_input=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 

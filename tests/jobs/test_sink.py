@@ -155,7 +155,7 @@ def test_a_file_that_was_cut_by_another_program_is_noticed(tmp_path: Path) -> No
     sink.flush()
     sink.check()
     (tmp_path / "out").write_bytes(b"")
-    with pytest.raises(OSError, match="was cut by another program"):
+    with pytest.raises(OSError, match="was truncated by another program"):
         sink.check()
     sink.close()
 
@@ -172,7 +172,7 @@ def test_nothing_is_glued_to_what_is_left_of_a_cut_line(tmp_path: Path, left: in
     sink.append(b"three\n")
     sink.flush()
     assert path.read_bytes() == b"one\n" * (left >= 4) + b"three\n"
-    with pytest.raises(OSError, match="was cut by another program"):
+    with pytest.raises(OSError, match="was truncated by another program"):
         sink.check()
     sink.close()
 
@@ -203,7 +203,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"mine")
     (tmp_path / "out").symlink_to(other)
-    with pytest.raises(OSError, match="it is a link, which is not followed"):
+    with pytest.raises(OSError, match="it is a link, and links are not followed"):
         LineSink(tmp_path / "out")
     assert other.read_bytes() == b"mine"
 

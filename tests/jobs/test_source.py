@@ -182,7 +182,7 @@ def test_odd_lines_are_bad_rows_with_their_reason() -> None:
     rows, bad, _ = read(io.BytesIO(data), scan_of(data), in_order=True)
     assert [row.custom_id for row in rows] == ["a", "b"]
     reasons = {row.row: row.message for row in bad}
-    assert reasons[3] == "line 3: not JSON that can be read: nested too deeply"
+    assert reasons[3] == "line 3: JSON that cannot be read: nested too deeply"
     assert reasons[4].startswith("line 4: not UTF-8")
     assert reasons[5].startswith("line 5: not JSON")
 

@@ -67,7 +67,7 @@ def _rows(
                 number,
                 BrokenRow(
                     f"line {line}: the row has {len(cells)} cells but there are {len(names)} "
-                    f"columns; put a cell that holds the delimiter in quotes"
+                    f"columns; put cells that contain the delimiter in quotes"
                 ),
             )
             continue
@@ -89,8 +89,8 @@ def _records(feed: _Feed, name: str, delimiter: str) -> Iterator[tuple[int, list
             return
         except csv.Error as error:
             raise JobError(
-                f"line {line} of the input {name} begins a row that is no CSV: {error}; check its "
-                f"quotes (within a quoted cell a quote is written twice)"
+                f"line {line} of the input {name} begins a row that is not CSV: {error}; check its "
+                f"quotes (within a quoted cell, a quote is written twice)"
             ) from error
         if any(cell.strip() for cell in cells):
             yield line, cells
@@ -137,8 +137,8 @@ class _Feed:
         if isinstance(line, LongLine) or self._held > self._longest:
             raise JobError(
                 f"the row that begins on line {self._first_of_row} of the input {self._name} has "
-                f"{self._held:,} bytes and more, but a row may have {self._longest:,}; "
-                f"is a quote not closed?"
+                f"at least {self._held:,} bytes, but a row may have {self._longest:,}; "
+                f"is a closing quote missing?"
             )
         try:
             return line.decode()

@@ -71,6 +71,6 @@ def in_utf8(chunks: Iterator[bytes]) -> Generator[bytes, None, None]:
         yield decoder.decode(b"", final=True).encode()
     except UnicodeDecodeError as error:
         raise UndecodableText(
-            f"is {encoding[:6].upper()} by its first bytes, and cannot be read as that "
+            f"is {encoding[:6].upper()} by its first bytes, but cannot be decoded as that "
             f"({error.reason})"
         ) from error

@@ -64,5 +64,7 @@ def format_of(path: Source, name: str | None = None) -> Format:
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
     if suffix in _WAYS_OUT:
-        raise JobError(f"the input {path} ends in {suffix}, which is not read; {_WAYS_OUT[suffix]}")
+        raise JobError(
+            f"the input {path} ends in {suffix}, which cannot be read; {_WAYS_OUT[suffix]}"
+        )
     return _SUFFIXES.get(suffix, Format.JSONL)

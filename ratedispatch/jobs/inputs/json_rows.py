@@ -55,9 +55,9 @@ def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
             f"line {number}: not JSON: {error.msg.removesuffix(' at')} at column {error.colno}"
         )
     except RecursionError:
-        return BrokenRow(f"line {number}: not JSON that can be read: nested too deeply")
+        return BrokenRow(f"line {number}: JSON that cannot be read: nested too deeply")
     except ValueError as error:  # a constant, or a number of more than 4,300 digits
-        return BrokenRow(f"line {number}: not JSON that can be read: {error}")
+        return BrokenRow(f"line {number}: JSON that cannot be read: {error}")
     if not isinstance(value, dict):
         return BrokenRow(f"line {number}: not a JSON object")
     return value

@@ -41,8 +41,8 @@ class LongLine:
     def message(self) -> str:
         """One sentence that names the line and both lengths."""
         return (
-            f"line {self.number}: it has {self.length:,} bytes, more than the {self.longest:,} "
-            f"that a line may have; is a line end missing?"
+            f"line {self.number}: {self.length:,} bytes, more than the {self.longest:,} that a "
+            f"line may have; is a line break missing?"
         )
 
 

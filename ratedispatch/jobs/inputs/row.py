@@ -17,7 +17,7 @@ Row: TypeAlias = Mapping[str, object]
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
     """
-    A row that cannot be read, while those around it can.
+    A row that cannot be read, although the rows around it can.
 
     Args:
         message: One sentence that names the line.

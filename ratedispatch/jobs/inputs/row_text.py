@@ -114,7 +114,8 @@ def _scratch(folder: Path | None) -> Iterator[BinaryIO]:
     except OSError as error:
         where = folder or tempfile.gettempdir()
         raise JobError(
-            f"the folder {where} takes no copy of the input: {error.strerror}; make room there"
+            f"the folder {where} cannot hold a copy of the input: {error.strerror}; free some "
+            f"space there"
         ) from error
     with file:
         yield file
@@ -126,8 +127,8 @@ def _room(path: Source) -> Iterator[None]:
         yield
     except OSError as error:
         raise JobError(
-            f"the input {name_of(path)} has to be copied, and the copy cannot be written: "
-            f"{error.strerror}; make room in the folder of the output"
+            f"the input {name_of(path)} has to be copied, but the copy cannot be written: "
+            f"{error.strerror}; free some space in the folder of the output"
         ) from error
 
 

@@ -89,15 +89,15 @@ def _document(head: bytes) -> str | None:
     text = head[:_HEAD].decode("utf-8", "replace").lstrip()
     if text.startswith("[") and text[1:].lstrip()[:1] in {"{", ""}:
         return (
-            "is one JSON array, and not a row on each line; write each of its elements on a line: "
+            "is one JSON array, not one row on each line; write each of its elements on a line: "
             "jq -c '.[]' in.json > in.jsonl"
         )
     if "\r" in text and all(map(_object, head.split(b"\r")[:2])):
-        return "has carriage returns as line ends; make them line feeds: tr '\\r' '\\n'"
+        return "uses carriage returns as line breaks; turn them into line feeds: tr '\\r' '\\n'"
     first = text.partition("\n")[0].strip()
     if text.startswith("{") and _object(first.encode()) is None and _is_spread(text):
         return (
-            "is JSON over several lines, and not a row on each line; write each object on a line: "
+            "is JSON over several lines, not one row on each line; write each object on a line: "
             "jq -c . in.json > in.jsonl"
         )
     return None
@@ -110,8 +110,8 @@ def _no_rows(lines: list[bytes]) -> str | None:
     broken = parse_row(1, lines[0])
     why = f" ({broken.message})" if isinstance(broken, BrokenRow) else ""
     return (
-        f"has no JSON object on any of its first {len(lines)} lines{why}; each line must be one, "
-        f"unless it is a table whose format you name, such as --input-format csv"
+        f"has no JSON object on any of its first {len(lines)} lines{why}; each line must be one; "
+        f"for a table, name its format, such as --input-format csv"
     )
 
 
@@ -133,7 +133,7 @@ def _fields(row: dict[str, Any]) -> str:
     there = ", ".join(names) if names else "no fields"
     column = next((name for name in row if name.isidentifier()), "column")
     return (
-        f"has rows with {there} and no body, which requests in Batch format have (custom_id, url, "
-        f"body); to make requests of such rows, give a template and a model: "
+        f"has rows with {there} but without the body that requests in Batch format have "
+        f"(custom_id, url, body); to make requests from such rows, give a template and a model: "
         f"--prompt '{{{column}}}' --model NAME"
     )

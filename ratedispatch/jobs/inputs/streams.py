@@ -144,15 +144,15 @@ class _Unpacked(io.RawIOBase):
             return next(self._chunks, b"")
         except _Damaged as error:
             raise JobError(
-                f"the input {self._packed.name} {error}; it was read for {self._packed.count:,} "
-                f"bytes, of which {self._given:,} came out unpacked; make or fetch it again"
+                f"the input {self._packed.name} {error}; {self._packed.count:,} bytes of it were "
+                f"read and gave {self._given:,} unpacked; compress or download it again"
             ) from error
         except UndecodableText as error:
             raise JobError(f"the input {self._packed.name} {error}; save it in UTF-8") from error
         except OSError as error:
             raise JobError(
-                f"the input {self._packed.name} cannot be read beyond {self._packed.count:,} "
-                f"bytes: {error.strerror or error}"
+                f"the input {self._packed.name} cannot be read beyond byte {self._packed.count:,}: "
+                f"{error.strerror or error}"
             ) from error
 
 
@@ -161,7 +161,7 @@ def _plain(packed: _Packed) -> _Chunks:
     for magic, kind, suffix in ((_GZIP_MAGIC, "gzip", ".gz"), (_ZSTD_MAGIC, "Zstandard", ".zst")):
         if first.startswith(magic):
             raise JobError(
-                f"the input {packed.name} holds {kind} data; give it as a file whose name ends "
+                f"the input {packed.name} contains {kind} data; give it as a file whose name ends "
                 f"in {suffix}, or unpack it first"
             )
     while first:
@@ -175,7 +175,7 @@ def _gunzip(packed: _Packed) -> _Chunks:
             while data := file.read1(_CHUNK):
                 yield data
         except EOFError as error:
-            raise _Damaged("is cut off: its gzip data have no end") from error
+            raise _Damaged("is truncated: the end of its gzip data is missing") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             reason = str(error).partition(" (b")[0]
             raise _Damaged(f"is damaged or not a gzip file ({reason})") from error
@@ -198,7 +198,7 @@ def _unzstd(packed: _Packed) -> _Chunks:
                 yield unpacked
             data = frame.unused_data if frame.eof else b""
     if frame is not None and not frame.eof:
-        raise _Damaged("is cut off: its Zstandard data have no end")
+        raise _Damaged("is truncated: the end of its Zstandard data is missing")
 
 
 _UNPACKERS = {".gz": _gunzip, ".zst": _unzstd}

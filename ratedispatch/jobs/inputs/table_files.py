@@ -48,12 +48,12 @@ def open_table(path: Source, format: Format) -> Iterator[Table]:  # noqa: A002
 def _seekable(path: Source) -> Path:
     if not isinstance(path, Path):
         raise JobError(
-            "Parquet cannot be read from standard input, because it begins at its end; "
+            "Parquet cannot be read from standard input, because it is read from its end; "
             "give the name of a file"
         )
     if path.suffix.lower() in PACKED:
         raise JobError(
-            f"the input {path} is a packed Parquet file, which begins at its end; unpack it first "
-            f"(Parquet packs its columns itself)"
+            f"the input {path} is a compressed Parquet file, but Parquet is read from its end; "
+            f"unpack it first (Parquet compresses its columns itself)"
         )
     return path

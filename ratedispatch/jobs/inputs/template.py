@@ -83,15 +83,15 @@ class Template:
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
-            raise JobError("the prompt is empty; give a text, with columns in braces")
+            raise JobError("the prompt is empty; give a text with column names in braces")
         if not self.model:
-            raise JobError("a template takes a model; give --model")
+            raise JobError("a template needs a model; give --model")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise JobError(f"max_tokens must be at least 1, got {self.max_tokens}")
         for name in self.parameters:
             _check_parameter(name)
         if self.max_tokens is not None and "max_tokens" in self.parameters:
-            raise JobError("max_tokens is given twice, as --max-tokens and as --param; drop one")
+            raise JobError("max_tokens is given twice, as --max-tokens and as --param; omit one")
         # frozen: what is derived once can only be set this way
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
         object.__setattr__(self, "_prompt", _pieces(self.prompt, "prompt"))
@@ -161,7 +161,7 @@ def parse_parameters(texts: Iterable[str]) -> dict[str, Any]:
             raise JobError(f"--param {text!r:.80} is not NAME=VALUE, as in temperature=0")
         _check_parameter(name)
         if name in parameters:
-            raise JobError(f"--param {name} is given twice; drop one")
+            raise JobError(f"--param {name} is given twice; omit one")
         parameters[name] = _value(name, value)
     return parameters
 
@@ -179,8 +179,8 @@ def _value(name: str, text: str) -> Any:
             return text
         quoted = json.dumps(text, ensure_ascii=False)
         raise JobError(
-            f"--param {name}={text:.80} begins like JSON and is not: {error}; correct it, or write "
-            f"--param '{name}={quoted:.80}' if it is meant as text"
+            f"--param {name}={text:.80} begins like JSON but is not: {error}; correct it, or, if "
+            f"it is meant as text, write --param '{name}={quoted:.80}'"
         ) from error
 
 
@@ -190,7 +190,7 @@ def _pieces(text: str, where: str) -> _Pieces:
     except ValueError as error:
         raise JobError(
             f"the {where} cannot be read as a template: {error}; "
-            f"write {{{{ and }}}} for braces that are meant as such"
+            f"write {{{{ and }}}} for literal braces"
         ) from error
     for _, name, form, conversion in parsed:
         if name is not None:
@@ -201,18 +201,18 @@ def _pieces(text: str, where: str) -> _Pieces:
 def _check_field(name: str, form: str, conversion: str, where: str) -> None:
     whole = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
     if not name.strip():
-        reason = "it names no column"
+        reason = "it does not name a column"
     elif name.isdecimal():
-        reason = "columns go by name, not by number"
+        reason = "columns are named, not numbered"
     elif "." in name or "[" in name:
-        reason = "a field is the name of a column, and cannot reach into it"
+        reason = "a field names a whole column, not a part of it"
     elif form or conversion:
-        reason = "a field is the name of a column, without a format"
+        reason = "a field names a column and has no format"
     else:
         return
     raise JobError(
         f"the {where} has the field {{{whole:.80}}}: {reason}; write {{name}} with the name of a "
-        f"column, or {{{{ and }}}} for braces that are meant as such"
+        f"column, or {{{{ and }}}} for literal braces"
     )
 
 
@@ -224,7 +224,7 @@ def _missing(name: str, columns: Sequence[str], *, is_id: bool) -> str:
     if len(columns) > _MOST_COLUMNS:
         there += f" and {len(columns) - _MOST_COLUMNS} more"
     use = "the id column" if is_id else "the template"
-    return f"{use} names {name!r:.80}, but there is no such column; {hint}there are: {there}"
+    return f"{use} names {name!r:.80}, but there is no such column; {hint}columns are: {there}"
 
 
 def _fill(pieces: _Pieces, row: Row, number: int) -> str:
@@ -244,7 +244,7 @@ class EmptyCellWarning(UserWarning):
 def _note_empty(column: str) -> None:
     """Say once of *column* that cells of it have no value."""
     warnings.warn(
-        f"column {column!r:.80} has cells without a value, which are empty text in the template",
+        f"column {column!r:.80} has cells without a value; the template takes them as empty text",
         EmptyCellWarning,
         stacklevel=2,
     )
@@ -262,8 +262,8 @@ def _cell(row: Row, name: str, number: int) -> str:
             return value.decode()
         except UnicodeDecodeError as error:
             raise InvalidRequest(
-                f"row {number}: column {name!r:.80} holds {len(value):,} bytes that are not text "
-                f"in UTF-8: {error.reason} at byte {error.start + 1}; drop it from the template"
+                f"row {number}: column {name!r:.80} holds {len(value):,} bytes that are not UTF-8 "
+                f"text: {error.reason} at byte {error.start + 1}; remove it from the template"
             ) from error
     if isinstance(value, bool | int | float | list | dict):
         try:
@@ -272,6 +272,6 @@ def _cell(row: Row, name: str, number: int) -> str:
         except RecursionError as error:
             raise InvalidRequest(
                 f"row {number}: column {name!r:.80} is nested too deeply to be written; "
-                f"drop it from the template"
+                f"remove it from the template"
             ) from error
     return str(value)

@@ -37,7 +37,7 @@ _FIRST_LINES = 1_000
 #: Bytes of a line; an answer may be long.
 _LONGEST_LINE = 64 * 2**20
 
-_WAY_OUT = "give an event log (of run --log-json), an output of run, or the word memory"
+_WAY_OUT = "give an event log (run --log-json), an output of run, or the word memory"
 
 
 class Likeness(NamedTuple):
@@ -92,7 +92,7 @@ def like(
         raise JobError(f"--like {path} cannot be read: {error.strerror or error}") from error
     if not evidence.told:
         raise JobError(
-            f"--like {path}: none of its lines has the latency or the length of an answer "
+            f"--like {path}: no line has the latency or the length of an answer "
             f"({evidence.skipped:,} unusable lines); {_WAY_OUT}"
         )
     return Likeness(fit_of(evidence, path.name), reading.answered)

@@ -53,18 +53,18 @@ def like_memory(accounts: Iterable[Account], base_url: str | None, now: float) -
     known = {(fact.kind, fact.of): fact for fact in reversed(facts.fresh(found, now))}
     if not known:
         raise JobError(
-            f"--like memory: nothing is remembered of {place or base_url}; list what is with "
-            f"ratedispatch memory show, or give the event log or the output of a run"
+            f"--like memory: nothing is remembered about {place or base_url}; see ratedispatch "
+            f"memory show, or give the event log or the output of a run"
         )
     latency = known.get((facts.LATENCY, ""))
     outputs = [
-        f"outputs: 95 of 100 of {shown(of)} within {fact.value:,} tokens; the mean is not "
+        f"outputs: 95 % of those of {shown(of)} within {fact.value:,} tokens; the mean is not "
         f"remembered"
         for (kind, of), fact in known.items()
         if kind == facts.OUTPUT
     ]
     return Fit(
-        source=f"what is remembered of {place}",
+        source=f"what is remembered about {place}",
         latency=None if latency is None else _latency(latency.value),
         account=_account(known),
         notes=tuple(outputs[:_MOST_TOLD]),

@@ -121,13 +121,13 @@ class Audit:
         if reader.foreign:
             lines = "1 line" if reader.foreign == 1 else f"{reader.foreign:,} lines"
             self.notes.append(
-                f"{path} has {lines} that ratedispatch did not write or that are torn, the first "
-                f"of them line {reader.first_foreign:,}; they are left out"
+                f"{path} has {lines} that are incomplete or not written by ratedispatch; the first "
+                f"is line {reader.first_foreign:,}; they are left out"
             )
         if reader.hole is not None:
             self.notes.append(
-                f"{path} is damaged from byte {reader.hole:,} on, as by a power cut; what stands "
-                f"behind is left out"
+                f"{path} is damaged from byte {reader.hole:,} on, perhaps by a power cut; the "
+                f"rest is left out"
             )
 
 
@@ -166,6 +166,6 @@ def check_once(audit: Audit) -> None:
         words.append(f"{rows} to another shard: {audit.strays.text}")
     if words:
         raise JobError(
-            f"{'; '.join(words)}; give each output of the shards once, as they were written; "
-            f"nothing was written"
+            f"{'; '.join(words)}; give the output of each shard once, as run wrote it; nothing was "
+            f"written"
         )

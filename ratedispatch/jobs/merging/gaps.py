@@ -94,9 +94,8 @@ def gaps_in_input(
         others.add(f"row {row:,} in {audit.files[place.file]}")
     if others.count:
         raise JobError(
-            f"{_rows(others.count)} of the results {'is' if others.count == 1 else 'are'} not of "
-            f"this input: {others.text}; give the input that the shards were run on; nothing was "
-            f"written"
+            f"{_rows(others.count)} of the results {'is' if others.count == 1 else 'are'} not from "
+            f"this input: {others.text}; give the input of the shards; nothing was written"
         )
     return tuple(
         Gap(
@@ -119,8 +118,8 @@ def gaps_by_jobs(audit: Audit, pieces: Sequence[Piece]) -> tuple[Gap, ...]:
     for piece in pieces:
         if piece.manifest is None:
             raise JobError(
-                f"{piece.asked} has no job file beside it ({piece.asked.name}.job), so that its "
-                f"rows are not known; copy that too, or give the input with --input"
+                f"{piece.asked} has no job file beside it ({piece.asked.name}.job), so its rows "
+                f"are not known; copy the job file too, or name the input with --input"
             )
     scan = next((piece.manifest.scan for piece in pieces if piece.manifest.scan), None)  # type: ignore[union-attr]
     if scan is not None and scan.rows + scan.others == scan.lines:  # no line is blank
@@ -168,7 +167,7 @@ def lost_errors(pieces: Sequence[Piece]) -> str:
     if not lost:
         return ""
     more = f", and so are {len(lost) - 1:,} others" if len(lost) > 1 else ""
-    return f"; {lost[0].errors}, the errors file of {lost[0].asked}, is not there{more}"
+    return f"; {lost[0].errors}, the errors file of {lost[0].asked}, is missing{more}"
 
 
 def sentence_on(gaps: Sequence[Gap], rows: int) -> str:

@@ -141,8 +141,8 @@ def merge_shards(paths: Sequence[Path], target: JobFiles, options: MergeOptions)
             if gaps and not options.allow_missing:
                 raise RowsMissing(
                     f"{sentence_on(gaps, len(audit.seen))}{lost_errors(pieces)}; run these shards "
-                    f"to their end, or put together what is there with --allow-missing; nothing "
-                    f"was written"
+                    f"to their end, or merge what there is with --allow-missing; nothing was "
+                    f"written"
                 )
             journal = _journal_of(pieces, audit, target, options, whole)
             _write(audit, target, options, journal)
@@ -150,9 +150,7 @@ def merge_shards(paths: Sequence[Path], target: JobFiles, options: MergeOptions)
                 whole.make_table(target, options.output_format)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise JobError(
-            f"the shards cannot be put together: {error.strerror or error}{where}"
-        ) from error
+        raise JobError(f"the shards cannot be merged: {error.strerror or error}{where}") from error
     return Merged(len(pieces), audit.answered, audit.failed, gaps, tuple(audit.notes))
 
 
@@ -163,10 +161,10 @@ def _check_target(target: JobFiles, *, overwrite: bool) -> None:
         raise JobError(f"the folder {folder} does not exist, or cannot be written to")
     for path in (*target.results, target.job):
         if path.is_symlink():
-            raise JobError(f"{path} is a link, which is not followed; remove it")
+            raise JobError(f"{path} is a link, and links are not followed; remove it")
         if path.exists() and not overwrite:
             raise JobError(
-                f"{path} is there already; choose another output, or replace it with --overwrite"
+                f"{path} already exists; choose another output, or replace it with --overwrite"
             )
     for path in (target.job, target.output, target.errors):
         if path.exists():
@@ -181,7 +179,8 @@ def _check_sources(pieces: Sequence[Piece], target: JobFiles) -> None:
         for path in (piece.asked, piece.output, piece.errors):
             if path.resolve() in written:
                 raise JobError(
-                    f"{path} would be replaced by what is made of it; choose another output"
+                    f"{path} is one of the files to merge and would be overwritten; choose "
+                    f"another output"
                 )
         for path in (piece.output, piece.errors):
             if path.exists():
@@ -270,7 +269,7 @@ def _write_as_they_came(audit: Audit, output: BinaryIO, errors: BinaryIO) -> Non
                     written += 1
     if written != len(audit.seen):
         raise JobError(
-            f"the results were changed while they were merged: {written:,} of "
-            f"{len(audit.seen):,} rows were where they had been; merge again when nothing writes "
-            f"to them; nothing was written"
+            f"the results were changed while they were merged: only {written:,} of "
+            f"{len(audit.seen):,} rows were still in place; merge again when no run writes to "
+            f"them; nothing was written"
         )

@@ -84,9 +84,13 @@ def pieces_of(paths: Iterable[Path], target: JobFiles) -> list[Piece]:
             continue
         seen.add(real)
         if not path.is_file():
-            raise JobError(f"{path} does not exist, or is no file; give the outputs of the shards")
+            raise JobError(
+                f"{path} does not exist or is not a file; give the outputs of the shards"
+            )
         if real in {one.resolve() for one in (target.output, target.table or target.output)}:
-            raise JobError(f"{path} is among the files, and is where the result goes; leave it out")
+            raise JobError(
+                f"{path} is among the files to merge and is also the output; leave it out"
+            )
         piece = _with_journal(path)
         if piece is None:
             loose.append(path)
@@ -102,7 +106,7 @@ def pieces_of(paths: Iterable[Path], target: JobFiles) -> list[Piece]:
         if path.resolve() not in errors
     ]
     if not outputs:
-        raise JobError("none of the files is the output of a shard; give those, not only others")
+        raise JobError("none of the files is the output of a shard; give the outputs of the shards")
     return sorted(outputs, key=lambda piece: piece.shard.index if piece.shard is not None else -1)
 
 
@@ -116,11 +120,11 @@ def _with_journal(path: Path) -> Piece | None:
         journal = read_journal(job)
         manifest = journal.manifest
         if manifest is None:
-            raise JobError(f"{job} is empty: its job has not begun; run it again")
+            raise JobError(f"{job} is empty: its job has not begun; run that job again")
         if manifest.is_rewriting:
             raise JobError(
-                f"{asked} was interrupted while it was made to fit a changed input; give its own "
-                f"command again before it is merged"
+                f"{asked} was interrupted while it was adapted to a changed input; run its command "
+                f"again before you merge it"
             )
         is_lines = manifest.output_format == "jsonl"
         output = asked if is_lines else asked.with_name(asked.name + _LINES)
@@ -158,15 +162,15 @@ def check_alike(pieces: Sequence[Piece], *, allow_other_server: bool) -> None:
             )
         if other.origin != manifest.origin and not allow_other_server:
             raise JobError(
-                f"{first.asked} has answers of {other.origin or 'an unknown server'}, and "
-                f"{piece.asked} those of {manifest.origin or 'an unknown server'}; leave one out, "
-                f"or put them together with --allow-other-server"
+                f"{first.asked} has answers from {other.origin or 'an unknown server'}, but "
+                f"{piece.asked} from {manifest.origin or 'an unknown server'}; leave one out, "
+                f"or merge them with --allow-other-server"
             )
         shard = piece.shard
         here, there = (one.shard.count if one.shard else 1 for one in (piece, first))
         if here != there:
             raise JobError(
-                f"{first.name} is one of {there:,}, and {piece.name} is one of {here:,}; give the "
+                f"{first.name} is one of {there:,}, but {piece.name} is one of {here:,}; give the "
                 f"shards of one split"
             )
         if shard is not None and shard.index in shards:

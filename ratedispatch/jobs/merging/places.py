@@ -136,9 +136,9 @@ class LineReader:
         line = data[: end + 1]
         if row_of(line) != row:
             raise JobError(
-                f"{self._paths[place.file]} was changed while it was merged: at byte "
-                f"{place.offset:,} is no longer the result of row {row:,}; merge again when "
-                f"nothing writes to it"
+                f"{self._paths[place.file]} was changed while it was merged: the result of row "
+                f"{row:,} is no longer at byte {place.offset:,}; merge again when no run writes "
+                f"to it"
             )
         return line
 

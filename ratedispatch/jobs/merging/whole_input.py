@@ -91,7 +91,7 @@ def open_whole(
     if manifest is None and format is not Format.JSONL:
         raise JobError(
             f"{pieces[0].asked} has no job file beside it ({pieces[0].asked.name}.job), which "
-            f"knows the template of the rows; copy that too"
+            f"holds the template of the rows; copy the job file too"
         )
     folder = target.output.parent
     with open_text(source, format=format, is_table=template is not None, folder=folder) as text:
@@ -102,6 +102,6 @@ def open_whole(
             raise JobError(
                 f"the input {text.name} of {found.size:,} bytes is not what {pieces[0].asked} was "
                 f"made from: {manifest.input} of {manifest.size:,} bytes"
-                f"{' with other content' if found.size == manifest.size else ''}; give that one"
+                f"{' with other content' if found.size == manifest.size else ''}; give that file"
             )
         yield WholeInput(text, found, template, format)

@@ -61,7 +61,9 @@ def read_answer(line: bytes | Mapping[str, Any]) -> Answer:
     else:
         value = line
     if not isinstance(value, Mapping):
-        return Answer("failed", error="the result of this row cannot be read: it is no JSON object")
+        return Answer(
+            "failed", error="the result of this row cannot be read: it is not a JSON object"
+        )
     response = value.get("response")
     response = response if isinstance(response, dict) else {}
     status, body = _status(response.get("status_code")), response.get("body")

@@ -108,8 +108,8 @@ class ResultIndex:
         line = file.readline()
         if not line.endswith(b"\n") or self._row_of(line[:_HEAD]) != row:
             raise JobError(
-                f"{path} was changed while a table was made of it: at byte {offset:,} is no longer "
-                f"the result of row {row:,}; make the table again"
+                f"{path} was changed while a table was made of it: the result of row {row:,} is no "
+                f"longer at byte {offset:,}; run the same command again"
             )
         return line
 

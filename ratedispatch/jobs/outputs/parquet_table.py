@@ -100,7 +100,7 @@ def write_parquet_like(
         if tuple(schema.names) != columns.inputs:
             raise JobError(
                 f"the input {source} has {len(schema.names)} columns that are not the "
-                f"{len(columns.inputs)} it had before; put back the file that it was"
+                f"{len(columns.inputs)} it had before; restore the original file"
             )
         own = arrow.schema(_own_fields(arrow, columns))
         for field in own:
@@ -145,8 +145,8 @@ def _joined(
             yield batch.filter(arrow.array(mask, arrow.bool_())), wanted
     if ahead is not None:
         raise JobError(
-            f"the input {source} has {number:,} rows, but there was a row {ahead[0]:,} before; "
-            f"put back the file that it was"
+            f"the input {source} has {number:,} rows, but had a row {ahead[0]:,} before; "
+            f"restore the original file"
         )
 
 
@@ -217,7 +217,7 @@ def _arrays(arrow: Any, cells: list[list[object]], schema: Any) -> list[Any]:
     except (TypeError, ValueError, OverflowError) as error:
         raise JobError(
             f"the input was changed while a table was made of it: {_reason(error)}; "
-            f"put back the file that it was"
+            f"restore the original file"
         ) from error
 
 

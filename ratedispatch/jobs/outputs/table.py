@@ -61,8 +61,8 @@ def output_format_of(path: Path, name: str | None = None) -> OutputFormat:
     is_packed_table = last in PACKED and len(suffixes) > 1 and suffixes[-2] in _SUFFIXES
     if last in _OTHER_TABLES or is_packed_table:
         raise JobError(
-            f"the output {path} ends in {suffixes[-2] if is_packed_table else ''}{last}, which is "
-            f"not written; let it end in .csv, .parquet or .jsonl"
+            f"the output {path} ends in {suffixes[-2] if is_packed_table else ''}{last}, which "
+            f"cannot be written; use .csv, .parquet or .jsonl"
         )
     return _SUFFIXES.get(last, OutputFormat.JSONL)
 
@@ -117,7 +117,7 @@ def write_table(
         ValueError: *format* is JSONL, which is no table.
     """
     if format is OutputFormat.JSONL:
-        raise ValueError("JSONL is no table: the results are that already")
+        raise ValueError("JSONL is not a table; the results are already JSONL")
     # imported here, because most jobs make no table
     from ratedispatch.jobs.outputs.answer import read_answer
     from ratedispatch.jobs.outputs.columns import columns_of
@@ -143,14 +143,15 @@ def write_table(
             return write_parquet(file, table, rows, answer_of)
     except OSError as error:
         raise JobError(
-            f"the table {target} cannot be made: {error.strerror or error}; all results are in "
-            f"{' and '.join(str(path) for path in results)}, so make it again when this is mended"
+            f"the table {target} cannot be written: {error.strerror or error}; all results are in "
+            f"{' and '.join(str(path) for path in results)}; run the same command again when "
+            f"this is fixed"
         ) from error
 
 
 def _check(target: Path, sources: Sequence[Path]) -> None:
     if target.exists() and not target.is_file():
-        raise JobError(f"the output {target} is no file that a table could take the place of")
+        raise JobError(f"the output {target} is not a file, so a table cannot replace it")
     for source in sources:
         if target.exists() and source.exists() and target.samefile(source):
-            raise JobError(f"the table {target} would replace {source}, which it is made of")
+            raise JobError(f"the table {target} would overwrite {source}, from which it is made")

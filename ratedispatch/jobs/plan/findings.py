@@ -33,6 +33,6 @@ def finding_of(line: int, custom_id: str | None, code: str, message: str) -> Fin
 def without_limits(model: str) -> str:
     """Return why a row of *model* cannot be sent that no limits are for."""
     return (
-        f"no group of limits names the model {model[:LONGEST_NAME]!r}, and there are none for "
-        f"the other models; name it in a group, or give limits for the others"
+        f"no group of limits names the model {model[:LONGEST_NAME]!r}, and there are no limits "
+        f"for other models; name it in a group, or give limits under [default]"
     )

@@ -219,7 +219,7 @@ class Spending:
                 return _Refusal(
                     "no_price",
                     f"{request.label} is for the model {request.model!r:.100}, whose price is not "
-                    f"known, so that the cap of {usd(self._caps.lowest_cost)} cannot be kept",
+                    f"known, so the cap of {usd(self._caps.lowest_cost)} cannot be kept",
                 )
             cost = await self._count(request, estimator)
             row = None if cost is None else _Open(request.model, price, cost)

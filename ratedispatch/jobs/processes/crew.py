@@ -91,7 +91,7 @@ class Crew:
 
     def __init__(self, count: int, start: Callable[[], Hand] | None = None) -> None:
         if start is None and not hasattr(socket, "send_fds"):
-            raise JobError("several processes need a Unix system; leave --processes out")
+            raise JobError("several processes need a Unix system; omit --processes")
         self.count = count
         self.running: Callable[[], AbstractContextManager[asyncio.Runner]] = asyncio.Runner
         self.aliases: Mapping[str, str] | None = None

@@ -95,12 +95,10 @@ class Losses:
         for row in in_flight:
             row.losses += 1
         if self._barren >= tuning.barren:
-            return (
-                f"{self._barren} processes in a row have ended, and no row was answered meanwhile"
-            )
+            return f"{self._barren} processes ended one after another without answering any row"
         worst = max(in_flight, key=lambda row: row.losses, default=None)
         if worst is not None and worst.losses >= tuning.of_one_row:
-            return f"{worst.losses} processes ended one after the other with {worst.request.label}"
+            return f"{worst.losses} processes ended one after another at {worst.request.label}"
         return None
 
     @property
@@ -153,7 +151,7 @@ def ended_how(code: int, in_flight: int, *, goes_on: bool) -> str:
             name = f"signal {-code}"
         text = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     if goes_on:
-        text += "; another one takes its place"
+        text += "; another process takes its place"
     if in_flight:
         rows = "row" if in_flight == 1 else "rows"
         text += f"; {in_flight:,} {rows} in flight may have been billed"

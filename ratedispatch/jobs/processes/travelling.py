@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-_WAY_OUT = "leave processes out, or give a plain openai.AsyncOpenAI"
+_WAY_OUT = "omit processes, or give a plain openai.AsyncOpenAI"
 
 
 def opening_of(client: Any, connections: int) -> Callable[[], AbstractAsyncContextManager[Any]]:
@@ -49,13 +49,13 @@ def _settings_of(client: Any) -> dict[str, Any]:
 
     if not isinstance(client, openai.AsyncOpenAI):
         kind = type(client).__name__
-        raise TypeError(f"a {kind} cannot be made anew in several processes; {_WAY_OUT}")
+        raise TypeError(f"a {kind} cannot be recreated in several processes; {_WAY_OUT}")
     reason = unsupported_reason(client)
     settings = settings_of(client) if reason is None else None
     if settings is None or settings.ask is not None:
         reason = reason or "its key is a function"
         raise TypeError(
-            f"the client cannot be made anew in several processes: {reason}; {_WAY_OUT}"
+            f"the client cannot be recreated in several processes: {reason}; {_WAY_OUT}"
         )
     values = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
     return {**values, "root": str(settings.root), "headers": dict(settings.headers)}

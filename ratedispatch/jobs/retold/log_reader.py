@@ -132,9 +132,9 @@ class LogReader:
     def _note(self, run: PlayedRun, at: float, value: dict[str, Any]) -> None:
         name, message = _text(value, "route"), _text(value, "message") or _text(value, "code")
         if value["event"] == "route_resumed":
-            message = "answered again and is back in use"
+            message = "has answered and is used again"
         elif value["event"] == "route_stopped":
-            message = f"is not used for a while: {message}"
+            message = f"is left alone for a while: {message}"
         elif value["event"] == "process_lost":
             name = f"process {_text(value, 'process')}"
         run.note(at, f"{name} {message}".strip())

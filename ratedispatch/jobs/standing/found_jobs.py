@@ -38,7 +38,7 @@ def outputs_of(paths: Iterable[Path]) -> list[Path]:
     loose: list[Path] = []
     for path in paths:
         if not path.name or path.is_dir():
-            raise JobError(f"{path} is a folder; give the file in it that was given to run with -o")
+            raise JobError(f"{path} is a folder; give the file that run wrote with -o")
         output = path.with_name(path.name.removesuffix(_JOB)) if path.name != _JOB else path
         if _job_of(output).is_file():
             found[output] = None
@@ -52,9 +52,7 @@ def outputs_of(paths: Iterable[Path]) -> list[Path]:
         if path.absolute() not in beside and not path.name.endswith(_BESIDE):
             raise JobError(_not_found(path))
     if not found:
-        raise JobError(
-            f"{loose[0]} is not the output of a job but another file of it; give the output"
-        )
+        raise JobError(f"{loose[0]} is another file of a job, not its output; give the output")
     return list(found)
 
 
@@ -89,7 +87,7 @@ def _beside(output: Path) -> list[Path]:
 
 def _not_found(path: Path) -> str:
     if not path.exists():
-        return f"{path} does not exist, nor does its job file {_job_of(path)}: no run has begun it"
+        return f"{path} does not exist, nor does its job file {_job_of(path)}: was run started?"
     return (
         f"{path} is not an output of ratedispatch run: it has no job file {_job_of(path)}; "
         f"give the file that run wrote with -o"

@@ -117,8 +117,8 @@ class NotesReader:
             first, _ = first_line(file)
             if not first:
                 raise NotBegun(
-                    f"{self._path} is empty: a run is looking through its input, or was ended "
-                    f"while it was; look again in a moment"
+                    f"{self._path} is empty: a run is still reading its input, or ended while "
+                    f"reading it; try again in a moment"
                 )
             self._manifest = self._manifest_on(first)
             self._offset = len(first) + 1

@@ -86,7 +86,7 @@ class JobReader:
         files = files_of(self.output, notes.manifest)
         for path in files.results:
             if path.exists() and not path.is_file():
-                raise JobError(f"{path} is no regular file, so it has no results of a job")
+                raise JobError(f"{path} is not a regular file, so it has no results of a job")
         is_held = _is_held(self._job)
         now = self._clock()
         if is_held is None:
@@ -301,13 +301,13 @@ def _amiss(files: JobFiles, counts: _Counts, notes: JobNotes) -> Iterator[str]:
     """Yield sentences on what a person should know."""
     had = max((mark.answered for mark in notes.marks), default=0)
     if not files.output.exists() and had:
-        yield f"{files.output} is missing, in which {had:,} rows had their answers"
+        yield f"{files.output} is missing; it held the answers of {had:,} rows"
     elif counts.answered < had:
         lost = had - counts.answered
-        yield f"{files.output} was cut by another program: {lost:,} answers are missing"
+        yield f"{files.output} was truncated by another program: {lost:,} answers are missing"
     failed = max((mark.failed for mark in notes.marks), default=0)
     if failed and not files.errors.exists():
-        yield f"{files.errors} is missing, in which the rows stood that failed: {failed:,}"
+        yield f"{files.errors} is missing; it held the rows that failed: {failed:,}"
     if counts.done > notes.manifest.rows:
         rows = notes.manifest.rows
-        yield f"the result files have {counts.done:,} lines, and the job has {rows:,} rows"
+        yield f"the result files have {counts.done:,} lines, but the job has only {rows:,} rows"

@@ -74,7 +74,7 @@ def open_appending(path: Path, mode: int = 0o666) -> BinaryIO:
     Open the file *path* for appending and reading, not buffered; make it if it is missing.
 
     Raises:
-        OSError: It is a link, which is not followed; or it cannot be opened.
+        OSError: It is a link, and links are not followed; or it cannot be opened.
     """
     return _open(path, 0, mode)
 
@@ -85,7 +85,9 @@ def _open(path: Path, flags: int, mode: int) -> BinaryIO:
         descriptor = os.open(path, flags, mode)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK}:
-            raise OSError(error.errno, "it is a link, which is not followed", str(path)) from error
+            raise OSError(
+                error.errno, "it is a link, and links are not followed", str(path)
+            ) from error
         raise
     return os.fdopen(descriptor, "r+b", buffering=0)
 
@@ -210,8 +212,8 @@ def lock(file: BinaryIO, path: Path, *, is_shared: bool = False, patience: float
         except OSError as error:
             if error.errno not in {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}:
                 raise JobError(
-                    f"{path} cannot be locked ({error.strerror}), so that another process could "
-                    f"work on the same output; choose an output on another file system"
+                    f"{path} cannot be locked ({error.strerror}), so another process could write "
+                    f"the same output; choose an output on another file system"
                 ) from error
             if patience <= 0:
                 raise JobError(

@@ -264,8 +264,8 @@ class Journal:
             self.manifest = Manifest.from_line(first)
         except ValueError as error:
             raise JobError(
-                f"{self._path} cannot be read as a job file; remove it together with the output "
-                f"to start over"
+                f"{self._path} cannot be read as a job file; to start over, remove it and the "
+                f"output"
             ) from error
         self.billed_twice = self.manifest.billed_twice
         while True:

@@ -113,8 +113,8 @@ def files_of(
             raise JobError(f"{path} is a directory; give the name of a file")
         if path == _DASH:
             raise JobError(
-                "results cannot go to standard output (-): a job goes on from the lines in its "
-                "files; give the name of a file, and read that"
+                "results cannot go to standard output (-), because a job resumes from the lines in "
+                "its files; give the name of a file, and read that"
             )
         _check_length(path)
         _check_kind(path)
@@ -141,7 +141,7 @@ def check_files(files: JobFiles) -> None:
     _check_distinct(files)
     for path in (files.job, files.errors, files.retry, files.stale):
         if path.is_symlink():
-            raise JobError(f"{path} is a link, which is not followed; remove it")
+            raise JobError(f"{path} is a link, and links are not followed; remove it")
     for path in files.results:
         _check_folder(path)
     _check_room(files.output.parent)
@@ -196,8 +196,8 @@ def check_input(path: Source) -> None:
         raise JobError(f"the input {path} cannot be read: permission denied")
     if not path.is_file():
         raise JobError(
-            f"the input {path} is not a regular file, and has to be read more than once; "
-            f"for a pipe, give - and let it be standard input"
+            f"the input {path} is not a regular file, but has to be read more than once; "
+            f"for a pipe, give - and connect it to standard input"
         )
 
 
@@ -231,8 +231,8 @@ def _check_length(path: Path) -> None:
     length = len(os.fsencode(path.name))
     if length + _LONGEST_ENDING > most:
         raise JobError(
-            f"the name {path.name[:_SHOWN]}… has {length} bytes, and the files of a job beside it "
-            f"up to {_LONGEST_ENDING} more, but a name may have {most}; choose a shorter one"
+            f"the name {path.name[:_SHOWN]}… has {length} bytes, and the other files of the job "
+            f"need up to {_LONGEST_ENDING} more, but a name may have {most}; choose a shorter one"
         )
 
 
@@ -247,7 +247,7 @@ def _check_kind(path: Path) -> None:
     if path.is_dir():
         raise JobError(f"{path} is a directory; give the name of a file")
     if path.exists() and not path.is_file():
-        raise JobError(f"{path} is not a regular file; a job needs one that it can go on with")
+        raise JobError(f"{path} is not a regular file; a job needs one in order to resume")
 
 
 def _check_room(folder: Path) -> None:
@@ -258,8 +258,8 @@ def _check_room(folder: Path) -> None:
         return
     if free < _LEAST_ROOM:
         raise JobError(
-            f"the disk of the folder {folder} has {free:,} bytes left, and a job needs "
-            f"{_LEAST_ROOM:,}; make room, or choose another folder"
+            f"the disk of the folder {folder} has {free:,} bytes left, but a job needs "
+            f"{_LEAST_ROOM:,}; free some space, or choose another folder"
         )
 
 

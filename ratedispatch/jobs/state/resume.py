@@ -178,7 +178,7 @@ class _Resumption:
         if doubt:
             more.append(
                 f"{_rows(doubt, 'that may have been billed')} sent again: an earlier run sent "
-                f"{'it' if doubt == 1 else 'them'} and has no line in the files"
+                f"{'it' if doubt == 1 else 'them'}, but the files have no result"
             )
         return OpenJob(progress, self.journal, (*notes, *more))
 
@@ -187,12 +187,12 @@ class _Resumption:
         before, now, job = self.before, self.now, self.files.job.with_suffix("")
         if before.output_format != now.output_format:
             raise JobError(
-                f"{job} was begun with --output-format {before.output_format}, and cannot go on "
-                f"as {now.output_format}; choose another output"
+                f"{job} was begun with --output-format {before.output_format}, and cannot be "
+                f"resumed as {now.output_format}; choose another output"
             )
         if before.is_rewriting and before.errors != now.errors:
             raise JobError(
-                f"{job} was interrupted while it was made to fit a changed input; give the same "
+                f"{job} was interrupted while it was adapted to a changed input; run the same "
                 f"command again, with --errors-file {before.errors}"
             )
 
@@ -203,8 +203,8 @@ class _Resumption:
             return
         rows = "1 answer" if count == 1 else f"{count:,} answers"
         raise JobError(
-            f"{self.files.job.with_suffix('')} has {rows} of {before}, and this run would add "
-            f"those of {now}; choose another output, or go on with --allow-other-server"
+            f"{self.files.job.with_suffix('')} has {rows} from {before}, but this run would add "
+            f"answers from {now}; choose another output, or resume with --allow-other-server"
         )
 
     def _is_fit(self) -> bool:
@@ -237,8 +237,8 @@ class _Resumption:
         count = len(journal.open_rows)
         if count and not output.exists() and not self.options.allow_changed_input:
             raise JobError(
-                f"{output} is missing, in which up to {count:,} rows may have their answers; put "
-                f"it back, or send them again with --allow-changed-input"
+                f"{output} is missing; it may hold the answers of up to {count:,} rows; restore "
+                f"it, or send these rows again with --allow-changed-input"
             )
         return doubtful
 
@@ -260,7 +260,7 @@ class _Resumption:
         journal.count_open_rows_as_billed_twice()
         journal.write_manifest(replace(self.now, is_rewriting=True))
         _finish_rewriting(files, journal, self.now)
-        text = f"{_results(found.kept)} kept, of rows that are still in the input"
+        text = f"{_results(found.kept)} kept, for rows that are still in the input"
         if found.gone:
             text += f"; {_results(found.gone)} moved to {files.stale}"
         return text
@@ -277,7 +277,7 @@ class _Resumption:
             before, now, found = self.before, self.now, self._match()
             text = (
                 f"it was made from {before.input} of {before.rows:,} rows and {before.size:,} "
-                f"bytes, and {now.input} with {now.rows:,} rows and {now.size:,} bytes has other "
+                f"bytes, but {now.input} with {now.rows:,} rows and {now.size:,} bytes has other "
                 f"content"
             )
             if found.kept + found.gone:
@@ -286,7 +286,7 @@ class _Resumption:
             words.insert(0, text)
         return (
             f"{self.files.job.with_suffix('')} belongs to another job: {'; '.join(words)}; choose "
-            f"another output, or go on with --allow-changed-input"
+            f"another output, or resume with --allow-changed-input"
         )
 
 
@@ -299,14 +299,14 @@ def _recover(files: JobFiles) -> tuple[Progress, list[str]]:
         found.append(recovered.rows)
         if recovered.damaged is not None:
             notes.append(
-                f"{path} was damaged, as by a power cut, and is whole only up to there; what "
-                f"stood behind is kept in {recovered.damaged}, and its rows are sent again"
+                f"{path} was damaged, perhaps by a power cut, and was cut off there; the rest is "
+                f"kept in {recovered.damaged}, and its rows are sent again"
             )
         if recovered.foreign:
             lines = "1 line" if recovered.foreign == 1 else f"{recovered.foreign:,} lines"
             notes.append(
-                f"{path} has {lines} that another program wrote or tore, the first of them line "
-                f"{recovered.first_foreign:,}; they stay there, and no row counts as done for them"
+                f"{path} has {lines} that another program wrote or damaged; the first is line "
+                f"{recovered.first_foreign:,}; they stay there, but no row counts as done for them"
             )
     return Progress(*found), notes
 
@@ -332,13 +332,13 @@ def _retry(
     done = progress.done
     left = sum(row not in done for row in recover(files.retry).rows)
     if left:
-        return progress, [f"{_rows(left, 'that failed')} still to be sent once more"]
+        return progress, [f"{_rows(left, 'that failed')} still to be sent again"]
     if not options.retry_failed or not len(progress.failed):
         files.retry.unlink(missing_ok=True)
         return progress, []
     journal.doubt(doubtful)  # before they lose their lines, which say that they came back
     files.errors.replace(files.retry)
-    note = f"{_rows(len(progress.failed), 'that failed')} sent once more"
+    note = f"{_rows(len(progress.failed), 'that failed')} sent again"
     return Progress(progress.answered, RowSet()), [note]
 
 

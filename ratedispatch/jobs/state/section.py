@@ -140,8 +140,8 @@ class Section:
         block = self._file.read(min(size, self._end - self._offset))
         if not block:
             raise JobError(
-                f"the input has become shorter while it was read: it ends at byte "
-                f"{self._offset:,}, and had {self._end:,} and more"
+                f"the input became shorter while it was read: it ends at byte "
+                f"{self._offset:,}, but had at least {self._end:,}"
             )
         self._offset += len(block)
         return block

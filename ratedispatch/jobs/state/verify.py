@@ -46,9 +46,9 @@ def check_results(path: Path, file: BinaryIO, scan: Scan) -> None:
     for head in _some_heads(path):
         if head.digest and _digest_at(file, scan, head.row) != head.digest:
             raise JobError(
-                f"{path} holds a result for row {head.row:,} that is not that of this input; "
-                f"was the file given to two jobs? Give this one a file of its own, or go on "
-                f"with --allow-changed-input, which moves aside what does not belong here"
+                f"{path} holds a result for row {head.row:,} that does not belong to this input; "
+                f"was the file given to two jobs? Give this one another file, or resume with "
+                f"--allow-changed-input, which moves results of other rows aside"
             )
 
 

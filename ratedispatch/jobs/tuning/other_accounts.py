@@ -88,7 +88,7 @@ def account_named(text: str, parse: Callable[[str], float]) -> Account:
     name, equals, numbers = text.rpartition("=")
     words = numbers.split(":")
     if name.strip() == OWN:
-        raise InvalidLimits(f"{OWN!r} is the account that the job has; give another name")
+        raise InvalidLimits(f"{OWN!r} is the name of the job's own account; give another name")
     if not (name.strip() and equals and 2 <= len(words) <= 3):
         raise InvalidLimits(
             f"{text!r:.80} is not NAME=RPM:TPM, such as other=5000:2M, or NAME=RPM:TPM:RPD"

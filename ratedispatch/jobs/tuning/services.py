@@ -78,7 +78,7 @@ def _rounds(workload: Workload, service: Service, tier: str | None) -> tuple[int
     files = sum(math.ceil(count / (service.most_rows or count)) for count in rows if count)
     note = f"{service.note}; {files:,} {'file' if files == 1 else 'files'}"
     if tier is None:
-        return 1, f"{note}; what exceeds the batch queue has to wait"
+        return 1, f"{note}; rows that exceed the batch queue have to wait"
     rounds = 1
     for each, tokens in zip(workload.kinds, prompts, strict=True):
         queue = _queue(tier, each.model)

@@ -49,5 +49,5 @@ def test_a_name_overrides_the_suffix() -> None:
 @pytest.mark.parametrize("name", ["in.xlsx", "in.zip", "in.csv.bz2", "in.XZ"])
 def test_what_cannot_be_read_is_told_by_its_name(name: str) -> None:
     """With what to do about it."""
-    with pytest.raises(JobError, match=r"which is not read; (save it as CSV|unpack it first)"):
+    with pytest.raises(JobError, match=r"which cannot be read; (save it as CSV|unpack it first)"):
         format_of(Path(name))

@@ -67,8 +67,8 @@ def test_a_long_line_is_a_finding_with_both_lengths() -> None:
     assert (one, two, rest) == (1, 2, b"ok")
     assert isinstance(long, LongLine)
     assert long.message == (
-        "line 1: it has 3,000,000 bytes, more than the 1,000,000 that a line may have; "
-        "is a line end missing?"
+        "line 1: 3,000,000 bytes, more than the 1,000,000 that a line may have; "
+        "is a line break missing?"
     )
 
 

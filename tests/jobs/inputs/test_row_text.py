@@ -103,7 +103,7 @@ def test_standard_input_is_copied_whole(
 def test_packed_data_from_standard_input_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name says nothing of how it is packed."""
     give(monkeypatch, gzip.compress(LINES))
-    with pytest.raises(JobError, match="standard input holds gzip data"):
+    with pytest.raises(JobError, match="standard input contains gzip data"):
         read(STDIN)
 
 
@@ -111,7 +111,7 @@ def test_packed_data_under_a_plain_name_are_refused(tmp_path: Path) -> None:
     """Rather than read as lines that are no JSON."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(gzip.compress(LINES))
-    with pytest.raises(JobError, match=r"holds gzip data; give it as a file whose name ends"):
+    with pytest.raises(JobError, match=r"contains gzip data; give it as a file whose name ends"):
         read(path)
 
 
@@ -119,7 +119,7 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     """And leaves nothing behind."""
     path = tmp_path / "in.jsonl.gz"
     path.write_bytes(gzip.compress(LINES)[:-9])
-    with pytest.raises(JobError, match="is cut off"):
+    with pytest.raises(JobError, match="is truncated"):
         read(path)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -213,7 +213,7 @@ def test_a_copy_for_which_there_is_no_room_is_an_error(
     path.write_bytes(gzip.compress(LINES) if name.endswith("gz") else b"a\n1\n")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
     format_ = Format.CSV if name.endswith("csv") else Format.JSONL
-    with pytest.raises(JobError, match="No space left on device; make room in the folder"):
+    with pytest.raises(JobError, match="No space left on device; free some space in the folder"):
         read(path, format=format_)
 
 
@@ -221,7 +221,7 @@ def test_a_copy_has_no_name_and_needs_its_folder(tmp_path: Path) -> None:
     """A folder that is not there takes none."""
     path = tmp_path / "in.csv"
     path.write_bytes(b"a\n1\n")
-    with pytest.raises(JobError, match=r"nowhere takes no copy of the input: No such file"):
+    with pytest.raises(JobError, match=r"nowhere cannot hold a copy of the input: No such file"):
         read(path, format=Format.CSV, folder=tmp_path / "nowhere")
 
 

@@ -53,7 +53,9 @@ def test_a_damaged_text_is_one_sentence(tmp_path: Path) -> None:
     """With its encoding and what to do."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(LINE.encode("utf-16")[:-1])
-    with pytest.raises(JobError, match="is UTF-16 by its first bytes, and cannot be read as that"):
+    with pytest.raises(
+        JobError, match="is UTF-16 by its first bytes, but cannot be decoded as that"
+    ):
         read(path)
 
 
@@ -81,16 +83,19 @@ def reason(tmp_path: Path, text: str, *, is_table: bool = False) -> str | None:
             json.dumps(ROW, indent=2) + "\n" + json.dumps(ROW, indent=2),
             "is JSON over several lines",
         ),
-        (f"{LINE}\r{LINE}\r", "has carriage returns as line ends"),
+        (f"{LINE}\r{LINE}\r", "uses carriage returns as line breaks"),
         ('{"prompt": "hello"}\n{"prompt": "you"}\n', "--prompt '{prompt}' --model NAME"),
-        ('{"a b": 1, "text": "x"}', "has rows with 'a b', 'text' and no body"),
-        ('{"custom_id": "a", "params": {}}', "has rows with 'custom_id', 'params' and no body"),
+        ('{"a b": 1, "text": "x"}', "has rows with 'a b', 'text' but without the body"),
+        (
+            '{"custom_id": "a", "params": {}}',
+            "has rows with 'custom_id', 'params' but without the body",
+        ),
         ("{}", "has rows with no fields"),
         (
             "Say 1\nSay 2\nSay 3\n",
             "has no JSON object on any of its first 3 lines (line 1: not JSON",
         ),
-        ("id,text\n1,a\n2,b\n3,c\n", "unless it is a table whose format you name"),
+        ("id,text\n1,a\n2,b\n3,c\n", "for a table, name its format"),
     ],
 )
 def test_what_is_no_row_on_each_line_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:

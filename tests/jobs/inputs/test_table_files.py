@@ -139,7 +139,7 @@ def test_a_row_with_too_many_cells_is_broken_and_those_around_it_are_not() -> No
     assert (first, number, last) == ({"a": "1\n1", "b": "2"}, 2, {"a": "6", "b": "7"})
     assert broken == BrokenRow(
         "line 4: the row has 3 cells but there are 2 columns; "
-        "put a cell that holds the delimiter in quotes"
+        "put cells that contain the delimiter in quotes"
     )
 
 
@@ -150,12 +150,12 @@ def test_a_row_with_too_many_cells_is_broken_and_those_around_it_are_not() -> No
         (b"\n \n", "in.csv is empty"),
         (b"a,b,a\n", "columns 1 and 3 of the input in.csv are both named 'a'"),
         (b"a\nb\nM\xfcller\n", "line 3 of the input in.csv is not UTF-8: .* at byte 2"),
-        (b'a\nb\n"c\nd\n', "line 3 of the input in.csv begins a row that is no CSV"),
-        (b'a\n"b"c"\n', "line 2 of the input in.csv begins a row that is no CSV"),
-        (b"a\rb\rc\r", "line 1 of the input in.csv begins a row that is no CSV"),
-        (b"a\n\n" + b"x" * 20_000, "line 3 of the input in.csv has 20,000 bytes and more"),
+        (b'a\nb\n"c\nd\n', "line 3 of the input in.csv begins a row that is not CSV"),
+        (b'a\n"b"c"\n', "line 2 of the input in.csv begins a row that is not CSV"),
+        (b"a\rb\rc\r", "line 1 of the input in.csv begins a row that is not CSV"),
+        (b"a\n\n" + b"x" * 20_000, "line 3 of the input in.csv has at least 20,000 bytes"),
         (b'a\nb\n"' + b"x\n" * 9_000, "line 3 of the input in.csv has .* a row may have 10,000"),
-        (b"\n\n" + b"x" * 20_000, "line 3 of the input in.csv has 20,000 bytes and more"),
+        (b"\n\n" + b"x" * 20_000, "line 3 of the input in.csv has at least 20,000 bytes"),
     ],
 )
 def test_a_file_that_is_no_table_is_a_sentence(data: bytes, said: str) -> None:
@@ -188,11 +188,11 @@ def test_objects_have_the_columns_of_the_first_and_the_numbers_of_their_lines() 
     [
         (b"[1]", "line 2: not a JSON object"),
         (b"{", "line 2: not JSON: .* at column 2"),
-        (b'{"a": NaN}', "line 2: not JSON that can be read: NaN is not a JSON number"),
-        (b'{"a": ' + b"1" * 5_000 + b"}", "line 2: not JSON that can be read: .*4300"),
+        (b'{"a": NaN}', "line 2: JSON that cannot be read: NaN is not a JSON number"),
+        (b'{"a": ' + b"1" * 5_000 + b"}", "line 2: JSON that cannot be read: .*4300"),
         (b"\xff", "line 2: not UTF-8: invalid start byte at byte 1"),
-        (b"[" * 90_000, "line 2: not JSON that can be read: nested too deeply"),
-        (b" " * 100_001 + b"x", "line 2: it has 100,002 bytes, more than the 100,000"),
+        (b"[" * 90_000, "line 2: JSON that cannot be read: nested too deeply"),
+        (b" " * 100_001 + b"x", "line 2: 100,002 bytes, more than the 100,000"),
     ],
 )
 def test_a_line_that_is_no_object_is_a_broken_row(line: bytes, said: str) -> None:
@@ -309,7 +309,7 @@ def test_parquet_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
         (cut, "cut.parquet cannot be read as Parquet: "),
         (broken, r"broken.parquet cannot be read beyond row [\d,]+ of 3,000: "),
         (twice, "columns 1 and 2 of the input .*twice.parquet are both named 'a'"),
-        (tmp_path / "in.parquet.gz", "packed Parquet file"),
+        (tmp_path / "in.parquet.gz", "compressed Parquet file"),
         (STDIN, "Parquet cannot be read from standard input"),
     ):
         with pytest.raises(JobError, match=said):

@@ -133,15 +133,15 @@ def test_a_column_may_have_any_name_that_a_field_can_hold() -> None:
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        ("{}", r"the field \{\}: it names no column"),
-        ("{ }", "it names no column"),
-        ("{0}", r"the field \{0\}: columns go by name, not by number"),
-        ("{a.b}", r"the field \{a.b\}: a field is the name of a column, and cannot reach into it"),
-        ("{a[0]}", "cannot reach into it"),
-        ("{a!r}", r"the field \{a!r\}: .*without a format"),
-        ("{a:>9}", r"the field \{a:>9\}: .*without a format"),
-        ("{a:{b}}", "without a format"),
-        ('{"a": 1}', r"write \{name\} with .* or \{\{ and \}\} for braces"),
+        ("{}", r"the field \{\}: it does not name a column"),
+        ("{ }", "it does not name a column"),
+        ("{0}", r"the field \{0\}: columns are named, not numbered"),
+        ("{a.b}", r"the field \{a.b\}: a field names a whole column, not a part of it"),
+        ("{a[0]}", "not a part of it"),
+        ("{a!r}", r"the field \{a!r\}: .*has no format"),
+        ("{a:>9}", r"the field \{a:>9\}: .*has no format"),
+        ("{a:{b}}", "has no format"),
+        ('{"a": 1}', r"write \{name\} with .* or \{\{ and \}\} for literal braces"),
         ("{a", r"the prompt cannot be read as a template: .* write \{\{ and \}\}"),
         ("a}", "the prompt cannot be read as a template"),
     ],
@@ -161,9 +161,9 @@ def test_a_missing_column_is_named_with_those_there_are() -> None:
         template.check(["id", "text", "lang"])
     assert str(caught.value) == (
         "the template names 'Txt', but there is no such column; did you mean 'text'? "
-        "there are: id, text, lang"
+        "columns are: id, text, lang"
     )
-    with pytest.raises(JobError, match=r"no such column; there are: a, b$"):
+    with pytest.raises(JobError, match=r"no such column; columns are: a, b$"):
         Template("{quite different}", model="m").check(["a", "b"])
     with pytest.raises(JobError, match="the id column names 'key', but"):
         Template("{a}", model="m", id_column="key").check(["a"])
@@ -243,11 +243,11 @@ def test_parameters_are_json_or_else_text() -> None:
         (["=1"], "--param '=1' is not NAME=VALUE"),
         (["a=1", "a=2"], "--param a is given twice"),
         (["stream=true"], "stream cannot be a parameter"),
-        (["temperature={"], "--param temperature={ begins like JSON and is not: Expecting"),
-        (["temperature=0,5"], r"write --param 'temperature=\"0,5\"' if it is meant as text"),
-        (["temperature=NaN"], "begins like JSON and is not"),
-        (['a={"type":"json_object"'], "begins like JSON and is not"),
-        (["deep=" + "[" * 100_000], "begins like JSON and is not"),
+        (["temperature={"], "--param temperature={ begins like JSON but is not: Expecting"),
+        (["temperature=0,5"], r"if it is meant as text, write --param 'temperature=\"0,5\"'"),
+        (["temperature=NaN"], "begins like JSON but is not"),
+        (['a={"type":"json_object"'], "begins like JSON but is not"),
+        (["deep=" + "[" * 100_000], "begins like JSON but is not"),
     ],
 )
 def test_a_parameter_that_is_none_is_refused(texts: list[str], said: str) -> None:

@@ -177,7 +177,7 @@ def test_an_errors_file_that_was_not_copied_is_named(shards: Path) -> None:
     with_failures = [path for path in shards.glob("out.*.errors.jsonl") if path.read_bytes()]
     with_failures[0].unlink()
     with pytest.raises(
-        RowsMissing, match=rf"; {with_failures[0]}, the errors file of .* not there"
+        RowsMissing, match=rf"; {with_failures[0]}, the errors file of .* is missing"
     ):
         merged(shards)
 
@@ -220,7 +220,7 @@ def test_results_of_another_input_are_refused(shards: Path) -> None:
     for path in shards.glob("*.job"):
         path.unlink()
     (shards / "in.jsonl").write_bytes(text_of(row("x"), *ROWS[1:]) + b"broken\n" + text_of(ROWS[0]))
-    with pytest.raises(JobError, match=r"1 row of the results is not of this input: row 1 in"):
+    with pytest.raises(JobError, match=r"1 row of the results is not from this input: row 1 in"):
         merged(shards, input=shards / "in.jsonl")
 
 
@@ -228,7 +228,7 @@ def test_without_job_files_the_input_is_needed(shards: Path) -> None:
     """With it all is as before, and a run goes on with what was made."""
     for path in shards.glob("*.job"):
         path.unlink()
-    with pytest.raises(JobError, match=r"has no job file beside it .* give the input with --input"):
+    with pytest.raises(JobError, match=r"has no job file beside it .* name the input with --input"):
         merged(shards)
     found = merged(shards, input=shards / "in.jsonl")
     assert (found.answered, found.failed) == (10, 2)
@@ -241,7 +241,7 @@ def test_parts_of_another_split_are_refused(shards: Path, shard: str | None) -> 
     """The message names both."""
     play(shards, shard, "more.jsonl")
     other = shards / ("more.jsonl" if shard is None else "more.1-of-2.jsonl")
-    with pytest.raises(JobError, match=r"is one of 3, and .* is one of [12]|one of 1, and .* of 3"):
+    with pytest.raises(JobError, match=r"is one of 3, but .* is one of [12]|one of 1, but .* of 3"):
         merged(shards, shards / "out.0-of-3.jsonl", other)
 
 
@@ -260,7 +260,7 @@ def test_answers_of_two_servers_are_put_together_only_if_asked_for(shards: Path)
     """As those of a fake one and of a real one."""
     play(shards, "0/3", "more.jsonl", origin="http://elsewhere")
     paths = [shards / "more.0-of-3.jsonl", *(shards / f"out.{n}-of-3.jsonl" for n in (1, 2))]
-    with pytest.raises(JobError, match=r"http://elsewhere, and .* an unknown server"):
+    with pytest.raises(JobError, match=r"http://elsewhere, but .* an unknown server"):
         merged(shards, *paths)
     assert merged(shards, *paths, allow_other_server=True).answered == 10
 
@@ -269,7 +269,7 @@ def test_nothing_that_is_there_is_replaced_without_being_asked(shards: Path) -> 
     """Neither the output nor what stands beside it; with the word for it, all three are."""
     for name in (*RESULTS, "out.jsonl.job"):
         (shards / name).write_bytes(b"mine\n")
-        with pytest.raises(JobError, match=f"{name} is there already; .* --overwrite"):
+        with pytest.raises(JobError, match=f"{name} already exists; .* --overwrite"):
             merged(shards)
         assert (shards / name).read_bytes() == b"mine\n"
         (shards / name).unlink()
@@ -283,7 +283,7 @@ def test_a_pattern_may_catch_the_files_of_an_earlier_result(shards: Path) -> Non
     """The errors file of it is passed over; the output itself is refused."""
     merged(shards)
     pattern = sorted(shards.glob("out.*"))
-    with pytest.raises(JobError, match="is among the files, and is where the result goes"):
+    with pytest.raises(JobError, match="is among the files to merge and is also the output"):
         merged(shards, *pattern, overwrite=True)
     pattern = sorted(shards.glob("out.*.jsonl"))
     assert shards / "out.errors.jsonl" in pattern
@@ -293,7 +293,7 @@ def test_a_pattern_may_catch_the_files_of_an_earlier_result(shards: Path) -> Non
 def test_what_the_result_is_made_of_is_not_replaced(shards: Path) -> None:
     """Not even its errors file."""
     target = replace(target_in(shards), errors=shards / "out.1-of-3.errors.jsonl")
-    with pytest.raises(JobError, match="would be replaced by what is made of it"):
+    with pytest.raises(JobError, match="is one of the files to merge and would be overwritten"):
         merge_shards(sorted(shards.glob("out.*-of-3.jsonl")), target, MergeOptions(overwrite=True))
 
 
@@ -429,7 +429,7 @@ def test_a_line_that_was_moved_meanwhile_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(b'{"id":"batch_req_000000000001"}\n' + b'{"id":"batch_req_000000000002"}\n')
     reader = LineReader([path])
     assert reader.line(2, Place(0, 32, 0)) == b'{"id":"batch_req_000000000002"}\n'
-    with pytest.raises(JobError, match=r"was changed while it was merged: at byte 32"):
+    with pytest.raises(JobError, match=r"was changed while it was merged: .* no longer at byte 32"):
         reader.line(1, Place(0, 32, 0))
     reader.close()
 

@@ -149,7 +149,7 @@ def test_tokens_have_either_name(usage: Any, tokens: tuple[int | None, int | Non
         (b'{"response":{"body":1},"error":null}', None, "the result of this row has no status"),
         (b'{"response":{"status_code":true}}', None, "the result of this row has no status"),
         (b"{}", None, "the result of this row has no status"),
-        (b"[]", None, "the result of this row cannot be read: it is no JSON object"),
+        (b"[]", None, "the result of this row cannot be read: it is not a JSON object"),
     ],
 )
 def test_a_failure_is_a_sentence_with_its_code(

@@ -271,7 +271,7 @@ def test_a_parquet_input_that_is_another_now_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match=r"has 1 columns that are not the 2 it had"):
         write(["n", "m"], 2)
-    with pytest.raises(JobError, match=r"has 2 rows, but there was a row 3 before"):
+    with pytest.raises(JobError, match=r"has 2 rows, but had a row 3 before"):
         write(["n"], 3)
     data = bytearray(path.read_bytes())
     data[4:40] = bytes(36)

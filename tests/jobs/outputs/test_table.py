@@ -130,7 +130,7 @@ def test_a_disk_that_fails_is_a_sentence(
     target.write_text("former")
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(
-        JobError, match=r"table cannot be made: No space left .* in .*err.jsonl and .*out.jsonl"
+        JobError, match=r"table cannot be written: No space left .* in .*err.jsonl and .*out.jsonl"
     ):
         make(target, format)
     assert target.read_text() == "former"
@@ -139,7 +139,7 @@ def test_a_disk_that_fails_is_a_sentence(
 
 def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     """As any other file that cannot be made."""
-    with pytest.raises(JobError, match=r"none/t\.csv cannot be made: No such file"):
+    with pytest.raises(JobError, match=r"none/t\.csv cannot be written: No such file"):
         write_table(
             tmp_path / "none" / "t.csv",
             OutputFormat.CSV,
@@ -153,17 +153,17 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 def test_what_a_table_is_made_of_is_not_replaced(tmp_path: Path) -> None:
     """Neither results nor the input, by whatever name; and no folder."""
     target = tmp_path / "out.jsonl"
-    with pytest.raises(JobError, match=r"would replace .*out\.jsonl, which it is made of"):
+    with pytest.raises(JobError, match=r"would overwrite .*out\.jsonl, from which it is made"):
         make(target, OutputFormat.CSV)
     source = put(tmp_path, "in.parquet")
     link = tmp_path / "link.parquet"
     link.symlink_to(source)
-    with pytest.raises(JobError, match=r"would replace .*in\.parquet, which it is made of"):
+    with pytest.raises(JobError, match=r"would overwrite .*in\.parquet, from which it is made"):
         make(link, OutputFormat.PARQUET, parquet_source=source)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(JobError, match=r"folder is no file that a table could take the place of"):
+    with pytest.raises(JobError, match=r"folder is not a file, so a table cannot replace it"):
         make(tmp_path / "folder", OutputFormat.CSV)
-    with pytest.raises(ValueError, match="JSONL is no table"):
+    with pytest.raises(ValueError, match="JSONL is not a table"):
         make(tmp_path / "t", OutputFormat.JSONL)
 
 
@@ -213,7 +213,11 @@ def test_the_suffix_tells_the_format_unless_it_is_named(
     ("path", "name", "said"),
     [
         ("out", "xml", "the output format 'xml' is not one of jsonl, csv, parquet"),
-        ("out.xlsx", None, r"out.xlsx ends in \.xlsx, which is not written; .* \.csv, \.parquet"),
+        (
+            "out.xlsx",
+            None,
+            r"out.xlsx ends in \.xlsx, which cannot be written; .* \.csv, \.parquet",
+        ),
         ("out.tsv", None, r"out.tsv ends in \.tsv, which"),
         ("out.csv.gz", None, r"out.csv.gz ends in \.csv\.gz, which"),
         ("out.parquet.zst", None, r"ends in \.parquet\.zst, which"),

@@ -329,7 +329,7 @@ def test_a_model_without_a_price_stops_before_it_is_sent(tmp_path: Path) -> None
     report = play(tmp_path, Caps(max_cost=1), rows=[row("a", model="mystery")])
     assert (report.attempts, report.stop_code, report.started) == (0, "no_price", False)
     assert report.stop_message == (
-        "request 'a' is for the model 'mystery', whose price is not known, so that the cap of "
+        "request 'a' is for the model 'mystery', whose price is not known, so the cap of "
         "$1.00 cannot be kept"
     )
 

@@ -41,7 +41,7 @@ def test_three_in_a_row_without_any_answer_stop_the_job() -> None:
     assert losses.add(0, 0, []) is None
     assert losses.add(0, 0, []) is None
     reason = losses.add(0, 0, [])
-    assert reason == "3 processes in a row have ended, and no row was answered meanwhile"
+    assert reason == "3 processes ended one after another without answering any row"
 
 
 def test_a_row_that_ends_three_processes_stops_the_job() -> None:
@@ -50,7 +50,7 @@ def test_a_row_that_ends_three_processes_stops_the_job() -> None:
     assert losses.add(5, 5, [bad, row()]) is None
     assert losses.add(5, 10, [row(), bad]) is None
     reason = losses.add(5, 15, [bad])
-    assert reason == "3 processes ended one after the other with request 'poison'"
+    assert reason == "3 processes ended one after another at request 'poison'"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_was_in_flight_has_broken_off(
     ("code", "in_flight", "goes_on", "text"),
     [
         (1, 0, False, "ended with exit code 1"),
-        (-9, 0, True, "was ended by SIGKILL (out of memory?); another one takes its place"),
+        (-9, 0, True, "was ended by SIGKILL (out of memory?); another process takes its place"),
         (-15, 1, False, "was ended by SIGTERM; 1 row in flight may have been billed"),
         (-200, 2, False, "was ended by signal 200; 2 rows in flight may have been billed"),
     ],

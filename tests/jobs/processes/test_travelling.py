@@ -48,7 +48,7 @@ def test_a_plain_client_is_made_anew() -> None:
 )
 def test_any_other_is_refused(client: object) -> None:
     """Before anything is started."""
-    with pytest.raises(TypeError, match="cannot be made anew in several processes"):
+    with pytest.raises(TypeError, match="cannot be recreated in several processes"):
         opening_of(client, 5)
 
 

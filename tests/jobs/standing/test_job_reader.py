@@ -161,10 +161,10 @@ def test_an_output_that_was_cut_is_told(tmp_path: Path) -> None:
     play(tmp_path, rows=ROWS)
     cut_notes(tmp_path, 7, ended=True)
     (note,) = stand(tmp_path).notes
-    assert note == f"{tmp_path}/out.jsonl was cut by another program: 3 answers are missing"
+    assert note == f"{tmp_path}/out.jsonl was truncated by another program: 3 answers are missing"
     (tmp_path / "out.jsonl").unlink()
     (note,) = stand(tmp_path).notes
-    assert note == f"{tmp_path}/out.jsonl is missing, in which 10 rows had their answers"
+    assert note == f"{tmp_path}/out.jsonl is missing; it held the answers of 10 rows"
 
 
 def test_a_job_of_a_former_release_is_counted_by_its_lines(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_the_speed_is_that_of_the_last_minutes(tmp_path: Path) -> None:
     assert (found.state, found.answered) == (State.RUNNING, 70)
     assert found.pace is not None
     assert (found.pace.rows_per_minute, found.pace.seconds) == (0.0, 300.0)
-    assert any("have 70 lines, and the job has 40 rows" in note for note in found.notes)
+    assert any("have 70 lines, but the job has only 40 rows" in note for note in found.notes)
 
 
 def test_what_is_no_job_is_told(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_what_is_no_job_is_told(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="does not exist"):
         outputs_of([tmp_path / "none.jsonl"])
     (tmp_path / "out.jsonl.job").touch()
-    with pytest.raises(NotBegun, match="is empty: a run is looking through its input"):
+    with pytest.raises(NotBegun, match="is empty: a run is still reading its input"):
         stand(tmp_path)
     for text in (b"{}\n", b"\x00\xff\n", b"[" * 99_999):
         (tmp_path / "out.jsonl.job").write_bytes(text)
@@ -268,5 +268,5 @@ def test_a_job_file_that_names_a_device_is_not_followed(tmp_path: Path) -> None:
     job.write_bytes(
         json.dumps({**json.loads(first), "errors": "/dev/null"}).encode() + b"\n" + rest
     )
-    with pytest.raises(JobError, match="/dev/null is no regular file"):
+    with pytest.raises(JobError, match="/dev/null is not a regular file"):
         stand(tmp_path)

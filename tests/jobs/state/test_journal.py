@@ -257,7 +257,7 @@ def test_a_file_that_is_none_is_refused_and_untouched(tmp_path: Path, text: byte
     """One sentence; it can be opened again once it is right."""
     path = tmp_path / "out.job"
     path.write_bytes(text)
-    with pytest.raises(JobError, match="cannot be read as a job file; remove it"):
+    with pytest.raises(JobError, match="cannot be read as a job file; to start over"):
         open_journal(path)
     assert path.read_bytes() == text
     path.write_bytes(MANIFEST.to_line())

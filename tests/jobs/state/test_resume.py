@@ -102,8 +102,8 @@ def test_rows_in_flight_when_the_last_run_ended_are_told(files: JobFiles) -> Non
     with opened(files) as job:
         (note,) = job.notes
     assert note == (
-        "2 rows that may have been billed are sent again: an earlier run sent them and has no "
-        "line in the files"
+        "2 rows that may have been billed are sent again: an earlier run sent them, but the "
+        "files have no result"
     )
 
 
@@ -119,7 +119,7 @@ def test_failed_rows_stay_failed_unless_asked(files: JobFiles) -> None:
     with opened(files, ResumeOptions(retry_failed=True)) as job:
         assert list(job.progress.answered) == [1]
         assert not len(job.progress.failed)
-        assert job.notes == ("2 rows that failed are sent once more",)
+        assert job.notes == ("2 rows that failed are sent again",)
     assert not files.errors.exists()
     assert files.retry.read_bytes() == answer(2, 3)
 
@@ -135,7 +135,7 @@ def test_a_retry_goes_on_with_the_rows_that_are_left_of_it(files: JobFiles) -> N
     files.errors.write_bytes(answer(2))
     with opened(files, ResumeOptions(retry_failed=True)) as job:
         assert list(job.progress.failed) == [2]
-        assert job.notes == ("1 row that failed is still to be sent once more",)
+        assert job.notes == ("1 row that failed is still to be sent again",)
     files.errors.write_bytes(answer(2, 3))
     with opened(files) as job:
         assert list(job.progress.failed) == [2, 3]
@@ -147,7 +147,7 @@ def test_a_missing_output_is_not_paid_for_again_unasked(files: JobFiles) -> None
     with opened(files) as job:
         for number in (1, 2):
             job.journal.send(number)
-    assert "up to 2 rows may have their answers" in refusal(files)
+    assert "it may hold the answers of up to 2 rows" in refusal(files)
     with opened(files, ResumeOptions(allow_changed_input=True)) as job:
         assert not len(job.progress.answered)
 
@@ -221,7 +221,7 @@ def test_another_template_is_refused_with_the_difference(
     }
     other = Template(**{**values, **changes})
     assert refusal(files, other) == (
-        f"{files.output} belongs to another job: {words}; choose another output, or go on with "
+        f"{files.output} belongs to another job: {words}; choose another output, or resume with "
         f"--allow-changed-input"
     )
     with opened(files, ResumeOptions(allow_changed_input=True), template=other):
@@ -235,7 +235,7 @@ def test_another_output_format_is_refused(files: JobFiles) -> None:
     with opened(files):
         pass
     words = refusal(files, output_format="csv")
-    assert "was begun with --output-format jsonl, and cannot go on as csv" in words
+    assert "was begun with --output-format jsonl, and cannot be resumed as csv" in words
     assert "--allow-changed-input" not in words
     with (
         pytest.raises(JobError),
@@ -271,7 +271,7 @@ def test_force_keeps_what_is_there_still(files: JobFiles) -> None:
         assert not len(job.progress.failed)
         (note,) = job.notes
     assert note == (
-        f"2 results were kept, of rows that are still in the input; 1 result was moved to "
+        f"2 results were kept, for rows that are still in the input; 1 result was moved to "
         f"{files.stale}"
     )
     assert files.stale.read_bytes() == answer(3)
@@ -430,6 +430,6 @@ def test_a_full_disk_is_noticed_before_anything_is_paid_for(
     """With both numbers; nothing is made."""
     usage = type("Usage", (), {"free": 1_000})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(JobError, match="has 1,000 bytes left, and a job needs 65,536"):
+    with pytest.raises(JobError, match="has 1,000 bytes left, but a job needs 65,536"):
         check_files(files)
     assert not files.job.exists()
