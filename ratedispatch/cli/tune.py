@@ -41,6 +41,7 @@ from ratedispatch.cli.tune_options import (
 )
 from ratedispatch.limits import Limits
 from ratedispatch.observe.command_text import shell_line
+from ratedispatch.observe.redact import without_login
 
 if TYPE_CHECKING:
     from ratedispatch.cli.tune_verify import Checked
@@ -112,7 +113,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument for each group of flags
     words = _command(found, job.default, source, shown)
     is_endless = found.advice.best.seconds == math.inf
     checked = _verified(found, job, source, shown) if shown.verify and not is_endless else []
-    _show(found, words, checked, shown, job.seen)
+    _show(found, [without_login(word) for word in words], checked, shown, job.seen)
     sys.exit(3 if is_endless else 1 if bad_rows else 0)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 from typing import TYPE_CHECKING
 
 from ratedispatch.jobs.state.files import wall_clock
 from ratedispatch.jobs.state.run_notes import Begun, Ended, Mark
-from ratedispatch.observe.redact import redact_text
+from ratedispatch.observe.redact import redact_text, without_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two marks: often enough to look on, and some 80 kB of journal in an hour.
 _BETWEEN_MARKS = 2.0
-
-#: Who logs in, in an address: a name, a password that may stand alone, or a token.
-_LOGIN = re.compile(r"(?<=\w://)[^/?#\s]*@")
-
-#: A value in the query of an address that is a secret by its name.
-_SECRET = re.compile(
-    r"([?&][^=&#\s]*(?:key|token|secret|passw|sig|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
-)
 
 
 class Chronicle:
@@ -57,7 +48,7 @@ class Chronicle:
         self._journal = files.journal
         self._before = len(files.progress.answered), len(files.progress.failed)
         self._rows = files.scan.rows
-        self._command = tuple(_without_secrets(redact_text(word, keys)) for word in command)
+        self._command = tuple(without_login(redact_text(word, keys)) for word in command)
         self._clock = clock
         self._begun = b""
         self._generation = -1
@@ -121,11 +112,6 @@ class Chronicle:
         with contextlib.suppress(OSError):
             self._journal.append(text)
             self._generation = self._journal.generation
-
-
-def _without_secrets(word: str) -> str:
-    """Return *word* without what an address in it would let anybody in by."""
-    return _SECRET.sub(r"\1", _LOGIN.sub("", word)) if "://" in word else word
 
 
 def _folder() -> str:

@@ -22,6 +22,14 @@ _PLACEHOLDER = "[key removed]"
 
 _SHORTEST = 8
 
+#: Who logs in, in an address: a name, a password that may stand alone, or a token.
+_LOGIN = re.compile(r"(?<=\w://)[^/?#\s]*@")
+
+#: A value in the query of an address that is a secret by its name.
+_SECRET = re.compile(
+    r"([?&][^=&#\s]*(?:key|token|secret|passw|sig|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
+)
+
 #: What may stand between two characters of a key that was wrapped: white space, also escaped.
 _GAP = r"(?:\s|\\+[nrt])*"
 
@@ -41,6 +49,11 @@ def is_secret(key: str) -> bool:
     short, or all letters, counts as a word.
     """
     return len(key) >= _SHORTEST and not key.isalpha()
+
+
+def without_login(word: str) -> str:
+    """Return *word* without the login and the secrets in the query of an address in it."""
+    return _SECRET.sub(r"\1", _LOGIN.sub("", word)) if "://" in word else word
 
 
 def redact_text(text: str, key: str | Sequence[str]) -> str:

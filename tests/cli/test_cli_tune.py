@@ -62,6 +62,18 @@ def test_the_recommended_line_parses_to_the_recommended_settings(tmp_path: Path)
     assert parsed["no_memory"] is True
 
 
+def test_the_recommended_line_has_no_password(tmp_path: Path, monkeypatch: Any) -> None:
+    """It may be in the address of a server, which the environment may hold."""
+    monkeypatch.setenv(
+        "RATEDISPATCH_TUNE_BASE_URL", "http://me:hush-91@localhost:9/v1?token=hush-92"
+    )
+    for flags in (("--json",), ()):
+        result = tune(tmp_path, *TOKEN_BOUND, *BRIEF, *flags)
+        assert result.exit_code == 0, result.output
+        assert "http://localhost:9/v1?token=" in result.output
+        assert "hush" not in result.output
+
+
 def test_the_text_says_what_is_saved_what_it_costs_and_what_to_ask_for(tmp_path: Path) -> None:
     """In tables and sentences, with other accounts and services."""
     name = "it's <b>\x1b[2J.jsonl"
