@@ -74,7 +74,7 @@ def draw(folder: Path) -> None:
     try:
         import matplotlib as _  # noqa: F401 - only whether it is there
     except ImportError:
-        sys.exit('charts need matplotlib: pip install "ratedispatch[bench]", or give --tables')
+        sys.exit("charts need matplotlib: pip install matplotlib, or give --tables")
     from benchmarks.charts import drawings
 
     with drawings.style():

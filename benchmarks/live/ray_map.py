@@ -151,7 +151,7 @@ def main() -> int:
         import ray
         import ray.data
     except ImportError:
-        progress("Ray is not installed: pip install 'ratedispatch[ray]'")
+        progress("Ray is not installed: pip install 'ray[data]'")
         return 1
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False

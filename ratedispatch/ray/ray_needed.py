@@ -19,5 +19,5 @@ def load_ray(module: str = "ray") -> Any:
         library = module.partition(".")[0]
         raise ImportError(
             f"ratedispatch.ray needs {library}, which is not installed; install it with: "
-            f'pip install "ratedispatch[ray]"'
+            f"pip install 'ray[data]'"
         ) from error

@@ -70,7 +70,8 @@ def connection_to(place: RedisPlace, tuning: RedisTuning, home: Address | None =
         from redis.retry import Retry
     except ImportError:
         raise SharingError(
-            f"sharing by {place} needs the redis package; run: pip install 'ratedispatch[redis]'"
+            f"sharing by {place} needs the redis package, which is not installed; "
+            f"install it with: pip install redis"
         ) from None
     kinds: Any = connection
     settings: dict[str, Any] = {

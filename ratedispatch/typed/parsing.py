@@ -165,8 +165,8 @@ def _by_schema(text: str, schema: dict[str, Any], name: str) -> Any:
         jsonschema = importlib.import_module("jsonschema")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "a JSON schema is checked by the jsonschema package: "
-            'pip install "ratedispatch[schema]"; or take json.loads(outcome.text) unchecked',
+            "a JSON schema is checked by the jsonschema package, which is not installed; "
+            "install it with: pip install jsonschema, or take json.loads(outcome.text) unchecked",
             name="jsonschema",
         ) from error
     try:

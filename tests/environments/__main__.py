@@ -32,7 +32,7 @@ _TESTS = (
 )
 
 #: What the tests need besides the project.
-_TOOLS = ("pytest>=8.3", "pytest-xdist>=3.6", "hypothesis>=6.100", "trio>=0.26")
+_TOOLS = ("pytest>=8.3", "pytest-xdist>=3.6", "hypothesis>=6.112", "trio>=0.26")
 
 
 def environments() -> list[Environment]:

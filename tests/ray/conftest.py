@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def cluster() -> Iterator[None]:
     """Start one for the tests of a module, and end it with them."""
     if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install 'ratedispatch[ray]'")
+        pytest.skip("Ray is not installed: pip install 'ray[data]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["OPENAI_API_KEY"] = "key-of-the-fake-server"
     import ray

@@ -36,7 +36,7 @@ def test_importing_needs_no_ray() -> None:
         == [
             (
                 "ratedispatch.ray needs ray, which is not installed; install it with: "
-                'pip install "ratedispatch[ray]"'
+                "pip install 'ray[data]'"
             )
         ]
         * 2

@@ -1,0 +1,1 @@
+"""What is published: metadata, archives, the container image, and the files that forges show."""
