@@ -19,6 +19,7 @@ from ratedispatch.simulate.provider.calls import Problem
 from ratedispatch.simulate.provider.request_paths import target_of
 from ratedispatch.simulate.server.child import FakeServerProcess
 from ratedispatch.simulate.settings import ProviderSettings
+from tests.sdk_features import needs_newer_sdk
 from tests.simulate.providers import ask, chat, error, make_provider
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ def test_the_deployment_is_the_model_whatever_the_body_says() -> None:
     assert ask(provider, chat()).status == 200
 
 
+@needs_newer_sdk
 def test_the_sdk_of_azure_reads_answers_and_streams(server: FakeServerProcess) -> None:
     """Both clients; the key comes in a header of its own."""
     options: Any = {

@@ -18,6 +18,7 @@ import pytest
 from ratedispatch.simulate.server.child import FakeServerProcess
 from ratedispatch.simulate.server.server import FakeServer, raise_file_limit
 from ratedispatch.simulate.settings import ProviderSettings
+from tests.sdk_features import needs_newer_sdk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -84,6 +85,7 @@ def test_a_chat_answer_is_parsed_by_the_sdk(
     assert server.stats()["answered_rows"] == 1
 
 
+@needs_newer_sdk
 def test_a_response_is_parsed_by_the_sdk(server: FakeServerProcess, client: openai.OpenAI) -> None:
     """Its text, its usage, its status."""
     answer = client.responses.create(model="gpt-5-mini", input="a", max_output_tokens=20)

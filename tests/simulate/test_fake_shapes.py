@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from ratedispatch.request import CHAT, RESPONSES
 from ratedispatch.simulate.server.child import FakeServerProcess
+from tests.sdk_features import needs_newer_sdk
 from tests.simulate.providers import ask, chat, make_provider
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def check(author: Author | None) -> None:
     assert len(author.titles) == 2
 
 
+@needs_newer_sdk
 def test_the_sdk_parses_models(client: openai.OpenAI) -> None:
     """Chat and responses; whole and as streams, with every event checked by the helper."""
     model: Any = {"model": "gpt-5-mini", "max_output_tokens": 500}
@@ -80,6 +82,7 @@ def test_the_sdk_parses_models(client: openai.OpenAI) -> None:
         check(events.get_final_response().output_parsed)
 
 
+@needs_newer_sdk
 def test_the_sdk_parses_calls_of_functions(client: openai.OpenAI) -> None:
     """The function that is named, or the last where any will do; whole and as streams."""
     tools = [openai.pydantic_function_tool(Node), openai.pydantic_function_tool(Author)]
@@ -105,6 +108,7 @@ def test_the_sdk_parses_calls_of_functions(client: openai.OpenAI) -> None:
     assert plain.choices[0].message.content is not None
 
 
+@needs_newer_sdk
 def test_responses_call_functions(client: openai.OpenAI) -> None:
     parameters = Author.model_json_schema()
     options: Any = {

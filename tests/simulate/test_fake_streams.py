@@ -20,6 +20,7 @@ from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.server.child import FakeServerProcess
 from ratedispatch.simulate.settings import ProviderSettings
 from ratedispatch.simulate.transport import ProvidedStream, ProviderTransport
+from tests.sdk_features import needs_newer_sdk
 from tests.simulate.providers import ask, chat, error, make_provider
 
 if TYPE_CHECKING:
@@ -349,6 +350,7 @@ def test_the_sdk_reads_chunks_and_usage(server: FakeServerProcess, client: opena
     assert stats["streams"]["whole"] == 1
 
 
+@needs_newer_sdk
 def test_the_helpers_of_the_sdk_collect_streams(
     server: FakeServerProcess, client: openai.OpenAI
 ) -> None:
@@ -369,6 +371,7 @@ def test_the_helpers_of_the_sdk_collect_streams(
     assert server.stats()["answered"] == 2
 
 
+@needs_newer_sdk
 def test_the_async_sdk_reads_streams_at_once(server: FakeServerProcess) -> None:
     """Chat, responses and legacy completions side by side."""
 
@@ -408,6 +411,7 @@ def test_the_async_sdk_reads_streams_at_once(server: FakeServerProcess) -> None:
     assert stats["answered"] == stats["answered_rows"] == stats["streams"]["whole"] == 30
 
 
+@needs_newer_sdk
 def test_the_connection_serves_on_after_a_stream(
     server: FakeServerProcess, client: openai.OpenAI
 ) -> None:
@@ -419,6 +423,7 @@ def test_the_connection_serves_on_after_a_stream(
     assert server.stats()["connections_opened"] <= 3  # the SDK's, and one for each question
 
 
+@needs_newer_sdk
 @pytest.mark.parametrize("fault", ["stream_cut", "stream_error"])
 def test_the_sdk_tells_of_a_broken_stream(fault: str) -> None:
     """After the first parts came."""

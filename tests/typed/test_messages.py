@@ -8,6 +8,7 @@ import pytest
 
 import ratedispatch as rd
 from ratedispatch.request import RESPONSES, Cost
+from tests.sdk_features import needs_newer_sdk
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 MESSAGE = {"role": "assistant", "content": None, "tool_calls": [CALL]}
@@ -32,6 +33,7 @@ def test_a_chat_goes_on_from_a_message_of_an_answer() -> None:
     assert whole.body["messages"] == held.body["messages"] == [ASKED, MESSAGE]
 
 
+@needs_newer_sdk
 def test_a_response_goes_on_from_the_output_of_another() -> None:
     first = rd.Request.responses(model="gpt-4o", input=[ASKED])
     output = answered(first, {"output": [ITEM], "status": "completed"}).output

@@ -12,6 +12,7 @@ from ratedispatch.dispatch.transports.http_library import http as httpx
 from ratedispatch.dispatch.wrap.paced_http import gate_of, gates_of
 from ratedispatch.testing import run_virtual
 from tests.dispatch.wrap.upstream import ASK, Upstream, async_client, sync_client
+from tests.sdk_features import needs_newer_sdk
 
 LIMITS = rd.Limits(requests_per_minute=60_000)
 AZURE: Any = {"azure_endpoint": "http://azure.test", "api_version": "2024-06-01"}
@@ -21,6 +22,7 @@ def http(upstream: Upstream) -> httpx.Client:
     return httpx.Client(transport=httpx.MockTransport(upstream))
 
 
+@needs_newer_sdk
 def test_each_account_of_one_http_client_has_its_own_limits() -> None:
     """Another host, path or key is another account; a copy and another time-out are not."""
     upstream = Upstream()
