@@ -135,8 +135,8 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def installers(session: nox.Session) -> None:
     """Install a clone by pip, pipx and uv as the page about installing says; run a job by each."""
-    clone = str(_clone(session))
     folder = _folder(session)
+    clone = str(_clone(session))
     homes = {"PIPX_HOME": "pipx", "PIPX_BIN_DIR": "bin-pipx", "PIPX_MAN_DIR": "man"}
     homes |= {"UV_TOOL_DIR": "uv", "UV_TOOL_BIN_DIR": "bin-uv"}
     session.env.update({name: str(folder / place) for name, place in homes.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from benchmarks.live.against import OTHER, THIS, Tree, summarise, take_turns, te
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 def test_who_goes_first_changes_from_round_to_round() -> None:
@@ -47,6 +51,7 @@ def test_the_table_has_a_line_for_each_file() -> None:
     ]
 
 
+@needs_git
 def test_a_commit_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match="--commit no-such-thing: there is no such commit in "):
         against.commit_of("no-such-thing")
@@ -64,6 +69,7 @@ def test_an_interpreter_that_finds_another_package_is_refused(tmp_path: Path) ->
         against.prepare(Tree(tmp_path / "empty", sys.executable))
 
 
+@needs_git
 @pytest.mark.slow
 def test_a_commit_is_taken_out_of_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from benchmarks.sim import fairness
 from ratedispatch import estimate
 
@@ -19,11 +21,11 @@ def test_callers_share_by_weight_whatever_the_size_of_their_requests() -> None:
         "part_of_its_weight": {"small": 1.0014, "middle": 1.0021, "large": 0.9986},
         "is_on_target": True,
     }
-    assert fairness.share(0, maps=True)["part_of_its_weight"] == {
-        "small": 0.9984,
-        "middle": 0.9991,
-        "large": 1.0008,
-    }
+    by_maps = fairness.share(0, maps=True)["part_of_its_weight"]
+    if sys.version_info < (3, 14):
+        assert by_maps == {"small": 0.9984, "middle": 0.9991, "large": 1.0008}
+    else:  # of two tasks of one instant its asyncio runs another first
+        assert by_maps == {"small": 0.9998, "middle": 1.0012, "large": 0.9995}
 
 
 def test_who_comes_late_has_its_share_at_once() -> None:

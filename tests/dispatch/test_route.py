@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,8 +152,9 @@ class TestRetired:
                 assert (state.in_flight, state.waiting) == (0, 0)
             assert all(isinstance(outcome, Completed) for outcome in outcomes)
             sent_to_b = [name for name, _ in transport.sent if int(name or 0) % 2]
-            # half of the ten places, and the first place that came free, before the first refusal
-            assert len(sent_to_b) == 6
+            # half of the ten places, and before the first refusal the first place that came free,
+            # unless it went to A: of two tasks of one instant asyncio of 3.14 runs another first
+            assert len(sent_to_b) == (6 if sys.version_info < (3, 14) else 5)
             return [outcome.request.custom_id for outcome in outcomes], caught.value
 
         answered, stop = run_virtual(main())

@@ -176,8 +176,8 @@ def test_what_is_added_behind_the_survey_is_not_read(in_order: bool, end: bytes)
 
 
 def test_odd_lines_are_bad_rows_with_their_reason() -> None:
-    """Depth of 10,000, bytes that are no UTF-8, NUL; the rows around them run."""
-    deep = b'{"custom_id":"deep","body":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
+    """Depth of 100,000, bytes that are no UTF-8, NUL; the rows around them run."""
+    deep = b'{"custom_id":"deep","body":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     data = b"\n".join([text_of(row("a")), deep, b'{"custom_id":"\xff"}', b"\0", text_of(row("b"))])
     rows, bad, _ = read(io.BytesIO(data), scan_of(data), in_order=True)
     assert [row.custom_id for row in rows] == ["a", "b"]
