@@ -55,6 +55,7 @@ add_module_names = False
 default_role = "py:obj"
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from pygments.lexers.python import PythonLexer
+from pygments.lexers.shell import BashLexer, BashSessionLexer
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 import ratedispatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pygments.token import _TokenType
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
@@ -39,7 +43,7 @@ _PAGE_OF = {name: page for page, name in ROOT_PAGES.items()}
 
 _HEADING = re.compile(r"^(#{2,3}) (.+)$")
 _LISTED = re.compile(r"^- \[[^\]]+\]\(([^)#\s]+)\)")
-_ARGUMENTS = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
+_ARGUMENTS = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\s*")
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
@@ -167,10 +171,22 @@ def make_accessible(
         )
 
 
+class Console(BashSessionLexer):
+    """Commands; without a prompt before any of them, all lines are commands and none is output."""
+
+    def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
+        """Yield the tokens of *text*."""
+        if re.search(r"^\$ ", text, re.MULTILINE):
+            yield from super().get_tokens_unprocessed(text)
+        else:
+            yield from BashLexer().get_tokens_unprocessed(text)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Take part in a build."""
     app.add_config_value("repository_file_url", "", "env", str)
     app.connect("source-read", read_source)
+    app.add_lexer("console", Console)
     app.add_lexer("ipython", PythonLexer)  # its own comes with IPython only
     app.connect("missing-reference", public_name)
     app.connect("html-page-context", make_accessible, priority=900)  # after the theme

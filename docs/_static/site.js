@@ -22,7 +22,7 @@ for (const block of document.querySelectorAll(
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
-  block.append(button);
+  block.querySelector(".highlight").append(button);
 }
 
 // when no page has all words of a search, those that have most of them are shown; a search of many
