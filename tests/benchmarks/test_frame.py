@@ -238,9 +238,10 @@ def test_every_command_that_the_docs_quote_names_a_benchmark() -> None:
     quoted = {name for page in pages for name in COMMAND.findall(page.read_text("utf-8"))}
     assert {"micro.counting", "live.main_job", "sim"} <= quoted
     benchmarks = find_benchmarks()
-    for name in quoted - {"charts", "peers.install"}:
+    programs = {"charts", "peers.install", "renew"}
+    for name in quoted - programs:
         assert select(name.removesuffix("."), benchmarks)
-    for name in ("charts", "peers.install"):
+    for name in programs:
         assert importlib.util.find_spec(f"benchmarks.{name}") is not None
 
 
