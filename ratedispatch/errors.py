@@ -5,18 +5,18 @@ Every other module may raise from here.
 
     RateDispatchError
     ├── InvalidRequest(ValueError)      a request that cannot be counted or sent as it is
-    ├── InvalidLimits(ValueError)       limits that mean nothing: zero, negative, not a number
-    ├── CostExceedsLimit(ValueError)    a request that can never go: larger than the limit
-    ├── DeadlineMissed(TimeoutError)    a request that cannot go in time
+    ├── InvalidLimits(ValueError)       limits that make no sense: zero, negative, not a number
+    ├── CostExceedsLimit(ValueError)    a request that can never be sent: larger than the limit
+    ├── DeadlineMissed(TimeoutError)    a request that cannot be sent in time
     ├── VocabularyError(RuntimeError)   a packaged rank file that is damaged
-    ├── TransportError(ConnectionError) no usable answer came back
+    ├── TransportError(ConnectionError) no usable response arrived
     │   ├── AnswerTooLarge
     │   └── AttemptTimeout(TimeoutError)
-    ├── RequestFailed(RuntimeError)     a request that failed, where its answer was asked for
-    ├── UnusableAnswer(ValueError)      an answer that cannot be what was asked for
+    ├── RequestFailed(RuntimeError)     the answer of a failed request was asked for
+    ├── UnusableAnswer(ValueError)      an answer that cannot be converted to what was asked for
     ├── SharingError(ValueError)        a place for shared limits that cannot be used
     ├── JobError(ValueError)            a job that cannot start: files, flags
-    └── Stopped(RuntimeError)           nothing more is sent; what is unanswered can be resumed
+    └── Stopped(RuntimeError)           nothing more is sent; unanswered requests can be resumed
 """
 
 from __future__ import annotations
