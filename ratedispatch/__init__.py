@@ -1,8 +1,8 @@
 """
 Send many requests to an LLM API at its rate limits, without being refused.
 
-``wrap`` paces a client of the openai package, ``Dispatcher`` sends requests, ``run_file`` a whole
-file of them, ``count_tokens`` tells what one costs before it is sent.
+``wrap`` paces a client of the openai package, ``Dispatcher`` sends requests, ``run_file`` sends a
+whole file of requests, and ``count_tokens`` counts the cost of a request before it is sent.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ While it is still being imported, an interruption ends the process without a tra
 import os
 import signal
 
-#: The exit code of a run that the same command goes on with.
+#: The exit code of a run that the same command resumes.
 _RESUMABLE = 3
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)

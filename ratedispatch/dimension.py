@@ -1,8 +1,8 @@
 """
-What an account can be limited in.
+The dimensions in which an account can be limited.
 
-Gives each dimension its unit, its window, and what a cost or an answer amounts to in it. A new one
-is one more line in `STANDARD`: everything else iterates over dimensions.
+Gives each dimension its unit, its window, and functions that return the amount of a cost or a usage
+in it. A new dimension is one more line in `STANDARD`: everything else iterates over dimensions.
 Values only. Holds no limits and no time.
 """
 
@@ -55,13 +55,14 @@ class Dimension:
 
     Args:
         name: ``requests``, ``tokens_per_day``, …, as `Rate` and `Reading` name it.
-        unit: What is counted, as a person reads it: ``requests``, ``input tokens``.
-        of_cost: What a request amounts to.
-        of_usage: What an answer says was used of it; None where answers do not tell.
-        window: Seconds that its limits are given for: 60, or 86,400 for a limit per day.
-        setting: The field of `Limits` for it; empty if it stands in `Limits.custom`.
+        unit: What is counted, for messages: ``requests``, ``input tokens``.
+        of_cost: Returns the amount of a cost.
+        of_usage: Returns the amount of the usage that an answer reports; None if answers do not
+            report it.
+        window: The period of its limits in seconds: 60, or 86,400 for a limit per day.
+        setting: The field of `Limits` for it; empty if it is in `Limits.custom`.
         start: The limit per minute from which ``"auto"`` starts; None if it cannot be learned.
-        is_standard: Whether providers limit it; the others are the caller's own.
+        is_standard: Whether providers limit it; other dimensions are the caller's own.
     """
 
     name: str
@@ -80,12 +81,12 @@ class Dimension:
 
     @property
     def period(self) -> str:
-        """What its limits are given for, in a sentence: ``minute`` or ``day``."""
+        """The period of its limits: ``minute`` or ``day``."""
         return period_of(self.window)
 
     @property
     def phrase(self) -> str:
-        """What a limit on it is called: ``input tokens per minute``."""
+        """The name of a limit on it, such as ``input tokens per minute``."""
         return f"{self.unit} per {self.period}"
 
 

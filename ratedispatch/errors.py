@@ -30,7 +30,7 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class RateDispatchError(Exception):
-    """The root of every error that ratedispatch raises on purpose."""
+    """The base class of all errors that ratedispatch raises itself."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Come out of another process as it was, though its arguments are not those of args."""
@@ -45,19 +45,19 @@ def _remade(kind: type[ErrorT], args: tuple[object, ...], fields: dict[str, obje
 
 
 class InvalidRequest(RateDispatchError, ValueError):
-    """A request that cannot be counted or sent as it stands; the message names the field."""
+    """A request that cannot be counted or sent as it is; the message names the field."""
 
 
 class InvalidLimits(RateDispatchError, ValueError):
-    """Limits that mean nothing (zero, negative, not a number); the message names the field."""
+    """Limits that make no sense (zero, negative, not a number); the message names the field."""
 
 
 class CostExceedsLimit(RateDispatchError, ValueError):
     """
-    A request larger than a limit, which no waiting can ever make fit.
+    A request that costs more than a limit can ever hold, so waiting does not help.
 
     Attributes:
-        dimension: What is limited, for example ``tokens``.
+        dimension: The dimension of the limit, for example ``tokens``.
         amount: What the request costs in that dimension.
         limit: The most that the limit can ever hold, in the same unit.
     """
@@ -83,12 +83,12 @@ def _whole(number: float, *, up: bool) -> str:
 
 class DeadlineMissed(RateDispatchError, TimeoutError):
     """
-    A request that was not sent by its deadline, or could not have been.
+    A request that was not, or could not be, sent by its deadline.
 
     Attributes:
-        earliest: Seconds after which it could have been sent at the earliest, by what the queue
-            knew; None when it was the deadline that ended its wait.
-        allowed: Seconds within which it was to be sent.
+        earliest: The earliest time at which the queue expected to send it, in seconds from now;
+            None if the deadline passed while it waited.
+        allowed: Seconds within which it had to be sent.
     """
 
     def __init__(self, message: str, *, allowed: float, earliest: float | None = None) -> None:
@@ -103,11 +103,11 @@ class VocabularyError(RateDispatchError, RuntimeError):
 
 class TransportError(RateDispatchError, ConnectionError):
     """
-    No usable answer came back: refused, reset, cut off in the middle.
+    No usable response arrived: the connection was refused, reset or cut off.
 
     Attributes:
-        reached: Whether the server was reached at all. When it was, the request may have been
-            executed and billed.
+        reached: Whether the server was reached. If it was, the request may have been executed and
+            billed.
     """
 
     def __init__(self, message: str, *, reached: bool = True) -> None:
@@ -116,19 +116,19 @@ class TransportError(RateDispatchError, ConnectionError):
 
 
 class AttemptTimeout(TransportError, TimeoutError):
-    """An attempt took longer than allowed; it may have been executed and billed."""
+    """An attempt exceeded its timeout; it may have been executed and billed."""
 
 
 class AnswerTooLarge(TransportError):
-    """An answer larger than is taken. It would be as large the next time."""
+    """An answer larger than allowed. It is not retried, because it would be as large again."""
 
 
 class RequestFailed(RateDispatchError, RuntimeError):
     """
-    A request that cannot be answered, where its answer was asked for.
+    A request that failed; raised where its answer is asked for.
 
     Attributes:
-        code: The reason, as in `Failed`.
+        code: The reason for machines, as in `Failed`.
         outcome: The `Failed` itself.
     """
 
@@ -140,7 +140,7 @@ class RequestFailed(RateDispatchError, RuntimeError):
 
 class UnusableAnswer(RateDispatchError, ValueError):
     """
-    An answer of which the object that was asked for cannot be made.
+    An answer that cannot be turned into the object that was asked for.
 
     Attributes:
         reason: ``refused``, ``truncated``, ``filtered``, ``empty``, ``no_text``, ``no_json`` or
@@ -155,23 +155,23 @@ class UnusableAnswer(RateDispatchError, ValueError):
 
 
 class SharingError(RateDispatchError, ValueError):
-    """A place for shared limits that cannot be used, as it is given; the message says why."""
+    """A store for shared limits that cannot be used; the message says why."""
 
 
 class JobError(RateDispatchError, ValueError):
-    """A job that cannot start as it was asked for: a file, a folder or a flag is wrong."""
+    """A job that cannot start: a file, a folder or a flag is wrong."""
 
 
 class Stopped(RateDispatchError, RuntimeError):
     """
-    Nothing more is sent: what is not answered yet can be resumed later.
+    Nothing more is sent. Requests that are not answered yet can be sent later.
 
     Attributes:
         code: A short machine-readable reason: ``quota``, ``day_limit``, ``authentication``,
             ``not_found``, ``unreachable``, ``outage``, ``all_failed``, ``output``, ``drained`` or
             ``closed``.
-        started: Whether at least one request had been answered before the stop. A stop before
-            any answer is a mistake in the configuration rather than an interruption.
+        started: Whether at least one request was answered before the stop. A stop before any
+            answer means a mistake in the configuration rather than an interruption.
     """
 
     def __init__(self, code: str, message: str, *, started: bool) -> None:

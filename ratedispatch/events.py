@@ -1,8 +1,9 @@
 """
-The events that listeners are told: progress bars, logs and reports are made of them.
+The events that listeners receive; progress bars, logs and reports are made from them.
 
-Values only. A listener is a plain callable, and must be quick. One that raises is logged once and
-changes nothing. One that has a set of event types in ``listens_to`` is told only these.
+Values only. A listener is a plain callable and must return quickly. A listener that raises is
+logged once and changes nothing. A listener with a set of event types in ``listens_to`` receives
+only these.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class AttemptSent:
     """
-    An attempt has left: its permit is paid.
+    An attempt is sent: its permit has been paid for.
 
     Args:
         request: What was sent.
         attempt: 1 for the first attempt.
-        cost: What was reserved for it.
-        waited: Seconds in the queue.
+        cost: The cost reserved for it.
+        waited: Seconds spent in the queue.
         at: Loop time in seconds.
-        route: The group of models or the member of a pool; empty if there is only one place.
+        route: The group of models or the member of a pool; empty if there is only one route.
     """
 
     request: Request
@@ -42,21 +43,21 @@ class AttemptSent:
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """
-    An attempt has an answer or has broken.
+    An attempt has ended, with or without a response.
 
     Args:
         request: What was sent.
         attempt: 1 for the first attempt.
-        cost: What was reserved for it.
-        status: HTTP status, or ``None`` if no answer came.
-        decision: What is made of it.
-        code: The reason, if it is not answered.
-        latency: Seconds from sending to the whole answer.
+        cost: The cost reserved for it.
+        status: HTTP status, or ``None`` if no response came.
+        decision: What to do about it.
+        code: The reason, if it was not answered.
+        latency: Seconds from sending it to the end of the response.
         at: Loop time in seconds.
         route: As in :class:`AttemptSent`.
-        usage: The tokens that the answer reports, if it does.
-        readings: What the answer says about the provider's buckets; nothing where another process
-            of the job has read it.
+        usage: The tokens that the answer reports, if any.
+        readings: What the response says about the provider's buckets; empty if another process of
+            the job read it.
     """
 
     request: Request
@@ -74,7 +75,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class QueuePaused:
-    """The queue (of a group of models) pauses for *seconds* because of *code*."""
+    """The queue (of a group of models) pauses for *seconds*; *code* is the reason."""
 
     seconds: float
     code: str
@@ -93,11 +94,11 @@ class RequestEnded:
 @dataclass(frozen=True, slots=True)
 class RequestSkipped:
     """
-    A request of a `map` was left unanswered, because nothing more is sent on its route.
+    A request of a `map` stays unanswered, because nothing more is sent on its route.
 
     Args:
-        request: As it was submitted.
-        attempts: Times it was sent.
+        request: The request as submitted.
+        attempts: How often it was sent.
         at: Loop time in seconds.
     """
 
@@ -109,7 +110,7 @@ class RequestSkipped:
 @dataclass(frozen=True, slots=True)
 class LimitChanged:
     """
-    Another limit is in force: the provider has said so, or its refusals have shown it.
+    The limit in force has changed, because headers or refusals of the provider show another one.
 
     Args:
         rate: The limit from now on.
@@ -125,13 +126,13 @@ class LimitChanged:
 @dataclass(frozen=True, slots=True)
 class SharingChanged:
     """
-    What has become of limits that are shared with other processes.
+    The sharing of limits with other processes has begun or changed.
 
     Args:
-        message: In a sentence.
+        message: What happened, in one sentence.
         group: The group of models whose limits they are; empty if they all share theirs.
         at: Loop time in seconds.
-        others: How many others share them, when this process begins to; None for what comes later.
+        others: How many other processes share them, when this process begins; None later.
     """
 
     message: str
@@ -143,7 +144,7 @@ class SharingChanged:
 @dataclass(frozen=True, slots=True)
 class RouteStopped:
     """
-    A member of a pool is left alone for a while; the others go on.
+    A member of a pool is not used for a while; the other members are.
 
     Args:
         route: Its name.
@@ -160,7 +161,7 @@ class RouteStopped:
 
 @dataclass(frozen=True, slots=True)
 class RouteResumed:
-    """A member of a pool that was left alone has answered, and is used again."""
+    """A member of a pool that was not used for a while has answered, and is used again."""
 
     route: str
     at: float
@@ -169,11 +170,11 @@ class RouteResumed:
 @dataclass(frozen=True, slots=True)
 class ProcessLost:
     """
-    Of a job in several processes, one has ended by itself: killed, or out of memory.
+    One process of a job with several processes has ended early: killed, or out of memory.
 
     Args:
         process: Its number, from 1.
-        message: What has ended it and what becomes of its rows, in a sentence.
+        message: What ended it and what happens to its rows, in one sentence.
         at: Loop time in seconds.
     """
 
@@ -185,7 +186,7 @@ class ProcessLost:
 @dataclass(frozen=True, slots=True)
 class JobStopped:
     """
-    A job has stopped before its last row; told last, once everything is written.
+    A job has stopped before its last row. This is its last event, after everything is written.
 
     Args:
         code: Why, for machines.

@@ -21,10 +21,10 @@ class LimitGroup:
     Models that share limits.
 
     Args:
-        name: What messages and reports call it; not empty.
-        models: Names, or what names start with before a ``*`` at the end: ``gpt-4.1-mini*``.
-        limits: What all of them together may spend.
-        max_in_flight: The most of their requests unanswered at once; None for no bound of its own.
+        name: The name of the group in messages and reports; not empty.
+        models: Names of models; ``*`` at the end stands for any ending: ``gpt-4.1-mini*``.
+        limits: The limits that all of them share.
+        max_in_flight: Maximum number of their requests in flight; None for no separate maximum.
 
     Raises:
         InvalidLimits: The name or a model is empty, there are no models, a ``*`` stands before
@@ -43,7 +43,7 @@ class LimitGroup:
         if isinstance(models, str):  # the comma of a tuple of one is easily forgotten
             raise InvalidLimits(
                 f"group {self.name!r}: models must be a tuple of names, such as "
-                f"({models!r},), not one text"
+                f"({models!r},), not a string"
             )
         if not self.models:
             raise InvalidLimits(f"group {self.name!r} has no models; name at least one")
@@ -53,7 +53,7 @@ class LimitGroup:
             if "*" in pattern[:-1]:
                 raise InvalidLimits(
                     f"group {self.name!r}: {pattern!r} has a * before its end; "
-                    f"only what names start with can be given, such as 'gpt-4.1*'"
+                    f"a * can only stand at the end, as in 'gpt-4.1*'"
                 )
         if self.max_in_flight is not None and self.max_in_flight < 1:
             raise InvalidLimits(
@@ -66,9 +66,9 @@ class LimitGroup:
 
     def closeness(self, model: str) -> int | None:
         """
-        Return how closely this group names *model*; None if it does not.
+        Return how closely a pattern of this group matches *model*; None if none does.
 
-        Its whole name is closer than any prefix, and a longer prefix closer than a shorter one.
+        A full name is closer than any prefix, and a longer prefix is closer than a shorter one.
         """
         if model in self.models and not model.endswith("*"):
             return len(model) + 1
@@ -79,12 +79,11 @@ class LimitGroup:
 @dataclass(frozen=True, slots=True)
 class LimitGroups:
     """
-    The limits of an account whose models are limited apart.
+    The limits of an account that limits models separately.
 
     Args:
-        groups: At least one; no two of them have a name or a pattern in common.
-        default: What the models that no group names may spend together. None: their requests
-            cannot be sent.
+        groups: At least one; no two groups have the same name or a pattern in common.
+        default: The limits that all other models share; None if their requests cannot be sent.
 
     Raises:
         InvalidLimits: There is no group, or two have a name or a pattern in common.
@@ -140,5 +139,5 @@ class LimitGroups:
         raise InvalidLimits(f"there are no limits for {wanted}, only for {known}")
 
     def most_in_flight(self, name: str) -> int | None:
-        """Return the bound that the group *name* sets on its requests in flight, if it does."""
+        """Return the maximum number in flight that the group *name* sets, if any."""
         return next((group.max_in_flight for group in self.groups if group.name == name), None)

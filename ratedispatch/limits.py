@@ -1,5 +1,5 @@
 """
-The limits of an account, as rates of buckets.
+The limits of an account, as rates and bursts of buckets.
 
 Holds rates and bursts by dimension, and what providers say of them.
 Values only: no time passes here.
@@ -51,10 +51,10 @@ class Rate:
     Args:
         dimension: The name of a `Dimension`: ``requests``, ``tokens``, ``input_tokens``,
             ``output_tokens``, ``requests_per_day``, ``tokens_per_day``, or one of the caller's own.
-        per_minute: The most that may be spent in a minute, on average.
-        burst: The most that may be spent at once, in the same unit.
-        window: Seconds that the limit is given for: 60, or 86,400 for a limit per day.
-        is_auto: Whether *per_minute* only stands in for a limit that is yet to be learned.
+        per_minute: Maximum amount per minute, on average.
+        burst: Maximum amount at once, in the same unit.
+        window: The period of the limit in seconds: 60, or 86,400 for a limit per day.
+        is_auto: Whether *per_minute* is only a starting value for a limit to be learned.
     """
 
     dimension: str
@@ -70,12 +70,12 @@ class Rate:
 
     @property
     def limit(self) -> float:
-        """The limit as it is given, per *window*."""
+        """The limit per *window*, as the user gave it."""
         return self.per_minute / 60 * self.window
 
     @property
     def is_daily(self) -> bool:
-        """Whether the limit is one of hours rather than of a minute."""
+        """Whether the limit is per day rather than per minute."""
         return is_daily(self.window)
 
     def __str__(self) -> str:
@@ -88,18 +88,18 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """
-    What a provider says about one of its buckets, at the time it took a request in.
+    What a provider says about one of its buckets, as of the moment it accepted a request.
 
     Args:
         dimension: ``requests``, ``tokens``, ``input_tokens`` or ``output_tokens``.
-        remaining: What is left there after that request; None if it does not say.
-        limit: The most the bucket holds, if it says so.
-        window: Seconds in which the bucket fills as a whole, as far as that can be told: about
-            60 for a limit per minute, about 86,400 for one per day.
-        period: Seconds that *limit* is given for, where that is known from its name or from the
-            provider's documents.
-        ends_in: Seconds until it starts over as a whole, at most one too many, where it is a
-            counter of clock minutes; None for a bucket that refills all the time.
+        remaining: The amount left after that request; None if not stated.
+        limit: The maximum that the bucket holds; None if not stated.
+        window: Seconds in which an empty bucket becomes full, as far as known: about 60 for a limit
+            per minute, about 86,400 for a limit per day.
+        period: The period of *limit* in seconds, if its name or the provider's documentation says
+            so.
+        ends_in: Seconds until the counter is reset (at most one second too many), if the provider
+            counts by clock minutes; None for a bucket that refills continuously.
     """
 
     dimension: str
@@ -112,16 +112,16 @@ class Reading:
     @property
     def proves_surplus(self) -> bool:
         """
-        Whether what remains may be spent now.
+        Whether the remaining amount may be spent now.
 
-        Only of a bucket that is known to fill within two minutes: what remains of a day says
-        nothing about what may be spent in a second.
+        True only for a bucket that is known to fill within two minutes: what remains of a daily
+        limit says nothing about what may be spent in one second.
         """
         return self.window is not None and self.window <= SHORT_WINDOW
 
     @property
     def is_daily(self) -> bool:
-        """Whether this is a bucket of hours rather than of a minute."""
+        """Whether this is a bucket per day rather than per minute."""
         return self.window is not None and is_daily(self.window)
 
     @property
@@ -143,22 +143,22 @@ class Limits:
     What an account may spend. ``None`` means that a dimension is not limited.
 
     Args:
-        requests_per_minute: RPM; ``"auto"`` learns it from the answers.
+        requests_per_minute: RPM; ``"auto"`` learns it from the responses.
         tokens_per_minute: TPM, prompt and output together; ``"auto"`` learns it.
-        burst_seconds: How many seconds of rate may be spent at once after idleness, 0 to 60.
-            The provider's bucket must be at least this deep. At least one request always fits.
+        burst_seconds: Burst after an idle period, in seconds of the rate, 0 to 60. The provider's
+            bucket must be at least this deep. At least one request always fits.
         requests_per_day: RPD.
         tokens_per_day: TPD.
         input_tokens_per_minute: A limit on prompts alone.
         output_tokens_per_minute: A limit on outputs alone.
-        custom: Limits per minute on dimensions of your own, by name; see `Cost.custom`.
-        share: Where other processes spend from the same limits: ``"local"`` (of this user on this
-            machine), ``"local:NAME"`` or ``"redis://HOST:PORT/DB"``; None if this process has them
-            for itself.
+        custom: Limits per minute on your own dimensions, by name; see `Cost.custom`.
+        share: Where the limits are shared with other processes: ``"local"`` (those of this user on
+            this machine), ``"local:NAME"`` or ``"redis://HOST:PORT/DB"``; None if they are not
+            shared.
 
     Raises:
-        InvalidLimits: A limit is not a finite number above zero, the burst not within 0 to 60, or
-            *share* no text.
+        InvalidLimits: A limit is not a finite number above zero, the burst is not within 0 to 60,
+            or *share* is not a string.
     """
 
     requests_per_minute: float | Literal["auto"] | None = None
@@ -174,7 +174,7 @@ class Limits:
     def __post_init__(self) -> None:
         if self.share is not None and not isinstance(self.share, str):
             raise InvalidLimits(
-                f'share must be a text such as "local", got {type(self.share).__name__}'
+                f'share must be a string such as "local", got {type(self.share).__name__}'
             )
         for dimension in _WITH_FIELD:
             name = dimension.setting

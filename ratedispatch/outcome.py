@@ -1,5 +1,5 @@
 """
-What came back: responses, what to make of them, and outcomes.
+Responses, how they are interpreted, and the outcomes of requests.
 
 Values only. The room ``providers`` decides which decision a response means.
 """
@@ -28,15 +28,15 @@ KindT = TypeVar("KindT")
 @dataclass(frozen=True, slots=True)
 class Response:
     """
-    An answer as it came over the wire.
+    A response as it came over the wire.
 
     Args:
         status: HTTP status code.
         headers: Header values by lower-case name.
-        body: The decoded JSON, or the text when it is not JSON.
+        body: The decoded JSON, or the text if it is not JSON.
         is_json: Whether the body was JSON.
-        text: The bytes that *body* was read from, if they are plain JSON in UTF-8 and so can be
-            written down as they are. To be dropped where *body* is changed.
+        text: The bytes that *body* was read from, if they are plain JSON in UTF-8 and can be
+            written to a file unchanged. Whoever changes *body* must drop them.
     """
 
     status: int
@@ -47,7 +47,7 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """The provider's name for this exchange, to be quoted to its support."""
+        """The provider's identifier of this exchange, to quote to its support."""
         return self.headers.get("x-request-id") or self.headers.get("request-id")
 
 
@@ -57,25 +57,25 @@ class Decision(enum.Enum):
     ANSWERED = "answered"
     """It succeeded."""
     TRANSIENT = "transient"
-    """Try this request again after a while; the others go on."""
+    """Retry this request after a backoff; other requests are not affected."""
     RATE_LIMIT = "rate_limit"
-    """The queue as a whole is too fast: it pauses, and this request keeps its place."""
+    """The queue is too fast: it pauses, and this request keeps its place."""
     OVERLOADED = "overloaded"
-    """The server asks to slow down: the queue pauses and goes on at a lower speed."""
+    """The server asks to slow down: the queue pauses and continues at a lower speed."""
     QUEUE_FULL = "queue_full"
-    """The server has no room for more at once: fewer requests in flight, rather than a pause."""
+    """The server cannot take more requests at once: fewer are kept in flight, without a pause."""
     DAY_LIMIT = "day_limit"
-    """A limit per day is used up: the route retires, or waits until it is reset."""
+    """A limit per day is used up: the route retires, or waits for the reset."""
     UNREACHABLE = "unreachable"
-    """No connection: the queues are held, and this request keeps its place."""
+    """No connection could be opened: the queue is held, and this request keeps its place."""
     FAIL = "fail"
-    """This request can never succeed as it stands; the others go on."""
+    """This request can never succeed as it is; other requests are not affected."""
     MISSING = "missing"
-    """The model or the path does not exist for this key: fails, and stops a job just begun."""
+    """The model or path does not exist for this key: the request fails; a new job stops."""
     UNPAID = "unpaid"
-    """It speaks of money, in words that are not known: the queue is held, and asks again."""
+    """The message is about money, but not a known one: the queue is held, and probes."""
     STOP = "stop"
-    """No request on this route can succeed until a person acts: it retires, resumable."""
+    """No request on this route can succeed until a person acts: the route retires."""
 
     # each attempt looks decisions up in sets, and the hash of enum.Enum is written in Python
     __hash__ = object.__hash__
@@ -89,7 +89,7 @@ REFUSALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that the provider says it used."""
+    """The tokens that the provider reports as used."""
 
     prompt_tokens: int
     output_tokens: int
@@ -104,17 +104,17 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Interpretation:
     """
-    Everything that one attempt says, read once.
+    Everything that the response to one attempt says, read once.
 
     Args:
         decision: What to do.
-        code: The provider's code, or ours, for example ``rate_limit_exceeded``. It is for people
-            and records: nothing decides by it.
+        code: The provider's code or our own, for example ``rate_limit_exceeded``. It is for people
+            and logs: no decision depends on it.
         message: One sentence for a person.
-        delay: Seconds the provider asks to wait at least, if it says so.
-        dimension: Which limit refused, as `Reading` names it, if the provider says so.
-        readings: What the answer says about the provider's buckets, at most one for each.
-        usage: The tokens that the answer reports, if it does.
+        delay: Minimum wait that the provider asks for, in seconds, if any.
+        dimension: The limit that was exceeded, as `Reading` names it, if the provider says so.
+        readings: What the response says about the provider's buckets, at most one for each.
+        usage: The tokens that the answer reports, if any.
     """
 
     decision: Decision
@@ -134,11 +134,11 @@ class Completed:
     Args:
         request: The request as submitted.
         response: The provider's answer.
-        cost: What was reserved for the last attempt.
-        usage: What the provider reports, if it does.
-        attempts: Times it was sent, refusals included.
-        latency: Seconds from sending the last attempt to its whole answer.
-        route: The group of models or the member of a pool; empty if there is only one place.
+        cost: The cost reserved for the last attempt.
+        usage: The tokens that the provider reports, if any.
+        attempts: How often it was sent, refusals included.
+        latency: Seconds from sending the last attempt to the end of its answer.
+        route: The group of models or the member of a pool; empty if there is only one route.
     """
 
     request: Request
@@ -157,23 +157,23 @@ class Completed:
     @property
     def text(self) -> str:
         """
-        What the model wrote, of several choices the first; empty if it wrote nothing.
+        The text that the model wrote: the first choice, if there are several; may be empty.
 
         Raises:
-            UnusableAnswer: It is an answer of a kind that has no text, such as an embedding.
+            UnusableAnswer: This kind of answer has no text, such as an embedding.
         """
         return text_of_answer(self.response.body, self.request.label)
 
     @property
     def completion(self) -> Any:
         """
-        The answer as the object that the openai package makes of it.
+        The answer as an object of the openai package.
 
         A ``ChatCompletion``, ``Response``, ``CreateEmbeddingResponse``, ``Completion`` or
-        ``ModerationCreateResponse``, by the endpoint.
+        ``ModerationCreateResponse``, depending on the endpoint.
 
         Raises:
-            LookupError: The package has no class for an answer of that endpoint.
+            LookupError: The package has no class for answers of that endpoint.
         """
         endpoint = self.request.endpoint
         known = endpoint_like(endpoint) or endpoint
@@ -185,16 +185,16 @@ class Completed:
     def parsed(self, kind: UnionType | dict[str, Any]) -> Any: ...
     def parsed(self, kind: Any) -> Any:
         """
-        Return the text of the answer as a *kind*.
+        Parse the text of the answer as a *kind*.
 
         Args:
-            kind: A pydantic model, or any other type that pydantic validates; or a JSON schema,
-                by which the package ``jsonschema`` checks what the JSON holds.
+            kind: A pydantic model or any other type that pydantic validates, or a JSON schema,
+                which the package ``jsonschema`` checks.
 
         Raises:
-            UnusableAnswer: The model refused, was cut off, or wrote something else; its
-                ``reason`` says which.
-            ValueError: *kind* is a dict, but no JSON schema that can be used.
+            UnusableAnswer: The model refused, was cut off, or wrote something else; ``reason``
+                says which.
+            ValueError: *kind* is a dict but not a valid JSON schema.
         """
         return parse_answer(self.response.body, kind, self.request.label)
 
@@ -202,14 +202,14 @@ class Completed:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """
-    A request that cannot be answered.
+    A request for which no further attempt is made.
 
     Args:
         request: The request as submitted.
-        code: A short reason for machines, the provider's own where there is one.
+        code: A short reason for machines; the provider's code, if it sent one.
         message: One sentence for a person.
-        response: The provider's last answer, if one came at all.
-        attempts: Times it was sent; 0 if it never was.
+        response: The provider's last response, if any came.
+        attempts: How often it was sent; 0 if never.
         error: The exception of the last attempt, if it raised one.
     """
 

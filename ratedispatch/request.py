@@ -23,15 +23,15 @@ EMBEDDINGS = "/v1/embeddings"
 COMPLETIONS = "/v1/completions"
 MODERATIONS = "/v1/moderations"
 
-#: The endpoints whose requests can be counted and sent, as the Batch file format spells them.
+#: The endpoints whose requests can be counted and sent, as the Batch file format writes them.
 ENDPOINTS = frozenset({CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS})
 
 
 def endpoint_like(url: str) -> str | None:
     """
-    Return the endpoint that *url* ends like, as the Batch file format spells it; None if none.
+    Return the endpoint at the end of *url*, as the Batch file format writes it; None if none.
 
-    Other providers leave the version out, have another one, or give the whole address.
+    Other providers omit the version, use another one, or give the full URL.
     """
     path = "/" + url.split("?", 1)[0].strip("/")
     # chat before completions: one ends like the other
@@ -44,23 +44,23 @@ def endpoint_like(url: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    One request, as it is to be sent.
+    One request to send.
 
     Args:
         body: The JSON object to post, for example ``{"model": ..., "messages": [...]}``.
         endpoint: The path with its version, for example ``/v1/chat/completions``.
-        custom_id: The caller's own name for it; it comes back with the outcome.
-        row: The caller's own number for it (a line number, say); carried along, not interpreted.
-        custom: What it costs in dimensions of the caller's own, for `Limits.custom`.
-        was_read: Whether *body* was read from JSON, and so holds nothing else; such a body is
-            written several times as fast.
-        timeout: Seconds that one attempt may take, in the place of what the dispatcher allows.
-        headers: Sent with it, in the place of those of the same names that the client sends.
-            They are shown nowhere, since one may be a key.
+        custom_id: The caller's name for it; it comes back with the outcome.
+        row: The caller's number for it, such as a line number; passed along, not interpreted.
+        custom: Its cost in the caller's own dimensions, for `Limits.custom`.
+        was_read: Whether *body* was read from JSON and contains nothing else; such a body is
+            encoded several times faster.
+        timeout: Seconds that one attempt may take, instead of the dispatcher's timeout.
+        headers: Sent with it; they replace headers of the same names that the client sends. They
+            are never shown, because one may be a key.
 
     Raises:
         ValueError: *timeout* is not above 0, or a header cannot be sent.
-        TypeError: *timeout* is no number, or a header is no text.
+        TypeError: *timeout* is not a number, or a header is not a string.
     """
 
     body: Mapping[str, Any]
@@ -95,12 +95,12 @@ class Request:
         **parameters: Any,
     ) -> Request:
         """
-        Return a chat completion request; *parameters* are further fields of the body.
+        Return a chat completion request; *parameters* are other fields of the body.
 
-        *timeout* and *headers* are those of the request. Messages may be, or hold, objects of the
-        SDK, such as an answer to go on from. A ``response_format`` may be a type, as
-        in the SDK's ``parse``: a pydantic model, or a dataclass of pydantic's. It becomes a
-        strict JSON schema, and ``outcome.parsed(type)`` gives the answer as one.
+        *timeout* and *headers* are those of `Request`. Messages may be or contain objects of the
+        SDK, such as an earlier answer that the conversation continues from. A ``response_format``
+        may be a type, as in the SDK's ``parse``: a pydantic model or a pydantic dataclass. It
+        becomes a strict JSON schema, and ``outcome.parsed(type)`` returns the answer as that type.
         """
         if isinstance(parameters.get("response_format"), type):
             parameters["response_format"] = chat_format_of(parameters["response_format"])
@@ -121,11 +121,11 @@ class Request:
         **parameters: Any,
     ) -> Request:
         """
-        Return a request for a response; *parameters* are further fields of the body.
+        Return a request to the Responses API; *parameters* are other fields of the body.
 
-        *timeout* and *headers* are those of the request. The items of *input* may be, or hold,
-        objects of the SDK, such as the output of an answer to go on from. *text_format* is a
-        type, as the ``response_format`` of `chat`.
+        *timeout* and *headers* are those of `Request`. The items of *input* may be or contain
+        objects of the SDK, such as the output of an earlier answer. *text_format* is a type, like
+        the ``response_format`` of `chat`.
         """
         body: dict[str, Any] = {
             "model": model,
@@ -138,14 +138,14 @@ class Request:
 
     @property
     def label(self) -> str:
-        """How messages name this request: by ``custom_id``, by row, or by endpoint."""
+        """The name of this request in messages: by ``custom_id``, by row, or by endpoint."""
         if self.custom_id is not None:
             return f"request {self.custom_id!r}"
         return f"request {self.row}" if self.row is not None else f"a request to {self.endpoint}"
 
 
 class _SdkObject(Protocol):
-    """An object of the openai package, which tells the JSON that it stands for."""
+    """An object of the openai package that can be converted to JSON."""
 
     def to_dict(self, *, mode: Literal["json", "python"] = ...) -> dict[str, Any]:
         """Return that JSON."""
@@ -201,15 +201,15 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     """Raise if one cannot be sent; no message holds what stands in it, which may be a key."""
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"headers must be texts by name; {name!r:.80} is not")
+            raise TypeError(f"headers must be strings by name; {name!r:.80} is not")
         if not _NAME.fullmatch(name):
-            raise ValueError(f"no header can be called {name!r:.80}")
+            raise ValueError(f"{name!r:.80} is not a valid name of a header")
         if name.lower() in _OF_THE_WIRE:
-            raise ValueError(f"the header {name} follows from the body and the connection")
+            raise ValueError(f"the header {name} is set from the body and the connection; omit it")
         if not _VALUE.fullmatch(value) or value != value.strip():
             raise ValueError(
-                f"the header {name} holds a character that no header can; only printable ASCII, "
-                f"without blanks around it, is sent as it is"
+                f"the header {name} contains a character that a header cannot have; only printable "
+                f"ASCII without surrounding spaces is allowed"
             )
 
 
@@ -219,7 +219,7 @@ _TOKENS = frozenset({"tokens", "input_tokens", "output_tokens"})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One reason for a cost: *tokens* charged for *name* (``messages``, ``tools``, …)."""
+    """One part of a cost: *tokens* charged for *name* (``messages``, ``tools``, …)."""
 
     name: str
     tokens: int
@@ -233,22 +233,23 @@ class Cost:
 
     Args:
         prompt_tokens: Tokens of everything that is sent.
-        output_tokens: Tokens reserved for what comes back.
-        requests: Requests it counts as.
-        parts: The reasons, when they were asked for; they add up to ``tokens``.
-        counted_tokens: Prompt tokens as the tokenizer counts them, whatever is charged.
-        expected_tokens: Prompt tokens as they are expected on the bill: as counted, corrected
-            by what was learned.
-        choices: Answers asked for.
-        is_capped: Whether the request caps its output itself.
-        character_tokens: Prompt tokens as a provider estimates them that goes by characters.
-        expected_output_tokens: Output tokens that are expected on the bill at most: its cap, or
-            what was learned, whatever a limit is charged for the output.
-        custom: What it costs in dimensions of the caller's own; see `Limits.custom`.
-        assumed_tokens: Prompt tokens that rest on an assumption, of images, audio and documents.
+        output_tokens: Tokens reserved for the output.
+        requests: How many requests it counts as.
+        parts: What the tokens are charged for, if requested; the parts add up to ``tokens``.
+        counted_tokens: Prompt tokens by the tokenizer, whatever the limit is charged.
+        expected_tokens: Prompt tokens expected on the bill: the tokenizer's count, corrected by
+            what was learned from answers.
+        choices: How many answers are requested.
+        is_capped: Whether the request has its own output cap.
+        character_tokens: Prompt tokens as estimated by a provider that counts characters.
+        expected_output_tokens: Maximum output tokens expected on the bill: the output cap, or what
+            was learned, whatever the limit is charged for the output.
+        custom: The cost in the caller's own dimensions; see `Limits.custom`.
+        assumed_tokens: Prompt tokens that are assumed rather than counted: images, audio,
+            documents.
 
     Attributes:
-        tokens: Prompt and output tokens together: what a tokens-per-minute limit is charged.
+        tokens: Prompt plus output tokens, which a limit on tokens per minute is charged.
     """
 
     prompt_tokens: int
@@ -270,15 +271,16 @@ class Cost:
         object.__setattr__(self, "tokens", self.prompt_tokens + self.output_tokens)
 
     def amount(self, dimension: str) -> float:
-        """Return what this costs in *dimension*, as `Rate` names it; 0 in one it has no part in."""
+        """Return the cost in *dimension*, as `Rate` names it; 0 in other dimensions."""
         return dimension_named(dimension).of_cost(self)
 
     def lowered(self, dimension: str, most: float) -> Cost | None:
         """
-        Return this cost with no more than *most* in *dimension*, if its assumptions allow that.
+        Return this cost, lowered to *most* in *dimension* where it rests on assumptions.
 
-        What was assumed is no proof that a request can never be sent: an output without a cap is
-        lowered first, then the assumed tokens of the prompt. None if the rest is still more.
+        An assumption does not prove that a request can never be sent: the reserve for an output
+        without a cap is lowered first, then the assumed tokens of the prompt. None if the rest
+        still exceeds *most*.
         """
         name = dimension.removesuffix("_per_day")
         surplus = math.ceil(self.amount(dimension) - math.floor(most))

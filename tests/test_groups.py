@@ -82,7 +82,7 @@ def test_limits_by_the_name_of_the_group() -> None:
         (lambda: group("x", ""), "group 'x': the name of a model is empty"),
         (lambda: group("x", "a*b"), r"group 'x': 'a\*b' has a \* before its end"),
         (lambda: group("x", "a**"), r"'a\*\*' has a \* before its end"),
-        (lambda: LimitGroup("x", "gpt-4o", LIMITS), r"such as \('gpt-4o',\), not one text"),  # type: ignore[arg-type]
+        (lambda: LimitGroup("x", "gpt-4o", LIMITS), r"such as \('gpt-4o',\), not a string"),  # type: ignore[arg-type]
         (lambda: group("x", "a", max_in_flight=0), "max_in_flight must be at least 1, not 0"),
         (lambda: LimitGroups(()), "there is no group of limits"),
         (lambda: LimitGroups((group("x", "a"), group("x", "b"))), "two groups .* called 'x'"),

@@ -40,7 +40,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Exit with the code of an interruption, and make the message of an error fit to show."""
+        """Exit with the code of an interruption, and make error messages fit for display."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -72,7 +72,7 @@ def _end_early(number: int, _frame: object) -> None:
     os._exit(RESUMABLE if number == signal.SIGTERM else 130)
 
 
-#: New objects before the collector looks for cycles among them.
+#: Number of new objects after which the garbage collector looks for cycles.
 _YOUNG = 50_000
 
 
@@ -85,7 +85,7 @@ def entry() -> NoReturn:
     """
     install()
     code: object = 0
-    # importing makes little garbage, and looking for it so often takes a twentieth of the start
+    # importing makes little garbage, and frequent collections take a twentieth of the start-up time
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_early)

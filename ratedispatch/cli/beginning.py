@@ -1,4 +1,4 @@
-"""Opens what a run needs; what cannot be opened is a usage error."""
+"""Opens what a run needs; whatever cannot be opened is a usage error."""
 
 from __future__ import annotations
 

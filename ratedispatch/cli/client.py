@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BULK = "bulk"
 SDK = "sdk"
 
-#: Names of variables as they are usual. Few keys look like that.
+#: Usual names of environment variables. Few keys look like that.
 _VARIABLE = re.compile("[A-Z_][A-Z0-9_]{0,60}")
 
 #: Where requests go without a base URL.
@@ -30,7 +30,8 @@ DEFAULT_URL = "https://api.openai.com/v1"
 _MOST_CONNECTIONS = 10_000
 
 
-#: Files that a job has open besides its connections: its own, the loop's, and those of libraries.
+#: Files that a job opens besides its connections: its own, the event loop's, and those of
+#: libraries.
 _LEAST_DESCRIPTORS = 32
 
 
@@ -86,7 +87,7 @@ def checked_url(url: str | None) -> str | None:
 
 
 def check_descriptors() -> None:
-    """Raise a usage error if so few files may be open that not even one row could be sent."""
+    """Raise a usage error if the limit on open files is too low to send even one row."""
     from ratedispatch.pacing.concurrency.slots import open_descriptors
 
     most = open_descriptors(raise_limit=True)
@@ -98,7 +99,7 @@ def check_descriptors() -> None:
 
 
 def check_way(url: str) -> None:
-    """Raise a usage error if the environment keeps every request from *url*."""
+    """Raise a usage error if the environment prevents all requests to *url*."""
     from ratedispatch.dispatch.transports.ways import fault_of_way
 
     fault = fault_of_way(url, os.environ)
@@ -107,7 +108,7 @@ def check_way(url: str) -> None:
 
 
 def connections_for(max_in_flight: int | Literal["auto"] | None) -> int:
-    """Return how many connections the pool may hold: as many as asked for, or as can be open."""
+    """Return how many connections the pool may hold: as many as requested, or as can be open."""
     from ratedispatch.pacing.concurrency.slots import most_in_flight, open_descriptors
 
     wanted = max_in_flight if isinstance(max_in_flight, int) else _MOST_CONNECTIONS
@@ -119,14 +120,14 @@ async def open_client(
     base_url: str | None, key: str, connections: int, transport: str, most_bytes: int
 ) -> AsyncIterator[Any]:
     """
-    Give the bulk transport where it can replace the SDK's client, or else the SDK's transport.
+    Yield the bulk transport if it can replace the SDK's client, else the SDK's transport.
 
     Args:
-        base_url: Where to send to; None for that of the environment, or OpenAI's.
+        base_url: The base URL; None for that of the environment, or OpenAI's.
         key: The API key.
         connections: How many may be open.
         transport: The name of the transport.
-        most_bytes: Of an answer, unpacked.
+        most_bytes: Maximum size of an answer, decompressed.
     """
     if transport == BULK:
         from ratedispatch.dispatch.transports.bulk import plain_bulk

@@ -1,4 +1,4 @@
-"""Ends a run: prints the report and a piece of advice, and chooses the exit code."""
+"""Ends a run: prints the report and advice, and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ADVICE = {
     "no_price": "give --price-in and --price-out, or omit --max-cost",
 }
 
-#: Stops that, before anything was answered, mean a mistake in the command.
+#: Stops that mean a mistake in the command if nothing was answered before.
 _MISTAKES = frozenset(
     {"authentication", "not_found", "unreachable", "outage", "all_failed", "no_price"}
 )
@@ -55,7 +55,7 @@ def print_report(
     key_env: str,
     base_url: str | None,
 ) -> None:
-    """Print *report*, and the reason and a piece of advice if the run stopped early."""
+    """Print *report*, and if the run stopped early, the reason and advice."""
     from ratedispatch.observe.human import about_usd
     from ratedispatch.observe.redact import redact_text
     from ratedispatch.observe.summary import table
@@ -83,7 +83,7 @@ def print_report(
 
 
 def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> None:
-    """Print the notes beyond the first *shown*, and where the rows are that failed."""
+    """Print the notes after the first *shown*, and where the failed rows are."""
     for note in report.notes[shown:]:
         say(note)
     if report.failed and not quiet:
@@ -93,12 +93,12 @@ def print_notes(report: Report, *, shown: int, quiet: bool, errors: object) -> N
 
 
 def is_priced(sending: SendingFlags, caps: Caps) -> bool:
-    """Whether answers cost anything: a trial does not, unless it is to show what *caps* do."""
+    """Whether answers cost anything: a trial does not, unless it demonstrates *caps*."""
     return not sending.fake or caps.bind_cost or caps.price is not None
 
 
 def exit_code(report: Report) -> int:
-    """Return the exit code that *report* comes to."""
+    """Return the exit code for *report*."""
     if report.stop_code is None:
         return 1 if report.failed else 0
     return 2 if report.stop_code in _MISTAKES and not report.started else 3

@@ -1,5 +1,5 @@
 """
-The form of a command: flags under headings, and settings from outside the command line.
+The base class of commands: flags under headings, and settings from outside the command line.
 
 Each flag belongs to a group, which is its heading in the help. It can also be set by an environment
 variable or in ``ratedispatch.toml``; a flag beats the environment, which beats the file. A command
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     Decorator: TypeAlias = "Callable[[Callable[..., None]], Callable[..., None]]"
 
-#: Where a context keeps the parameters that stand on the command line.
+#: Key of the context under which the parameters on the command line are kept.
 _GIVEN = "ratedispatch.cli.given"
 
-#: Where a context keeps whether nothing but the command line counts.
+#: Key of the context under which it is kept whether only the command line counts.
 _ALONE = "ratedispatch.cli.alone"
 
-#: Where a context keeps the words behind the name of the command.
+#: Key of the context under which the words after the name of the command are kept.
 _WORDS = "ratedispatch.cli.words"
 
 #: The heading of the flags that belong to no group.
@@ -46,9 +46,9 @@ class Option(click.Option):
     Args:
         declarations: Its names.
         group: The heading.
-        rivals: Parameters that exclude it. On the command line, one of these makes the command
-            ignore this flag in the environment and in the file.
-        attributes: What click's own options take.
+        rivals: Parameters that exclude it. If one of these is on the command line, this flag is
+            ignored in the environment and in the file.
+        attributes: Arguments of click's own options.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Option(click.Option):
         return not ctx.meta.get(_GIVEN, frozenset()).isdisjoint(self.rivals)
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Return the value of the flag's environment variable; None if that does not count."""
+        """Return the value of the flag's environment variable; None if it is ignored."""
         if ctx.meta.get(_ALONE) or self.is_beaten(ctx):
             return None
         return super().resolve_envvar_value(ctx)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Name the environment variable if the wrong value stands there."""
+        """Name the environment variable if it has the wrong value."""
         hint = super().get_error_hint(ctx)
         environment = click.core.ParameterSource.ENVIRONMENT
         if ctx is not None and self.name and ctx.get_parameter_source(self.name) is environment:
@@ -92,7 +92,7 @@ option = functools.partial(click.option, cls=Option)
 
 
 class SettingsCommand(click.Command):
-    """A command whose flags stand under headings and can be set outside the command line."""
+    """A command whose flags are grouped under headings and can be set outside the command line."""
 
     def __init__(self, name: str | None, **attributes: Any) -> None:
         assert name is not None
@@ -168,7 +168,7 @@ class SettingsCommand(click.Command):
         return one.is_beaten(ctx) or any(other.resolve_envvar_value(ctx) for other in rivals)
 
     def _check_variables(self) -> None:
-        """Refuse a variable that is named like those of the flags and is none of them."""
+        """Refuse an environment variable that has the prefix of the flags but belongs to none."""
         flags = [_variable(key) for key in self.flags()]
         for variable in os.environ:
             name = variable.removeprefix(self._prefix)
@@ -193,7 +193,7 @@ def collect(
     kind: type[DataclassInstance], argument: str, options: Sequence[Decorator]
 ) -> Decorator:
     """
-    Return a decorator that adds *options* and hands them to a command as one argument.
+    Return a decorator that adds *options* and passes them to a command as one argument.
 
     Args:
         kind: The dataclass of the argument; its fields are the names of the parameters.

@@ -1,8 +1,8 @@
 """
-Writes the command line of another command from the flags of this one, with some changed.
+Writes the command line of another command from the flags of this one, with some changes.
 
-What stood on the command line, in the environment or in ``ratedispatch.toml`` is written as it
-stood there, so that the line does the same in another shell. Pure but for reading the environment.
+Values from the command line, the environment and ``ratedispatch.toml`` are written unchanged, so
+that the line does the same in another shell. Pure except for reading the environment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WORDS = "ratedispatch.cli.words_in_order"
 
 
 class RetoldCommand(SettingsCommand):
-    """A command that can tell which flags it was given, as they were written."""
+    """A command that remembers the flags that it was given, as they were written."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the words of the command line before they become values."""
@@ -37,7 +37,7 @@ class RetoldCommand(SettingsCommand):
 def _in_order(
     words: Mapping[str, Any], order: Iterable[click.Parameter]
 ) -> list[tuple[click.Parameter, Any]]:
-    """Return each parameter with what was written behind it, in the order of the command line."""
+    """Return each parameter with its value as written, in the order of the command line."""
     met: dict[str, int] = {}
     found = []
     for param in order:
@@ -60,7 +60,7 @@ def words_for(ctx: click.Context, command: click.Command, changes: Mapping[str, 
 
     Args:
         ctx: The context of a `RetoldCommand` that has been parsed.
-        command: Another command; of the flags that were given, those are kept that it has too.
+        command: Another command; only those of the given flags are kept that it has as well.
         changes: New values of its parameters by name; None leaves a flag out.
     """
     return _retold((*ctx.meta[_WORDS], *_from_outside(ctx)), command, changes)
@@ -68,15 +68,15 @@ def words_for(ctx: click.Context, command: click.Command, changes: Mapping[str, 
 
 def same_words_for(words: Sequence[str], typed: click.Command, command: click.Command) -> list[str]:
     """
-    Return a command line of *command* with those flags of another one that it has too.
+    Return a command line of *command* with those flags of another command that it has as well.
 
     Args:
-        words: Of a command line of *typed*, behind its name.
-        typed: The command that had them.
-        command: The other one.
+        words: The words of a command line of *typed*, after its name.
+        typed: The command to which they were given.
+        command: The other command.
 
     Raises:
-        click.UsageError: They are no words of *typed*.
+        click.UsageError: *typed* does not accept these words.
     """
     context = click.Context(typed)
     values, _, order = typed.make_parser(context).parse_args(list(words))

@@ -1,11 +1,10 @@
 """
-Makes the standard streams of a command safe, for the terminal and for the command.
+Makes the standard streams of a command safe for the terminal and for the command.
 
-`install` puts a `SafeStream` in the place of ``sys.stdout`` and of ``sys.stderr``, so that
-messages, tracebacks, warnings and the texts of libraries all pass one place. Control characters
-are shown escaped, since they come from outside. Characters that the encoding lacks are written
-otherwise. A stream that is closed, full or without a reader drops what it is given. The exit code
-is not decided here.
+`install` replaces ``sys.stdout`` and ``sys.stderr`` by a `SafeStream`, so that messages,
+tracebacks, warnings and the texts of libraries all pass through one place. Control characters are
+escaped, since they come from outside. Characters that the encoding lacks are replaced. A stream
+that is closed, full or without a reader discards its input. The exit code is not decided here.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ from ratedispatch.observe.human import one_line, visible
 if TYPE_CHECKING:
     from typing import TextIO
 
-#: The sequences that a progress display is made of: colours, and moves of the cursor. Nothing that
-#: sets a title, writes the clipboard or asks the terminal for anything.
+#: The escape sequences that a progress display needs: colours and cursor movements. None that sets
+#: a
+#: title, writes to the clipboard or queries the terminal.
 _PAINT = re.compile(r"\x1b\[(?:[0-9;]*m|[0-9]*[A-DGK]|\?25[lh])|\r")
 
-#: Our own signs where an encoding lacks them.
+#: Replacements for our own characters where an encoding lacks them.
 _PLAIN = {
     "\N{MINUS SIGN}": "-",
     "\N{MULTIPLICATION SIGN}": "x",
@@ -49,7 +49,7 @@ _PLAIN = {
     "\N{REPLACEMENT CHARACTER}": "?",
 }
 
-#: No terminal is taken for narrower.
+#: Narrower terminals are treated as this wide.
 _LEAST_COLUMNS = 20
 
 _USUAL_COLUMNS = 80
@@ -63,7 +63,7 @@ _OTHERWISE = "ratedispatch.otherwise"
 #: The descriptor of standard error.
 _LAST_STANDARD = 2
 
-#: Seconds for which a full pipe that does not block is waited for.
+#: Seconds to wait for a full non-blocking pipe.
 _PATIENCE_SECONDS = 5.0
 
 
@@ -78,7 +78,7 @@ def fitted(text: str, indent: int = 0) -> str:
 
     Args:
         text: A message; line ends in it come from outside and are escaped.
-        indent: Columns that the first line has lost already.
+        indent: Columns that are already used on the first line.
     """
     text = one_line(text)
     if not sys.stderr.isatty():
@@ -96,14 +96,14 @@ def fitted(text: str, indent: int = 0) -> str:
 
 
 def columns(stream: TextIO) -> int:
-    """Return the width of the terminal that *stream* leads to; 80 if it tells none."""
+    """Return the width of the terminal of *stream*; 80 if it is not known."""
     with contextlib.suppress(OSError, ValueError):
         return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
     return _USUAL_COLUMNS
 
 
 def json_text(value: object) -> str:
-    """Return *value* as one line of JSON that no terminal acts on."""
+    """Return *value* as one line of JSON without terminal control characters."""
     import json
 
     return json.dumps(_rounded(value)).replace(
@@ -112,7 +112,7 @@ def json_text(value: object) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Return *value* without the digits that are left of binary arithmetic."""
+    """Return *value* without the last digits that only stem from binary arithmetic."""
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, dict):
@@ -121,7 +121,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _otherwise(error: UnicodeError) -> tuple[str, int]:
-    """Write our own signs in ASCII, and other characters as escapes."""
+    """Replace our own characters by ASCII, and others by escapes."""
     assert isinstance(error, UnicodeEncodeError)
     lacking = error.object[error.start : error.end]
     text = "".join(_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
@@ -133,15 +133,15 @@ codecs.register_error(_OTHERWISE, _otherwise)
 
 class SafeStream(io.TextIOBase):
     """
-    A text stream that escapes what could act on a terminal, and never raises.
+    A text stream that escapes terminal control characters, and never raises.
 
     Args:
-        target: Takes the bytes, without a buffer; None for nowhere.
-        encoding: Of the text; one that is not for text is replaced by ASCII.
-        is_paint: Whether colours and moves of the cursor pass, as a progress display needs them.
+        target: Receives the bytes, unbuffered; None to discard them.
+        encoding: The encoding of the text; ASCII replaces one that is not for text.
+        is_paint: Whether colours and cursor movements pass, as a progress display needs them.
 
     Attributes:
-        failure: Why the stream can no longer be written, if it cannot.
+        failure: Why the stream can no longer be written; None while it can.
     """
 
     def __init__(
@@ -173,14 +173,14 @@ class SafeStream(io.TextIOBase):
         return self._target.fileno()
 
     def isatty(self) -> bool:
-        """Whether it leads to a terminal."""
+        """Whether it is connected to a terminal."""
         return self._target is not None and self._target.isatty()
 
     def close(self) -> None:
         """Do nothing: the descriptor belongs to the process."""
 
     def painter(self) -> SafeStream:
-        """Return a stream to the same place that lets colours and moves of the cursor pass."""
+        """Return a stream to the same target that lets colours and cursor movements pass."""
         return SafeStream(self._target, self._encoding, is_paint=True)
 
     def write(self, text: str) -> int:
@@ -247,8 +247,8 @@ def install() -> None:
     """
     Make the standard streams of this process safe.
 
-    Descriptors that the parent process has closed lead nowhere from now on. Otherwise the next
-    files to be opened would get their numbers, and messages would go into these files.
+    Descriptors that the parent process has closed are opened to discard everything. Otherwise the
+    next files to be opened would get their numbers, and messages would go into these files.
     """
     with contextlib.suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
@@ -266,7 +266,7 @@ def _safe(stream: Any) -> SafeStream:
 
 
 def tell_loss() -> None:
-    """Say that standard output was lost, unless its reader has had enough of it."""
+    """Report that standard output was lost, unless its reader has closed it."""
     failure = getattr(sys.stdout, "failure", None)
     if failure is not None and failure.errno != errno.EPIPE:
         say(f"standard output cannot be written: {failure.strerror or failure}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def crew_of(sending: SendingFlags) -> Iterator[Crew | None]:
-    """Give the processes that send, which have begun to start; None if this one sends itself."""
+    """Yield the sending processes, which have begun to start; None if this process sends."""
     count = sending.processes
     if isinstance(sending.max_in_flight, int) and sending.max_in_flight < count:
         count = sending.max_in_flight

@@ -32,7 +32,7 @@ FAKE_KEY = "fake-key-of-the-fake-server"
 def endpoint(
     limits: Limits | LimitGroups | MemberTables, base_url: str | None, *, fake: bool
 ) -> Iterator[str | None]:
-    """Give the base URL to use; with *fake*, that of a server that runs as long as the block."""
+    """Yield the base URL to use; with *fake*, that of a server that runs during the block."""
     if not fake:
         yield base_url
         return
@@ -54,7 +54,7 @@ def _plain_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _without_proxies() -> Iterator[None]:
-    """Let this process know no proxy: the fake server is on this machine."""
+    """Remove proxies from the environment: the fake server is on this machine."""
     before = {name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy")}
     for name in before:
         del os.environ[name]
@@ -74,8 +74,8 @@ def fake_flags(limits: Limits | LimitGroups | MemberTables) -> list[str]:
     """
     Return the flags of a fake server with *limits*.
 
-    It knows limits of models but not of groups, so each name in a group has all of its limits.
-    Each account of a pool has a key, and the limits per minute of its members.
+    It supports limits of models but not of groups, so each name in a group gets all limits of the
+    group. Each account of a pool has a key, and the limits per minute of its members.
     """
     from ratedispatch.cli.pool_file import MemberTables
     from ratedispatch.groups import LimitGroups

@@ -1,8 +1,7 @@
 """
 The flags of ``fake-server`` about answers and faults.
 
-Decides what they are called, how the values in them are written, and which settings of the fake
-provider they come to.
+Decides their names, how their values are written, and which settings of the fake provider they set.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class AnswerFlags:
     output_tokens: int | Lengths | None
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings of the provider that the flags come to."""
+        """Return the settings of the provider that the flags set."""
         return {
             "latency": self.latency,
             "latency_sigma": self.latency_sigma,
@@ -126,7 +125,7 @@ class FaultFlags:
         Return the settings of the provider that the flags come to.
 
         Raises:
-            ValueError: A value is not written as its flag wants it.
+            ValueError: A value does not have the form that its flag requires.
         """
         period, model = parse_outage(self.outage)
         return {
@@ -213,7 +212,7 @@ def parse_faults(texts: tuple[str, ...]) -> Mapping[str, float]:
 
 
 def _parse_fault_time(text: str) -> tuple[float, float, str]:
-    """Return the start, the length and the name of a fault that strikes all."""
+    """Return the start, the length and the name of a fault of all requests."""
     name, _, times = text.partition("=")
     start, _, length = times.partition(":")
     try:
@@ -225,7 +224,7 @@ def _parse_fault_time(text: str) -> tuple[float, float, str]:
 
 
 def parse_outage(text: str | None) -> tuple[tuple[float, float] | None, str | None]:
-    """Return start and length, and the only model that is struck."""
+    """Return start, length, and the only affected model."""
     if text is None:
         return None, None
     start, _, rest = text.partition(":")

@@ -105,13 +105,13 @@ async def _serve(
     from ratedispatch.simulate.server.server import FakeServer, raise_file_limit
     from ratedispatch.tokens import CountingWarning, count_tokens
 
-    # the provider counts as it counts: what it says about it is for the client's own counting
+    # the provider counts in its own way: warnings about counting are meant for the client
     warnings.simplefilter("ignore", CountingWarning)
     if settings.charge == "tokens":
         # half a second for the vocabulary: now, rather than while the first requests wait
         count_tokens({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a"}]})
     raise_file_limit()
-    # what is alive now lives on, and requests leave no cycles: look for them a tenth as often
+    # objects that exist now stay, and requests leave no cycles: collect a tenth as often
     gc.freeze()
     gc.set_threshold(7000, 10, 10)
     loop = asyncio.get_running_loop()

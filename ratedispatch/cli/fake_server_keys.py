@@ -1,7 +1,8 @@
 """
-The values of ``--key`` of ``fake-server``: a key, the limits of its account, and what befalls it.
+The values of ``--key`` of ``fake-server``: a key, the limits of its account, and what happens to
+it.
 
-Decides how they are written and which settings of a fake provider they come to.
+Decides how they are written and which settings of a fake provider they set.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ratedispatch.cli.param_types import parse_amount
 if TYPE_CHECKING:
     from ratedispatch.simulate.settings import ProviderSettings
 
-#: What befalls a key for a while, and the setting that it is.
+#: What can happen to a key for a time, and the setting for it.
 _TIMES = {"quota-at": "quota_time", "revoked-at": "revoked_time", "outage": "outage"}
 
 
@@ -46,7 +47,7 @@ def parse_keys(texts: tuple[str, ...], settings: ProviderSettings) -> dict[str, 
         texts: ``NAME=RPM:TPM``, and after commas ``quota=N``, ``quota-at=START[:SECONDS]``,
             ``revoked-at=START[:SECONDS]``, ``outage=START:SECONDS``, or the name of a fault and
             ``=START:SECONDS``.
-        settings: What holds for all keys where theirs say nothing else.
+        settings: The settings of all keys that do not have their own.
 
     Raises:
         ValueError: One is written otherwise, or stands twice.

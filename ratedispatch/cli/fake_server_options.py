@@ -1,8 +1,7 @@
 """
 The flags of ``fake-server`` that set up the server and its account.
 
-Decides what they are called, how the values in them are written, and which settings of the fake
-provider they come to.
+Decides their names, how their values are written, and which settings of the fake provider they set.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ class AccountFlags:
         Return the settings of the provider that the flags come to.
 
         Raises:
-            ValueError: A value is not written as its flag wants it.
+            ValueError: A value does not have the form that its flag requires.
         """
         return {
             "requests_per_minute": self.rpm,
@@ -266,7 +265,7 @@ def _parse_models(texts: tuple[str, ...]) -> Mapping[str, tuple[float | None, fl
 def parse_changes(
     texts: tuple[str, ...], requests: float | None, tokens: float | None
 ) -> tuple[tuple[float, float | None, float | None], ...]:
-    """Return the changes in order of time; `-` keeps what the flags before it in time say."""
+    """Return the changes in order of time; `-` keeps the value of the change before."""
     parsed = []
     for text in texts:
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.forecast.scene import Scene
     from ratedispatch.simulate.settings import ProviderSettings
 
-#: The limits that an account may have and a job may learn, and the flags that say them.
+#: The limits that a job may learn, and the flags that set them for the account.
 _FLAGS = {"requests": "--account-rpm", "tokens": "--account-tpm"}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.simulate.forecast.forecast import Forecast, Interval
 
-#: What held a job back for less than this share of the time is not shown.
+#: Bottlenecks for less than this share of the time are not shown.
 _LEAST_SHARE = 0.005
 
 #: Seconds of a job below which tenths of a second are shown.
@@ -34,9 +34,9 @@ def describe(
     Return *forecast* as text for a person.
 
     Args:
-        forecast: Of the job.
-        cost: What it costs.
-        notes: Sentences on what a person should know.
+        forecast: The forecast of the job.
+        cost: The cost of the job.
+        notes: Sentences that a person should read.
         width: Columns of the terminal.
     """
     told = [textwrap.fill(one_line(note), width) for note in notes]

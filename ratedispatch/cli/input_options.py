@@ -1,7 +1,7 @@
 """
 The flags that ``run`` and ``plan`` share about their input: its format, and the template of rows.
 
-Decides what they are called, what needs what, and the values that they come to.
+Decides their names, which flags need which others, and their values.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """
-Ctrl-C, SIGTERM and SIGHUP: before the loop one ends the command, in the loop the first one drains.
+Ctrl-C, SIGTERM and SIGHUP: before the event loop, one ends the command; in it, the first one
+drains.
 
-SIGHUP comes when the terminal is closed, as often as not twice; a second one cancels nothing. A
-command under ``nohup`` ignores it.
+SIGHUP comes when the terminal is closed, often twice; a second one cancels nothing. A command under
+``nohup`` ignores it.
 
-SIGTERM comes from a system that wants the machine back: Kubernetes, SLURM and others kill 30 s
-later. What it stops is gone on with by the same command, so it ends with the code that says so.
+SIGTERM comes from a system that needs the machine: Kubernetes, SLURM and others kill the process 30
+s later. The same command resumes a run that SIGTERM stopped, so the exit code says so.
 """
 
 from __future__ import annotations
@@ -28,11 +29,10 @@ if TYPE_CHECKING:
 #: The exit code of a command that was interrupted before the loop or after it.
 _INTERRUPTED = 130
 
-#: The exit code of a run that SIGTERM ends: the same command goes on.
+#: The exit code of a run that SIGTERM ended: the same command resumes it.
 RESUMABLE = 3
 
-#: Seconds to wait for what is in flight, unless told otherwise: after Ctrl-C, longer than most
-#: answers take.
+#: Default seconds to wait for requests in flight: after Ctrl-C, longer than most answers take.
 DRAIN_TIMEOUT = 120.0
 
 #: After SIGTERM, of the 30 s that Kubernetes (terminationGracePeriodSeconds) and SLURM (KillWait)
@@ -44,7 +44,7 @@ _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 
 def _signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that end a run; a hangup only where it is not to be ignored."""
+    """Return the signals that end a run; a hangup only unless it is ignored."""
     usual = (signal.SIGINT, signal.SIGTERM)
     if _HANGUP is None or signal.getsignal(_HANGUP) is signal.SIG_IGN:
         return usual
@@ -52,7 +52,7 @@ def _signals() -> tuple[signal.Signals, ...]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the command is to end, and to be started again elsewhere or later."""
+    """SIGTERM: the command must end, and will be started again elsewhere or later."""
 
 
 def code_of(error: KeyboardInterrupt) -> int:
@@ -61,7 +61,7 @@ def code_of(error: KeyboardInterrupt) -> int:
 
 
 def interrupt_once(number: int, _frame: object) -> None:
-    """Raise the first interruption; a second one ends the process while that is being told."""
+    """Raise the first interruption; a second one ends the process meanwhile."""
     error = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
 
     def end(_number: int, _frame: object) -> None:
@@ -75,10 +75,10 @@ def interrupt_once(number: int, _frame: object) -> None:
 @contextlib.contextmanager
 def interruptible(*, is_resumable: bool = True) -> Iterator[None]:
     """
-    Let one interruption end the command; for what runs before and after the loop.
+    Let one interruption end the command; for code that runs before and after the event loop.
 
     Args:
-        is_resumable: Whether the same command goes on with what SIGTERM has ended.
+        is_resumable: Whether the same command resumes what SIGTERM has ended.
     """
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
@@ -96,7 +96,7 @@ def interruptible(*, is_resumable: bool = True) -> Iterator[None]:
 
 def end_if_interrupted(*_: object) -> None:
     """
-    Let another Ctrl-C end the process at once, now that all is written and the loop is closed.
+    Let another Ctrl-C end the process immediately, because everything is written and closed.
 
     An interruption within the closing of a loop leaves it neither open nor closed.
     """
@@ -105,7 +105,7 @@ def end_if_interrupted(*_: object) -> None:
 
 
 def outlast() -> None:
-    """Let no SIGTERM end the command before its last sentence: it has ended already."""
+    """Ignore SIGTERM while the last sentence is printed: the run has already ended."""
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -115,12 +115,12 @@ class Interruptions:
     The first signal drains, the second Ctrl-C or SIGTERM cancels.
 
     Args:
-        job: What is drained.
-        task: What is cancelled.
-        drain_timeout: Seconds to wait for what is in flight; None for what suits the signal.
+        job: The job to drain.
+        task: The task to cancel.
+        drain_timeout: Seconds to wait for requests in flight; None for the default of the signal.
 
     Attributes:
-        say: Where to say so; a progress display has a way of its own, which it does not wipe out.
+        say: Prints a message; a progress display replaces it, so that messages stay visible.
     """
 
     def __init__(self, job: Job, task: asyncio.Task[object], drain_timeout: float | None) -> None:
@@ -136,16 +136,16 @@ class Interruptions:
         self.say = say
 
     def say_now(self, text: str) -> None:
-        """Say *text* in the way of the moment."""
+        """Print *text* by the current `say`."""
         self.say(text)
 
     def hang_up(self) -> None:
-        """Drain the job if nothing has interrupted it yet."""
+        """Drain the job, unless it has already been interrupted."""
         if not self._count:
             self.interrupt()
 
     def terminate(self) -> None:
-        """Do as for any interruption, in the time that is left until the system kills."""
+        """Handle it like any interruption, within the time until the system kills the process."""
         self.interrupt(TERMINATION_TIMEOUT)
 
     def interrupt(self, timeout: float = DRAIN_TIMEOUT) -> None:

@@ -52,10 +52,10 @@ def like_option(group: str) -> Decorator:
 @dataclass(frozen=True, slots=True)
 class Liked:
     """
-    What a former run has shown.
+    What an earlier run shows.
 
     Args:
-        likeness: Of the provider, and what was billed for rows that are asked about now.
+        likeness: The fit of the provider, and what was billed for rows of the current input.
     """
 
     likeness: Likeness
@@ -69,7 +69,7 @@ class Liked:
         return self.likeness.fit
 
     def fitted(self, limits: Limits | LimitGroups, given: Container[str]) -> ProviderSettings:
-        """Return a provider like that whose account has *limits*; what is *given* is not fitted."""
+        """Return the fitted provider with *limits*; settings that are *given* are not fitted."""
         from ratedispatch.simulate.settings import ProviderSettings
 
         return self.fit.settings(ProviderSettings.like(limits), given)
@@ -90,7 +90,7 @@ class Liked:
         return counted.workload
 
     def priced(self, cost: ForetoldCost, counted: Counted, caps: CapFlags) -> ForetoldCost:
-        """Return *cost* with what the answers of that run make likely, where all rows are sent."""
+        """Return *cost*, with the estimate from the answers of that run if all rows are sent."""
         from ratedispatch.simulate.forecast.forecast import Interval
 
         bill = None if caps.max_rows is not None else self.bill(counted, caps)
@@ -99,7 +99,7 @@ class Liked:
         return replace(cost, usd=Interval(bill.usd, bill.low, bill.high))
 
     def notes(self, counted: Counted, caps: CapFlags) -> list[str]:
-        """Return sentences on what the cost rests on."""
+        """Return sentences about the basis of the cost."""
         from ratedispatch.observe.human import about_usd
 
         bill = None if caps.max_rows is not None else self.bill(counted, caps)
@@ -123,7 +123,7 @@ class Liked:
         return [f"{text}the caps that cut the longest answers of that run short."]
 
     def text(self, width: int) -> str:
-        """Return what was seen for a person, in lines of so many columns."""
+        """Return the fit as text for a person, in lines of *width* columns."""
         return "\n".join(
             textwrap.fill(line, width, subsequent_indent=" " * _INDENT) for line in self.fit.lines()
         )

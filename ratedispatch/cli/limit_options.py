@@ -1,8 +1,8 @@
 """
 The flags that ``run`` and ``plan`` share: limits, and how the provider charges.
 
-Decides what they are called, what they exclude, and the values that they come to. Knows nothing
-of what a command does with these.
+Decides their names, which flags exclude each other, and their values. Knows nothing of what a
+command does with them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class LimitFlags:
 
     def read(self, *, missing: Literal["auto"] | None) -> Limits | LimitGroups | MemberTables:
         """
-        Return the limits that the flags come to, or what is in the file: groups, or a pool.
+        Return the limits that the flags set, or those in the file: groups, or a pool.
 
         Args:
             missing: What a missing ``--rpm`` or ``--tpm`` stands for: a limit to be learned, or

@@ -1,8 +1,8 @@
 """
 The file of ``--limits``: a table of TOML for each group of models, or for each member of a pool.
 
-Decides what may stand there and names every mistake by file, table and key. Knows nothing of the
-other flags.
+Decides what the file may contain, and names every mistake by file, table and key. Knows nothing of
+the other flags.
 """
 
 from __future__ import annotations

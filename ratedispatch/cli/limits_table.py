@@ -1,7 +1,7 @@
 """
 The tables of the file of ``--limits``: limits, bounds, and every mistake in one sentence.
 
-Decides how values are written; what may stand where, the modules of groups and of pools decide.
+Decides how values are written; the modules of groups and of pools decide what may stand where.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST = 1e300
 
 class LimitTables:
     """
-    Turns tables of a file into values, and names the file where they cannot be.
+    Turns tables of a file into values, and names the file in messages about mistakes.
 
     Args:
         path: The file.

@@ -1,8 +1,8 @@
 """
 The event loop that a command runs in.
 
-Decides which loop, and how often its process looks for garbage in cycles. Knows nothing of what
-runs in it. Only the command line uses it: a library leaves both to the program around it.
+Decides which loop is used, and how often the process collects cyclic garbage. Knows nothing of what
+runs in it. Only the command line uses it: a library leaves both decisions to its program.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ UVLOOP = "uvloop"
 #: The names of the loops; ``auto`` is uvloop where it is installed.
 LOOPS = (AUTO, ASYNCIO, UVLOOP)
 
-#: Objects made beyond those deleted before the youngest are looked through for cycles; Python's
-#: own 700 is less than what the requests of one turn of the loop make.
+#: Threshold of the youngest generation of the garbage collector; Python's default of 700 is less
+#: than
+#: the requests of one turn of the loop create.
 _YOUNG = 50_000
 
 
@@ -73,7 +74,7 @@ def runner(name: str = AUTO) -> asyncio.Runner:
 @contextlib.contextmanager
 def seldom_collecting() -> Iterator[None]:
     """
-    Look for garbage in cycles less often as long as the block runs.
+    Collect cyclic garbage less often during the block.
 
     Objects from the start (modules, classes, vocabularies) stay until the end, and the collector
     skips them. Requests make few cycles, and these are found later. Reference counts still free

@@ -1,4 +1,4 @@
-"""``ratedispatch memory``: what is kept of accounts between runs."""
+"""``ratedispatch memory``: what is saved about accounts between runs."""
 
 from __future__ import annotations
 

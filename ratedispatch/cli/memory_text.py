@@ -1,4 +1,4 @@
-"""What is kept of accounts, as lines for a person."""
+"""Writes what is saved about accounts as lines for a person."""
 
 from __future__ import annotations
 

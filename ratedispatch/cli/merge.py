@@ -1,4 +1,4 @@
-"""``ratedispatch merge``: the results of the shards of a file, as those of one run."""
+"""``ratedispatch merge``: merges the results of all shards of a file."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _ALL, _FAILED, _MISSING = 0, 1, 3
 @dataclass(frozen=True, slots=True)
 class MergeFlags:
     """
-    What is put together, and how.
+    What is merged, and how.
 
     Args:
         files: The outputs of the shards.
-        input: What they were run on; None if the job files have to tell.
-        input_format: The name of its format; None for what its own name says.
+        input: Their input; None if the job files have to replace it.
+        input_format: The name of its format; None to determine it from its name.
         order: The order of the rows.
-        allow_missing: Whether to put together what is there although rows are missing.
-        allow_other_server: Whether answers of several servers may be put together.
-        overwrite: Whether what is there already is replaced.
+        allow_missing: Whether to merge even if rows are missing.
+        allow_other_server: Whether answers of several servers may be merged.
+        overwrite: Whether an existing output is replaced.
         as_json: Whether the counts are printed as JSON.
     """
 

@@ -36,7 +36,7 @@ _LIMITS = (
 @dataclass(frozen=True, slots=True)
 class ModelledProviderFlags:
     """
-    How the provider behaves, as far as it was told; None or empty for a flag that was not given.
+    How the provider behaves, by the flags; None or empty for a flag that was not given.
 
     Args:
         account_rpm: Requests per minute that the account really has.
@@ -90,11 +90,11 @@ class ModelledProviderFlags:
         self, limits: Limits | LimitGroups, fitted: ProviderSettings | None = None
     ) -> ProviderSettings:
         """
-        Return how a provider behaves whose account has *limits*, where the flags do not say else.
+        Return the provider's behaviour; its account has *limits*, unless the flags say otherwise.
 
         Args:
-            limits: What the job is told; of a limit that it is to learn, the flags tell.
-            fitted: What a former run has shown, in which what is given here is changed.
+            limits: The limits of the job; the flags give those that it has to learn.
+            fitted: The fit to an earlier run, which the flags override.
 
         Raises:
             click.UsageError: A value makes no sense, or contradicts another one.

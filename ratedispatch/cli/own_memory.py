@@ -1,4 +1,4 @@
-"""The memory of a run: in the user's state folder, unless the run is a trial or asks for none."""
+"""The memory of a run: in the user's state folder, except for trials and with --no-memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Teller(Protocol):
     """
-    What says something to the user while a run goes on.
+    Prints sentences for the user during a run.
 
     Attributes:
         say: Says a sentence; another one while progress is shown.
@@ -36,7 +36,7 @@ def remembering(
     quiet: bool,
 ) -> DispatcherOptions:
     """
-    Return *options* with the memory of a run; as they are if it has none, as with a fake server.
+    Return *options* with the memory of a run; unchanged if it has none, as with a fake server.
 
     Args:
         options: How it sends.
@@ -54,7 +54,7 @@ def remembering(
         return options
 
     def say(text: str) -> None:
-        """Say *text* in the way of this moment: a progress display may be shown by now."""
+        """Print *text* by the current `say`: a progress display may be shown by now."""
         teller.say(text)
 
     def begin(remembered: Remembered) -> None:

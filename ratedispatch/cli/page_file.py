@@ -51,7 +51,7 @@ def check_place(path: Path, flag: str) -> None:
 
 
 def _is_replaceable(path: Path) -> bool:
-    """Say whether nothing is lost where a page replaces *path*: no input, no log, no answers."""
+    """Whether a page may replace *path*: it is not an input, a log or an output."""
     try:
         with path.open("rb") as file:
             begin = file.read(len(_PAGE_BEGINS))

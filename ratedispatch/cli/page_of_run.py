@@ -49,7 +49,7 @@ class PageOfRun:
 
     def write(self, report: Report | None, start: Start, *, is_priced: bool) -> None:
         """
-        Write the page; what keeps it from being written is said, and changes nothing else.
+        Write the page; if that fails, print why, and change nothing else.
 
         Args:
             report: Of the run; None if it was cancelled.

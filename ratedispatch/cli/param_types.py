@@ -143,7 +143,7 @@ WHERE = Where()
 
 
 class FiniteRange(click.FloatRange):
-    """A range of finite numbers: without ``nan``, which no bound refuses, and without ``inf``."""
+    """A range of finite numbers, without ``nan`` (which no bound excludes) and ``inf``."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

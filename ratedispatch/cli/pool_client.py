@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class PoolTargets:
     """
-    Where the members of a pool are, and what they are paid with.
+    The base URLs and API keys of the members of a pool.
 
     Args:
         tables: The members.
@@ -62,7 +62,7 @@ def pool_targets(
     tables: MemberTables, base_url: str | None, api_key_env: str, *, fake: bool
 ) -> PoolTargets:
     """
-    Return where the members of *tables* are, and what they are paid with.
+    Return the base URLs and API keys of the members of *tables*.
 
     Args:
         tables: The members.

@@ -1,8 +1,8 @@
 """
 The tables ``[[pool]]`` of the file of ``--limits``: one for each member of a pool.
 
-Decides what may stand there. Which keys the variables hold, and what the addresses lead to, is
-looked at by the command that sends.
+Decides what the tables may contain. The command that sends reads the keys from the variables and
+checks the base URLs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``ratedispatch report``: writes an HTML page on what a job did."""
+"""``ratedispatch report``: writes an HTML report about a job."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def report(flags: ReportFlags) -> None:
 
 
 def _no_output(path: Path) -> str:
-    """Return what is amiss with an output that is no file."""
+    """Return the message about an output that is not a file."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.standing.found_jobs import outputs_of
 

@@ -84,16 +84,16 @@ output_options = collect(OutputFlags, "output", _OUTPUT_OPTIONS)
 @dataclass(frozen=True, slots=True)
 class DurabilityFlags:
     """
-    How results survive, and how a job goes on.
+    How results are made durable, and how a job resumes.
 
     Args:
         retry_failed: Whether rows that failed are sent again.
-        allow_changed_input: Whether to go on with another input or template.
-        allow_other_server: Whether to go on beside answers of another server.
+        allow_changed_input: Whether to resume with another input or template.
+        allow_other_server: Whether to resume beside answers of another server.
         order: The order in which rows are sent.
-        fsync: When results survive a power cut.
-        flush_interval: Seconds between two flushes.
-        drain_timeout: Seconds to wait for what is in flight; None for what suits the signal.
+        fsync: When results are safe from a power cut.
+        flush_interval: Maximum seconds between two flushes.
+        drain_timeout: Seconds to wait for requests in flight; None for the default of the signal.
     """
 
     retry_failed: bool

@@ -2,8 +2,8 @@
 Reads ``ratedispatch.toml``: flags of the commands, in a table for each command.
 
 A key is the name of a flag without its dashes, and its value goes through the type of that flag.
-The file stands beside the input, or in the working directory where there is no input file. A
-relative path in it starts from the folder of the file. An API key is refused: files are shared.
+The file is beside the input, or in the working directory if there is no input file. A relative path
+in it starts from the folder of the file. An API key is refused, because such files are shared.
 The keys of all tables are checked, and the values of the table of the command that runs.
 """
 

@@ -121,7 +121,7 @@ simulate_options = collect(SimulateFlags, "playing", (*_OPTIONS, *_IDLE))
 
 def check_playable(sending: SendingFlags) -> None:
     """
-    Refuse the flags of `run` whose effect cannot be foretold.
+    Refuse the flags of `run` whose effect cannot be forecast.
 
     Raises:
         click.UsageError: One of them is given.

@@ -33,7 +33,7 @@ _WATCH = "--watch"
 
 
 class _StatusCommand(SettingsCommand):
-    """A command one of whose flags may have a number behind it, or a file that is not its own."""
+    """A command with a flag whose number may be omitted before the name of a file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give the flag its usual number where no number follows: ``--watch out.jsonl``."""
@@ -147,7 +147,7 @@ def _print(parts: Sequence[Standing], *, as_json: bool) -> None:
 
 
 def _first_look(readers: Sequence[JobReader], seconds: float) -> list[Standing]:
-    """Look at jobs; wait for those that look through their input."""
+    """Look at the jobs; wait for jobs that still read their input."""
     from ratedispatch.jobs.standing.job_notes import NotBegun
 
     while True:
@@ -159,7 +159,7 @@ def _first_look(readers: Sequence[JobReader], seconds: float) -> list[Standing]:
 
 
 def _watch(readers: Sequence[JobReader], flags: StatusFlags) -> list[Standing]:
-    """Look until nothing runs any more, or until interrupted; return what was seen last."""
+    """Watch until no run is active, or until interrupted; return the last state."""
     parts: list[Standing] = []
     try:
         parts = _first_look(readers, flags.watch or 0.0)

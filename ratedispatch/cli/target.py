@@ -1,4 +1,4 @@
-"""Where a run sends to: one place, or the members of a pool; and what is paid with there."""
+"""The target of a run: one server or the members of a pool, with their API keys."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
 Runs the recommended and neighbouring settings, and compares predicted and measured times.
 
-Each run is this program again, as a process of its own, with the first rows of the input. It goes
-to a fake server with the modelled provider, or for money to the real one. The outputs are thrown
-away, and the job itself is not begun.
+Each run is this program in a separate process, with the first rows of the input. It sends to a fake
+server with the modelled provider, or, for money, to the real one. The outputs are discarded, and
+the job itself is not begun.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """
-The events of an answer, as a program reads them: `Dispatcher.stream` returns this.
+The events of an answer, as a program reads them; returned by `Dispatcher.stream`.
 
-Decides what ends with the reading: whoever leaves the loop closes the connection, and with it the
-permit.
+Leaving the loop closes the connection, and with it the permit.
 """
 
 from __future__ import annotations
@@ -36,27 +35,25 @@ def stream_of(
     begin: Callable[[], None],
 ) -> AnswerStream:
     """
-    Return the events of the answer to *request*; as `Dispatcher.stream`.
+    Return the events of the answer to *request*; see `Dispatcher.stream`.
 
     Args:
         request: What to send.
         turn: Its claim on a place in the queue.
-        transports: Which must all be able to stream.
+        transports: All of them must be able to stream.
         runner: Runs it.
         begin: Called in the event loop before it is sent.
 
     Raises:
-        InvalidRequest: There are no events of such a request.
-        TypeError: *request* is no request, or one of *transports* gives answers only whole.
+        InvalidRequest: Such a request cannot be streamed.
+        TypeError: *request* is not a request, or one of *transports* cannot stream.
     """
     if checked_request(request).endpoint in WHOLE_ENDPOINTS:
-        raise InvalidRequest(f"{request.label}: an answer of {request.endpoint} has no events")
+        raise InvalidRequest(f"{request.label}: {request.endpoint} cannot be streamed; use submit")
     plain = next((one for one in transports if not hasattr(one, "stream")), None)
     if plain is not None:
         kind = getattr(plain, "kind", type(plain).__name__)
-        raise TypeError(
-            f"{kind} gives answers only whole; give the dispatcher the client itself to stream"
-        )
+        raise TypeError(f"{kind} cannot stream answers; give the client itself to the dispatcher")
 
     async def carry(pump: EventPump) -> Outcome:
         """Send the request, give its events to *pump*, and return its outcome."""
@@ -75,16 +72,16 @@ class AnswerStream:
     """
     An asynchronous iterator over the events of one answer; also an asynchronous context manager.
 
-    The request is sent when the first event is asked for. A loop that is left early closes the
-    stream as soon as nothing refers to it any more; with ``async with`` it is closed at the end
-    of the block.
+    The request is sent when the first event is requested. If the loop is left early, the stream is
+    closed as soon as nothing refers to it; with ``async with`` it is closed at the end of the
+    block.
 
     Args:
-        start: Sends the request, and carries its events by *pump*.
-        pump: Where they come from.
+        start: Sends the request, and passes its events on through *pump*.
+        pump: The source of the events.
 
     Attributes:
-        outcome: What became of the request, once the events have ended; None before.
+        outcome: The outcome of the request, once the events have ended; None before.
     """
 
     def __init__(
@@ -98,7 +95,7 @@ class AnswerStream:
 
     @property
     def usage(self) -> Usage | None:
-        """What the provider reports, once the events have ended, if it does."""
+        """The usage that the provider reports, if any, once the events have ended."""
         return self.outcome.usage if isinstance(self.outcome, Completed) else None
 
     def __aiter__(self) -> AnswerStream:
@@ -109,15 +106,16 @@ class AnswerStream:
         Return the next event.
 
         Raises:
-            RequestFailed: The request failed, or its answer broke off.
+            RequestFailed: The request failed, or its answer was cut off.
             Stopped: Nothing more is sent, and it was not answered.
-            RuntimeError: Another task waits for the next event already.
+            RuntimeError: Another task already waits for the next event.
         """
         if self._is_closed:
             raise StopAsyncIteration
         if self._pump.is_awaited:
             raise RuntimeError(
-                "another task reads this stream already; read it in one, and hand its events on"
+                "another task already reads this stream; read it in one task, and pass its events "
+                "on"
             )
         if self._task is None:
             self._task = asyncio.create_task(self._start(self._pump))
@@ -148,14 +146,14 @@ class AnswerStream:
             ) from outcome.error
         if not count:
             raise RequestFailed(
-                f"{label} was answered in one piece, not in events: it is in the outcome of this "
-                f"error",
+                f"{label} was answered in one piece, not as a stream; the answer is in the "
+                f"outcome of this error",
                 "not_streamed",
                 outcome,
             )
 
     async def aclose(self) -> None:
-        """Close the connection and the permit; what was reserved for the answer stays spent."""
+        """Close the connection and the permit; the cost reserved for the answer stays spent."""
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()

@@ -1,14 +1,15 @@
 """
-A circuit breaker: whether there is a point in sending more on a route.
+The circuit breaker: decides whether sending more on a route makes sense.
 
-Opens when nothing can be reached, when many requests in a row fail alike, when the server no
-longer takes the key, or when it speaks of money. While it is open the queue is held; single
-probes go through (half-open), and in the end it closes again or gives the route up. What failed
-meanwhile waits here and is asked again. A request that failed for good is held back until an
-answer shows that others succeed. Knows nothing of buckets or HTTP.
+Opens when the server cannot be reached, when many requests one after another fail in the same way,
+when the server no longer accepts the key, or when its messages are about money. While it is open,
+the queue is held and only single probes are sent (half-open); finally it closes again or gives the
+route up. Requests that failed meanwhile wait here and are sent again. A request that failed
+permanently is held back until an answer shows that others succeed. Knows nothing of buckets or
+HTTP.
 
-Without it a mistyped address would be reported once for each of a million rows, and a router that
-restarts at night would use up the attempts of every row that is tried meanwhile.
+Without it, a mistyped base URL would be reported once for each of a million rows, and a router that
+restarts at night would use up the attempts of every row that is sent meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class CircuitBreaker:
     The breaker of one route.
 
     Args:
-        is_tolerant: Whether requests may fail alike without end.
+        is_tolerant: Whether any number of requests may fail in the same way.
         tuning: The constants.
 
     Attributes:
@@ -78,7 +79,7 @@ class CircuitBreaker:
     # -- what attempts tell ------------------------------------------------------------------
 
     def on_answer(self, number: int) -> None:
-        """Attempt *number* was answered in earnest."""
+        """Attempt *number* was really answered."""
         streak = self.streak
         streak.answer(number)
         self._dark_since = None
@@ -119,7 +120,7 @@ class CircuitBreaker:
         """
         Something in flight has ended, or will not be sent.
 
-        A probe that came to nothing, broken off or cancelled, is followed by another one.
+        A probe without a result, because it was cut off or cancelled, is followed by another one.
         """
         self.place.on_ended()
         if self.is_open and self._timer is None and not self._has_given_up:
@@ -157,7 +158,7 @@ class CircuitBreaker:
         return is_dark and call.attempts <= self._tuning.dark_attempts
 
     def excuses(self, result: Interpretation) -> bool:
-        """Whether an attempt that ended with *result* is not counted: most others end like it."""
+        """Whether an attempt that ended with *result* is not counted, since most others end so."""
         if result.decision is not Decision.TRANSIENT or not self.streak.is_troubled:
             self._troubled_since = None
             return False
@@ -219,7 +220,7 @@ class CircuitBreaker:
         self._probe()
 
     def abandon(self) -> None:
-        """Nothing more is sent: probe no more, whatever becomes of what is in flight."""
+        """Nothing more is sent: stop probing, whatever happens to requests in flight."""
         self._is_abandoned = True
         self._cancel_timer()
 
@@ -303,7 +304,7 @@ class CircuitBreaker:
         self._timer = loop.call_later(delay, self._probe)
 
     def _probe(self) -> None:
-        """Let one request go: the head of the queue, or else the one that has waited longest."""
+        """Send one request: the head of the queue, or else the one that has waited longest."""
         self._timer = None
         place = self.place
         if place.is_held():

@@ -1,13 +1,13 @@
 """
-Time-outs of many attempts, with one timer for all of them.
+Timeouts of many attempts, with one timer for all of them.
 
 Does for a block what ``asyncio.timeout`` does, which sets a timer for each and takes 5 to 10 µs
 (Python 3.11), a twentieth of all that a request costs. Here a block notes when it has to be over,
 and one timer waits for the earliest of these instants. Most attempts end long before it, so that
 the timer is set again every minute or so. Follows: CPython, ``asyncio/timeouts.py``.
 
-After the process was suspended, answers lie in the sockets and the timer is overdue. It waits a
-little longer then, so that these answers are read first.
+After the process was suspended, answers wait in the sockets and the timer is overdue. Then it waits
+a little longer, so that these answers are read first.
 """
 
 from __future__ import annotations

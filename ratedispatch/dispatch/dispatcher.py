@@ -1,8 +1,8 @@
 """
 Sends requests at the limits of an account and gives every one of them an outcome.
 
-The front of the dispatch room: `Dispatcher` joins transport, provider, routes and listeners, and
-is what a program uses.
+The entrance of the room `dispatch`: `Dispatcher` connects transport, provider, routes and
+listeners. Programs use it directly.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ class Dispatcher:
     Use it as an async context manager, in one event loop.
 
     Args:
-        client: An ``openai.AsyncOpenAI`` (its own retries are switched off for what goes
-            through here), any :class:`~ratedispatch.Transport`, or a
+        client: An ``openai.AsyncOpenAI`` (its own retries are switched off for requests that go
+            through the dispatcher), any :class:`~ratedispatch.Transport`, or a
             :class:`~ratedispatch.Pool` of them.
-        limits: What the account may spend, or what groups of models may. None for a pool, whose
-            members have limits of their own.
-        listeners: Called with every :data:`~ratedispatch.events.Event`. One that raises is
-            logged once, and changes nothing.
-        budget: A budget to use instead of one of its own; several dispatchers may share it.
+        limits: The limits of the account or of groups of models. None for a pool, whose members
+            have their own limits.
+        listeners: Called with every :data:`~ratedispatch.events.Event`. A listener that raises is
+            logged once and changes nothing.
+        budget: A budget to use instead of a new one; several dispatchers may share it.
         options: How to send.
         changes: Fields of :class:`~ratedispatch.DispatcherOptions` by name, instead of *options*
-            or beside them.
+            or in addition to them.
 
     Raises:
-        TypeError: *client* is neither a client nor a transport, *limits* are none (or given
-            beside a pool), or there is no such option.
-        ValueError: An option is out of its range, or the limits cannot be shared as it says.
+        TypeError: *client* is neither a client nor a transport, *limits* are missing (or given
+            together with a pool), or there is no such option.
+        ValueError: An option is out of range, or the limits cannot be shared as requested.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Dispatcher:
             default_output_tokens=options.default_output_tokens,
             in_thread=asyncio.to_thread,
         )
-        """Counts requests, and learns from their answers; what else counts may share it."""
+        """Counts requests and learns from their answers; other code may use it, too."""
         name_of = limits.group_of if isinstance(limits, LimitGroups) else None
         self._runner = Runner(factory, name_of, self.estimator, self._listeners, options, rng=rng)
         self._recollection.share(self.estimator.calibration)
@@ -109,28 +109,28 @@ class Dispatcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Send nothing more. What is in flight belongs to the callers that await it."""
+        """Send nothing more. Requests in flight belong to the callers that await them."""
         self.stop("closed", "the dispatcher was closed")
         self._recollection.stop()
         self._shared.close(asyncio.get_running_loop().time())
 
     async def warm_up(self, *models: str, connections: int = 1) -> None:
         """
-        Do before the first request what it would have to wait for.
+        Prepare for the first requests, so that they need not wait.
 
-        Loads what counting requests of *models* needs, and opens *connections* to the server: a
-        client of the SDK sends a ``HEAD`` of its base URL over each, without a key. Idle
-        connections are closed after 4 or 5 seconds, so call it when requests are near. A server
-        that is not reached raises nothing here: the first request tells that.
+        Loads the vocabularies that *models* need, and opens *connections* to the server: a client
+        of the SDK sends a ``HEAD`` request for its base URL over each, without a key. Idle
+        connections are closed after 4 or 5 seconds, so call this just before requests come. An
+        unreachable server raises nothing here; the first request reports it.
 
         Args:
-            models: Those whose requests will come.
+            models: The models of the requests to come.
             connections: How many requests will come at once.
 
         Raises:
             ValueError: *connections* is negative.
-            InvalidLimits: A model belongs to no group, and there are no limits for others.
-            RuntimeError: It is called in another event loop than before.
+            InvalidLimits: A model belongs to no group, and there are no limits for other models.
+            RuntimeError: It was called in another event loop before.
         """
         self._stay_in_loop()
         await warm_up(self._transports, self.estimator, self._runner.routes, models, connections)
@@ -145,26 +145,27 @@ class Dispatcher:
         session: str | None = None,
     ) -> Outcome:
         """
-        Send *request* when it is its turn and return its outcome.
+        Send *request* when its turn comes, and return its outcome.
 
-        Requests of one caller go in the order in which this is called. A request that cannot be
+        Requests of one caller are sent in the order of the calls. A request that cannot be
         answered returns :class:`~ratedispatch.Failed`; it does not raise.
 
         Args:
             request: What to send.
-            priority: Higher goes first, whatever waits below.
-            caller: For whom it is sent: callers of one priority share what there is, in tokens,
-                by the *weights* of the options.
-            deadline: Seconds from now within which it is to be sent, and every further attempt
-                too. If that is impossible by what the queue knows, it fails at once, otherwise
-                when they are over, with the code ``deadline_missed``. What was sent by then is
-                waited for.
-            session: What it belongs to, where a pool keeps what belongs together in one place.
+            priority: Higher priorities go first, whatever waits with lower ones.
+            caller: In whose name it is sent. Callers of the same priority share the limits, in
+                tokens, by the *weights* of the options.
+            deadline: Seconds from now within which it must be sent, and every further attempt as
+                well. If the queue knows that this is impossible, the request fails at once;
+                otherwise it fails when the deadline has passed. The code is ``deadline_missed``. An
+                attempt that was sent in time is awaited.
+            session: A name shared by requests that a pool should send to the same member.
 
         Raises:
             Stopped: Nothing more is sent (see :meth:`stop`), and this request was not answered.
-            RuntimeError: It is called in another event loop than before.
-            TypeError: *request* is no request, *priority* no whole number, or *caller* no string.
+            RuntimeError: It was called in another event loop before.
+            TypeError: *request* is not a request, *priority* is not a whole number, or *caller* is
+                not a string.
         """
         runner = self._runner
         if self._loop is not asyncio.get_running_loop():
@@ -187,26 +188,27 @@ class Dispatcher:
         progress: bool | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """
-        Send all *requests* in their order and yield their outcomes as they come.
+        Send all *requests* in order and yield their outcomes as they come.
 
-        *requests* is read no further ahead than what may be open at once, so it may be endless,
-        and there is never a task for a request that only waits. Leaving the loop early cancels
-        what is in flight.
+        *requests* is read only as far as requests may be open at once, so it may be infinite, and
+        a request that only waits has no task. Leaving the loop early cancels the requests in
+        flight.
 
         Args:
             requests: What to send.
-            ordered: Yield the outcomes in the order of the requests. Those that are ready wait
-                for the ones before them; they count as open, so that one request that takes long
-                holds up the reading of further ones once that many have ended behind it.
-            priority: As in :meth:`submit`, of all of them.
-            caller: As in :meth:`submit`, of all of them.
-            progress: Show a bar; by default in a notebook only.
+            ordered: Yield the outcomes in the order of the requests. Outcomes that are ready wait
+                for the ones before them and count as open, so one slow request delays the reading
+                of further ones once enough outcomes wait behind it.
+            priority: As in :meth:`submit`, for all of them.
+            caller: As in :meth:`submit`, for all of them.
+            progress: Whether to show a progress bar; by default only in a notebook.
 
         Raises:
-            Stopped: Nothing more is sent, or not to some models; raised after the outcomes of all
-                others.
-            TypeError: *requests* yields something else than requests; raised as its errors are.
-            Exception: What *requests* raises, after the outcomes of what it yielded before.
+            Stopped: Nothing more is sent, at all or to some models; raised after all other
+                outcomes.
+            TypeError: *requests* yields something that is not a request; raised like its own
+                errors.
+            Exception: Whatever *requests* raises, after the outcomes of the requests before it.
         """
         turn = turn_of(priority, caller)
         runner, begin = self._runner, self._stay_in_loop
@@ -223,15 +225,15 @@ class Dispatcher:
         session: str | None = None,
     ) -> AnswerStream:
         """
-        Send *request* when it is its turn and yield the events of its answer as they come.
+        Send *request* when its turn comes, and yield the events of its answer as they come.
 
-        The events are the SDK's objects where the client is one of the SDK. What fails before the
-        first event is tried again as by :meth:`submit`, and nothing after it. Whoever leaves the
-        loop closes the connection. The permit is closed at the end, with the usage if an event
-        holds it: for chats ask for it, with ``stream_options={"include_usage": True}``.
+        The events are the SDK's objects if the client is one of the SDK. A failure before the
+        first event is retried as in :meth:`submit`; a later one is not. Leaving the loop closes
+        the connection. The permit is closed at the end, with the usage if an event reports it:
+        for chats, request it with ``stream_options={"include_usage": True}``.
 
-        ``async for event in dispatcher.stream(request)``; or ``async with
-        dispatcher.stream(request) as events``, which closes it at the end of its block.
+        Use ``async for event in dispatcher.stream(request)``, or ``async with
+        dispatcher.stream(request) as events``, which closes the stream at the end of the block.
 
         Args:
             request: What to send.
@@ -241,10 +243,10 @@ class Dispatcher:
             session: As in :meth:`submit`.
 
         Raises:
-            InvalidRequest: There are no events of such a request.
-            TypeError: *request* is no request, or the transport gives answers only whole.
-            RequestFailed: Raised by the loop: the request failed, or its answer broke off.
-            Stopped: The same: nothing more is sent, and it was not answered.
+            InvalidRequest: Such a request cannot be streamed.
+            TypeError: *request* is not a request, or the transport cannot stream.
+            RequestFailed: Raised by the loop: the request failed, or its answer was cut off.
+            Stopped: Raised by the loop: nothing more is sent, and it was not answered.
         """
         turn = turn_of(priority, caller, instant_of(deadline), session)
         return stream_of(request, turn, self._transports, self._runner, self._stay_in_loop)
@@ -259,31 +261,31 @@ class Dispatcher:
         deadline: float | None = None,
     ) -> PermitScope:
         """
-        Pace something of your own: wait for a permit, and pay *cost* for it.
+        Pace work of your own: wait for a permit, and pay *cost* for it.
 
-        ``async with dispatcher.permit(cost) as permit: ...`` closes the permit on every path. Call
-        ``permit.report(feedback)`` inside to tell what the attempt used and what the provider
-        said; without it the cost stays spent.
+        ``async with dispatcher.permit(cost) as permit: ...`` always closes the permit. Inside the
+        block, call ``permit.report(feedback)`` to report what the attempt used and what the
+        provider said; otherwise the cost stays spent.
 
         Args:
-            cost: What to pay in each dimension.
-            model: Whose limits it falls under, where groups of models are limited apart.
+            cost: The amount to pay in each dimension.
+            model: The model whose limits apply, if groups of models have separate limits.
             priority: As in :meth:`submit`.
             caller: As in :meth:`submit`.
-            deadline: Seconds from now within which it is to be granted.
+            deadline: Seconds from now within which the permit must be granted.
 
         Raises:
-            TypeError: *cost* is no cost.
+            TypeError: *cost* is not a cost.
             CostExceedsLimit: It can never be paid.
-            DeadlineMissed: It was not granted in time, or cannot be.
-            InvalidLimits: The model belongs to no group, and there are no limits for others.
+            DeadlineMissed: The permit was not, or cannot be, granted in time.
+            InvalidLimits: The model belongs to no group, and there are no limits for other models.
             Stopped: Nothing more is sent.
-            RuntimeError: It is called in another event loop than before.
+            RuntimeError: It was called in another event loop before.
         """
         self._stay_in_loop()
         if not isinstance(cost, Cost):
             raise TypeError(
-                f"expected a Cost, got {type(cost).__name__}; that of a request is given by "
+                f"expected a Cost, got {type(cost).__name__}; get that of a request with "
                 f"await dispatcher.estimator.estimate(request)"
             )
         self._runner.stopping.check()
@@ -295,21 +297,21 @@ class Dispatcher:
 
     def stop(self, code: str, message: str) -> None:
         """
-        Send nothing more. What is in flight is still waited for by its callers.
+        Send nothing more. Callers still get the outcomes of requests in flight.
 
-        Everything else that was submitted raises :class:`Stopped` with *code* and *message*.
-        Only the first stop counts.
+        All other submitted requests raise :class:`Stopped` with *code* and *message*. Only the
+        first stop counts.
         """
         self._runner.stop(code, message)
 
     def abandon(self) -> None:
         """
-        After a :meth:`stop`: wait no longer for what is in flight either.
+        After :meth:`stop`: give up the requests in flight as well.
 
-        Its requests raise :class:`Stopped` too; they may have been answered, and billed.
+        They raise :class:`Stopped`, too; they may have been answered and billed.
         """
         if self._runner.stopping.reason is None:
-            raise RuntimeError("abandon() comes after stop()")
+            raise RuntimeError("call stop() before abandon()")
         self._runner.abandon()
 
     @property
@@ -329,20 +331,20 @@ class Dispatcher:
         return self._runner.routes.snapshots()
 
     def bottleneck(self) -> Bottleneck:
-        """Return what holds the queue back (of several, the longest), in the last 15 seconds."""
+        """Return the bottleneck of the last 15 seconds (that of the longest queue, if several)."""
         state = self._runner.routes.busiest()
         cpu = self._cpu.read(asyncio.get_running_loop().time())
         shares = {level.dimension: level.share for level in state.levels}
         return bottleneck_of(state.binding, shares, cpu, unknown_of(state.levels))
 
     def _stay_in_loop(self) -> None:
-        """Remember the event loop; raise if it is another one than before."""
+        """Remember the event loop; raise if another one was used before."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._recollection.start(loop)
             self._loop = loop
         elif self._loop is not loop:
             raise RuntimeError(
-                "this dispatcher sends in another event loop, whose connections and timers are of "
-                "no use here; make one in each loop, and let them share a budget"
+                "this dispatcher belongs to another event loop; make one dispatcher for each loop, "
+                "and share a budget between them"
             )

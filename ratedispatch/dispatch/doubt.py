@@ -1,8 +1,8 @@
 """
-A doubt: whether the model and the path that a job has begun with exist at all.
+Decides whether the model and the path with which a job begins exist at all.
 
-Until one request has been answered, a 403 or 404 may be meant for all of them. Nothing further is
-sent then; what is in flight decides. Knows nothing of buckets or HTTP.
+Until one request has been answered, a 403 or 404 may apply to all of them. Then nothing more is
+sent, and the requests in flight decide. Knows nothing of buckets or HTTP.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-How long a server has only refused.
+Measures how long a server has only refused.
 
-Refusals for the rate say that it will answer others later, so the queue pauses and asks again. A
-server that refuses for ever breaks that promise: without a bound every request of a file would be
-asked a hundred times. Pure in the instants that it is handed, in seconds.
+A refusal says that the server will answer later, so the queue pauses and tries again. A server that
+refuses forever breaks this promise: without a limit, every request of a file would be sent a
+hundred times. Depends only on the instants that it is given, in seconds.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Drought:
     The time since the first refusal after the last answer.
 
     Args:
-        patience: How long it may last. The longest wait that the server has advised is borne
-            besides: only once, because one who advises it again and again breaks his word.
+        patience: How long it may last, in addition to the longest wait that the server has advised.
+            That is added only once: a server that advises it repeatedly does not keep it.
     """
 
     __slots__ = ("_advised", "_answered", "_last", "_patience", "_since")

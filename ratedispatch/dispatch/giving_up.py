@@ -1,5 +1,5 @@
 """
-What a breaker says when it gives a route up: a code, and a reason in the server's own words.
+The code and the reason with which a circuit breaker gives a route up, in the server's own words.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def reason_of(kind: Kind, result: Interpretation, waited: float, rows: int) -> s
     if kind is Kind.SERVER:
         return f"nothing was answered for {waited:,.0f} s; the last failure: {said}"
     if kind is Kind.REQUEST:
-        return f"{rows:,} requests in a row failed and none was answered: {said}"
+        return f"{rows:,} requests failed one after another and none was answered: {said}"
     return said
 
 

@@ -1,8 +1,8 @@
 """
-Puts what ends in any order back into the order in which it began.
+Puts items that end in any order back into the order in which they began.
 
-Pure. Holds no more than its user lets be open at once: what is behind something that takes long
-waits here, and keeps its room until it is handed out.
+Pure. Holds at most as many items as its user keeps open at once: items behind a slow one wait here,
+and keep their room until they are handed out.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ async def in_time(
         async with asyncio.timeout_at(deadline):
             await waiting
     except TimeoutError:
-        raise _missed(call, left, "waits until the server is there again") from None
+        raise _missed(call, left, "waits until the server is reachable again") from None
 
 
 def _missed(

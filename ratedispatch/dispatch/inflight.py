@@ -1,5 +1,5 @@
 """
-One request on its way, and how each of its attempts went. Values; nothing is decided here.
+One request from its arrival to its outcome, and the results of its attempts. Decides nothing.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ class Listeners:
         if id(listener) not in self._blamed:
             self._blamed.add(id(listener))
             _LOGGER.exception(
-                "the listener %r raised on %s; it is called again, and its further errors are "
-                "only counted",
+                "the listener %r raised on %s; it stays in use, and its further errors are only "
+                "counted",
                 listener,
                 type(event).__name__,
             )

@@ -1,8 +1,8 @@
 """
-An event loop in a thread of its own, which runs coroutines for other threads.
+An event loop in a separate thread, which runs coroutines for other threads.
 
-Decides what an interruption does: Ctrl-C cancels what its thread waits for, and waits until that
-has ended. Knows nothing of requests.
+Decides what an interruption does: Ctrl-C cancels what the interrupted thread waits for, and waits
+until that has ended. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -141,14 +141,14 @@ class LoopThread:
     def _check(self) -> None:
         if self._pid != os.getpid():
             raise RuntimeError(
-                f"this {self._name} was made before a fork, and its thread stayed with the "
+                f"this {self._name} was made before a fork, and its thread exists only in the "
                 f"parent; make one in each process"
             )
         if self._is_closed:
             raise RuntimeError(f"this {self._name} is closed; make a new one")
         if self.is_here:
             raise RuntimeError(
-                f"this {self._name} cannot be used in its own thread, in a listener for example, "
+                f"this {self._name} cannot be used in its own thread, for example in a listener, "
                 f"because it would wait for itself"
             )
 

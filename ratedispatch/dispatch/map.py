@@ -1,8 +1,8 @@
 """
-The outcomes of many requests, as they come.
+Yields the outcomes of many requests as they come.
 
-Decides how far to read ahead, and gives a request a task only with its first permit. Knows nothing
-of how a request is counted or attempted.
+Decides how far to read ahead, and creates a task for a request only with its first permit. Knows
+nothing of how a request is counted or attempted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """
 How a dispatcher sends: its options as one value.
 
-Checks the values when the options are made, so that a mistake is told before anything is opened.
+Checks the values when the options are made, so that a mistake is reported before anything is
+opened.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from ratedispatch.memory.state_folder import Memory
     from ratedispatch.tokens import ChargePolicy, Counter
 
-#: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. What is sent
-#: beyond them waits inside the pool, after it was paid for, and bursts out later.
+#: Connections in the pool of an ``AsyncOpenAI`` made without an ``http_client``. Requests beyond
+#: them would wait inside the pool after their permit was paid for, and leave in a burst later.
 SDK_CONNECTIONS = 1000
 
-#: Weights of callers, and what they are divided by, are no more than this: their sum, and what a
-#: token counts for each of them, have to stay exact beside one another.
+#: Upper bound of the weights of callers and of their reciprocals, so that sums of weights, and the
+#: weighted count of a token, stay exact in floating point.
 _MOST_WEIGHT = 1_000_000
 
 
@@ -39,7 +40,7 @@ def changed(options: OptionsT, changes: Mapping[str, Any]) -> OptionsT:
     Return *options*, a dataclass, with *changes* of its fields by name.
 
     Raises:
-        TypeError: There is no option of a name; the message has the nearest.
+        TypeError: There is no option of that name; the message names the nearest one.
     """
     if not changes:
         return options
@@ -49,7 +50,7 @@ def changed(options: OptionsT, changes: Mapping[str, Any]) -> OptionsT:
             import difflib
 
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(known)}"
             raise TypeError(f"there is no option {name!r}; {hint}")
     return dataclasses.replace(options, **changes)  # type: ignore[type-var]
 
@@ -60,36 +61,36 @@ class DispatcherOptions:
     How a :class:`~ratedispatch.Dispatcher` sends.
 
     Args:
-        max_in_flight: The most requests unanswered at once, of all groups together. By default
-            what the rate and the observed latency need, up to what the file descriptors of this
-            process and *connections* allow.
+        max_in_flight: Maximum number of requests in flight, over all groups. By default as many
+            as the rate and the observed latency need, up to *connections* and the file
+            descriptors of this process.
             ``"auto"`` finds the number that gives the most throughput without letting latency run
-            away; that is also what is done as long as no limit is known.
-        connections: How many the client opens at once; 1,000 is what ``AsyncOpenAI`` does.
-        retry: How often and how patiently to try again.
-        timeout: Seconds that an attempt may take. By default 600, and once twenty answers are
-            known ten times the slowest of them, but at least 180 and what the row's cap needs.
-        tolerate_failures: Go on although many requests of a `map` in a row fail alike; each is
-            tried as often as *retry* says, whatever becomes of the others.
-        wait_for_reset: Wait when a day's limit is used up, instead of stopping.
-        default_output_tokens: Reserved for the output of a request that sets no cap, until
-            enough answers of its model are known; then what 95 % of them stay within.
-        policy: How the provider charges a request; by default by the client's base URL.
+            away; this is also done as long as no limit is known.
+        connections: How many connections the client may open at once; 1,000 for ``AsyncOpenAI``.
+        retry: How often and how patiently to retry.
+        timeout: Seconds that an attempt may take. By default 600; once twenty answers are known,
+            ten times the slowest of them, but at least 180, and more if the output cap needs it.
+        tolerate_failures: Continue even if many requests of a `map` one after another fail in the
+            same way; each is attempted as often as *retry* says, whatever happens to the others.
+        wait_for_reset: Wait when a daily limit is used up, instead of stopping.
+        default_output_tokens: Tokens reserved for the output of a request without an output cap,
+            until enough answers of its model are known; then the 95th percentile of these.
+        policy: How the provider charges a request; by default determined by the base URL.
         counter: Counts the requests; by default one shared by the process.
-        memory: Where what is learned of an account is kept for the next run, and what is
-            begun with: a folder, or True for the user's own. By default nothing is kept.
-        weights: Shares of callers among requests of the same priority, by their names, in tokens;
-            all others have a weight of 1. From 0.000001 to 1,000,000.
+        memory: Where what is learned about an account is saved for the next run, and loaded from:
+            a folder, or True for the user's state folder. By default nothing is saved.
+        weights: Weights of callers among requests of the same priority, by name; they share the
+            limits in tokens. All other callers have weight 1. From 0.000001 to 1,000,000.
         share: Where the limits are shared with other processes: ``"local"``, ``"local:NAME"`` or
-            ``"redis://HOST:PORT/DB"``; or what returns the store of a group of models. By default
-            what the limits say, which is nowhere.
+            ``"redis://HOST:PORT/DB"``, or a function that returns the store of a group of models.
+            By default as the limits say.
         rng: The source of jitter.
-        cpu_clock: Seconds of processor time that this process has taken; tells whether the
-            processor is the bottleneck.
+        cpu_clock: Returns the processor time that this process has used, in seconds; shows whether
+            the processor is the bottleneck.
 
     Raises:
         TypeError: There is no option of that name.
-        ValueError: A value is out of its range.
+        ValueError: A value is out of range.
     """
 
     max_in_flight: int | Literal["auto"] | None = None

@@ -1,5 +1,5 @@
 """
-How long a breaker waits: before each probe, and before it gives up.
+How long a circuit breaker waits before each probe, and before it gives up.
 
 Pure arithmetic, in seconds.
 """

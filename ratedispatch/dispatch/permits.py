@@ -1,9 +1,9 @@
 """
 Waiting for permits: in an event loop, or in a thread.
 
-The queue itself knows neither. Here are the timer of a loop that wakes it, and the waiters of both
-that it tells; several loops and threads may stand in one queue. The timer for threads is
-`thread_alarm`.
+The queue itself knows neither. This module has the timer of an event loop that wakes the queue, and
+the waiters of both kinds that the queue notifies; several loops and threads may wait in one queue.
+The timer for threads is in `thread_alarm`.
 """
 
 from __future__ import annotations
@@ -247,7 +247,9 @@ class PermitScope:
 
     async def __aenter__(self) -> Permit:
         if self._permit is not None:
-            raise RuntimeError("this permit is in use; ask the dispatcher for another one")
+            raise RuntimeError(
+                "this permit is already in use; request another one from the dispatcher"
+            )
         permit = self._permit = await acquire(self._admission, self._cost, self._rank, self._turn)
         permit.tell = self._tell
         return permit

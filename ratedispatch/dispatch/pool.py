@@ -1,7 +1,7 @@
 """
-Several places that answer the same requests: deployments, regions, keys or providers.
+Pools: several deployments, regions, keys or providers that answer the same requests.
 
-Values only: what the user says of each. Which of them a request takes is decided where it waits.
+Values only: the settings of each member. The queue decides which member a request is sent to.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Priced(Protocol):
-    """What a million tokens cost, in USD: a ``Price``."""
+    """The price of a million tokens in USD; a ``Price`` is one."""
 
     @property
     def input(self) -> float:
-        """Of tokens sent."""
+        """USD per million input tokens."""
 
     @property
     def output(self) -> float:
-        """Of tokens that come back."""
+        """USD per million output tokens."""
 
     def usd(self, input_tokens: int, output_tokens: int) -> float:
         """Return what so many tokens cost, in USD."""
@@ -34,23 +34,23 @@ class Priced(Protocol):
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Member:
     """
-    One place of a pool.
+    One member of a pool.
 
     Args:
-        client: An ``openai.AsyncOpenAI`` or any :class:`~ratedispatch.Transport`, with an address
-            and a key of its own.
-        limits: What may be spent there.
-        name: What messages and figures call it; by default its number in the pool, from 1.
-        models: What the model of a request is called there, by its name in the request; others
-            are called the same.
-        account: Members with the same one share the limits of the first of them; empty for one of
-            its own.
-        max_in_flight: The most requests unanswered at once there; by default what the rate and
-            the latency need.
-        price: What tokens of every model cost there; by default the list price of each model.
+        client: An ``openai.AsyncOpenAI`` or any :class:`~ratedispatch.Transport`, with its own
+            base URL and key.
+        limits: The limits of this member.
+        name: Its name in messages and figures; by default its number in the pool, from 1.
+        models: The names of models at this member, by their names in requests; other models keep
+            their names.
+        account: Members with the same account share the limits of the first of them; empty for a
+            separate account.
+        max_in_flight: Maximum number of requests in flight at this member; by default as many as
+            the rate and the latency need.
+        price: The price of every model at this member; by default the list price of each model.
 
     Raises:
-        TypeError: *limits* are none.
+        TypeError: *limits* is not a `Limits`.
         ValueError: *max_in_flight* is below 1.
     """
 
@@ -65,7 +65,7 @@ class Member:
     def __post_init__(self) -> None:
         if not isinstance(self.limits, Limits):
             raise TypeError(
-                f"the limits of a member of a pool are Limits, not {type(self.limits).__name__}"
+                f"the limits of a member of a pool must be Limits, not {type(self.limits).__name__}"
             )
         if self.max_in_flight is not None and self.max_in_flight < 1:
             raise ValueError(f"max_in_flight must be at least 1, not {self.max_in_flight}")
@@ -73,14 +73,14 @@ class Member:
 
 class Pool:
     """
-    Places that answer the same requests, in the place of a client.
+    Several members that answer the same requests; used in place of a client.
 
-    A request goes where it could start soonest, by the limits and the pauses of each member. One
-    that fails for a reason of the member (a spent quota, a revoked key, an outage) goes to
-    another; the member is asked again after a while, and used again once it answers.
+    A request goes to the member that could send it soonest, given its limits and pauses. If it
+    fails because of the member (exhausted quota, revoked key, outage), it goes to another member;
+    the failed one is probed after a while, and used again once it answers.
 
     Args:
-        members: At least one, with names that differ.
+        members: At least one; their names must differ.
 
     Raises:
         ValueError: There is none, two have the same name, or members of one account have
@@ -93,7 +93,7 @@ class Pool:
             for number, one in enumerate(members, 1)
         ]
         if not named:
-            raise ValueError("a pool has at least one member")
+            raise ValueError("a pool needs at least one member")
         self._members = {one.name: one for one in named}
         if len(self._members) < len(named):
             twice = sorted({one.name for one in named if self._members[one.name] is not one})
@@ -103,8 +103,8 @@ class Pool:
             first = accounts.setdefault(one.account, one) if one.account else one
             if first.limits != one.limits:
                 raise ValueError(
-                    f"{first.name!r} and {one.name!r} are one account, {one.account!r}, and have "
-                    f"different limits; give both what the account may spend"
+                    f"{first.name!r} and {one.name!r} belong to one account, {one.account!r}, but "
+                    f"have different limits; give both the limits of the account"
                 )
 
     def __iter__(self) -> Iterator[Member]:
@@ -117,16 +117,16 @@ class Pool:
         return self._members[name]
 
     def through(self, wrapped: Callable[[Any], Any]) -> Pool:
-        """Return the same pool, sending through what *wrapped* makes of each client."""
+        """Return the same pool, with *wrapped* applied to each client."""
         return Pool(dataclasses.replace(one, client=wrapped(one.client)) for one in self)
 
     @property
     def limits(self) -> Limits:
-        """What all members together may spend."""
+        """The limits of all members together."""
         return limits_together((one.account, one.limits) for one in self)
 
     async def close(self) -> None:
-        """Close the clients of all members, as far as they can be closed."""
+        """Close the clients of all members that can be closed."""
         for one in self:
             close = getattr(one.client, "close", None)
             closing = None if close is None else close()
@@ -139,9 +139,11 @@ class Pool:
 
 def limits_together(members: Iterable[tuple[str, Limits]]) -> Limits:
     """
-    Return what *members* may spend together: accounts and limits; an account counts once.
+    Return the sum of the limits of *members*, pairs of account and limits; each account counts
+    once.
 
-    What one of them has no limit for is not limited; what one of them has to learn is not known.
+    A dimension that one of them does not limit is not limited; one that one of them has to learn is
+    not known.
     """
     members = tuple(members)
     apart = [limits for account, limits in members if not account]

@@ -145,13 +145,11 @@ def factory_for(
         return PoolFactory(client, options, rng=rng)
     if not isinstance(limits, Limits | LimitGroups):
         raise TypeError(
-            f"expected Limits or LimitGroups, got {type(limits).__name__}; a budget is given "
-            f"beside them, as budget="
+            f"expected Limits or LimitGroups, got {type(limits).__name__}; pass a budget as budget="
         )
     if budget is not None and (options.share is not None or _is_shared(limits)):
         raise TypeError(
-            "a budget is spent from as it is, and shares nothing with other processes; give "
-            "either budget= or share="
+            "a budget is not shared with other processes; give either budget= or share="
         )
     transport = as_transport(client)
     return RouteFactory(transport, _provider_of(transport), limits, options, rng=rng, budget=budget)

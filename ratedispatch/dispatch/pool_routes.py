@@ -1,9 +1,9 @@
 """
 The routes of a pool: lanes of different accounts behind one queue.
 
-Decides which member a request is sent by after its first attempt, when a member is left alone,
-and when it is asked again. Which of those that are there takes a request first, the queue decides,
-by their buckets.
+Decides which member gets a request after its first attempt, when a member is no longer used, and
+when it is probed again. The queue decides by the buckets which usable member gets the first
+attempt.
 """
 
 from __future__ import annotations

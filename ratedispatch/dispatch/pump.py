@@ -1,10 +1,10 @@
 """
-Carries the events of one answer from the transport to whoever reads them.
+Passes the events of one answer from the transport to their reader.
 
-It is one attempt like any other, which lasts from its sending to the last event: so it is
-admitted, retried, judged and settled as all are. Decides when an answer has begun, after which it
-is never asked for again, and when it is whole. Reads no further ahead than a few events: a reader
-that is slow slows the connection.
+A stream is an attempt like any other; it lasts until its last event and is admitted, retried,
+interpreted and settled like all attempts. Decides when an answer has begun, after which it is never
+requested again, and when it is complete. Reads only a few events ahead: a slow reader slows the
+connection.
 """
 
 from __future__ import annotations

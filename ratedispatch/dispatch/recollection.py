@@ -1,8 +1,9 @@
 """
-Puts what earlier runs have learned into new routes, and takes out what this run learns.
+Loads what earlier runs have learned into new routes, and saves what this run learns.
 
-The seam between the parts that learn and whatever keeps it: no other module of this room knows of
-memory. What is put in is where a part starts; readings, refusals and answers change it as ever.
+The interface between the parts that learn and the memory: no other module of this room knows of
+memory. What is loaded is the starting point of a part; readings, refusals and answers change it as
+usual.
 """
 
 from __future__ import annotations

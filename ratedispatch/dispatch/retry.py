@@ -1,8 +1,8 @@
 """
-Whether and when a request is attempted again.
+Decides whether and when a request is attempted again.
 
-`RetryPolicy` says how often and how patiently; `RetryWaits` turns each result into the seconds to
-wait before the next attempt. ``backoff.expo`` supplies the exponential part.
+`RetryPolicy` holds the settings; `RetryWaits` turns each result into the seconds to wait before the
+next attempt. ``backoff.expo`` supplies the exponential part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.outcome import Interpretation
 
-#: Seconds that one request waits at most because its server asks for it.
+#: Maximum seconds that one request waits because its server asks for it.
 _LONGEST_ASKED_SECONDS = 600.0
 
 #: Refusals for the rate: they say nothing about the request itself.
@@ -52,19 +52,19 @@ RETRYABLE_WITH_DAYS = RETRYABLE | {Decision.DAY_LIMIT}
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    How often and how patiently to try again.
+    How often and how patiently to retry.
 
     Args:
-        max_attempts: Attempts that may end in a server error, a broken connection or a
-            timeout. Refusals for the rate do not count: they say nothing about the request. So
-            many answers of a server that is at its end at any speed are borne besides.
-        max_refusals: Refusals for the rate after which a request fails all the same, so that
-            one which a server always refuses cannot keep a job from ending.
-        max_alone: Refusals after which a request fails that is refused while others are answered.
-            Refusals while nothing was answered say nothing about it.
-        first_delay: Seconds before the second attempt, doubled for each further one. Before the
-            first four retries it is 15 % of that while nearly all others are answered.
-        max_delay: The longest such wait in seconds.
+        max_attempts: Maximum attempts that end in a server error, a broken connection or a timeout.
+            Refusals do not count, because they say nothing about the request. The same number of
+            responses from a server that is overloaded at any speed is tolerated in addition.
+        max_refusals: Number of refusals after which a request fails, so that a request which the
+            server always refuses cannot keep a job from ending.
+        max_alone: Number of refusals after which a request fails that is refused while others are
+            answered. Refusals while nothing is answered say nothing about the request.
+        first_delay: Seconds before the second attempt; doubled for each further one. Before each of
+            the first four retries it is 15 % of that while nearly all other requests are answered.
+        max_delay: The longest backoff in seconds.
     """
 
     max_attempts: int = 6
@@ -84,10 +84,10 @@ class RetryPolicy:
 
 class RetryWaits:
     """
-    The waits of one request.
+    The backoff of one request.
 
-    The exponential part is shortened by up to a half (equal jitter), so that requests which
-    failed together do not come back together. It is never shorter than what the server asks.
+    The exponential part is shortened by up to half (equal jitter), so that requests which failed
+    together do not return together. The wait is never shorter than the server asks for.
 
     Args:
         policy: How often and how patiently.
@@ -117,14 +117,14 @@ class RetryWaits:
         self._odd = 0
         self._was_odd = False
         self._waits = 0
-        # max_value, because expo overflows without it after 1,024 tries
+        # max_value, because expo overflows without it after 1,024 attempts
         self._exponential: Generator[float, None, None] = backoff.expo(
             base=2, factor=policy.first_delay, max_value=policy.max_delay
         )
         next(self._exponential)
 
     def forgive(self) -> None:
-        """Count an attempt less: its failure was not the request's own."""
+        """Count one attempt less: the request did not cause its failure."""
         if self._was_odd:
             self._odd -= 1
         else:
@@ -138,12 +138,12 @@ class RetryWaits:
         is_calm: bool = False,
     ) -> float | None:
         """
-        Return the seconds before the next attempt after *result*; None if it was the last.
+        Return the seconds before the next attempt after *result*; None if there is none.
 
         Args:
-            result: What was made of the last attempt.
+            result: The interpretation of the last attempt.
             verdict: What its refusal is about; None if it was not refused.
-            is_calm: Whether others are answered, all but a few.
+            is_calm: Whether nearly all other requests are answered.
         """
         is_odd = verdict is Verdict.ODD
         if result.decision in _QUEUE_WAITS and not is_odd:

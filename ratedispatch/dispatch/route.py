@@ -1,5 +1,5 @@
 """
-A route: where requests of some models are sent, and what paces them there.
+Routes: where requests of some models are sent, and what paces them there.
 
 `Routes` finds the route of a model and makes it when its first request comes.
 """
@@ -46,7 +46,8 @@ class Route:
         most_open: Requests of one `map` that may be open on it: in flight, waiting to be retried,
             or answered and not yet taken.
         adaptive: The concurrency limit, where no number is given; None otherwise.
-        retired: Makes the exception that says why nothing more is sent here; None while it is used.
+        retired: Makes the exception that says why nothing more is sent here; None while it is in
+            use.
     """
 
     name: str
@@ -188,7 +189,7 @@ class Routes:
                 route.lane.release()
 
     def pauses(self, route: Route, seconds: float) -> None:
-        """Do nothing: what waits for *route* has nowhere else to go."""
+        """Do nothing: requests that wait for *route* have no other route."""
 
     def settle(self) -> None:
         """Let failures stand as they are where nothing else is left that could be answered."""

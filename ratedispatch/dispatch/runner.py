@@ -1,7 +1,7 @@
 """
 The life of one request: count, wait for a permit, send, interpret, report, outcome.
 
-Decides the order of these steps and nothing within them. Knows nothing of files, of the SDK or of
+Decides the order of these steps, and nothing within them. Knows nothing of files, of the SDK or of
 the arithmetic of buckets.
 """
 

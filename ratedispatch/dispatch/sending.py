@@ -1,7 +1,7 @@
 """
-One attempt on its way: sent, timed, and interpreted, be it an answer or an exception.
+Sends one attempt, times it, and interprets its answer or exception.
 
-Decides nothing about what follows from it.
+Does not decide what follows from the result.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ async def send(
         if task is None or task.cancelling():
             raise
         error = fault  # a transport's own mistake: nobody has cancelled the request
-        result = Interpretation(Decision.FAIL, "cannot_send", "the transport gave it up")
+        result = Interpretation(Decision.FAIL, "cannot_send", "the transport itself cancelled it")
     except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
         error, reason = fault, f"{type(fault).__name__}: {fault}"
         result = Interpretation(Decision.FAIL, "cannot_send", reason)

@@ -127,9 +127,9 @@ class SharedLimits:
             digest = digest_of(key) if isinstance(key, str) else None
         if digest is None or not is_lasting(digest):
             raise SharingError(
-                f"limits cannot be shared in {place.name}: the key of the client is made by a "
-                f"function, so that nobody can tell whose limits they are; share them by a "
-                f"function of your own, share=lambda group: store"
+                f"limits cannot be shared in {place.name}: the client gets its key from a "
+                f"function, so the account is not known; return the store from your own function, "
+                f"share=lambda group: store"
             )
         return open_store(place, base_url=url, key=digest.hex(), group=group)
 
@@ -144,8 +144,8 @@ def _check(limits: Limits) -> None:
     names = [rate.dimension for rate in limits.rates()]
     if len(names) > MOST_LIMITS:
         raise SharingError(
-            f"{len(names)} limits cannot be shared: a store holds {MOST_LIMITS}; leave out those "
-            f"that never bind"
+            f"{len(names)} limits cannot be shared: a store holds {MOST_LIMITS}; omit those that "
+            f"never bind"
         )
     for name in names:
         length = len(name.encode("utf-8", "replace"))
@@ -156,8 +156,8 @@ def _check(limits: Limits) -> None:
             )
         if not _is_text(name):
             raise SharingError(
-                f"the limit on {name!r} cannot be shared: its name has characters that no file "
-                f"can hold; give it another one"
+                f"the limit on {name!r} cannot be shared: its name has characters that cannot be "
+                f"stored; give it another name"
             )
 
 

@@ -1,5 +1,5 @@
 """
-The place of a breaker in a dispatcher: what it can see of its route, and do with it.
+The view of a circuit breaker on its dispatcher: what it can see of its route, and do with it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Reads a plain iterable in a thread of its own, for an event loop that must not be held up by it.
+Reads a plain iterable in a separate thread, so that it does not block the event loop.
 
-Decides how far it is read ahead: some items, so that the thread and the loop need not take turns,
-and each is at hand as soon as it has come, however long the next one takes.
+Decides how far it reads ahead: a few items, so that the thread and the loop need not alternate, and
+each item is available as soon as it was read, however long the next one takes.
 """
 
 from __future__ import annotations

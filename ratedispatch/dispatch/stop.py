@@ -1,8 +1,8 @@
 """
-The stop of a dispatcher: nothing more is sent, and why.
+The stop of a dispatcher: whether and why nothing more is sent.
 
-Ends waits that would outlast it. A request asleep before another attempt is woken with the
-exception; what is in flight goes on until it is abandoned.
+Ends waits that would outlast it. A request that waits for its next attempt is woken with the
+exception; requests in flight continue until they are abandoned.
 """
 
 from __future__ import annotations

@@ -1,17 +1,16 @@
 """
-Failures since the last answer, in the order in which their attempts left; and what they show.
+Failures since the last answer, in the order in which their attempts were sent, and what they show.
 
-Pure. An attempt has a number, that of its sending. An answer to an attempt proves that the server
-was well when that attempt left, and so that those which left before it failed by themselves.
-Hence only failures that left later than the last one answered are in a row, however long answers
-take and however quickly failures come.
+Pure. Attempts are numbered in the order of sending. An answer to an attempt proves that the server
+worked when that attempt was sent, and so that attempts sent before it failed for reasons of their
+own. Hence only failures sent after the last answered attempt count as consecutive, however long
+answers take and however quickly failures come.
 
-What is alike: all faults of a server or of the way to it (5xx, broken connections, time-outs,
-pages in the place of answers) are one outage, in whatever mixture they come. Refusals of requests
-(400 and the like) are alike if the server says the same of each. Refusals for the rate are
-neither: they are the business of pacing. A server that says it is at its end (503, 529) may mean
-the rate as well: pacing has the first word, and if nothing at all is answered for a while, it is
-an outage.
+What counts as the same failure: all faults of a server or of the way to it (5xx, broken
+connections, timeouts, web pages instead of answers) are one outage, in any mixture. Rejections of
+requests (400 and the like) are the same if the server says the same of each. Refusals for the rate
+are neither: pacing handles them. A server that says it is overloaded (503, 529) may also mean the
+rate: pacing handles it first, and if nothing at all is answered for a while, it is an outage.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-A dispatcher for scripts and threads, which know no event loop.
+A dispatcher for scripts and threads without an event loop.
 
-Decides nothing about sending: a `Dispatcher` does that in a loop in a thread of its own, for all
-threads that call.
+Decides nothing about sending: a `Dispatcher` does that, in an event loop in a separate thread, for
+all calling threads.
 """
 
 from __future__ import annotations
@@ -42,18 +42,19 @@ _END = object()
 
 class SyncDispatcher:
     """
-    A :class:`~ratedispatch.Dispatcher` for scripts and threads: its methods wait.
+    A :class:`~ratedispatch.Dispatcher` for scripts and threads: its methods block.
 
-    Use it as a context manager, or :meth:`close` it. Any number of threads may use it at once.
-    Ctrl-C cancels what its thread waits for and waits for the end of that; a second one does not
-    wait. It belongs to the process that made it: after a fork, make one in each child.
+    Use it as a context manager, or call :meth:`close`. Any number of threads may use it at once.
+    Ctrl-C cancels what the interrupted thread waits for, and waits until that has ended; a second
+    Ctrl-C does not wait. A dispatcher belongs to the process that made it: after a fork, make one
+    in each child.
 
     Args:
-        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them. It sends in the loop of
-            the thread, where its connections belong, and so it is closed with this.
-        limits: What the account may spend, or what groups of models may; None for a pool.
+        client: An ``openai.AsyncOpenAI``, any transport, or a pool of them. Its connections belong
+            to the event loop of the separate thread, so it is closed together with this.
+        limits: The limits of the account or of groups of models; None for a pool.
         listeners: Called with every event, in that thread.
-        budget: A budget to use instead of one of its own.
+        budget: A budget to use instead of a new one.
         options: How to send.
         changes: Fields of :class:`~ratedispatch.DispatcherOptions` by name.
 
@@ -87,20 +88,20 @@ class SyncDispatcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it; after an error without waiting for what other threads have in flight."""
+        """Close it; after an error, without waiting for requests in flight of other threads."""
         self._close(is_waiting=error is None)
 
     def close(self) -> None:
         """
-        Send nothing more, wait for what is in flight in other threads, and end the thread.
+        Send nothing more, wait for the requests in flight of other threads, and end the thread.
 
-        What they have waiting raises :class:`Stopped`. Closes the client. Only the first call
-        counts, and every other method raises ``RuntimeError`` from then on.
+        Their waiting requests raise :class:`Stopped`. Closes the client. Only the first call
+        counts; afterwards every other method raises ``RuntimeError``.
         """
         self._close(is_waiting=True)
 
     def warm_up(self, *models: str, connections: int = 1) -> None:
-        """Do before the first request what it would have to wait for; as `Dispatcher.warm_up`."""
+        """Prepare for the first requests; see `Dispatcher.warm_up`."""
         self._thread.run(self._dispatcher.warm_up(*models, connections=connections))
 
     def submit(
@@ -113,7 +114,7 @@ class SyncDispatcher:
         session: str | None = None,
     ) -> Outcome:
         """
-        Send *request* when it is its turn and return its outcome; as `Dispatcher.submit`.
+        Send *request* when its turn comes, and return its outcome; see `Dispatcher.submit`.
 
         Raises:
             Stopped: Nothing more is sent, and this request was not answered.
@@ -132,21 +133,21 @@ class SyncDispatcher:
         progress: bool | None = None,
     ) -> Iterator[Outcome]:
         """
-        Send all *requests* and iterate over their outcomes; as `Dispatcher.map`.
+        Send all *requests* and iterate over their outcomes; see `Dispatcher.map`.
 
-        Leaving the loop cancels what is in flight.
+        Leaving the loop cancels the requests in flight.
 
         Args:
-            requests: What to send. Other than a collection it is read in a thread of its own, up
-                to 64 requests further than what may be open.
+            requests: What to send. Anything but a collection is read in a separate thread, up to 64
+                requests ahead of those that may be open.
             ordered: Yield the outcomes in the order of the requests.
-            priority: Of all of them.
-            caller: Of all of them.
-            progress: Show a bar; by default in a notebook only.
+            priority: The priority of all of them.
+            caller: The caller of all of them.
+            progress: Whether to show a progress bar; by default only in a notebook.
 
         Raises:
-            Stopped: Nothing more is sent, or not to some models.
-            Exception: What *requests* raises.
+            Stopped: Nothing more is sent, at all or to some models.
+            Exception: Whatever *requests* raises.
         """
         source = requests
         if not isinstance(requests, Collection | AsyncIterable):
@@ -170,11 +171,11 @@ class SyncDispatcher:
         session: str | None = None,
     ) -> SyncAnswerStream:
         """
-        Send *request* when it is its turn and iterate over the events; as `Dispatcher.stream`.
+        Send *request* when its turn comes, and iterate over the events; see `Dispatcher.stream`.
 
         Raises:
-            InvalidRequest: There are no events of such a request.
-            TypeError: *request* is no request, or the transport gives answers only whole.
+            InvalidRequest: Such a request cannot be streamed.
+            TypeError: *request* is not a request, or the transport cannot stream.
         """
         claims: dict[str, Any] = {"caller": caller, "deadline": deadline, "session": session}
         start = functools.partial(self._dispatcher.stream, request, priority=priority, **claims)
@@ -191,13 +192,13 @@ class SyncDispatcher:
         deadline: float | None = None,
     ) -> Iterator[SyncPermit]:
         """
-        Pace something of your own: wait for a permit and pay *cost*; as `Dispatcher.permit`.
+        Pace work of your own: wait for a permit and pay *cost*; see `Dispatcher.permit`.
 
         Raises:
-            TypeError: *cost* is no cost.
+            TypeError: *cost* is not a cost.
             CostExceedsLimit: It can never be paid.
-            DeadlineMissed: It was not granted in time, or cannot be.
-            InvalidLimits: The model belongs to no group, and there are no limits for others.
+            DeadlineMissed: The permit was not, or cannot be, granted in time.
+            InvalidLimits: The model belongs to no group, and there are no limits for other models.
             Stopped: Nothing more is sent.
         """
         claims: dict[str, Any] = {"priority": priority, "caller": caller, "deadline": deadline}
@@ -209,11 +210,11 @@ class SyncDispatcher:
             self._thread.post(scope.close)
 
     def stop(self, code: str, message: str) -> None:
-        """Send nothing more; what is in flight is still waited for by its callers."""
+        """Send nothing more; callers still get the outcomes of requests in flight."""
         self._thread.call(functools.partial(self._dispatcher.stop, code, message))
 
     def abandon(self) -> None:
-        """After a :meth:`stop`: wait no longer for what is in flight either."""
+        """After :meth:`stop`: give up the requests in flight as well."""
         self._thread.call(self._dispatcher.abandon)
 
     def snapshot(self) -> Snapshot:
@@ -221,7 +222,7 @@ class SyncDispatcher:
         return self._thread.call(self._dispatcher.snapshot)
 
     def bottleneck(self) -> Bottleneck:
-        """Return what holds the queue back, in the last 15 seconds."""
+        """Return the bottleneck of the last 15 seconds."""
         return self._thread.call(self._dispatcher.bottleneck)
 
     @property
@@ -276,12 +277,12 @@ class SyncAnswerStream:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What became of the request, once the events have ended; None before."""
+        """The outcome of the request, once the events have ended; None before."""
         return self._stream.outcome
 
     @property
     def usage(self) -> Usage | None:
-        """What the provider reports, once the events have ended, if it does."""
+        """The usage that the provider reports, if any, once the events have ended."""
         return self._stream.usage
 
     def __iter__(self) -> SyncAnswerStream:
@@ -292,13 +293,13 @@ class SyncAnswerStream:
         Return the next event.
 
         Raises:
-            RequestFailed: The request failed, or its answer broke off.
+            RequestFailed: The request failed, or its answer was cut off.
             Stopped: Nothing more is sent, and it was not answered.
         """
         return next(self._events)
 
     def close(self) -> None:
-        """Close the connection and the permit; what was reserved for the answer stays spent."""
+        """Close the connection and the permit; the cost reserved for the answer stays spent."""
         self._dispatcher._finish(self._stream)
 
     def __enter__(self) -> SyncAnswerStream:
@@ -310,15 +311,15 @@ class SyncAnswerStream:
 
 class SyncPermit:
     """
-    A :class:`~ratedispatch.Permit` that is closed in another thread.
+    A :class:`~ratedispatch.Permit` whose event loop runs in another thread.
 
     Args:
         permit: The permit.
-        thread: Of its loop.
+        thread: The thread of its loop.
 
     Attributes:
-        cost: What was debited.
-        waited: Seconds in the queue.
+        cost: The debited cost.
+        waited: Seconds spent in the queue.
     """
 
     def __init__(self, permit: Permit, thread: LoopThread) -> None:
@@ -329,10 +330,10 @@ class SyncPermit:
 
     def report(self, feedback: Feedback) -> Sequence[Change]:
         """
-        Close the permit with everything its attempt has said; return what has changed by it.
+        Close the permit with what its attempt has shown; return the changes that this makes.
 
         Raises:
-            RuntimeError: It is closed already.
+            RuntimeError: The permit is already closed.
         """
         return self._thread.call(functools.partial(self._permit.report, feedback))
 

@@ -1,10 +1,9 @@
 """
 Timers for queues in which threads wait: one thread for all queues of the process.
 
-The thread is there while a timer is set or a stream is open, and some seconds beyond. It also
-takes what finalizers hand over: a finalizer may run in the middle of anything, a lock held by the
-same thread included, so that it may do no more than put something into a ``SimpleQueue``, which is
-made for that.
+The thread exists while a timer is set or a stream is open, and some seconds longer. It also does
+the work of finalizers: a finalizer may run at any moment, even while its thread holds a lock, so
+all it may do is put something into a ``SimpleQueue``, which is made for that.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
-How long an attempt may take: a number of seconds that follows what has been seen.
+Decides how long an attempt may take, from the answers so far.
 
 Knows no requests and does not wait.
 
 A server that has answered a hundred requests within six seconds and leaves one open for minutes
-will no longer answer it; waiting for it only delays the end. But to cut off an answer that would
-have come bills it twice, and quick answers say nothing of a row that may produce more than they
-did: what a row may produce counts as well.
+will not answer it any more; waiting for it only delays the end. But an answer that is cut off
+although it would have come is billed twice, and quick answers say nothing about a row that may
+produce more output: so the output cap of the row counts as well.
 """
 
 from __future__ import annotations

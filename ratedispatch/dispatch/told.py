@@ -1,5 +1,5 @@
 """
-What the events of an answer have told so far: text, usage, its end, an error among them.
+Collects what the events of an answer contain: text, usage, its end, an error.
 
 Pure. Reads decoded JSON and the SDK's objects alike. Knows the chunks of chat completions and of
 completions, and the events of a response, of which the last one holds it all.

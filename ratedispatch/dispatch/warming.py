@@ -1,4 +1,4 @@
-"""Does before the first request what it would have to wait for."""
+"""Prepares for the first requests, so that they need not wait."""
 
 from __future__ import annotations
 

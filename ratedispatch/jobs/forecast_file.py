@@ -1,4 +1,4 @@
-"""Forecasts what `run_file` will do with a file, before anything is sent."""
+"""Forecasts what `run_file` will do with a file; sends nothing."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def forecast_file(
     method: Method = "auto",
 ) -> Forecast:
     """
-    Play the job of a file against a modelled provider in virtual time; nothing is sent.
+    Simulate the job of a file against a modelled provider in virtual time; nothing is sent.
 
     Args:
-        input: As of `run_file`.
-        limits: What the job is told that the account may spend.
-        provider: How the provider behaves: settings of it by name, such as ``latency`` or
-            ``output_tokens``, beside *limits*; or all of them.
-        job_options: How the job reads, as of `run_file`; the number of rows may be capped.
-        dispatcher_options: How it sends; without a policy, rows are counted as OpenAI's.
-        seeds: How often it is played, each time with other chances; by default three times, or
-            less often if there are more than some hundred thousand rows.
-        method: ``engine`` plays every row by the whole engine, ``model`` by a model of its queue,
-            and ``auto`` decides.
+        input: As in `run_file`.
+        limits: The limits that the job is given.
+        provider: How the provider behaves: settings by name, such as ``latency`` or
+            ``output_tokens``, in addition to *limits*; or a complete set of settings.
+        job_options: How the job reads, as in `run_file`; may cap the number of rows.
+        dispatcher_options: How it sends; without a policy, rows are counted as for OpenAI.
+        seeds: How many times the job is simulated, each time with another random seed; by default
+            three times, or fewer above several hundred thousand rows.
+        method: ``engine`` simulates every row with the full engine, ``model`` with a model of its
+            queue, and ``auto`` chooses.
 
     Raises:
         JobError: The file is missing, empty, or cannot be read.
         TypeError: There is no setting of that name.
-        ValueError: A setting makes no sense, or the model does not know the provider.
+        ValueError: A setting makes no sense, or the model does not cover the provider.
     """
     options, sending = job_options or JobOptions(), dispatcher_options or DispatcherOptions()
     reading = Reading(

@@ -1,4 +1,4 @@
-"""How a job reads, writes and resumes, and the most that one run may spend."""
+"""The options of a job: how it reads, writes and resumes, and its caps."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """
-    How a job reads, writes and resumes, and the most that one run may spend.
+    How a job reads, writes and resumes, and its caps.
 
     Args:
-        template: Makes requests of the rows of a table; None if the input has requests.
-        input_format: How the input is written; by default what its name says.
-        retry_failed: Whether rows that failed are sent once more.
-        allow_changed_input: Whether to go on although the input or the template has changed.
-        order: In which order rows are sent.
-        output_format: How answers are handed over, lines or a table made at the end; by default
-            what the name of the output says.
-        caps: The most that one run may send and spend; without a bound by default.
-        fsync: When what was written has to survive a power cut.
-        flush_interval: Seconds after which it has to, at the latest, with `Fsync.INTERVAL`.
-        origin: The name of the server that answers come from; by default the client's base URL.
-        endpoint: Where rows in Batch format go that have no ``url``; by default what their bodies
-            tell.
-        allow_other_server: Whether to go on although there are answers of another server.
-        max_tokens: The most tokens of an output, of rows in Batch format: lowers the cap of each
-            row that is higher, and gives one to each that has none. By default what each says.
-        progress: Whether `run_file` shows how far it is; by default in a notebook only.
-        shard: The part of the rows that this job has, as ``3/16``: the one of 16 that is number 3,
+        template: Makes requests from the rows of a table; None if the input has requests.
+        input_format: The format of the input; by default determined by its name.
+        retry_failed: Whether failed rows are sent again.
+        allow_changed_input: Whether to resume even if the input or the template has changed.
+        order: The order in which rows are sent.
+        output_format: The format of the output: lines, or a table written at the end; by default
+            determined by its name.
+        caps: How much one run may send and spend; unlimited by default.
+        fsync: When results are safe from a power cut.
+        flush_interval: Maximum seconds between two flushes, with `Fsync.INTERVAL`.
+        origin: The name of the server that the answers come from; by default the client's base URL.
+        endpoint: The endpoint of rows in Batch format without a ``url``; by default determined by
+            their bodies.
+        allow_other_server: Whether to resume even if the existing answers come from another server.
+        max_tokens: Maximum output tokens of rows in Batch format: higher output caps are lowered,
+            and missing ones are set. By default each row keeps its own.
+        progress: Whether `run_file` shows its progress; by default only in a notebook.
+        shard: The shard of the rows that this job processes, such as ``3/16``: number 3 of 16,
             counted from 0. Its files are named after it: ``out.03-of-16.jsonl`` for ``out.jsonl``.
-        processes: How many processes send for `run_file`; 1 for this one. Others need a client
-            that can be made anew there, as a plain ``openai.AsyncOpenAI`` can.
-        command: The words of the command that runs the job, which ``ratedispatch status`` shows.
-        only: The numbers of the lines that this run sends, counted from 1; the other rows wait for
+        processes: How many processes send for `run_file`; 1 for this process only. Several need a
+            client that can be recreated in each, such as a plain ``openai.AsyncOpenAI``.
+        command: The words of the command that runs the job, for ``ratedispatch status``.
+        only: The numbers of the lines that this run sends, counted from 1; other rows wait for
             another run. By default all.
 
-    Formats, orders and ways of syncing may be given by their names.
+    Formats, orders and modes of ``fsync`` may be given by name.
 
     Raises:
         ValueError: *flush_interval* is not above 0, *processes* or *max_tokens* is below 1, a name
-            is not one of those there are, or there is no such shard.
+            is unknown, or there is no such shard.
     """
 
     template: Template | None = None
@@ -98,12 +98,12 @@ class JobOptions:
 
     @property
     def part(self) -> Shard | None:
-        """The part of the rows that this job has; None for all."""
+        """The shard that this job processes; None for all rows."""
         assert not isinstance(self.shard, str)
         return self.shard
 
     def for_client(self, client: Any) -> JobOptions:
-        """Return these options with the servers of *client* as origin, unless they have one."""
+        """Return these options with the servers of *client* as origin, unless one is set."""
         if self.origin:
             return self
         clients = [one.client for one in client] if isinstance(client, Pool) else [client]

@@ -1,4 +1,4 @@
-"""Runs a job for a program: one call for a whole file."""
+"""Runs a job from a program: one call for a whole file."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ def run_file(
     """
     Send every row of a file, write one line for each, and return the report.
 
-    The same call again resumes the job.
+    Calling it again with the same arguments resumes the job.
 
     Args:
-        input: A JSONL file in OpenAI's Batch format, which may be packed (``.gz``, ``.zst``), or a
-            table with the template of *job_options*; ``-`` for standard input.
-        output: Where answers go, in Batch output format, in the order in which they come; or the
-            table that is made of them at the end.
+        input: A JSONL file in OpenAI's Batch format, plain or compressed (``.gz``, ``.zst``), or a
+            table with the template in *job_options*; ``-`` for standard input.
+        output: The file for the answers, in Batch output format and in order of arrival; or the
+            table that is made from them at the end.
         client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.
-        limits: What the account may spend, or what groups of models may; None for a pool.
-        errors_path: Where failed rows go; by default ``out.errors.jsonl`` for ``out.jsonl``.
-        listeners: Called with every event. One that has a ``flush`` method, as an
+        limits: The limits of the account or of groups of models; None for a pool.
+        errors_path: The file for failed rows; by default ``out.errors.jsonl`` for ``out.jsonl``.
+        listeners: Called with every event. A listener with a ``flush`` method, such as an
             :class:`~ratedispatch.observe.eventlog.EventLog`, is flushed as often as the answers.
-        job_options: How the job reads, writes and resumes, the most that it may spend, and
-            whether its progress is shown.
+        job_options: How the job reads, writes and resumes, its caps, and whether its progress is
+            shown.
         dispatcher_options: How it sends.
 
     Raises:
-        JobError: A file is missing, or in the way; nothing was touched.
-        TypeError: A pool is given limits, or nothing else is; or several processes are to send,
-            and the client cannot be made anew in each.
+        JobError: A file is missing or already exists; nothing was changed.
+        TypeError: Limits are given together with a pool, or are missing without one; or several
+            processes should send, and the client cannot be recreated in each.
     """
     limits = limits_beside(client, limits)
     out = Path(output)

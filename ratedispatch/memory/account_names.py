@@ -95,5 +95,5 @@ def _read(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         secret = file.read(_SECRET_BYTES + 1)
     if len(secret) != _SECRET_BYTES:
-        raise OSError(f"{path} is damaged: it has to have {_SECRET_BYTES} bytes; remove it")
+        raise OSError(f"{path} is damaged: it must have {_SECRET_BYTES} bytes; remove it")
     return secret

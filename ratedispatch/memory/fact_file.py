@@ -88,7 +88,7 @@ def _parsed(name: str, data: bytes) -> Account:
     except (ValueError, RecursionError):
         raise DamagedMemory("it is not JSON") from None
     if not isinstance(content, dict):
-        raise DamagedMemory("it is no object")
+        raise DamagedMemory("it is not a JSON object")
     version = content.get("version")
     if isinstance(version, int) and version > VERSION:
         raise LaterMemory(f"it has version {version}, and this program reads {VERSION}")
@@ -98,7 +98,7 @@ def _parsed(name: str, data: bytes) -> Account:
     if not (isinstance(place, str) and isinstance(group, str) and isinstance(entries, list)):
         raise DamagedMemory("its server, group or facts are missing")
     if len(place) > _MOST_NAME or len(group) > _MOST_NAME or not (place + group).isprintable():
-        raise DamagedMemory("its server or group is no name")
+        raise DamagedMemory("its server or group is not a name")
     facts = [
         fact_of(entry.get("kind"), entry.get("of"), entry.get("value"), entry.get("at"))
         for entry in entries

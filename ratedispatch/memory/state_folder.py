@@ -171,7 +171,7 @@ class StateFolder:
             assert self._secret is not None
             name = name_of(seal_of(digest, self._secret), place, group)
         except (OSError, AttributeError) as error:  # no scrypt in this Python
-            self.complain(f"what is learned is not kept, {self._folder}: {_reason(error)}")
+            self.complain(f"what is learned is not saved; {self._folder}: {_reason(error)}")
             return None
         return FiledAccount(self, self._folder / f"{name}.json", place, group[: TUNING.most_name])
 
@@ -282,7 +282,7 @@ class FiledAccount:
         try:
             account = read_account(self._path)
         except (OSError, DamagedMemory) as error:
-            self._folder.complain(f"what was learned is not used, {self._path}: {_reason(error)}")
+            self._folder.complain(f"what was learned is not used; {self._path}: {_reason(error)}")
             account = None
         facts = [] if account is None else fresh(account.facts, now)
         self._own = _spent_in(facts)
@@ -307,7 +307,7 @@ class FiledAccount:
             change_account(self._path, change)
             self._folder.prune()
         except (OSError, DamagedMemory) as error:
-            self._folder.complain(f"what is learned is not kept, {self._path}: {error}")
+            self._folder.complain(f"what is learned is not saved; {self._path}: {error}")
 
 
 def _reason(error: Exception) -> str:

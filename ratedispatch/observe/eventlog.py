@@ -164,7 +164,7 @@ class EventLog:
                 os.ftruncate(self._file.fileno(), os.fstat(self._file.fileno()).st_size - torn)
             self._on_failure(
                 f"the log {self._path} cannot be written ({error.strerror or error}) and ends "
-                f"here; the job goes on"
+                f"here; the job continues"
             )
 
     def _attempt(self, event: AttemptEnded) -> dict[str, Any]:

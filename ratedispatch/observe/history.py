@@ -282,7 +282,7 @@ def pause_in(run: PlayedRun, at: float, seconds: float, code: str, group: str) -
     run.pauses += 1
     run.bins.add_pause(at, seconds)
     of = f" of {group}" if group else ""
-    run.note(at, f"the queue{of} pauses for {seconds:,.1f} s: {code or 'no reason told'}")
+    run.note(at, f"the queue{of} pauses for {seconds:,.1f} s: {code or 'no reason given'}")
 
 
 def stop_in(run: PlayedRun, at: float, code: str, message: str) -> None:

@@ -37,42 +37,42 @@ _NEWEST_SHARE = 0.05
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    The result of a job.
+    The report of a run.
 
     Args:
-        answered: Rows answered, in this run and before.
-        failed: Rows that failed, in this run and before.
-        resumed: Rows of these that an earlier run had done.
-        unanswered: Rows read that a stop has left unanswered.
-        attempts: Requests sent in this run.
-        refusals: Answers in this run that said the rate was too high (429, or 503 "Slow Down").
+        answered: Rows answered, in this run and earlier runs.
+        failed: Rows that failed, in this run and earlier runs.
+        resumed: How many of these rows earlier runs had done.
+        unanswered: Rows that were read and that a stop left unanswered.
+        attempts: Attempts sent in this run.
+        refusals: Refusals in this run (429, or 503 "Slow Down").
         retries: Attempts in this run beyond the first of a row.
         seconds: From the first request sent to the last answer.
-        request_share: Share of the request limit that was used, 0 to 1; ``None`` without one.
-        token_share: The same of the token limit.
-        shares: The same of every limit, by dimension.
-        failures: Rows that failed in this run, by the code of the reason.
+        request_share: The used share of the limit on requests, 0 to 1; ``None`` without a limit.
+        token_share: The used share of the limit on tokens, 0 to 1; ``None`` without a limit.
+        shares: The used share of every limit, by dimension.
+        failures: How many rows failed in this run, by the code of the reason.
         binding: The bottleneck for the longest time: the dimension of a limit, ``in_flight``,
             ``pause``, ``unreachable``, ``search``, ``cpu``, or ``nothing_waiting``; ``None`` if
             nothing ran.
-        held_seconds: For how long each of these was the bottleneck.
-        limits: The limits in force at the end, by dimension; those of groups as
-            ``group.dimension``, those per day as ``…_per_day``. Those that were to be learned
-            and are not known are left out.
-        prompt_tokens: What the provider reports, over the rows answered in this run.
-        output_tokens: The same.
-        expected_tokens: Prompt tokens that were estimated for the same rows.
+        held_seconds: For how many seconds each of these was the bottleneck.
+        limits: The limits in force at the end, by dimension; limits of groups as
+            ``group.dimension``, daily limits as ``…_per_day``. Limits to be learned that are still
+            unknown are omitted.
+        prompt_tokens: Prompt tokens that the provider reports, over the rows answered in this run.
+        output_tokens: Output tokens that the provider reports, over the same rows.
+        expected_tokens: Estimated prompt tokens of the same rows.
         stop_code: Why the job stopped early; ``None`` if it did not.
-        stop_message: One sentence on that.
+        stop_message: The same in one sentence.
         started: Whether anything had been answered by then.
-        cost_usd: What the rows answered in this run cost, in USD, as far as the prices of their
+        cost_usd: The cost of the rows answered in this run, in USD, as far as the prices of their
             models are known; ``None`` if none is.
-        in_doubt: Rows that were sent and have no line, and may have been billed; they are sent
-            again by the next run.
-        billed_twice_at_most: Attempts, of all runs of the job, that may have been billed although
+        in_doubt: Rows that were sent but have no result, and may have been billed; the next run
+            sends them again.
+        billed_twice_at_most: Attempts, over all runs of the job, that may have been billed although
             their row was sent again.
-        notes: Sentences on what a person should know.
-        routes: What each member of a pool has done, by its name.
+        notes: Sentences that a person should read.
+        routes: The figures of each member of a pool, by name.
     """
 
     answered: int = 0

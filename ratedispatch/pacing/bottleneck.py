@@ -1,5 +1,5 @@
 """
-What holds a queue back, and how much of each limit is used.
+The bottleneck of a queue, and how much of each limit is used.
 
 Adds up seconds by cause, over the last seconds and since the start, and puts the result into
 words. Changes nothing about the queue. Knows causes by name; no buckets and no requests.
@@ -41,10 +41,10 @@ _BUSY = 0.85
 _WORDS = {
     IN_FLIGHT: "the number in flight",
     PAUSE: "pauses after refusals",
-    REFUSALS: "the rate that was learned from refusals",
+    REFUSALS: "the rate learned from refusals",
     HOLD: "a server that cannot be reached",
     NOTHING: "no limit",
-    SEARCH: "the search for a limit that is not known yet",
+    SEARCH: "the search for an unknown limit",
     CPU: "this process's CPU",
 }
 
@@ -52,13 +52,13 @@ _WORDS = {
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
     """
-    What holds the queue back.
+    The bottleneck of a queue.
 
     Args:
         binding: The dimension of a limit (``requests``, ``tokens``, …), ``in_flight``,
             ``pause``, ``refusals``, ``search``, ``unreachable``, ``cpu``, or ``nothing_waiting``.
-        share: The share of the binding limit that is used, or of the most used one.
-        cpu: The share of one processor that this process takes.
+        share: The used share of the limit that binds, or else of the most used limit.
+        cpu: The share of one processor that this process uses.
     """
 
     binding: str
@@ -71,7 +71,7 @@ class Bottleneck:
 
 
 def words_for(binding: str) -> str:
-    """Return what *binding* is called in a sentence."""
+    """Return the name of *binding* for a sentence."""
     return _WORDS.get(binding) or dimension_named(binding).phrase
 
 

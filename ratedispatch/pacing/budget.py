@@ -1,9 +1,9 @@
 """
-What may be spent: the seam between a queue and its buckets.
+The budget: the interface between a queue and its buckets.
 
 A `Budget` holds amounts and nothing else: no queue, no waiting, no clock, no event loop. It
-answers at once, and is safe to call from several threads. Every dimension of a cost is debited,
-or none is.
+answers immediately and can be called from several threads. It debits all dimensions of a cost, or
+none.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 class Reservation:
     """
-    What was debited for one attempt. Reported exactly once.
+    What was debited for one attempt. It is reported exactly once.
 
     Args:
-        cost: As it was asked for.
-        at: When, in seconds of the caller's clock.
+        cost: The requested cost.
+        at: When it was made, in seconds of the caller's clock.
         amounts: The cost in each dimension of the budget.
-        marks: What had been charged in each dimension with this reservation, and how much of that
-            had come back unused; and the same under every way of counting.
-        number: How many reservations there were, this one included.
+        marks: What had been charged in each dimension so far, this reservation included, and how
+            much of that had been returned unused; and the same for every way of counting.
+        number: The number of reservations so far, this one included.
     """
 
     __slots__ = ("amounts", "at", "cost", "marks", "number")
@@ -57,7 +57,7 @@ class NotUntil(NamedTuple):
     A cost that cannot be paid yet. Nothing was debited.
 
     Args:
-        wait: Seconds until it can be paid, as far as can be told now.
+        wait: Seconds until it can be paid, as far as known now.
         rate: The limit that takes longest.
     """
 
@@ -66,18 +66,18 @@ class NotUntil(NamedTuple):
 
 
 class Budget(Protocol):
-    """What one route may spend: local to this process, or leased from a shared one."""
+    """The budget of one route: local to this process, or a copy of a shared one."""
 
     def check(self, cost: Cost, name: Callable[[], str]) -> None:
         """
         Raise :class:`~ratedispatch.CostExceedsLimit` if *cost* can never be paid.
 
-        *name* returns what the message calls the request.
+        *name* returns the name of the request for the message.
         """
 
     def reserve(self, cost: Cost, now: float, speed: float = 1.0) -> Reservation | NotUntil:
         """
-        Debit *cost* in every dimension, or tell how long it takes until that is possible.
+        Debit *cost* in every dimension, or return how long it takes until that is possible.
 
         Args:
             cost: What to pay.
@@ -95,13 +95,13 @@ class Budget(Protocol):
         is_new_episode: bool = False,
     ) -> Sequence[Change]:
         """
-        Close *reservation*, learn everything its attempt has said, and return what has changed.
+        Close *reservation*, learn from its attempt, and return what has changed.
 
         Args:
             reservation: As `reserve` returned it.
-            feedback: What the attempt said.
+            feedback: What the attempt has shown.
             now: Seconds of the same clock.
-            resumes_at: When the queue goes on after a refusal.
+            resumes_at: When the queue resumes after a refusal.
             is_new_episode: Whether that refusal is the first of its episode.
         """
 
@@ -109,7 +109,7 @@ class Budget(Protocol):
         """Spend nothing that has piled up at the provider before *until*."""
 
     def forget_refusals(self, now: float) -> None:
-        """Drop what refusals taught of rates: they were about something else."""
+        """Discard the rates learned from refusals: these were about something else."""
 
     def granted(self) -> Sequence[float]:
         """Return what was reserved in each dimension since the start, given back or not."""

@@ -1,5 +1,5 @@
 """
-Requests in a queue that are not to go after an instant, the earliest first.
+Requests in a queue that have a deadline, the earliest first.
 """
 
 from __future__ import annotations

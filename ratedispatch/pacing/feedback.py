@@ -1,8 +1,8 @@
 """
-What an attempt says about its route: one message for each permit.
+What an attempt shows about its route: one message for each permit.
 
-Values only. The sender turns an answer into a `Feedback`; the admission and the budget turn that
-into `Change` values, which are told to listeners after the state is whole.
+Values only. The sender turns a response into a `Feedback`; the admission and the budget turn that
+into `Change` values, which listeners receive after the state has been updated.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ class End(enum.Enum):
     """How an attempt ended, as far as pacing is concerned."""
 
     ANSWERED = "answered"
-    """A real answer; its latency counts."""
+    """It was answered; its latency counts."""
     REFUSED = "refused"
     """The provider refused it for its rate or its load, and did not charge it."""
     FAILED = "failed"
-    """It failed otherwise, or was given up; the provider has charged it."""
+    """It failed in another way, or was given up; the provider has charged it."""
     UNSENT = "unsent"
-    """It never reached the provider: everything it paid is given back."""
+    """It never reached the provider: everything that it paid is returned."""
 
 
 class Strain(enum.Enum):
     """Why a server refused although no limit is exceeded."""
 
     OVERLOADED = "overloaded"
-    """It may be at its end, by its speed or by what is in flight, or only unwell."""
+    """It may be overloaded, by the speed or the number in flight, or just failing."""
     QUEUE_FULL = "queue_full"
     """It asks for fewer requests in flight."""
 
@@ -42,34 +42,34 @@ class Verdict(enum.Enum):
     """What a refusal was found to be about."""
 
     LINE = "line"
-    """The speed of all: the queue waits, and the request keeps its rank in it."""
+    """The speed of all requests: the queue pauses, and the request keeps its rank."""
     UNTESTED = "untested"
-    """The same, as far as can be told: twice this request, and nothing else was sent in between.
-    It steps aside for a moment, so that others are the test."""
+    """Probably the speed: this request was refused twice, and nothing else was sent in between.
+    It steps aside for a moment, so that other requests are the test."""
     ROOM = "room"
-    """The number in flight: fewer are sent at once; the request waits for what it was told."""
+    """The number in flight: it is lowered, and the request waits as long as it was told."""
     ODD = "odd"
-    """Nothing that we do: the request is tried again as after any error of the server."""
+    """Nothing that we can change: the request is retried as after any error of the server."""
     ALONE = "alone"
-    """This request: others are answered. It steps aside, and is given up after a few."""
+    """This request: others are answered. It steps aside, and fails after a few refusals."""
     LEFT = "left"
-    """This request, as far as can be told: it was refused for minutes, others were answered before,
-    and nothing else is left to be the test."""
+    """Probably this request: it was refused for minutes, others were answered before, and nothing
+    else is left that could be the test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """
-    Everything that an attempt says about its route.
+    Everything that an attempt shows about its route.
 
     Args:
         end: How it ended.
-        usage: What it used, if that is known.
+        usage: What it used, if known.
         readings: What the response says about the provider's buckets; None without a response.
         delay: Seconds that a refusal asks to wait; None if it does not say.
-        dimension: The limit that refused, as `Reading` names it; None if it does not say.
+        dimension: The limit that was exceeded, as `Reading` names it; None if not stated.
         strain: Why a refusal is about load rather than a limit; None if it is about a limit.
-        row: A number of the request's own, the same for all its attempts; None if it has none.
+        row: A number that identifies the request in all its attempts; None if it has none.
     """
 
     end: End
@@ -105,11 +105,11 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class SharingChange:
     """
-    What has become of limits that are shared with other processes, in a sentence.
+    A change in the sharing of limits with other processes, as one sentence.
 
     Args:
         text: The sentence.
-        others: How many others share them, when this process begins to; None for what comes later.
+        others: How many other processes share them, when this process begins; None later.
     """
 
     text: str

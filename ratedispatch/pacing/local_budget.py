@@ -1,10 +1,10 @@
 """
-The budget of one process: one tracked limit for each dimension, debited together.
+The budget of one process: a tracked limit for each dimension, all debited together.
 
-Pure in the instants that it is handed; safe for threads under one lock.
+Depends only on the instants that it is given; safe for threads, with one lock.
 
-Why together: a request that waits on two limiters in turn spends the first while it waits for the
-second, and what it holds there is lost to everybody else.
+Why together: a request that waits for two limiters one after another spends the first while it
+waits for the second, and what it holds there is lost to all others.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class LocalBudget:
     """
     The buckets of one account, or of one group of its models.
 
-    Two dispatchers, or two event loops, may share one: the clocks they hand in have to agree, as
-    those of all event loops of one machine do (``time.monotonic``).
+    Two dispatchers, or two event loops, may share one: their clocks have to agree, as those of all
+    event loops on one machine do (``time.monotonic``).
 
     Args:
         limits: The limits of the account.
-        refunds: Whether the provider is known to give back what a request did not use.
+        refunds: Whether the provider is known to return what a request did not use.
         output_up_front: Whether it is known to charge the output cap when a request is sent.
         group: The group of models that it limits, for `levels`.
-        memories: What an earlier run has found of the limits.
+        memories: What an earlier run found out about the limits.
     """
 
     def __init__(
@@ -146,7 +146,9 @@ class LocalBudget:
         """
         with self._lock:
             if reservation not in self._open:
-                raise RuntimeError("a reservation is reported exactly once")
+                raise RuntimeError(
+                    "this reservation was already reported; report each exactly once"
+                )
             changes: Sequence[Change] = ()
             if feedback.end is End.UNSENT:
                 for limit, amount in zip(self._limits, reservation.amounts, strict=True):

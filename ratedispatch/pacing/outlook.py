@@ -171,7 +171,7 @@ def check_deadline(
         return
     if allowed < 0:  # counting it took longer than that, or it was over when it came
         raise DeadlineMissed(
-            f"the deadline of {described(cost)} was over {-allowed:.3g} s before it came to the "
+            f"the deadline of {described(cost)} passed {-allowed:.3g} s before it entered the "
             f"queue; allow more time",
             allowed=allowed,
             earliest=seconds,

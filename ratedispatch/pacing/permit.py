@@ -1,5 +1,5 @@
 """
-The right to send one attempt, paid for and closed exactly once.
+Permits: the right to send one attempt, paid for and closed exactly once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ class Permit:
     """
     The right to send one attempt, paid for. Closed exactly once.
 
-    A context manager: a block that ends without a report closes the permit as an attempt whose
-    use is unknown.
+    A context manager: if the block ends without a report, the permit is closed as an attempt whose
+    usage is unknown.
 
     Attributes:
-        lane: What it is paid from; says where the attempt is to be sent.
-        cost: What was debited.
-        granted_at: Seconds of the admission's clock.
-        waited: Seconds in the queue.
-        reservation: What the budget gave for it.
-        tell: Called with each change that its report brings.
-        token: What the concurrency limit gave for it; None where it wants nothing back.
-        load: How many were in flight with it.
-        was_full: Whether others waited for nothing but room.
-        verdict: What its refusal is about, once it was reported; None if it was not refused.
+        lane: The lane that paid for it; determines where the attempt is sent.
+        cost: The debited cost.
+        granted_at: When it was granted, in seconds of the admission's clock.
+        waited: Seconds spent in the queue.
+        reservation: The reservation that the budget made for it.
+        tell: Called with each change that its report causes.
+        token: What the concurrency limit returned for it; None if it expects nothing back.
+        load: The number in flight, this attempt included.
+        was_full: Whether other requests waited only for room in flight.
+        verdict: What its refusal is about, once reported; None if it was not refused.
     """
 
     __slots__ = (
@@ -74,13 +74,13 @@ class Permit:
 
     def report(self, feedback: Feedback) -> Sequence[Change]:
         """
-        Close the permit with everything its attempt has said; return what has changed by it.
+        Close the permit with everything that its attempt has shown; return the changes.
 
         Raises:
-            RuntimeError: It is closed already.
+            RuntimeError: The permit is already closed.
         """
         if not self._is_open:
-            raise RuntimeError("a permit is closed exactly once")
+            raise RuntimeError("this permit is already closed; close each permit exactly once")
         self._is_open = False
         changes = self.lane.queue.close_permit(self, feedback)
         if self.tell is not None:
@@ -90,10 +90,10 @@ class Permit:
 
     def observe(self, readings: tuple[Reading, ...]) -> Sequence[Change]:
         """
-        Tell what the head of an answer says of the buckets, while its body is yet to come.
+        Report what the headers of an answer say about the buckets, before its body has arrived.
 
         Returns:
-            What has changed by it.
+            The changes that this causes.
         """
         if self._is_open and readings:
             return self.lane.observe(self.reservation, readings)
@@ -103,13 +103,13 @@ class Permit:
         """
         Close the permit unused, if it is still open: nothing was sent.
 
-        Takes and ignores arguments, so that it may be a callback.
+        Ignores its arguments, so that it can be used as a callback.
         """
         if self._is_open:
             self.report(UNSENT)
 
     def close(self) -> None:
-        """Close the permit, if it is still open, as an attempt whose use is unknown."""
+        """Close the permit, if it is still open, as an attempt whose usage is unknown."""
         if self._is_open:
             self.report(ABANDONED)
 

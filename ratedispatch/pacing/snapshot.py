@@ -20,22 +20,22 @@ class Level:
 
     Args:
         dimension: As in `Rate`: ``requests``, ``tokens``, ….
-        per_minute: The limit in force; infinite while one that is to be learned is not known.
+        per_minute: The limit in force; infinite while a limit to be learned is not known.
         available: What may be spent now; below zero while in debt.
-        spent: What was spent since the start.
+        spent: What has been spent since the start.
         share: The share of the limit that was spent in the last seconds.
-        used: The same since the start: what was spent of what flowed in between the first request
-            and the last, the last one left out; None before there are two.
-        others: What others seem to use of it, per minute.
-        group: The group of models that it limits; empty if they all share their limits.
-        limit: The same limit as it is given: per minute, or per day.
-        per_second: The rate that the bucket refills at, known or not.
-        returned: What of that was spent came back, because answers were shorter than reserved.
-        burst: The most that may be spent at once without debt; 0 where that is not told.
-        held: What is held back of it until something was admitted.
-        elsewhere: What other processes that share it take of it now, per second.
-        piled: What has piled up at the provider and may be spent step by step; 0 where none has,
-            or that is not told.
+        used: The same since the start: the share spent of what flowed in between the first request
+            and the last, the last one excluded; None before there are two.
+        others: What other clients seem to use of it, per minute.
+        group: The group of models that it limits; empty if all models share the limits.
+        limit: The limit as given: per minute, or per day.
+        per_second: The rate at which the bucket refills, known or not.
+        returned: How much of what was spent came back, because answers were shorter than reserved.
+        burst: The most that may be spent at once without debt; 0 if not known.
+        held: What is held back until the provider has admitted something.
+        elsewhere: What other processes that share it take from it now, per second.
+        piled: The surplus at the provider, which may be spent step by step; 0 if there is none or
+            it is not known.
     """
 
     dimension: str
@@ -61,15 +61,15 @@ class Snapshot:
     A queue at one instant.
 
     Args:
-        in_flight: Requests sent and not answered.
-        max_in_flight: The most that may be.
+        in_flight: Requests in flight.
+        max_in_flight: Maximum number in flight.
         waiting: Requests in the queue.
         paused: Seconds for which the queue still pauses.
         levels: One for each bucket.
-        binding: What held the queue back in the last seconds: the dimension of a limit,
-            ``in_flight``, ``pause``, ``refusals``, ``unreachable``, or ``nothing_waiting``.
-        held: Seconds since the start for which each of these held the queue back.
-        is_doubling: Whether the most that may be in flight is still doubled where it is reached.
+        binding: The bottleneck of the last seconds: the dimension of a limit, ``in_flight``,
+            ``pause``, ``refusals``, ``unreachable``, or ``nothing_waiting``.
+        held: For how many seconds since the start each of these was the bottleneck.
+        is_doubling: Whether the maximum number in flight still doubles when it is reached.
     """
 
     in_flight: int
@@ -83,7 +83,7 @@ class Snapshot:
 
     @property
     def used(self) -> dict[str, float]:
-        """Of each limit by dimension, the share used since the start; of several, the largest."""
+        """The share of each limit used since the start, by dimension; the largest, if several."""
         found: dict[str, float] = {}
         for level in self.levels:
             if level.used is not None:

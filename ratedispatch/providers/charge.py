@@ -1,5 +1,5 @@
 """
-How a provider charges a request at admission, as data.
+Charge policies: how a provider charges a request when it is admitted, as data.
 
 Says which count is reserved: by tokens, or by the larger of tokens and characters, with or without
 the output cap. Each provider's own policy stands in its module. Knows nothing of buckets.
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class ChargePolicy:
     """
-    How a provider turns a request into an amount of tokens.
+    How a provider computes the tokens that it charges for a request.
 
     Args:
-        name: What it is called in explanations.
-        characters_per_token: The provider estimates a prompt as its characters divided by this;
-            the larger of that and the tokenizer's count is reserved. None: tokens only.
+        name: The name of the policy in explanations.
+        characters_per_token: The provider estimates a prompt as its characters divided by this
+            number; the larger of that and the tokenizer's count is reserved. None: tokens only.
         tokens_per_message: What the provider's estimate adds for each message.
-        output_up_front: Whether the output cap is reserved when the request is sent.
+        output_up_front: Whether the output cap is charged when the request is sent.
         refunds: Whether the provider corrects the charge to the actual usage afterwards.
     """
 

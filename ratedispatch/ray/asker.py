@@ -160,8 +160,7 @@ class Asker:
             )
         except Exception as error:  # it is gone, which is no reason to fail
             _LOG.warning(
-                "the memory of answers cannot be reached (%s): rows that were answered may be "
-                "sent again",
+                "the memory of answers cannot be reached (%s): answered rows may be sent again",
                 type(error).__name__,
             )
             return ()
@@ -278,7 +277,7 @@ def _key_in(variable: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
         # it may be the key itself, which must not be shown
-        name = variable if _VARIABLE.fullmatch(variable) else "that api_key_env names"
+        name = variable if _VARIABLE.fullmatch(variable) else "given as api_key_env"
         raise JobError(
             f"no API key: the environment variable {name} is not set where this actor runs; set "
             f"it before Ray is started on each node, or in the env_vars of a runtime_env"

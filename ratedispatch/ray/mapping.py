@@ -1,5 +1,5 @@
 """
-Maps a Ray dataset to one with the answers to its rows.
+Maps a Ray dataset to a dataset with the answers to its rows.
 
 Decides which actors Ray starts, and with what. What they do stands in `asker`.
 """
@@ -36,35 +36,33 @@ def map_dataset(
     """
     Return *dataset* with the columns ``answer``, ``usage``, ``error_code`` and ``error``.
 
-    ``answer`` is text, and null where a row failed; ``usage`` is a struct of ``prompt_tokens``
-    and ``output_tokens``, and null where the provider tells none; ``error_code`` and ``error``
-    are null where a row was answered. All other columns pass through as they are. Like every
-    step of a dataset it runs when the dataset is gone through, and again when it is gone through
-    again.
+    ``answer`` is text, and null if the row failed; ``usage`` is a struct of ``prompt_tokens`` and
+    ``output_tokens``, and null if the provider reports none; ``error_code`` and ``error`` are null
+    if the row was answered. All other columns pass through unchanged. Like every step of a dataset,
+    it runs whenever the dataset is consumed.
 
-    A row that was answered is not sent again when Ray asks for its batch again, as long as its
-    answer is among the last *remembered_bytes*; what is in flight when an actor dies is.
+    An answered row is not sent again when Ray executes its batch again, as long as its answer is
+    among the last *remembered_bytes*. Requests in flight when an actor dies are sent again.
 
     Args:
         dataset: A ``ray.data.Dataset``.
-        limits: What the account may spend, by all actors together; or what
-            :func:`~ratedispatch.ray.limiter` returns, which others may spend from as well.
-        template: The prompt with columns in braces, or a whole :class:`~ratedispatch.Template`.
-        request: Called in the actors with each row, a mapping; returns its request. Raising
-            :class:`~ratedispatch.InvalidRequest` fails the row alone.
-        options: How to ask.
+        limits: The limits that all actors together keep to; or the result of
+            :func:`~ratedispatch.ray.limiter`, which others may spend from as well.
+        template: The prompt with column names in braces, or a :class:`~ratedispatch.Template`.
+        request: Called in the actors with each row, a mapping; returns its request. If it raises
+            :class:`~ratedispatch.InvalidRequest`, only this row fails.
+        options: How to send.
         changes: Fields of :class:`~ratedispatch.ray.MapOptions` by name, instead of *options* or
-            beside them.
+            in addition to them.
 
     Raises:
         ImportError: Ray is not installed.
-        TypeError: There is no such option, not exactly one of *template* and *request*, or
-            *limits* are none.
-        ValueError: An option is out of its range.
-        JobError: The template cannot be one, names a column that is not there, or a new column is
-            there already.
-        Stopped: Raised where the dataset is gone through: no row can be sent any more, because
-            the account is out of credit or its key is wrong, for example.
+        TypeError: There is no such option, not exactly one of *template* and *request* is given,
+            or *limits* are not limits.
+        ValueError: An option is out of range.
+        JobError: The template is invalid, names a missing column, or a new column already exists.
+        Stopped: Raised when the dataset is consumed: no more rows can be sent, for example because
+            the account is out of credit or its key is wrong.
     """
     options = changed(options or MapOptions(), changes)
     if not isinstance(limits, Limits | Limiter):
@@ -104,10 +102,12 @@ def _template(
     }
     if isinstance(template, str):
         if options.model is None:
-            raise TypeError("a template that is text takes a model; give model='…'")
+            raise TypeError("a template given as text needs a model; give model='…'")
         return Template(template, **of_text)
     if of_text:
-        raise TypeError(f"{', '.join(of_text)} is for a template that is text; put it in there")
+        raise TypeError(
+            f"{', '.join(of_text)} is for a template given as text; set it in the Template"
+        )
     return template
 
 

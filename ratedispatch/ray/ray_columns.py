@@ -72,8 +72,8 @@ def check_names(names: Sequence[str], prefix: str) -> None:
     for name in COLUMNS:
         if prefix + name in names:
             raise JobError(
-                f"the dataset has a column {prefix + name!r} already; give a prefix for the new "
-                f"columns, as in prefix='new_', or rename that one"
+                f"the dataset already has a column {prefix + name!r}; give a prefix for the new "
+                f"columns, such as prefix='new_', or rename that column"
             )
 
 

@@ -101,15 +101,15 @@ class LimitKeeper:
 @dataclass(frozen=True, slots=True)
 class Limiter:
     """
-    Limits that are shared by name, as :func:`~ratedispatch.ray.limiter` returns them.
+    Limits that are shared by name; returned by :func:`~ratedispatch.ray.limiter`.
 
     It can be sent to tasks and actors.
 
     Args:
-        name: Of the limits.
-        limits: What the account may spend.
-        actor: The handle of the actor that keeps them; it lives as long as one of these does,
-            and as the job that made it, unless it is detached.
+        name: The name of the limits.
+        limits: The limits of the account.
+        actor: The handle of the actor that keeps them; it lives as long as one of these and as the
+            job that made it, unless it is detached.
     """
 
     name: str
@@ -125,8 +125,8 @@ class Limiter:
         """
         if group:
             raise ValueError(
-                f"the limits {self.name!r} are those of all models, and cannot be those of the "
-                f"group {group!r}; give a dispatcher of groups share=lambda group: "
+                f"the limits {self.name!r} are for all models and cannot be used for the group "
+                f"{group!r}; for groups, give the dispatcher share=lambda group: "
                 f"rd.ray.limiter(group, limits).store()"
             )
         name = f" {self.name!r}" if self.name else ""
@@ -135,26 +135,26 @@ class Limiter:
 
 def limiter(name: str, limits: Limits, *, detached: bool = False) -> Limiter:
     """
-    Return the limits *name* of this Ray cluster, which are made if they are not there.
+    Return the limits *name* of this Ray cluster; create them if they do not exist.
 
-    Everything on the cluster that asks for the same name spends from the same limits. Where
-    several set different limits for one name, the least of each counts for all of them.
+    Everything on the cluster that uses the same name spends from the same limits. If several set
+    different limits for one name, the lowest of each applies to all.
 
     Args:
-        name: Of the limits; the name of an account, say.
-        limits: What the account may spend.
-        detached: Whether they stay when the job that made them ends. Then only
+        name: The name of the limits, such as that of the account.
+        limits: The limits of the account.
+        detached: Whether they outlive the job that made them. Then only
             ``ray.kill(limiter.actor)`` ends them.
 
     Raises:
         ImportError: Ray is not installed.
-        TypeError: *limits* are none.
+        TypeError: *limits* is not a `Limits`.
         ValueError: *name* is empty.
     """
     if not isinstance(limits, Limits):
         raise TypeError(f"expected Limits, got {type(limits).__name__}")
     if not name:
-        raise ValueError("the limits need a name, such as that of the account")
+        raise ValueError("the limits need a name, such as the name of the account")
     ray = load_ray()
     options: dict[str, Any] = {"lifetime": "detached"} if detached else {}
     actor_class = ray.remote(**beside_me(ray))(LimitKeeper)

@@ -1,5 +1,5 @@
 """
-How the rows of a dataset are asked for: the options of `map` as one value.
+The options of `map`, as one value.
 
 Checks the values before anything is started.
 """
@@ -30,30 +30,28 @@ REMEMBERED_BYTES = 256 * 2**20
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOptions:
     """
-    How :func:`~ratedispatch.ray.map` asks.
+    How :func:`~ratedispatch.ray.map` sends.
 
     Args:
-        model: The model of a template that is given as text.
-        system: The system message of such a template, with columns in braces.
-        max_tokens: The most tokens of an answer, of such a template.
-        base_url: Where to send to; by default what ``OPENAI_BASE_URL`` says where the actors run,
-            or OpenAI.
+        model: The model, for a template given as text.
+        system: The system message of such a template, with column names in braces.
+        max_tokens: Maximum output tokens, for such a template.
+        base_url: The server; by default ``OPENAI_BASE_URL`` where the actors run, or OpenAI.
         api_key_env: The environment variable that holds the API key where the actors run.
         actors: How many processes send.
-        max_in_flight: The most requests of one actor that are unanswered at once; as in
+        max_in_flight: Maximum number of requests in flight for each actor; see
             :class:`~ratedispatch.DispatcherOptions`.
-        prefix: Of the new columns.
-        whole: Whether the column of the answer holds the JSON of the whole answer, in the place
-            of its text.
-        batch_rows: Rows of one task.
-        open_batches: Tasks that an actor has open at once.
-        num_cpus: What Ray sets aside for an actor.
-        remembered_bytes: Of answers that are remembered for rows that are asked for again.
+        prefix: The prefix of the names of new columns.
+        whole: Whether the answer column holds the JSON of the whole answer instead of its text.
+        batch_rows: Rows per task.
+        open_batches: How many tasks an actor has open at once.
+        num_cpus: How many CPUs Ray reserves for an actor.
+        remembered_bytes: Bytes of answers that are remembered for rows that Ray sends again.
         sending: All other options of the dispatcher of each actor.
 
     Raises:
         TypeError: There is no option of that name.
-        ValueError: A value is out of its range.
+        ValueError: A value is out of range.
     """
 
     model: str | None = None

@@ -75,7 +75,7 @@ if sys.platform != "win32":
             if stopped:
                 break
         who = "a process that cannot be seen from here" if holder is None else f"process {holder}"
-        state = "is stopped" if stopped else "does not go on"
+        state = "is stopped" if stopped else "does not release it"
         raise StoreGone(f"it is locked by {who}, which {state}")
 
     def _who_has(fd: int) -> tuple[int | None, bool | None]:

@@ -171,7 +171,7 @@ class FileStore:
             if place not in taken and hold(self._file.fd, member):
                 self._member = member
                 return
-        raise StoreGone(f"all its {PLACES} places are taken", PLACES + 1)
+        raise StoreGone(f"all its {PLACES} places are in use", PLACES + 1)
 
     def _dead(self, record: Record, now: float) -> frozenset[int]:
         """Return the members that live no more, if it is time to look."""

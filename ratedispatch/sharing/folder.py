@@ -19,7 +19,7 @@ from ratedispatch.errors import SharingError
 _OURS_ALONE, _FILE_OF_OURS = 0o700, 0o600
 _BITS_OF_OTHERS = 0o077
 
-_WAY_OUT = "set XDG_RUNTIME_DIR to a folder of yours, or share by redis://HOST:PORT/DB"
+_WAY_OUT = "set XDG_RUNTIME_DIR to your own folder, or share through redis://HOST:PORT/DB"
 
 
 def runtime_folder() -> Path:
@@ -65,7 +65,7 @@ def open_folder(folder: Path) -> int:
     if found.st_uid != os.getuid():
         problem = f"belongs to user {found.st_uid}, not to {os.getuid()}"
     elif found.st_mode & _BITS_OF_OTHERS:
-        problem = f"has mode {stat.S_IMODE(found.st_mode):04o}, and others must not get in"
+        problem = f"has mode {stat.S_IMODE(found.st_mode):04o}, but must be closed to others"
     if problem is not None:
         os.close(descriptor)
         hint = f"remove it, or chmod 700 {folder}; or {_WAY_OUT}"
@@ -94,7 +94,7 @@ def open_file(folder: Path, name: str) -> int:
     if not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and is_alone):
         os.close(descriptor)
         raise SharingError(
-            f"limits cannot be shared: {path} is not a file of mode 0600 of this user alone; "
+            f"limits cannot be shared: {path} is not a file of this user with mode 0600; "
             f"remove it, or {_WAY_OUT}"
         )
     return descriptor

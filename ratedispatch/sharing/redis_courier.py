@@ -111,7 +111,7 @@ class Courier:
             try:
                 self._deliver(list(first.values()))
             except Exception as error:  # without this thread nobody would hear anything any more
-                gone = StoreGone(f"what it has said cannot be taken in ({type(error).__name__})")
+                gone = StoreGone(f"its reply cannot be processed ({type(error).__name__})")
                 for one in first.values():
                     with contextlib.suppress(Exception):
                         one.reply(gone)
@@ -136,7 +136,7 @@ class Courier:
             elif isinstance(answer, StoreGone):
                 letter.mail.keep(parcel)
             else:  # its last note was taken in, and only the reply was lost
-                answer = StoreGone("it has left already")
+                answer = StoreGone("it has already left")
             # whoever listens may be gone: a loop that was closed must not end this thread
             with contextlib.suppress(Exception):
                 letter.reply(answer)
@@ -165,7 +165,7 @@ class Courier:
             if not left:
                 return
         for parcel in left:
-            parcel.answer = StoreGone("it sends its clients from one server to another")
+            parcel.answer = StoreGone("it redirects its clients from server to server")
 
     def _talk(self, home: Address | None, parcels: Sequence[Parcel]) -> None:
         """Send *parcels* to one server; those without an answer then have to go again."""
@@ -238,7 +238,7 @@ class Courier:
             try:
                 parcel.answer = unpacked(reply)
             except msgspec.MsgspecError:
-                parcel.answer = StoreGone("its answer cannot be read")
+                parcel.answer = StoreGone("its reply cannot be read")
             return
         parcel.is_in_doubt = was_in_doubt
         number = reply if isinstance(reply, int) else 0

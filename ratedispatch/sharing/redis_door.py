@@ -141,7 +141,7 @@ def reason_of(
     if isinstance(error, exceptions.ResponseError | exceptions.AuthenticationError):
         return _refusal(error, text, place)
     if isinstance(error, exceptions.BusyLoadingError):
-        return "the server is still reading its data"
+        return "the server is still loading its data"
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
         seconds = max(tuning.connect_seconds, tuning.reply_seconds)
         greeting = " to a greeting in TLS" if place.is_encrypted and is_first else ""
@@ -149,7 +149,7 @@ def reason_of(
     for found in (error, error.__cause__, error.__context__):
         if isinstance(found, ssl.SSLError):
             said = getattr(found, "verify_message", "") or found.reason or "TLS"
-            return f"no encrypted connection ({said})"
+            return f"an encrypted connection was not possible ({said})"
         if isinstance(found, OSError) and found.strerror:
             return found.strerror.lower()
     is_lost = isinstance(error, exceptions.RedisError | OSError)
@@ -169,10 +169,10 @@ def _refusal(error: Exception, text: str, place: RedisPlace) -> str:
     ):
         return f"the user {user!r} lacks a right ({_answer(text)})"
     if isinstance(error, exceptions.AuthenticationError) or "NOAUTH" in text:
-        verb = "refuses the password" if place.password else "wants a password"
+        verb = "rejects the password" if place.password else "requires a password"
         return f"the server {verb} of the user {user!r}"
     if isinstance(error, exceptions.ReadOnlyError):
-        return "the server is a replica, which takes nothing in; name the primary"
+        return "the server is a read-only replica; name the primary"
     if "DB index" in text:
         return f"the server has no database {place.database}"
     if "after non deterministic commands" in text:

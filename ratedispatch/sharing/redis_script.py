@@ -50,7 +50,7 @@ OTHER_EPOCH, NO_ROOM_FOR_LIMIT, NO_ROOM_FOR_MEMBER, OTHER_LAYOUT = range(1, 5)
 REASONS = {
     NO_ROOM_FOR_LIMIT: f"it holds {MOST_LIMITS} limits, and there is no room for one more",
     NO_ROOM_FOR_MEMBER: f"it has {MOST_MEMBERS} members, and there is no room for one more",
-    OTHER_LAYOUT: "what it holds was written by another version of ratedispatch",
+    OTHER_LAYOUT: "its content was written by another version of ratedispatch",
 }
 
 

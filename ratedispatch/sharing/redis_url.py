@@ -98,23 +98,25 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> RedisPla
         split = urlsplit(url)
         port = split.port or _PORT
     except ValueError:
-        raise SharingError(f"the URL of a Redis is no URL; write it as {_SHAPES}") from None
+        raise SharingError(f"the URL of the Redis is not a URL; write {_SHAPES}") from None
     if split.scheme not in SCHEMES:
-        raise SharingError(f"the URL of a Redis begins with {split.scheme!r}; write {_SHAPES}")
+        raise SharingError(f"the URL of the Redis begins with {split.scheme!r}; write {_SHAPES}")
     if "@" in split.path + split.query + split.fragment or split.fragment:
         raise SharingError(
-            "the URL of a Redis has characters in its password that mean something in a URL; write "
+            f"the password in the URL of the Redis has characters with a meaning in URLs; write "
             f"them as %2F, %3F, %23 and %40, or put the password into {PASSWORD_VARIABLE}"
         )
     is_socket = split.scheme == "unix"
     if is_socket and not split.path.strip("/"):
-        raise SharingError(f"the URL of a Redis names no socket; write it as {_SHAPES}")
+        raise SharingError(f"the URL of the Redis names no socket; write {_SHAPES}")
     if not is_socket and not split.hostname:
-        raise SharingError(f"the URL of a Redis names no host; write it as {_SHAPES}")
+        raise SharingError(f"the URL of the Redis names no host; write {_SHAPES}")
     options = _options(split)
     database = options.get("db", "0") if is_socket else split.path.strip("/") or "0"
     if not (database.isascii() and database.isdigit()):
-        raise SharingError(f"the database of a Redis is a number from 0 on; write {_SHAPES}")
+        raise SharingError(
+            f"the database of the Redis must be a number, 0 or more; write {_SHAPES}"
+        )
     name = options.get("name", "default")
     if not _NAME.fullmatch(name):
         raise SharingError(
@@ -141,6 +143,7 @@ def _options(split: SplitResult) -> dict[str, str]:
     for name in options:
         if name not in allowed:
             raise SharingError(
-                f"the URL of a Redis has an option {name!r}; known are {', '.join(sorted(allowed))}"
+                f"the URL of the Redis has the option {name!r}; known are "
+                f"{', '.join(sorted(allowed))}"
             )
     return options

@@ -84,16 +84,16 @@ class StateFile:
         """
         if not can_lock():
             raise SharingError(
-                "limits cannot be shared by a file on this system, whose locks are not those of "
-                "Linux; share by redis://HOST:PORT/DB"
+                "limits cannot be shared in a file on this system, which lacks the locks of Linux; "
+                "share through redis://HOST:PORT/DB"
             )
         fd = open_file(self.path.parent, self.path.name)
         try:
             kind = file_system(os.fstat(fd).st_dev)
             if kind in NETWORK_FILE_SYSTEMS:
                 raise SharingError(
-                    f"limits cannot be shared by {self.path}: it is on a file system of a network "
-                    f"({kind}); set XDG_RUNTIME_DIR to a folder of this machine, or share by "
+                    f"limits cannot be shared in {self.path}: it is on a network file system "
+                    f"({kind}); set XDG_RUNTIME_DIR to a folder of this machine, or share through "
                     f"redis://HOST:PORT/DB"
                 )
             _reserve(fd)
@@ -158,7 +158,7 @@ class StateFile:
         if identity.format > FORMAT:
             raise SharingError(
                 f"{self.path} was written by a newer ratedispatch (format {identity.format}; this "
-                f"one knows {FORMAT}); upgrade, share by local:OTHERNAME, or remove the file"
+                f"one reads {FORMAT}); upgrade, share as local:OTHERNAME, or remove the file"
             )
         if (identity.format, identity.surroundings) == (FORMAT, self._around):
             self._adopt(head, identity.epoch)
@@ -168,11 +168,11 @@ class StateFile:
         if identity.format < FORMAT:
             raise SharingError(
                 f"{self.path} is in use by an older ratedispatch (format {identity.format}; this "
-                f"one knows {FORMAT}); end its processes, or share by local:OTHERNAME"
+                f"one reads {FORMAT}); end its processes, or share as local:OTHERNAME"
             )
         raise SharingError(
             f"{self.path} is in use by processes with another clock, in another container or on "
-            f"another machine; share with them by redis://HOST:PORT/DB, or without them by "
+            f"another machine; share with them through redis://HOST:PORT/DB, or without them as "
             f"local:OTHERNAME"
         )
 
@@ -223,7 +223,7 @@ class StateFile:
         """
         payload = pack_record(self._record)
         if len(payload) > SLOT:
-            raise StoreGone(f"its record would have {len(payload):,} bytes, and {SLOT:,} fit")
+            raise StoreGone(f"its record would have {len(payload):,} bytes, but only {SLOT:,} fit")
         kept, other = self._slots
         os.pwrite(self.fd, payload, other.at)
         check = checksum(payload, self.sequence)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.shared.store import Store
 
 _ALLOWED = (
-    "local (all processes of this user on this machine), local:NAME (those of them that give the "
-    "same name), or redis://HOST:PORT/DB (several machines; also rediss:// and unix://)"
+    "local (all processes of this user on this machine), local:NAME (those that give the same "
+    "name), or redis://HOST:PORT/DB (several machines; also rediss:// and unix://)"
 )
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 

@@ -1,8 +1,8 @@
 """
-What a request costs, before it is sent.
+Counts the cost of a request before it is sent.
 
-Counts prompts as the tokenizer does and estimates what a provider will charge. Opens no socket:
-the vocabularies travel with the package.
+Counts prompts with the tokenizer and estimates what a provider will charge. Opens no socket: the
+vocabularies are part of the package.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def count_tokens(
 
     Args:
         body: The JSON object of the request.
-        endpoint: The path it is posted to, for example ``/v1/chat/completions``.
-        encoding: Count with this encoding instead of the one of the body's model.
+        endpoint: The path that it is posted to, for example ``/v1/chat/completions``.
+        encoding: Count with this encoding instead of the encoding of the body's model.
 
     Raises:
         InvalidRequest: A field has the wrong type; the message names it.
@@ -88,16 +88,17 @@ def estimate(
     calibration: Calibration | None = None,
 ) -> Cost:
     """
-    Return what to reserve for *body*: its prompt as *policy* charges it, and its output.
+    Return the cost to reserve for *body*: its prompt as *policy* charges it, and its output.
 
     Args:
         body: The JSON object of the request.
-        endpoint: The path it is posted to.
-        default_output_tokens: Reserved for each choice when the request has no output cap.
-        explain: Also give the reasons; ``Cost.parts`` then adds up to ``Cost.tokens``.
+        endpoint: The path that it is posted to.
+        default_output_tokens: Tokens reserved for each choice if the request has no output cap.
+        explain: Also return what the tokens are for: ``Cost.parts`` then adds up to
+            ``Cost.tokens``.
         policy: How the provider charges; see `policy_for`.
-        encoding: Count with this encoding instead of the one of the body's model.
-        calibration: What was learned from answers; corrects the count, and takes the place of
+        encoding: Count with this encoding instead of the encoding of the body's model.
+        calibration: What was learned from answers; corrects the count, and replaces
             *default_output_tokens*.
 
     Raises:

@@ -1,5 +1,5 @@
 """
-Counting requests, with what is remembered between them.
+Counts requests, and remembers counts of texts between them.
 
 Finds the rules of the endpoint and the model, and lets the module of the endpoint weigh. Keeps the
 names of the caller's own, the memory of texts, and the names that were warned about.
@@ -91,17 +91,17 @@ def _resolve_endpoint(endpoint: object) -> str:
 
 class Counter:
     """
-    Counts requests and remembers what it counted.
+    Counts requests and remembers counts.
 
     Args:
-        models: The caller's own names: a model's name to the model or the encoding it is like,
-            for example ``{"my-deployment": "gpt-4o-mini"}``.
-        assumptions: What stands in for what a request does not tell.
-        memory: The most bytes of texts to remember, and as many of tools, for each encoding.
-        vocabulary: Where encodings come from; by default shared by the whole process.
+        models: The caller's own names of models, with the model or encoding to count them as, for
+            example ``{"my-deployment": "gpt-4o-mini"}``.
+        assumptions: Values assumed for what a request does not state.
+        memory: Maximum bytes of texts to remember, and the same for tools, for each encoding.
+        vocabulary: The source of encodings; by default shared by the whole process.
 
     Attributes:
-        warned: The kinds of warnings that were given.
+        warned: The kinds of warnings given so far.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class Counter:
 
     def load(self, model: str, endpoint: str = CHAT) -> Callable[[str], int] | None:
         """
-        Load what requests of *model* are counted with, which takes a quarter of a second at first.
+        Load what is needed to count requests of *model*; takes a quarter of a second the first
+        time.
 
         Returns:
             What counts a text; None for an endpoint whose requests have no tokens.
@@ -171,7 +172,7 @@ class Counter:
         calibration: Calibration | None = None,
     ) -> Cost:
         """
-        Return what to reserve for *body*: its prompt by *policy*, and its output.
+        Return the cost to reserve for *body*: its prompt as *policy* charges it, and its output.
 
         Args:
             body: The request.
@@ -256,7 +257,7 @@ class Counter:
         if total.unread and not self._has_met_unread:
             self._has_met_unread = True
             self._warn_once(
-                f"{total.unread[0]}; such a value is sent as it is, and counted as its JSON text",
+                f"{total.unread[0]}; such values are sent unchanged and counted as JSON text",
                 UnreadValueWarning,
             )
         return total
@@ -282,8 +283,8 @@ class Counter:
             name, family = models.lookup_within(like) or ("gpt-4o", models.DEFAULT)
             if model:
                 self._warn_once(
-                    f"model {model!r:.100} is not known; it is counted like {name:.100}, by "
-                    f"{family.encoding}, which is an approximation",
+                    f"model {model!r:.100} is not known; its tokens are counted as those of "
+                    f"{name:.100}, with {family.encoding}, which is an approximation",
                     UnknownModelWarning,
                 )
         return family
@@ -297,7 +298,7 @@ class Counter:
             else:
                 self._warn_once(
                     f"the rank file of {name} is neither packaged nor in tiktoken's cache; "
-                    f"its counts are estimates that err high",
+                    f"its counts are estimates, rather too high than too low",
                     MissingVocabularyWarning,
                 )
                 count_once = functools.partial(

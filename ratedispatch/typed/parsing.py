@@ -179,8 +179,8 @@ def _by_schema(text: str, schema: dict[str, Any], name: str) -> Any:
     except Exception as error:  # of jsonschema, and of what it resolves references with
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{name}: what parsed() was given is no JSON schema that can be used ({reason}); of a "
-            f"response_format give the schema inside"
+            f"{name}: parsed() was given something that is not a usable JSON schema ({reason}); "
+            f"for a response_format, give the schema inside it"
         ) from error
     if faults:
         named = [(tuple(fault.absolute_path), fault.message) for fault in faults]
@@ -193,7 +193,7 @@ def _by_schema(text: str, schema: dict[str, Any], name: str) -> Any:
 def _no_json(name: str, reason: str, text: str) -> UnusableAnswer:
     begin = text.strip()[:_QUOTED]
     return UnusableAnswer(
-        f"{name}: the answer is no JSON ({reason}); it begins with {begin!r}", "no_json", text
+        f"{name}: the answer is not JSON ({reason}); it begins with {begin!r}", "no_json", text
     )
 
 

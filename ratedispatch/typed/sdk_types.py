@@ -35,13 +35,13 @@ def sdk_object(body: Any, endpoint: str, request_id: str | None) -> Any:
         LookupError: The SDK has no class for that endpoint.
     """
     if endpoint not in _CLASSES:
-        raise LookupError(f"the openai package has no class for an answer of {endpoint}")
+        raise LookupError(f"the openai package has no class for answers of {endpoint}")
     module, name = _CLASSES[endpoint]
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise LookupError(
-            f"this version of the openai package has no class for an answer of {endpoint}"
+            f"this version of the openai package has no class for answers of {endpoint}"
         ) from error
     made = kind.construct(**body)
     made._request_id = request_id

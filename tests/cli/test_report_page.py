@@ -87,11 +87,11 @@ def test_a_page_without_a_log(rows: Path) -> None:
     assert report(rows / "out.jsonl", "-q").output == ""
     text = text_of(rows / "out.jsonl.report.html")
     assert "20 of 21 rows were answered and 1 failed." in text
-    assert "The time line shows answers only" in text
+    assert "The timeline shows answers only" in text
     assert "Answers per minute" in text
     (rows / "out.jsonl.job").unlink()
     assert report(rows / "out.jsonl", "-q").exit_code == 0
-    assert "There is no time line" in text_of(rows / "out.jsonl.report.html")
+    assert "There is no timeline" in text_of(rows / "out.jsonl.report.html")
 
 
 def test_a_forecast_beside_the_run(rows: Path) -> None:
@@ -208,4 +208,4 @@ def test_an_event_log_without_a_run_is_said(tmp_path: Path) -> None:
     assert (
         report(tmp_path / "out.jsonl", "--log", tmp_path / "log.jsonl", "-o", page).exit_code == 0
     )
-    assert "There is no time line, because no run stands in" in text_of(page)
+    assert "There is no timeline, because the event log contains no run" in text_of(page)

@@ -170,7 +170,7 @@ def test_a_budget_in_the_place_of_limits_is_told_where_it_belongs() -> None:
     """Both say what may be spent."""
 
     async def main() -> None:
-        with pytest.raises(TypeError, match="got LocalBudget; a budget is given beside them"):
+        with pytest.raises(TypeError, match="got LocalBudget; pass a budget as"):
             dispatcher(LocalBudget(LIMITS))  # type: ignore[arg-type]
 
     run_virtual(main())

@@ -63,5 +63,5 @@ def test_an_option_that_is_not_there_names_the_nearest() -> None:
         Dispatcher(Scripted(lambda *_: OK), Limits(60), max_in_fligth=3)
     with pytest.raises(TypeError, match="no option 'conections'; did you mean connections"):
         Gate(Limits(60), conections=3)
-    with pytest.raises(TypeError, match="no option 'q'; there are max_in_flight, connections"):
+    with pytest.raises(TypeError, match="no option 'q'; options are max_in_flight, connections"):
         Gate(Limits(60), q=3)

@@ -378,7 +378,7 @@ def test_a_permit_is_paid_by_a_member_that_can() -> None:
 def test_every_member_must_stream() -> None:
     """Which of them is granted cannot be known before."""
     pool = Pool([Member(Scripted(lambda *_: OK), Limits(600), models={"gpt-4o": "x"})])
-    with pytest.raises(TypeError, match="Scripted gives answers only whole"):
+    with pytest.raises(TypeError, match="Scripted cannot stream answers"):
         Dispatcher(pool).stream(chat(1))
 
 

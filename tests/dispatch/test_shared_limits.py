@@ -51,7 +51,7 @@ def test_a_name_that_no_store_can_hold_is_told_at_once(name: str, said: str) -> 
 def test_a_key_that_a_function_makes_is_nobodys() -> None:
     """Each process would have a file of its own, and nobody would hear of it."""
     client = openai.OpenAI(api_key=lambda: "key")
-    with pytest.raises(SharingError, match="made by a function"):
+    with pytest.raises(SharingError, match="gets its key from a function"):
         rd.wrap(client, rd.Limits(600, share="local"))
 
 

@@ -82,7 +82,7 @@ def test_it_submits_maps_streams_and_paces_without_a_loop() -> None:
             assert permit.cost.tokens == 5
             assert dispatcher.snapshot().in_flight == 1
             permit.report(rd.Feedback(End.ANSWERED, rd.Usage(3, 2)))
-            with pytest.raises(RuntimeError, match="closed exactly once"):
+            with pytest.raises(RuntimeError, match="already closed"):
                 permit.report(rd.Feedback(End.ANSWERED))
         assert dispatcher.snapshot().in_flight == 0
         assert dispatcher.bottleneck().binding

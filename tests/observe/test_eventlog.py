@@ -220,9 +220,11 @@ def test_a_full_disk_ends_the_log_with_one_warning(
             log.flush()
         log(JobStopped("a", "b", 12.0))
     assert path.read_bytes() == b""
-    assert warned == [
-        f"the log {path} cannot be written (No space left on device) and ends here; the job goes on"
-    ]
+    (sentence,) = warned
+    assert sentence == (
+        f"the log {path} cannot be written (No space left on device) and ends here; "
+        "the job continues"
+    )
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path, warned: list[str]) -> None:

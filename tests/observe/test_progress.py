@@ -147,7 +147,7 @@ BUSY = Status(
     eta=123_456,
     paused=3,
     limits={"requests": 3_000, "tokens": 2_000_000},
-    verdict="bound by the search for a limit that is not known yet",
+    verdict="bound by the search for an unknown limit",
 )
 
 
@@ -163,7 +163,7 @@ def test_the_display_at_80_columns() -> None:
         "━━━━━━━━───────────────────────────  1,234,567/5,000,000 rows  25%  ETA 34:17:36",
         "20,749 of 3,000 RPM (piled up)  14.06M of 2.00M TPM (piled up)",
         "10,000 in flight  54,321 refused  1 retry  12,345 failed",
-        "bound by the search for a limit that is not known yet  paused 3 s",
+        "bound by the search for an unknown limit  paused 3 s",
     ]
 
 

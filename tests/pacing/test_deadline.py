@@ -165,7 +165,7 @@ def test_one_that_has_passed_before_it_came_goes_nowhere() -> None:
 
     async def main() -> None:
         queue = admission(LIMITS)
-        with pytest.raises(DeadlineMissed, match="was over 1 s before it came to the queue"):
+        with pytest.raises(DeadlineMissed, match="passed 1 s before it entered the queue"):
             await acquire(queue, Cost(1), 0, within(-1.0))
         assert queue.in_flight == 0
 

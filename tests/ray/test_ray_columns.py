@@ -47,10 +47,10 @@ def test_an_empty_block_gets_the_columns_too() -> None:
 
 def test_a_name_that_is_there_already_is_refused() -> None:
     """No column of the dataset is lost or renamed."""
-    with pytest.raises(JobError, match=r"column 'error' already; give a prefix"):
+    with pytest.raises(JobError, match=r"has a column 'error'; give a prefix"):
         check_names(["id", "error"], "")
     check_names(["id", "error"], "new_")
-    with pytest.raises(JobError, match=r"column 'new_usage' already"):
+    with pytest.raises(JobError, match=r"column 'new_usage'"):
         check_names(["new_usage"], "new_")
 
 

@@ -49,7 +49,7 @@ def test_importing_needs_no_ray() -> None:
         ({}, "either a template or a function"),
         ({"template": "x", "request": print}, "either a template or a function"),
         ({"template": "x"}, "takes a model"),
-        ({"request": print, "model": "m"}, "model is for a template that is text"),
+        ({"request": print, "model": "m"}, "model is for a template given as text"),
         ({"template": "x", "model": "m", "actor": 2}, "did you mean actors"),
     ],
 )

@@ -253,11 +253,11 @@ def test_the_lock_is_waited_for_a_moment_and_then_tried_once(
     assert sum(slept) == pytest.approx(0.00014, abs=1e-9)
     slept.clear()
     monkeypatch.setattr(file_locks, "is_stopped", lambda process: False)
-    with pytest.raises(Exception, match=f"process {os.getpid()}, which does not go on"):
+    with pytest.raises(Exception, match=f"process {os.getpid()}, which does not release it"):
         lock(store._file.fd, is_patient=True, sleep=slept.append)
     assert sum(slept) == pytest.approx(0.02526, abs=1e-9)
     slept.clear()
-    with pytest.raises(Exception, match="does not go on"):
+    with pytest.raises(Exception, match="does not release it"):
         lock(store._file.fd, is_patient=False, sleep=slept.append)
     assert slept == []
     patient: list[bool] = []

@@ -218,7 +218,7 @@ def test_a_newer_format_is_refused(join: Callable[[], FileStore], path: Path) ->
     newer = pack_identity(Identity(FORMAT + 1, Surroundings("", 0), 1.0))
     with path.open("r+b") as file:
         file.write(newer)
-    match = rf"newer ratedispatch \(format {FORMAT + 1}; this one knows {FORMAT}\); upgrade"
+    match = rf"newer ratedispatch \(format {FORMAT + 1}; this one reads {FORMAT}\); upgrade"
     with pytest.raises(SharingError, match=match):
         join()
     assert "newer ratedispatch" in gone(first)
@@ -245,7 +245,7 @@ def test_a_file_system_of_a_network_is_refused(
 ) -> None:
     """Its locks do not do what is needed."""
     monkeypatch.setattr(state_file, "file_system", lambda device: "nfs4")
-    with pytest.raises(SharingError, match=r"file system of a network \(nfs4\).*redis://"):
+    with pytest.raises(SharingError, match=r"network file system \(nfs4\).*redis://"):
         FileStore(path, clock)
 
 

@@ -53,14 +53,14 @@ def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.touch(0o600)
     (tmp_path / "x.limits").hardlink_to(victim)
-    with pytest.raises(SharingError, match="is not a file of mode 0600 of this user alone"):
+    with pytest.raises(SharingError, match="is not a file of this user with mode 0600"):
         open_file(tmp_path, "x.limits")
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
     """Nor is it taken for a file."""
     os.mkfifo(tmp_path / "x.limits", 0o600)
-    with pytest.raises(SharingError, match="is not a file of mode 0600"):
+    with pytest.raises(SharingError, match="is not a file of this user with mode 0600"):
         open_file(tmp_path, "x.limits")
 
 
@@ -77,7 +77,7 @@ def test_a_file_that_is_open_to_others_is_refused(tmp_path: Path) -> None:
     """It might have been made by somebody else."""
     (tmp_path / "x.limits").touch(0o666)
     (tmp_path / "x.limits").chmod(0o666)
-    with pytest.raises(SharingError, match="is not a file of mode 0600"):
+    with pytest.raises(SharingError, match="is not a file of this user with mode 0600"):
         open_file(tmp_path, "x.limits")
 
 

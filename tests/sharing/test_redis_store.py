@@ -237,7 +237,7 @@ class TestGone:
         store = opened(server, scope)
         with monkeypatch.context() as broken:
             broken.setattr(Mail, "opened", lambda self, sheet: sheet.nothing)
-            assert "cannot be taken in" in gone_of(store, note(limit(10.0)))
+            assert "cannot be processed" in gone_of(store, note(limit(10.0)))
         assert sheet_of(store, note(limit())).limits[0].totals[TAKEN] == 10.0
 
 
@@ -392,12 +392,12 @@ class TestFirstContact:
 
     def test_a_password_that_is_wrong(self, server: RedisServer) -> None:
         place = RedisPlace("127.0.0.1", port_of(server), user="me", password=SECRET)
-        assert "refuses the password of the user 'me'" in self.refused(place)
+        assert "rejects the password of the user 'me'" in self.refused(place)
 
     def test_a_password_that_is_missing(self) -> None:
         for server in running("--requirepass", SECRET):
             place = RedisPlace("", path=str(server.socket))
-            assert "wants a password of the user 'default'" in self.refused(place)
+            assert "requires a password of the user 'default'" in self.refused(place)
             store = RedisStore(dataclasses.replace(place, password=SECRET), "x")
             store.check()
             assert sheet_of(store, note(limit())).living == 1

@@ -119,7 +119,9 @@ def test_a_name_around_a_known_model_is_counted_like_it(name: str, like: str) ->
     body = {"messages": [{"role": "user", "content": [image]}]}
     counter = Counter()
     known = counter.count({"model": like, **body})
-    with pytest.warns(UnknownModelWarning, match=f"'{name}' is not known; it is counted like "):
+    with pytest.warns(
+        UnknownModelWarning, match=f"'{name}' is not known; its tokens are counted as those of "
+    ):
         assert counter.count({"model": name, **body}) == known
     assert counter.count({"model": name, **body}) == known
 

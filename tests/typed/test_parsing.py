@@ -147,7 +147,8 @@ def test_a_schema_without_the_package_says_how_to_get_it(monkeypatch: pytest.Mon
 def test_a_dict_that_is_no_schema_is_told(kind: dict[str, Any]) -> None:
     pytest.importorskip("jsonschema")
     with pytest.raises(
-        ValueError, match=r"request 'c-1': what parsed\(\) was given is no JSON schema"
+        ValueError,
+        match=r"request 'c-1': parsed\(\) was given something that is not a usable JSON schema",
     ):
         chat(PARIS).parsed(kind)
 
@@ -204,7 +205,7 @@ def test_the_object_of_the_sdk_is_whole() -> None:
 
 
 def test_an_endpoint_that_the_sdk_has_no_class_for() -> None:
-    with pytest.raises(LookupError, match="no class for an answer of /v1/rerank"):
+    with pytest.raises(LookupError, match="no class for answers of /v1/rerank"):
         _ = completed({}, "/v1/rerank").completion
 
 

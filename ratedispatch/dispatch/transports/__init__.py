@@ -33,7 +33,7 @@ def as_transport(client: Client) -> Transport:
     text = f"expected an openai.AsyncOpenAI or a transport with a send method, got {kind}"
     if isinstance(other, openai.OpenAI):
         text += (
-            ", which blocks; give an AsyncOpenAI, in a program without an event loop to a "
-            "SyncDispatcher, or pace the client itself with ratedispatch.wrap"
+            ", which blocks; give an AsyncOpenAI (in a program without an event loop, to a "
+            "SyncDispatcher), or pace the client itself with ratedispatch.wrap"
         )
     raise TypeError(text)

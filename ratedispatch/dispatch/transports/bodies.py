@@ -1,9 +1,9 @@
 """
 Reads the body of an answer up to a bound, whatever a server sends.
 
-A packed body counts as what it is unpacked, since a few kilobytes can stand for gigabytes. Many
-answers come at once, so beyond a few megabytes one body at a time is read further; the others
-wait in their sockets.
+A compressed body counts with its decompressed size, since a few kilobytes can expand to gigabytes.
+Many answers come at once, so beyond a few megabytes only one body at a time is read further; the
+others wait in their sockets.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class BodyBound:
             return content
         names = [name.strip() for name in encoding.lower().split(",")]
         if len(names) > _MOST_LAYERS:
-            raise TransportError(f"an answer that cannot be unpacked: {len(names)} encodings")
+            raise TransportError(f"an answer that cannot be decompressed: {len(names)} encodings")
         for name in reversed(names):
             content = self._unpack_once(content, name)
         return content
@@ -120,7 +120,9 @@ class BodyBound:
         if encoding in {"", "identity"}:
             return content
         if encoding not in _KNOWN:
-            raise TransportError(f"an encoding that was not asked for: {encoding:.40}")
+            raise TransportError(
+                f"an answer with an encoding that was not requested: {encoding:.40}"
+            )
         is_gzip = encoding != "deflate"
         if is_gzip and content[:1] in _JSON_STARTS:
             return content  # a gateway has unpacked it, and left the header as it was
@@ -139,19 +141,19 @@ class BodyBound:
                     self._check(len(unpacked))
                     data = unpacker.unconsumed_tail or unpacker.unused_data
         except zlib.error as error:
-            raise TransportError(f"an answer that cannot be unpacked: {error}") from None
+            raise TransportError(f"an answer that cannot be decompressed: {error}") from None
         except AnswerTooLarge:
             unpacked.clear()  # the error outlives this by its traceback
             raise
         if content and not unpacker.eof:
-            raise TransportError("an answer that cannot be unpacked: it is cut off")
+            raise TransportError("an answer that cannot be decompressed: it is truncated")
         return bytes(unpacked)
 
     def _check(self, size: int) -> None:
         if size > self.most:
             raise AnswerTooLarge(
-                f"the answer is larger than {self.most / MEGABYTE:,.4g} MB; allow more with "
-                f"--max-answer-mb if it is meant"
+                f"the answer is larger than {self.most / MEGABYTE:,.4g} MB; if that is expected, "
+                f"raise --max-answer-mb"
             )
 
 

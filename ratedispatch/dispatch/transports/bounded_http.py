@@ -1,5 +1,5 @@
 """
-Stands before the HTTP client of an SDK client, and reads no more of an answer than is allowed.
+Wraps the HTTP client of an SDK client, and reads no more of an answer than is allowed.
 
 Everything but sending is the client's own. The SDK of every version sends by ``send`` of its HTTP
 client, so that this is the one place where its answers can be bounded. Versions before 3 hand a

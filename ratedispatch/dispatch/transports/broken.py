@@ -45,7 +45,7 @@ def fault_of(
         return TransportError(unreached + _over(proxy), reached=False)
     match error:
         case aiohttp.ClientResponseError():
-            text = " ".join(f"an answer that is no HTTP: {error.message}".split())
+            text = " ".join(f"a response that is not HTTP: {error.message}".split())
             return TransportError(text[:300])
     return TransportError(sentence(error))
 
@@ -56,14 +56,14 @@ def _text_if_unreached(error: aiohttp.ClientError | TimeoutError, timeout: float
         case aiohttp.ConnectionTimeoutError():
             return f"no connection within {min(timeout, CONNECT_TIMEOUT):g} s"
         case aiohttp.InvalidURL():
-            return "the base URL is no HTTP URL"
+            return "the base URL is not an HTTP URL"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy refused with {error.status} {error.message}"
         case aiohttp.ClientConnectorError():
             text = _SSL_OBJECT.sub("", sentence(error))
             is_plain = any(sign in text for sign in _NO_TLS)
             if is_plain:
-                return f"{text}; the port does not speak TLS: is http:// meant?"
+                return f"{text}; the port does not speak TLS; should the URL begin with http://?"
             return text + _way_to_trust(text)
     return None
 

@@ -185,7 +185,7 @@ class BulkTransport:
             TypeError: It was made from settings, without a client.
         """
         if self._client is None:
-            raise TypeError("without a client answers come only whole")
+            raise TypeError("answers cannot be streamed without a client")
         if self._streaming is None:  # the SDK parses the events, and is needed for nothing else
             from ratedispatch.dispatch.transports.sdk import SdkTransport
 

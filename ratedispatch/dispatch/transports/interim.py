@@ -1,5 +1,5 @@
 """
-Ends a connection on which a server sends interim answers (status 1xx) without an end.
+Closes a connection on which a server sends endless interim responses (status 1xx).
 
 aiohttp keeps each of them until it is read, and a server can send them faster than that. Uses
 private parts of aiohttp; where they are not as known, nothing is bounded.
@@ -36,7 +36,7 @@ class BoundedHandler(ResponseHandler):
         else:
             self._interim += 1
             if self._interim == _MOST:
-                self.set_exception(ClientPayloadError("interim answers (1xx) without an end"))
+                self.set_exception(ClientPayloadError("endless interim responses (1xx)"))
                 if self.transport is not None:
                     self.transport.abort()
             if self._interim >= _MOST:

@@ -35,12 +35,12 @@ def unsupported_reason(client: openai.AsyncOpenAI) -> str | None:
 def _reason_of_kind(client: openai.AsyncOpenAI) -> str | None:
     kind = type(client)
     if kind is not openai.AsyncOpenAI:
-        return f"{kind.__name__} builds requests in a way of its own"
+        return f"{kind.__name__} builds requests in its own way"
     used = _PRIVATE + _OF_A_KEY_FUNCTION if takes_key_functions() else _PRIVATE
     if not all(hasattr(client, name) for name in used):
-        return "this version of the openai package is not known well enough"
+        return "this version of the openai package is not supported"
     if client.custom_auth is not None or getattr(client, "workload_identity", None) is not None:
-        return "the client signs requests or gets tokens for them"
+        return "the client signs requests or fetches tokens for them"
     if type(client._client) not in _plain_http_clients():
         return "the client was given an http_client"
     return None
@@ -58,9 +58,9 @@ def _reason_of_route(client: openai.AsyncOpenAI) -> str | None:
     if any(http.event_hooks.values()):
         return "the client's http_client has event hooks"
     if url.userinfo or url.query:
-        return "the base URL holds a password or a query"
+        return "the base URL contains a password or a query"
     if http._transport_for_url(url) is not http._transport and proxy_of(client) is None:
-        return "the way to the base URL leads over a proxy that only the SDK can use"
+        return "the base URL is reached through a proxy that only the SDK can use"
     return None
 
 
@@ -70,7 +70,7 @@ def _reason_of_headers(client: openai.AsyncOpenAI) -> str | None:
     if not asks_for_key(client) and not has_key:
         return "the client has no API key"
     if not all(text.isascii() and text.isprintable() for item in headers.items() for text in item):
-        return "a header of the client holds a character that no header can have"
+        return "a header of the client contains a character that a header cannot have"
     return None
 
 
@@ -110,9 +110,9 @@ async def ask_for_key(client: openai.AsyncOpenAI) -> str:
     if key is None:  # version 1 only keeps it
         key = client.api_key
     if not key:
-        raise TypeError("the function that gives the API key gave none")
+        raise TypeError("the function for the API key returned none")
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("the API key holds a character that no key has")
+        raise ValueError("the API key contains a character that a key cannot have")
     return key
 
 

@@ -1,8 +1,8 @@
 """
-Finds what would keep every request from its server, before the first one is sent.
+Finds out, before the first request is sent, what would keep all requests from the server.
 
-Looks at the environment alone: the certificates and the proxy that the transports take from it.
-Opens no connection. What it finds is a mistake of the machine, and no row's.
+Looks only at the environment: the certificates and the proxy that the transports take from it.
+Opens no connection. What it finds is a mistake in the setup of the machine, not in a row.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def _fault_of_certificates(environment: Mapping[str, str]) -> str | None:
         try:
             ssl.create_default_context(cafile=file)
         except ssl.SSLError:
-            return f"SSL_CERT_FILE names {file!r:.300}, which holds no certificate in PEM"
+            return f"SSL_CERT_FILE names {file!r:.300}, which contains no PEM certificate"
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             return (
-                f"SSL_CERT_FILE names {file!r:.300}, which cannot be read ({reason}); mend it, or "
-                f"unset it to trust the certificates of the system"
+                f"SSL_CERT_FILE names {file!r:.300}, which cannot be read ({reason}); correct it, "
+                f"or unset it to trust the certificates of the system"
             )
     # OpenSSL takes several folders, and passes over those that are not there
     if folder and not any(Path(one).is_dir() for one in folder.split(os.pathsep) if one):
-        return f"SSL_CERT_DIR names {folder!r:.300}, which is no folder; mend it, or unset it"
+        return f"SSL_CERT_DIR names {folder!r:.300}, which is not a folder; correct or unset it"
     return None
 
 
@@ -63,8 +63,8 @@ def trusting(environment: Mapping[str, str]) -> str:
     """Return the end of a message: how a certificate comes to be trusted."""
     unread = next((name for name in _UNREAD if environment.get(name)), None)
     if unread is None or environment.get("SSL_CERT_FILE"):
-        return "; to trust it, name a file that vouches for it in SSL_CERT_FILE"
-    return f"; {unread} is not read: name its file in SSL_CERT_FILE"
+        return "; to trust it, name a file with its certificate in SSL_CERT_FILE"
+    return f"; {unread} is not used here: name its file in SSL_CERT_FILE"
 
 
 def _proxy_for(scheme: str, host: str) -> tuple[str, str] | None:
@@ -90,13 +90,13 @@ def _fault_of_proxy(scheme: str, host: str) -> str | None:
     kind = url.partition("://")[0].lower()
     if kind.startswith("socks"):
         return (
-            f"{name} names the SOCKS proxy {shown}, and SOCKS is not spoken here; put an HTTP "
-            f"proxy before it, or except the host with NO_PROXY={host}"
+            f"{name} names the SOCKS proxy {shown}, but SOCKS is not supported; put an HTTP proxy "
+            f"in front of it, or exclude the host with NO_PROXY={host}"
         )
     if kind not in _SPOKEN:
         return f"{name} names the proxy {shown}, whose scheme is neither http nor https"
     if not is_whole:
-        return f"{name} names the proxy {shown}, which is no URL such as http://host:3128"
+        return f"{name} names the proxy {shown}, which is not a URL such as http://host:3128"
     return None
 
 

@@ -1,5 +1,5 @@
 """
-Which gate paces a request of an http client that may be used with several accounts.
+Chooses the gate that paces a request of an http client used with several accounts.
 
 A framework is given an http client before anything says where that sends to. So the account of a
 request is read from the request itself: its base URL, and the key in its headers.

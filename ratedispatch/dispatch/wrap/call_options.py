@@ -1,5 +1,5 @@
 """
-What calls in a block ask of the queue: a context variable, so that frameworks need not know.
+The queue options of the calls in a block; a context variable, so frameworks need not pass them on.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, slots=True)
 class CallOptions:
     """
-    What a call asks of the queue.
+    The queue options of a call.
 
     Args:
         turn: Its claim on a place in the queue.
-        deadline: The instant until which it must have been sent; None if there is none.
-        max_wait: Seconds in the queue at most; None for what the client was wrapped with.
+        deadline: The instant by which it must be sent; None if there is none.
+        max_wait: Maximum seconds in the queue; None for the value that the client was wrapped with.
     """
 
     turn: Turn = FIRST_COME
@@ -37,7 +37,7 @@ NO_OPTIONS = CallOptions()
 
 _current: ContextVar[CallOptions] = ContextVar("ratedispatch_options", default=NO_OPTIONS)
 
-#: What calls ask for here and now.
+#: The options of calls in the current context.
 current_options = _current.get
 
 
@@ -56,19 +56,19 @@ def options(
     max_wait: float | None = None,
 ) -> Iterator[None]:
     """
-    Say what the calls of wrapped clients inside this block ask of the queue.
+    Set priority, caller and deadline of the calls of wrapped clients inside this block.
 
-    Works in threads and in tasks. Blocks nest: what an inner one does not set stays as it is.
+    Works in threads and in tasks. Blocks can be nested: an inner block keeps what it does not set.
 
     Args:
-        priority: Higher ones go first; 0 outside of any block.
-        caller: For whom they are; callers of one priority share the limit, by the *weights* of
-            the options.
-        deadline: Seconds from now within which they must have been sent.
-        max_wait: Seconds that each of them may wait in the queue.
+        priority: Higher priorities go first; 0 outside of any block.
+        caller: In whose name they are sent; callers of the same priority share the limits by the
+            *weights* of the options.
+        deadline: Seconds from now within which they must be sent.
+        max_wait: Maximum seconds that each of them waits in the queue.
 
     Raises:
-        TypeError: *priority* is no whole number, or *caller* no string.
+        TypeError: *priority* is not a whole number, or *caller* is not a string.
         ValueError: *deadline* or *max_wait* is not above zero.
     """
     outer = _current.get()

@@ -1,9 +1,9 @@
 """
 Whether this thread is collecting garbage right now.
 
-What is finalized then runs in the middle of anything that this thread does, and that may hold any
-lock: to wait for one would be to wait for oneself. A stream that is left in the middle is closed
-so, where it is part of a cycle, and so is a coroutine of an event loop that was given up.
+Finalizers then run in the middle of whatever this thread does, which may hold any lock: waiting for
+one would be waiting for itself. This is how a stream that was left early is closed if it is part of
+a cycle, and a coroutine of an abandoned event loop.
 """
 
 from __future__ import annotations

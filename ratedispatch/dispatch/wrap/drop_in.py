@@ -1,7 +1,7 @@
 """
-A client of the openai package, or an http client, that stays within limits: the front of this part.
+Wraps a client of the openai package, or an http client, so that its calls stay within limits.
 
-What is returned is a copy of what was given, of the same type; the original stays unpaced.
+Returns a copy of the same type; the original stays unpaced.
 """
 
 from __future__ import annotations
@@ -38,30 +38,31 @@ def wrap(
     """
     Return a copy of *client* whose calls wait until the limits allow them.
 
-    Calls that are refused for the rate all the same are sent again from their old place, unseen
-    by the caller. What is not limited (files, models, audio) passes untouched. Clients with the
-    same base URL, key and limits share them, in all threads and event loops of the process.
+    Calls that are refused nevertheless are sent again from their old place in the queue, unnoticed
+    by the caller. Calls without limits (files, models, audio) pass unchanged. Clients with the same
+    base URL, key and limits share the limits, in all threads and event loops of the process.
 
     Args:
-        client: An ``OpenAI``, an ``AsyncOpenAI``, one for Azure, or one of a subclass. It stays
-            as it is, and calls through it are not paced.
-        limits: What the account may spend, what groups of models may, or a :class:`Gate`.
-        max_wait: Seconds that a call may wait in the queue; None for as long as it takes. The
-            time-out of a call begins when it is sent.
+        client: An ``OpenAI``, an ``AsyncOpenAI``, one for Azure, or an instance of a subclass. It
+            is not changed, and calls through it are not paced.
+        limits: The limits of the account or of groups of models, or a :class:`Gate`.
+        max_wait: Maximum seconds that a call waits in the queue; None for no maximum. The timeout
+            of a call begins when it is sent.
         options: How to pace.
-        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or in addition to
+            them.
 
     Raises:
-        TypeError: *client* is no client of the openai package, or *limits* are none.
-        ValueError: An option is out of its range.
+        TypeError: *client* is not a client of the openai package, or *limits* are not limits.
+        ValueError: An option is out of range.
     """
     inner = getattr(client, "_client", None)
     # packages of other APIs have clients made alike, whose calls nothing here would recognize
     roots = {base.__module__.partition(".")[0] for base in type(client).__mro__}
     if "openai" not in roots or not (hasattr(inner, "send") and hasattr(client, "base_url")):
         raise TypeError(
-            f"expected a client of the openai package, got {type(client).__name__}; an http client "
-            f"is paced with http_client() or async_http_client()"
+            f"expected a client of the openai package, got {type(client).__name__}; to pace an "
+            f"http client, use http_client() or async_http_client()"
         )
     gate = gate_for(limits, account_of(client), inner, options, changes)
     wrapped = copy.copy(client)
@@ -80,23 +81,24 @@ def http_client(
     **changes: Any,
 ) -> Any:
     """
-    Return a blocking http client whose calls to a model are paced, for ``http_client=``.
+    Return a blocking http client whose calls to models are paced; pass it as ``http_client=``.
 
-    Each request is paced by the limits of its account: its base URL and its key, as the request
-    has them. Clients with the same account and limits share them, those of :func:`wrap` too.
+    Each request is paced by the limits of its account, which is its base URL and its key. Clients
+    with the same account and limits share the limits, also with those of :func:`wrap`.
 
     Args:
-        limits: What an account may spend, what groups of models may, or a :class:`Gate`.
-        client: An ``httpx.Client`` of your own; its pool, proxies and hooks are kept. By default
-            one like the SDK's own.
-        base_url: Where it sends to, with whatever key: all with this base URL share the limits.
-        max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
+        limits: The limits of each account or of groups of models, or a :class:`Gate`.
+        client: Your own ``httpx.Client``; its pool, proxies and hooks are kept. By default a client
+            like the SDK's own.
+        base_url: The server, if all requests to it share the limits, whatever their key.
+        max_wait: Maximum seconds that a call waits in the queue; None for no maximum.
         options: How to pace.
-        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or in addition to
+            them.
 
     Raises:
-        TypeError: *client* is no blocking http client, or *limits* are none.
-        ValueError: An option is out of its range.
+        TypeError: *client* is not a blocking http client, or *limits* are not limits.
+        ValueError: An option is out of range.
     """
     http = _http_of(client, is_async=False)
     return paced(http, _pacer(limits, base_url, http, options, changes), _checked(max_wait))
@@ -112,19 +114,20 @@ def async_http_client(
     **changes: Any,
 ) -> Any:
     """
-    Return an asynchronous http client whose calls to a model are paced; see `http_client`.
+    Return an asynchronous http client whose calls to models are paced; see `http_client`.
 
     Args:
-        limits: What an account may spend, what groups of models may, or a :class:`Gate`.
-        client: An ``httpx.AsyncClient`` of your own. By default one like the SDK's own.
-        base_url: Where it sends to, with whatever key: all with this base URL share the limits.
-        max_wait: Seconds that a call may wait in the queue; None for as long as it takes.
+        limits: The limits of each account or of groups of models, or a :class:`Gate`.
+        client: Your own ``httpx.AsyncClient``. By default a client like the SDK's own.
+        base_url: The server, if all requests to it share the limits, whatever their key.
+        max_wait: Maximum seconds that a call waits in the queue; None for no maximum.
         options: How to pace.
-        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or in addition to
+            them.
 
     Raises:
-        TypeError: *client* is no asynchronous http client, or *limits* are none.
-        ValueError: An option is out of its range.
+        TypeError: *client* is not an asynchronous http client, or *limits* are not limits.
+        ValueError: An option is out of range.
     """
     http = _http_of(client, is_async=True)
     return paced(http, _pacer(limits, base_url, http, options, changes), _checked(max_wait))

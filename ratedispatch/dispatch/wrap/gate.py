@@ -1,8 +1,8 @@
 """
-What paces the calls of one account: its queues, its estimator, and what its answers mean.
+Paces the calls of one account: queues, estimator, and the interpretation of its answers.
 
-Bound to no event loop and to no thread: sync clients on many threads and async clients on several
-loops may share one. Knows no HTTP client: it is asked with a path and a body, and told a status,
+Bound to no event loop and no thread: sync clients on many threads and async clients on several
+loops may share one gate. Knows no HTTP client: it receives a path and a body, and then a status,
 headers and a body.
 """
 
@@ -79,23 +79,23 @@ class GateOptions:
     How a :class:`Gate` paces.
 
     Args:
-        max_in_flight: The most calls unanswered at once; by default what the rate and the
+        max_in_flight: Maximum number of calls in flight; by default as many as the rate and the
             latency need, up to *connections*. ``"auto"`` finds the number that gives the most
             throughput.
-        connections: How many the client opens at once; by default what its pool holds.
-        retry: How many refusals for the rate a call bears before it gets the last of them.
-        default_output_tokens: Reserved for the output of a call that sets no cap, until enough
-            answers of its model are known.
-        weights: Shares of callers among calls of the same priority, by their names, in tokens;
-            1 for each that is not named.
+        connections: How many connections the client may open; by default the size of its pool.
+        retry: How many refusals a call tolerates before the caller gets the last one.
+        default_output_tokens: Tokens reserved for the output of a call without an output cap, until
+            enough answers of its model are known.
+        weights: Weights of callers among calls of the same priority, by name; they share the limits
+            in tokens. All other callers have weight 1.
         share: Where the limits are shared with other processes, as in
             :class:`~ratedispatch.DispatcherOptions`.
-        policy: How the provider charges a request; by default by the base URL.
+        policy: How the provider charges a request; by default determined by the base URL.
         counter: Counts the requests; by default one shared by the process.
         rng: The source of jitter.
         alarm: Makes the clock and the timer of each queue.
-        memory: Where what is learned of an account is kept for the next process, as a folder, or
-            True for the user's own. By default nothing is kept.
+        memory: The folder where what is learned about an account is saved for the next process, or
+            True for the user's state folder. By default nothing is saved.
     """
 
     max_in_flight: int | Literal["auto"] | None = None
@@ -147,20 +147,21 @@ class Gate:
     """
     Paces the calls of one account, in all threads and event loops of a process.
 
-    Give one to several `wrap` or `http_client` in the place of limits to let them share it. After
-    a fork, the child's has everything to itself: parent and child may each spend the whole limit,
+    Pass one gate instead of limits to several calls of `wrap` or `http_client` to let them share
+    it. After a fork, the child has its own copy: parent and child may each spend the whole limit,
     unless the limits are shared.
 
     Args:
-        limits: What the account may spend, or what groups of models may.
-        base_url: Of the client; tells the provider.
-        digest: What stands for its key, where what is learned is kept.
+        limits: The limits of the account or of groups of models.
+        base_url: The base URL of the client; determines the provider.
+        digest: Identifies the key where what is learned is saved.
         options: How to pace.
-        changes: Fields of :class:`GateOptions` by name, instead of *options* or beside them.
+        changes: Fields of :class:`GateOptions` by name, instead of *options* or in addition to
+            them.
 
     Raises:
-        TypeError: *limits* are none, or there is no such option.
-        ValueError: An option is out of its range.
+        TypeError: *limits* are not limits, or there is no such option.
+        ValueError: An option is out of range.
     """
 
     def __init__(
@@ -316,8 +317,8 @@ class Gate:
             except InvalidLimits as error:
                 item = f"the model {model[:100]!r}" if model else "a call without a model"
                 raise InvalidLimits(
-                    f"{item} is in no group of limits: {error}; name it in one, or give limits by "
-                    f"default"
+                    f"{item} is in no group of limits: {error}; name it in a group, or give "
+                    f"default limits"
                 ) from None
 
 

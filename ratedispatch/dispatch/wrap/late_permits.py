@@ -1,10 +1,11 @@
 """
-Permits that come late to an event loop: all of them are given back, and paid for again together.
+Permits that reach an event loop late: all of them are given back, and paid for again together.
 
-The queue goes on while a loop is busy with something else. What it has granted to that loop
-meanwhile would leave all at once afterwards: ten seconds of the rate, after ten seconds. Given back
-one by one, each would pay for itself again, and they would leave together all the same. Given back
-at once they fill the bucket up to the burst, and so much leaves; the rest waits for its turn.
+The queue keeps granting permits while a loop is busy with something else. All requests with such
+permits would be sent at once afterwards: ten seconds of the rate, after ten seconds. If the permits
+were given back one by one, each would pay for itself again, and the requests would still be sent
+together. Given back together, they fill the bucket up to the burst, and so much is sent; the rest
+waits for its turn.
 """
 
 from __future__ import annotations

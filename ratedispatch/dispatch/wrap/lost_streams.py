@@ -1,9 +1,9 @@
 """
 Finds streams that nobody can read any more, where calls wait for their places in flight.
 
-A stream that is left in the middle is part of a cycle, and keeps its place until the garbage is
-collected. That happens when new objects are made, and a program whose calls all wait makes none: it
-would wait for ever.
+A stream that was left early is part of a cycle, and keeps its place until garbage is collected.
+That happens when new objects are made, but a program whose calls all wait makes none: it would wait
+forever.
 """
 
 from __future__ import annotations

@@ -219,7 +219,8 @@ def _told(error: RateDispatchError, request: Any) -> Any:
 
     if isinstance(error, DeadlineMissed) and _SIGNED_HEADER in request.headers:
         why = (
-            f"{error}; a signed request waits for {_MOST_SIGNED_WAIT:g} s at most, while it is good"
+            f"{error}; a signed request waits at most {_MOST_SIGNED_WAIT:g} s, before its "
+            f"signature expires"
         )
         error = DeadlineMissed(why, allowed=error.allowed, earliest=error.earliest)
     twin = as_openai_error(error)

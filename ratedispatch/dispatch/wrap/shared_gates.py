@@ -75,7 +75,7 @@ def gate_for(
     """
     if isinstance(limits, Gate):
         if options is not None or changes:
-            raise TypeError("a Gate has its options already; give them to it")
+            raise TypeError("a Gate has its own options; pass them to the Gate instead")
         return limits
     wanted = checked_options(limits, options, changes)
     with _lock:

@@ -1,5 +1,5 @@
 """
-One call on its way through a gate: it waits, is sent, and is told what its answer means.
+One call on its way through a gate: it waits, is sent, and gets an interpretation of its answer.
 
 Each ticket pays for each of its attempts, and closes the permit of each exactly once.
 """
@@ -213,7 +213,7 @@ class Ticket:
     def _taken(self) -> Permit:
         permit, self._permit = self._permit, None
         if permit is None:
-            raise RuntimeError("a call is answered once for each time that it entered")
+            raise RuntimeError("a call must be answered exactly once for each time that it entered")
         return permit
 
     def _learn(self, usage: Usage | None, changes: Sequence[Change]) -> None:

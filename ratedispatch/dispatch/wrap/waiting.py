@@ -1,8 +1,8 @@
 """
 How a call waits: in an event loop of asyncio or of trio, or in a thread; for as long as it may.
 
-Its bound is an instant on the clock of the queues, and stands above every time-out of the client:
-those run only while a call is sent.
+Its bound is an instant on the clock of the queues. Timeouts of the client do not count: they run
+only while a call is being sent.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def _is_fresh(permit: Permit, admission: Admission) -> bool:
     """
     Whether *permit* was granted just now.
 
-    The queue goes on while a loop is busy with something else. What it has granted to that loop
-    meanwhile would leave all at once afterwards.
+    The queue keeps granting permits while a loop is busy with something else. All requests with
+    such permits would be sent at once afterwards.
     """
     return admission.alarm.time() - permit.granted_at <= _STALE_SECONDS
 
@@ -165,8 +165,8 @@ def _check(seconds: float, until: float | None) -> None:
         return
     raise DeadlineMissed(
         f"the call was refused for the rate and is to be sent again in {seconds:.3g} s, but may "
-        f"wait {max(0.0, allowed):.3g} s; allow more time, or lower the limits that the client was "
-        f"wrapped with",
+        f"wait only {max(0.0, allowed):.3g} s; allow more time, or lower the limits that the "
+        f"client was wrapped with",
         allowed=allowed,
         earliest=seconds,
     )

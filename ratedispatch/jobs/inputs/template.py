@@ -1,5 +1,5 @@
 """
-Makes requests of the rows of a table by a template.
+Makes requests from the rows of a table, using a template.
 
 Pure: columns and rows in, requests in Batch format out.
 
@@ -53,23 +53,23 @@ _MOST_NOTED = 10_000
 @dataclass(frozen=True, slots=True)
 class Template:
     """
-    What the request of a row looks like.
+    The template of the requests that are made from rows.
 
     ``{name}`` in *prompt* and *system* stands for the row's cell in the column *name*; ``{{`` and
-    ``}}`` stand for braces.
+    ``}}`` stand for literal braces.
 
     Args:
         prompt: The user's message.
-        system: The system message, if there is to be one.
-        model: The model, as the provider calls it.
-        max_tokens: The most tokens of an answer; at least 1.
-        parameters: Further fields of the body, JSON values by name.
-        id_column: The column that has the ``custom_id`` of each row; rows are named ``row-1``,
-            ``row-2`` and so on if not given.
+        system: The system message, if any.
+        model: The provider's name of the model.
+        max_tokens: Maximum output tokens; at least 1.
+        parameters: Other fields of the body, as JSON values by name.
+        id_column: The column that holds the ``custom_id`` of each row; by default rows are named
+            ``row-1``, ``row-2`` and so on.
 
     Raises:
-        JobError: A field in braces is not the name of a column, braces do not match, there is no
-            model, or a parameter cannot be one.
+        JobError: A field in braces is not the name of a column, braces do not match, the model is
+            missing, or a parameter is not allowed.
     """
 
     prompt: str
@@ -104,7 +104,7 @@ class Template:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it needs, each once, in the order in which they are first named."""
+        """The columns that it needs, each once, in order of first use."""
         names = [name for _, name in (*self._system, *self._prompt) if name is not None]
         if self.id_column is not None:
             names.append(self.id_column)
@@ -115,7 +115,7 @@ class Template:
         Check that *columns* has all that the template needs.
 
         Raises:
-            JobError: One is missing; names it, the one that is most like it, and those there are.
+            JobError: One is missing; the message names it, the most similar one, and all columns.
         """
         for name in self.columns:
             if name not in columns:
@@ -125,9 +125,9 @@ class Template:
         """
         Return the request for *row*, the row *number*, in OpenAI's Batch format.
 
-        A cell that is missing, ``None`` or not a number (NaN) is empty text; text stays as it is,
-        and other values are written as JSON. A ``custom_id`` may turn out empty, or one that was
-        there before: that is refused where requests are read.
+        A cell that is missing, ``None`` or NaN becomes empty text; text is not changed, and other
+        values are written as JSON. A ``custom_id`` may be empty or repeated here; that is refused
+        where requests are read.
 
         Raises:
             InvalidRequest: A cell holds bytes that are not UTF-8, or is nested too deeply.

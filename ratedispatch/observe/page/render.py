@@ -193,7 +193,7 @@ def _runs(history: History | None) -> Iterator[Sequence[str]]:
         bins = run.bins
         end = "complete" if run.stop is None else f"stopped: {run.stop[0]}"
         if run.stop is None and run.closing is None and run is not history.runs[-1]:
-            end = "killed, or no end noted"
+            end = "killed, or no end recorded"
         yield (
             f"{number}",
             between_text(bins.start, bins.end),
@@ -244,15 +244,15 @@ def _notes(material: Material) -> Iterator[str]:
     history = material.history
     if history is None:
         yield (
-            "There is no time line, because it is drawn from an event log. Keep one with "
+            "There is no timeline, because it is drawn from an event log. Write one with "
             "run --log-json, and give it with --log."
         )
     elif not history.runs:
-        yield "There is no time line, because no run stands in what it is drawn from."
+        yield "There is no timeline, because the event log contains no run."
     elif history.is_coarse:
         yield (
-            "The time line shows answers only: it is drawn from the job file, which counts them "
-            "every two seconds. For requests, tokens, limits and refusals, keep an event log with "
+            "The timeline shows answers only: it is drawn from the job file, which counts them "
+            "every two seconds. For requests, tokens, limits and refusals, write an event log with "
             "run --log-json, and give it with --log."
         )
     elif history.earlier:
@@ -261,8 +261,8 @@ def _notes(material: Material) -> Iterator[str]:
     there = material.outcomes.answered
     if told > _MANY_MORE * there + _SOME:
         yield (
-            f"The log has {told:,.0f} answers, but the output has {there:,}: the log seems to be "
-            f"of another job, or of several."
+            f"The log has {told:,.0f} answers, but the output has {there:,}: the log seems to "
+            f"belong to another job, or to several."
         )
     unread = material.outcomes.unread, 0 if history is None else history.unread
     for count, where in zip(unread, ("result files", "event log"), strict=True):

@@ -145,7 +145,7 @@ def _charts(run: PlayedRun, frames: Frames) -> Iterator[TimeChart]:
         longest, mean = (max(each) for each in waits)
         about = (
             f"How long requests waited in the queue before they were sent. The highest mean of a "
-            f"step was {seconds_text(mean)}, and the longest wait {seconds_text(longest)}."
+            f"step was {seconds_text(mean)}; the longest wait was {seconds_text(longest)}."
         )
         lines = [Series("mean", waits[1]), Series("longest", waits[0], "s2")]
         yield TimeChart("Seconds of waiting in the queue", " s", about, lines)

@@ -1,13 +1,13 @@
 """
-How many requests may be in flight, found by trying.
+Finds how many requests may be in flight, by trying.
 
 Decides a number from how long answers took and which requests were refused. Knows no rates,
 no servers and no asyncio, and does not wait: requests wait in the queue of the admission.
 
-A server without rate limits answers the more the more it is given, until it is full; from there
-on whatever is added only waits. To find that point two numbers are held in turn, and the
-throughput of each, by Little's law the number in flight divided by the mean latency, tells
-whether more would be worth it.
+The more requests a server without rate limits is given, the more it answers, until it is full;
+beyond that, additional requests only wait. To find that point, two numbers are held in turn. The
+throughput of each (by Little's law, the number in flight divided by the mean latency) shows
+whether a higher number is worth it.
 
 Follows: slow start of TCP (RFC 5681); paired differences (Kiefer and Wolfowitz 1952,
 "Stochastic estimation of the maximum of a regression function"); multiplicative decrease (Chiu
@@ -71,7 +71,7 @@ class AdaptiveLimit:
     ) -> None:
         if not 1 <= least <= most:
             raise ValueError(
-                f"at least {least} and at most {most} in flight; it takes 1 <= least <= most"
+                f"at least {least} and at most {most} in flight; must be 1 <= least <= most"
             )
         self._tuning = tuning
         self.follows_rate = follows_rate

@@ -62,7 +62,7 @@ class FixedLimit:
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise ValueError(f"at least 1 request has to be allowed in flight, not {limit}")
+            raise ValueError(f"the number in flight must be at least 1, not {limit}")
         self.limit = limit
 
     def full(self, now: float) -> float:  # noqa: ARG002 - it knows no time

@@ -51,11 +51,11 @@ class LimitMemory:
     def __post_init__(self) -> None:
         for amount in (self.per_minute, self.reached):
             if amount is not None and not _LEAST <= amount <= _MOST:
-                raise ValueError(f"a limit of {amount} per minute is none")
+                raise ValueError(f"{amount} per minute is not a limit")
         if self.spent is not None and not 0 <= self.spent <= _MOST:
-            raise ValueError(f"{self.spent} is nothing that can be spent in a day")
+            raise ValueError(f"{self.spent} is not an amount that can be spent in a day")
         if self.rule is not None and self.rule not in FAMILIES.get(self.dimension, ()):
-            raise ValueError(f"{self.rule} is no way to charge {self.dimension}")
+            raise ValueError(f"{self.rule} is not a way to charge {self.dimension}")
 
     def applied(self, rate: Rate, burst_of: Callable[[float], float]) -> Rate:
         """Return *rate* with what was found in the place of a limit that is to be learned."""

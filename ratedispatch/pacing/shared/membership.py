@@ -207,7 +207,7 @@ class Membership:
             reply = self.inbox.popleft()
             self.is_asking = False
             if isinstance(reply, Sheet) and not is_sound(reply, self._copies):
-                reply = StoreGone("what stands there makes no sense")
+                reply = StoreGone("its content makes no sense")
             if isinstance(reply, Sheet):
                 self._meet(reply, now)
             elif not self.is_apart:
@@ -229,7 +229,7 @@ class Membership:
         try:
             self.store.exchange(note, self._hear)
         except Exception as error:  # of somebody's own; without a reply nothing would go any more
-            self.inbox.append(StoreGone(f"it has failed with {type(error).__name__}"))
+            self.inbox.append(StoreGone(f"it failed with {type(error).__name__}"))
         finally:
             self._is_sending = False
 
@@ -253,8 +253,8 @@ class Membership:
         share = f"1/{self.wanting}" if self.wanting > 1 else "all"
         self.changes.append(
             SharingChange(
-                f"the shared limits in {self.store.name} cannot be reached ({gone.reason}); going "
-                f"on with {share} of them, and trying again"
+                f"the shared limits in {self.store.name} cannot be reached ({gone.reason}); "
+                f"continuing with {share} of them, and trying again"
             )
         )
 

@@ -279,8 +279,8 @@ class SharedSearch:
         if self._is_apart:
             return
         self._is_apart, self._part = True, max(1, self._part)
-        reason = getattr(gone, "reason", "what stands there makes no sense")
-        self._say(f"cannot be reached ({reason}); going on with {self._part}, and trying again")
+        reason = getattr(gone, "reason", "its content makes no sense")
+        self._say(f"cannot be reached ({reason}); continuing with {self._part}, and trying again")
 
     def _say(self, text: str) -> None:
         """Tell listeners what has become of sharing."""

@@ -67,7 +67,7 @@ def unanswered(response: Response, error: ErrorBody) -> tuple[Decision, str, str
     if is_pending(status, response.body):
         state = response.body.get("status") if isinstance(response.body, dict) else None
         told = f' ("{state}")' if isinstance(state, str) else ""
-        message = f"a receipt{told} instead of an answer: the request was taken in, not answered"
+        message = f"a receipt{told} instead of an answer: the request was accepted, not answered"
         return Decision.FAIL, "not_finished", message
     if error.is_told:
         return Decision.TRANSIENT, error.code or "error_in_answer", error.message
@@ -87,8 +87,8 @@ def moved(response: Response, endpoint: str) -> tuple[str, str]:
     if base == address:  # a page to sign in, say
         return "redirected", f"the server redirects (status {response.status}) to {address}"
     return "redirected", (
-        f"the server redirects (status {response.status}) to {address}; give {base} as the "
-        f"base URL if that is meant"
+        f"the server redirects (status {response.status}) to {address}; if that is intended, "
+        f"give {base} as the base URL"
     )
 
 

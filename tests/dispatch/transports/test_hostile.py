@@ -60,7 +60,9 @@ def test_an_answer_is_taken_up_to_its_bound(kind: str, packed: str, status: str)
             bound(one, 100_000)
             assert len((await one.send(chat(), 5)).body) == 100_000
             bound(one, 99_999)
-            with pytest.raises(AnswerTooLarge, match=r"larger than 0\.09537 MB; allow more"):
+            with pytest.raises(
+                AnswerTooLarge, match=r"larger than 0\.09537 MB; if that is expected"
+            ):
                 await one.send(chat(), 5)
             assert (await one.send(chat(), 5)).body == {"ok": True}
 
@@ -125,7 +127,7 @@ def test_large_answers_grow_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_what_cannot_be_unpacked_is_a_broken_answer(content: bytes, encoding: str) -> None:
     """Or what nobody has asked for."""
-    with pytest.raises(TransportError, match=r"unpacked|not asked for"):
+    with pytest.raises(TransportError, match=r"decompressed|not requested"):
         BodyBound().unpack(content, encoding)
 
 

@@ -101,8 +101,8 @@ def test_one_to_elsewhere_gets_nothing_and_is_named(kind: str, status: int) -> N
     assert (found.decision, found.code) == (Decision.STOP, "redirected")
     base = target.removesuffix("/chat/completions")
     assert found.message == (
-        f"the server redirects (status {status}) to {target}; give {base} as the base URL if "
-        f"that is meant"
+        f"the server redirects (status {status}) to {target}; if that is intended, give {base} "
+        f"as the base URL"
     )
 
 

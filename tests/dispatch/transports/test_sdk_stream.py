@@ -196,7 +196,7 @@ def test_a_bulk_transport_streams_through_its_client() -> None:
                 assert type(event) is ChatCompletionChunk
         plain = plain_bulk("http://127.0.0.1/v1", KEY, 9, {})
         assert plain is not None
-        with pytest.raises(TypeError, match="without a client answers come only whole"):
+        with pytest.raises(TypeError, match="answers cannot be streamed without a client"):
             await plain.stream(chat(), 5)
 
     asyncio.run(main())

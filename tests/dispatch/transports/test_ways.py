@@ -30,7 +30,7 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     missing = fault_of_way(URL, {"SSL_CERT_FILE": str(gone)})
     assert missing is not None
     assert missing.startswith(f"SSL_CERT_FILE names {str(gone)!r}, which cannot be read (No such")
-    assert "no certificate" in (fault_of_way(URL, {"SSL_CERT_FILE": str(empty)}) or "")
+    assert "no PEM certificate" in (fault_of_way(URL, {"SSL_CERT_FILE": str(empty)}) or "")
     assert "cannot be read" in (fault_of_way(URL, {"SSL_CERT_FILE": str(tmp_path)}) or "")
     assert "SSL_CERT_DIR" in (fault_of_way(URL, {"SSL_CERT_DIR": str(gone)}) or "")
     assert fault_of_way(URL, {"SSL_CERT_FILE": str(good), "SSL_CERT_DIR": str(tmp_path)}) is None
@@ -44,8 +44,8 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         ("ALL_PROXY", "socks5://127.0.0.1:1080", "ALL_PROXY names the SOCKS proxy socks5://127"),
         ("HTTPS_PROXY", "SOCKS5H://me:secret@127.0.0.1:1080", "SOCKS5H://127.0.0.1:1080,"),
         ("https_proxy", "ftp://127.0.0.1:21", "whose scheme is neither http nor https"),
-        ("HTTPS_PROXY", "http://:3128", "no URL"),
-        ("HTTPS_PROXY", "http://host:port", "no URL"),
+        ("HTTPS_PROXY", "http://:3128", "not a URL"),
+        ("HTTPS_PROXY", "http://host:port", "not a URL"),
         ("HTTPS_PROXY", "http://127.0.0.1:3128", None),
         ("HTTPS_PROXY", "127.0.0.1:3128", None),
         ("HTTPS_PROXY", "https://me:secret@127.0.0.1:3128", None),
@@ -68,6 +68,8 @@ def test_a_proxy_that_cannot_be_used_is_named(
 def test_certificates_of_other_libraries_are_not_read() -> None:
     """Which is told only where they are not trusted otherwise."""
     theirs = {"REQUESTS_CA_BUNDLE": "/etc/company.pem"}
-    assert trusting(theirs) == "; REQUESTS_CA_BUNDLE is not read: name its file in SSL_CERT_FILE"
+    assert (
+        trusting(theirs) == "; REQUESTS_CA_BUNDLE is not used here: name its file in SSL_CERT_FILE"
+    )
     assert "to trust it" in trusting({})
     assert "to trust it" in trusting({**theirs, "SSL_CERT_FILE": "/etc/other.pem"})

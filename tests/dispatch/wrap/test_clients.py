@@ -168,7 +168,7 @@ def test_a_signed_request_waits_no_longer_than_its_signature_is_good() -> None:
             gate(rd.Limits(requests_per_minute=0.05, burst_seconds=0)),
         )
         await client.chat.completions.create(**ASK)
-        with pytest.raises(openai.OpenAIError, match=r"within 240 s.*while it is good"):
+        with pytest.raises(openai.OpenAIError, match=r"within 240 s.*before its signature expires"):
             await client.chat.completions.create(**ASK)
         assert asyncio.get_running_loop().time() == 0
 
@@ -235,7 +235,7 @@ class Alike:
         (lambda: rd.wrap(object(), LIMITS), "client of the openai package, got object"),
         (lambda: rd.wrap(Alike(), LIMITS), "client of the openai package, got Alike"),
         (lambda: rd.wrap(openai.OpenAI, LIMITS), "client of the openai package, got type"),
-        (lambda: rd.wrap(httpx.Client(), LIMITS), "paced with http_client"),
+        (lambda: rd.wrap(httpx.Client(), LIMITS), "use http_client"),
         (lambda: rd.wrap(openai.OpenAI(api_key="a"), 3), "expected Limits"),  # type: ignore[arg-type]
         (lambda: rd.http_client(LIMITS, httpx.AsyncClient()), "httpx.Client, got AsyncClient"),
         (lambda: rd.async_http_client(LIMITS, httpx.Client()), "AsyncClient, got Client"),

@@ -156,7 +156,7 @@ def test_hostile_texts_are_shown_and_do_nothing(text: str) -> None:
 def test_a_page_of_little() -> None:
     """Without a time line; of nothing at all; of a run in which nothing was sent."""
     text = checked(render(material(history=None, report=None, costs={}, cost=None)))
-    assert "There is no time line" in text
+    assert "There is no timeline" in text
     assert "cost" not in text.replace("Models and cost", "").replace("cost in USD", "")
     nothing = material(outcomes=Outcomes(), history=History(), report=Report(), costs={})
     checked(render(nothing))

@@ -53,7 +53,7 @@ def test_a_store_that_raises_is_one_that_is_gone_until_it_answers() -> None:
     assert 98 <= granted(budget, 0.0, 10.0) <= 102
     texts = [str(change) for change in budget.membership.changes]
     assert len(texts) == 1
-    assert "it has failed with RuntimeError" in texts[0]
+    assert "it failed with RuntimeError" in texts[0]
     assert "secret" not in texts[0]
     store.error = None
     assert 98 <= granted(budget, 10.0, 20.0) <= 102
@@ -166,5 +166,5 @@ def test_who_finds_no_place_takes_no_more_than_one_of_all_would() -> None:
         member.reserve(ONE, 0.0)
     late = members[-1]
     assert late.membership.is_apart
-    assert "going on with 1/65 of them" in str(late.membership.changes[0])
+    assert "continuing with 1/65 of them" in str(late.membership.changes[0])
     assert granted(late, 0.0, 13.0) == 2

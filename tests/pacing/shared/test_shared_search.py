@@ -156,7 +156,7 @@ def test_each_keeps_its_part_while_the_store_is_gone() -> None:
     assert [member.limit for member in members] == [4, 4]
     (text,) = [text for text in said(members[1]) if "cannot" in text]
     assert text == (
-        f"the number in flight in memory cannot be reached ({shared.gone}); going on with 4, and "
+        f"the number in flight in memory cannot be reached ({shared.gone}); continuing with 4, and "
         f"trying again"
     )
     shared.gone = None
@@ -234,4 +234,4 @@ def test_numbers_that_make_no_sense_are_no_numbers(number: float) -> None:
     limit.learned, limit.learned_number = (number, 9.0, *limit.learned[2:]), 99.0
     members[1].full(1.0)
     assert members[1].limit == 4
-    assert "what stands there makes no sense" in said(members[1])[-1]
+    assert "its content makes no sense" in said(members[1])[-1]
