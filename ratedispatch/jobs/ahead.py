@@ -1,8 +1,8 @@
 """
-Tells in which order a job is sent, and how much of it is still to be sent.
+Decides the order in which a job is sent, and estimates how much of it is still to be sent.
 
-The latter is a multiple of what was sent. The scan has estimated the tokens of all rows, and what
-was sent shows what these estimates are worth.
+The estimate is a multiple of what was sent. The scan has estimated the tokens of all rows, and the
+rows sent so far show how good these estimates are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Parses and writes the lines of OpenAI's Batch files.
 
-Pure: text in, requests out; outcomes in, text out.
+Pure: text to requests, and outcomes to text.
 
 Source: OpenAI's Batch guide and the schemas ``BatchRequestInput`` and ``BatchRequestOutput``.
 """
@@ -49,7 +49,7 @@ _ESCAPE_BEGIN = b"\\u00"
 @dataclass(frozen=True, slots=True)
 class BadRow:
     """
-    A line that is not a request.
+    A line that does not contain a request.
 
     Args:
         row: Line number, counted from 1.
@@ -66,7 +66,7 @@ class BadRow:
 
 def parse_line(line: bytes, row: int, endpoint: str | None = None) -> Request | BadRow:
     """
-    Return the request on *line*; a :class:`BadRow` if it is none.
+    Return the request on *line*, or a :class:`BadRow` if it does not contain one.
 
     Args:
         line: A row, in the Batch format of OpenAI or of another provider.
@@ -102,7 +102,7 @@ def parse_line(line: bytes, row: int, endpoint: str | None = None) -> Request | 
 
 
 def _endpoint(value: dict[str, Any], default: str | None) -> str:
-    """Return where a row goes whose ``url`` is not spelt as OpenAI does, or missing."""
+    """Return the endpoint of a row whose ``url`` is missing or not spelled as OpenAI does."""
     url, body = value.get("url"), value.get("body")
     if url is None:
         if default is not None:
@@ -185,7 +185,7 @@ def outcome_line(outcome: Outcome, digest: str = "") -> bytes:
 
 class Head(NamedTuple):
     """
-    What a result line answers.
+    The row that a result line belongs to.
 
     Args:
         row: The number of the row.
@@ -197,13 +197,13 @@ class Head(NamedTuple):
 
 
 def head_of(line: bytes) -> Head | None:
-    """Return what a result line answers; None if it is not ours."""
+    """Return the row that a result line belongs to; None if the line is not ours."""
     match = _HEAD.match(line)
     return None if match is None else Head(int(match[1]), (match[2] or b"").decode())
 
 
 def row_of(line: bytes) -> int | None:
-    """Return the row number that an output or error line tells; ``None`` if it is not ours."""
+    """Return the row number of an output or error line; ``None`` if the line is not ours."""
     match = _HEAD.match(line)
     return None if match is None else int(match[1])
 

@@ -1,8 +1,8 @@
 """
-Notes the start, the progress and the end of a run in the journal, for `status` and `report`.
+Records the start, the progress and the end of a run in the journal, for `status` and `report`.
 
-Off the path of requests: a line every few seconds. That one cannot be written is no error of the
-job, which goes on without.
+Not on the path of requests: it writes a line every few seconds. A line that cannot be written is
+not an error of the job, which continues without it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Tells how a run ended: the reason for an early stop, and the report.
+Determines how a run ended: the reason for an early stop, and the report.
 
-Of several reasons one is reported: results that cannot be written before an input that cannot be
-read, and that before a stop.
+Of several reasons, one is reported: results that cannot be written come before an input that cannot
+be read, and that before a stop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Ending:
 
     @property
     def reason(self) -> tuple[str | None, str | None]:
-        """The code and the message of the reason that counts; twice ``None`` without one."""
+        """The code and the message of the reported reason; ``None`` twice if there is none."""
         if self.write_error is not None:
             return "output", unwritable(self.write_error)
         if self.table_error is not None:

@@ -1,8 +1,8 @@
 """
-Stops a job early, also one whose dispatcher is yet to be made.
+Stops a job early, even before its dispatcher exists.
 
-Decides what becomes of a stop that comes too soon: it is remembered, with its time-out, and both
-count once there is a dispatcher. Knows no reasons.
+Decides what happens to a stop that comes too early: it is remembered, with its timeout, and both
+apply once there is a dispatcher. Knows no reasons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Halt:
 
     Attributes:
         is_set: Whether nothing more is sent.
-        is_over: Whether the time is over that there was after a stop.
+        is_over: Whether the timeout after a stop has passed.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Halt:
             self._abandon_later()
 
     def detach(self) -> None:
-        """Give nothing up any more, since nothing is in flight; the time goes on."""
+        """Do not give up anything, since nothing is in flight; the timeout continues."""
         self._dispatcher = None
         self._has_begun = True
 

@@ -1,5 +1,5 @@
 """
-Runs a job: reads a file, sends every row that is not done, and writes a line for each.
+Runs a job: reads a file, sends every row that is not done, and writes one line for each.
 
 Modules `job_files`, `final_table` and `ending` open the files, make the table and report.
 """
@@ -58,8 +58,8 @@ class Job:
 
     Args:
         files: Input, output and errors.
-        limits: What the account may spend, or what groups of models may.
-        options: How it reads, writes and resumes, and the most that it may spend.
+        limits: The limits of the account or of groups of models.
+        options: How it reads, writes and resumes, and its caps.
 
     Attributes:
         tally: What has been counted so far.
@@ -95,12 +95,12 @@ class Job:
 
     @property
     def done(self) -> int:
-        """Rows with a line that is as safe as was asked for."""
+        """Rows whose line is as durable as requested."""
         return self.resumed + (self._writer.done if self._writer is not None else 0)
 
     @property
     def in_doubt(self) -> int:
-        """Rows that were sent, have no line, and may have been billed."""
+        """Rows in doubt: sent, without a result, and perhaps billed."""
         return len(self._files.journal.open_rows)
 
     @property
@@ -156,7 +156,7 @@ class Job:
         """
         Send the rows that are not done, and return the report. To be called once.
 
-        What came in is in the files when this returns or raises, cancellation included.
+        All results that have arrived are in the files when this returns, raises or is cancelled.
 
         Args:
             client: An ``openai.AsyncOpenAI``, any transport, or a pool of them.

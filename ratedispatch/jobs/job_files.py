@@ -1,8 +1,8 @@
 """
 Opens the files of a job.
 
-Locks the job file, opens and scans the input, and finds out which rows are done. Sends nothing;
-where the job is refused, no file is touched.
+Locks the job file, opens and scans the input, and finds out which rows are done. Sends nothing; if
+the job is refused, no file is changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-Notes each attempt in the journal before another transport sends it.
+Records each attempt in the journal before another transport sends it.
 
-An attempt that cannot be noted is not sent.
+An attempt that cannot be recorded is not sent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 class JournalingTransport:
     """
-    Sends through another transport, after noting the attempt.
+    Sends through another transport, after recording the attempt.
 
     Args:
         inner: What sends.

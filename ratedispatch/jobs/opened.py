@@ -1,4 +1,4 @@
-"""Opens what takes long in a thread, and closes it again if nobody waits for it any more."""
+"""Opens slow resources in a thread, and closes them again if nobody waits for them any more."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """
 Decides in which order the rows of a file are read. Pure.
 
-A file sorted by length is bound by requests per minute in its one half and by tokens per minute
-in the other, and takes as long as both. Read from many places in turn, rows of every length are
-mixed as in the whole file, and both limits are used at once. Where that gains nothing, rows are
-read in the order of the file.
+A file sorted by length is bound by requests per minute in one half and by tokens per minute in the
+other, and takes as long as both. If it is read from many positions in turn, rows of all lengths are
+mixed, and both limits are used at the same time. If that gains nothing, rows are read in the order
+of the file.
 """
 
 from __future__ import annotations

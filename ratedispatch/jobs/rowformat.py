@@ -1,7 +1,7 @@
 """
-Makes requests of the lines of a job's input: Batch format, or rows for a template.
+Makes requests from the lines of a job's input: Batch format, or rows for a template.
 
-Pure: a line in, a request or the reason why it is none out.
+Pure: turns a line into a request, or into the reason why it is not one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 What sends the rows of a job: a dispatcher in this process, or several processes.
 
-Decides which, and joins it to the journal. Everything else of a job is the same with both.
+Decides which, and connects it to the journal. Everything else in a job is the same for both.
 """
 
 from __future__ import annotations

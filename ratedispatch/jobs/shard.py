@@ -1,8 +1,8 @@
 """
 Splits the rows of a file among machines that do not talk to one another. Pure.
 
-Which shard a row belongs to follows from the number of its line and from how many shards there
-are, and from nothing else: every machine, release and system comes to the same.
+The shard of a row depends only on the number of its line and on the number of shards: every
+machine, release and system gets the same result.
 
 Source: the blocks of a randomized block design; each block has every shard once, in an order of
 its own, so that neither the counts differ by more than one nor does a pattern of the input (every
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: More shards than this are a slip: a file that needs them has other bounds before.
+#: More shards than this are a mistake: a file that needs them meets other limits first.
 MOST_SHARDS = 100_000
 
 _TEXT = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", re.ASCII)
@@ -161,7 +161,7 @@ def others_of(name: str, last: int) -> RowSet:
 
 def check_shard(before: str, now: Shard | None, output: Path) -> None:
     """
-    Check that *output*, begun by the shard *before*, is gone on with by the same one.
+    Check that *output*, begun by the shard *before*, is resumed by the same shard.
 
     Args:
         before: As the job file has it; empty if the job had all rows.

@@ -44,9 +44,9 @@ class LineSink:
     """
     Appends lines to a file.
 
-    A line that a crash has cut off is removed when the file is opened again, so what was there
-    is whole. The file is created on opening. Another program may cut it or append to it meanwhile:
-    what that leaves of a line is removed or ended before the next one is written.
+    A line that a crash has cut off is removed when the file is opened again, so the file has only
+    complete lines. The file is created on opening. Another program may truncate it or append to it
+    meanwhile: an incomplete line is removed or ended before the next one is written.
 
     Args:
         path: The file.

@@ -1,9 +1,9 @@
 """
 Writes the outcomes of a run to the result files, and its attempts to the journal.
 
-Decides when a line is written, when it is on the disk, and what happens to a line that cannot be
-written. Lines of one turn of the loop are written together at its end, so that a crash of the
-process loses only what is in flight.
+Decides when a line is written, when it is synced to disk, and what happens to a line that cannot be
+written. The lines of one turn of the event loop are written together at its end, so a crash of the
+process loses only requests in flight.
 """
 
 from __future__ import annotations

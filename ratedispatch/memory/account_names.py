@@ -1,10 +1,10 @@
 """
-How an account is called in a state folder, so that nobody learns its key.
+The names of accounts in a state folder, from which nobody can find out the keys.
 
-A key that a person has made up is short, and a plain hash of it is found by trying. So the name
-is made with a secret that is drawn once for each folder, and by a function that is slow and takes
-memory: who has a report with a name in it can test no guess, and who has the folder as well only
-some hundred a second.
+A key chosen by a person is short, and its plain hash could be found by trial. So the name is
+derived from a random secret of the folder, by a function that is slow and needs memory: somebody
+who has a report with a name in it cannot test guesses, and somebody who also has the folder can
+test only a few hundred per second.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The file of one account: reads it whatever is in it, and replaces it as a whole.
+The file of one account: reads it whatever it contains, and replaces it as a whole.
 
 A reader never sees a part of a file. Two that write at once take turns under a lock on the folder;
 where that is not to be had in time, the last whole one wins.
@@ -59,7 +59,7 @@ class DamagedMemory(ValueError):
 
 
 class LaterMemory(DamagedMemory):
-    """A file of an account is of a later version of this program, which goes on with it."""
+    """A file of an account was written by a later version of this program, which keeps using it."""
 
 
 def read_account(path: Path) -> Account | None:

@@ -1,9 +1,9 @@
 """
 Where memory is kept: in a folder of the user's, or in the process.
 
-`StateFolder` keeps a file for each account in the XDG state folder, and never raises for what is
-wrong with it: it tells once, and the run goes on without. `HeldMemory` keeps the same facts in
-the process, for whoever has no files.
+`StateFolder` keeps a file for each account in the XDG state folder, and never raises if something
+is wrong with it: it reports that once, and the run continues without memory. `HeldMemory` keeps the
+same facts in the process, for users without files.
 """
 
 from __future__ import annotations

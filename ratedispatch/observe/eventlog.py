@@ -2,7 +2,7 @@
 Logs what a job does: a line of JSON for each run, attempt, pause, change of a limit and stop.
 
 A listener that writes when it is flushed. If the file can no longer be written, the log ends and
-the job goes on.
+the job continues.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Measures a job at one instant: what is being sent, what is in force, and the time that is left.
+Measures a job at one instant: what is being sent, the limits in force, and the remaining time.
 
 Reads a job; draws nothing.
 """

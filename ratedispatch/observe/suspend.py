@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def hidden_while_suspended(hide: Callable[[], None], show: Callable[[], None]) -> Iterator[None]:
     """
-    Call *hide* before a Ctrl-Z suspends the process, and *show* when it goes on.
+    Call *hide* before Ctrl-Z suspends the process, and *show* when it continues.
 
     A display hides the cursor, and the shell would be left without one.
     """

@@ -1,15 +1,15 @@
 """
-The queue in front of one lane or several, and the decision when its head may go.
+The queue in front of one or several lanes, and the decision when its head may be sent.
 
-A request goes when it is first in the queue, no pause is running, there is room in flight, and
+A request is sent when it is first in the queue, no pause is running, there is room in flight, and
 the budget can pay for it in every dimension. Knows no HTTP, no files and no event loop: the clock
-and its timer are handed in as an `Alarm`, and one lock makes it safe for threads.
+and its timer are given as an `Alarm`, and one lock makes it safe for threads.
 
 Why one queue: a limiter that wakes the smallest amount first starves large requests. Here only
 the head waits for the budget, and a request that comes back for another attempt keeps its rank.
 
-Nearly always there is one lane and everybody has the same turn; then a `FairQueue` is all there
-is. The first other turn, or a second lane, puts a `TurnQueue` in its place.
+Nearly always there is one lane and all requests have the same turn; then a `FairQueue` is enough.
+The first different turn, or a second lane, replaces it by a `TurnQueue`.
 """
 
 from __future__ import annotations

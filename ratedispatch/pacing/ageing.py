@@ -1,8 +1,8 @@
 """
 What a priority gets while a higher one takes everything.
 
-Strict priorities let those below wait for ever. Here those that have got nothing for long are
-given a small share of the tokens, one after the other. Knows no order among requests.
+With strict priorities, lower ones could wait forever. Here, priorities that have got nothing for a
+long time get a small share of the tokens, one after another. Knows no order among requests.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-How pacing is woken: the clock and the timers that an admission is handed.
+The clock and the timers that an admission is given.
 
 Protocols only, so that the same queue runs in an event loop, among threads, or in virtual time.
 """

@@ -1,9 +1,9 @@
 """
-Whether refusals were an outage, which is over.
+Decides whether refusals were an outage that is over.
 
-A limit that is exceeded admits what flows in, or a whole window at a time, and refuses again
-soon. A server that has refused everything for a while and then answers was away: what its
-refusals seemed to tell of a rate is wrong. Pure in the instants that it is handed, in seconds.
+A limit that is exceeded admits what flows in, or a whole window at a time, and soon refuses again.
+A server that refused everything for a while and then answers was unavailable: a rate learned from
+its refusals is wrong. Depends only on the instants that it is given, in seconds.
 """
 
 from __future__ import annotations

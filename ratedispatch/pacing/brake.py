@@ -1,10 +1,10 @@
 """
-How a queue slows down after refusals, and what each of them is about.
+Slows a queue down after refusals, and decides what each refusal is about.
 
-Judges each refusal by what was seen of others: of one request (that one steps aside), of the
-speed (the queue pauses and goes on more slowly), of the number in flight (fewer are sent at
-once), or of nothing that we do (that request is tried again like after any error). Keeps the
-pauses and the number in flight; knows no queue.
+Judges each refusal by what happened to other requests: it is about one request (which steps aside),
+the speed (the queue pauses and resumes more slowly), the number in flight (which is lowered), or
+nothing that we can change (the request is retried as after any error). Keeps the pauses and the
+number in flight; knows no queue.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ class Brake:
         return not self._is_rate
 
     def _forget_rate(self, now: float) -> None:
-        """Go on at full speed: what was refused was not for a rate."""
+        """Resume at full speed: the refusals were not about a rate."""
         self._constancy.forget()
         self._scatter.forget()
         self.throttle = None
@@ -290,7 +290,7 @@ class Brake:
         self.throttle.on_refusal(now, admitted=self._admitted, resumes_at=self.cooldown.until)
 
     def _slow_down(self, now: float) -> None:
-        """Go on at a lower speed, and rise slowly."""
+        """Resume at a lower speed, and rise slowly."""
         rates = [level.per_second for level in self._budget.levels(now)]
         shares = self._bottleneck.shares(rates, now)
         until = self.cooldown.on_overload(now, max(shares, default=1.0))

@@ -1,8 +1,8 @@
 """
 A token bucket for one dimension.
 
-Tells how much may be spent now and how long to wait for more. The caller hands in the time, so a
-bucket belongs to no event loop. Knows nothing of requests, providers or the queue before it.
+Computes how much may be spent now, and how long to wait for more. The caller passes the time, so a
+bucket belongs to no event loop. Knows nothing of requests, providers or the queue in front of it.
 
 ``aiolimiter.AsyncLimiter`` is a leaky bucket used as a meter: its level rises by what is spent
 and leaks at the rate. It has no public way to ask for the time until an amount fits, to go into

@@ -1,9 +1,10 @@
 """
-Whether refusals can come from one rate.
+Decides whether refusals can come from one rate.
 
-Compares the stretches between refusals. A bucket that is refilled at a rate refuses no request
-at a speed well below the one at which it has admitted others for long. A server that does so
-refuses at any speed, and going more slowly does not help. Pure in the instants that it is handed.
+Compares the intervals between refusals. A bucket that refills at a constant rate does not refuse
+requests at a speed well below one at which it has admitted others for a long time. A server that
+does so refuses at any speed, and slowing down does not help. Depends only on the instants that it
+is given.
 """
 
 from __future__ import annotations

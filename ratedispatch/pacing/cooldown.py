@@ -1,8 +1,8 @@
 """
-How fast a queue may go after a refusal.
+Decides how fast a queue may send after a refusal.
 
 Decides how long a pause lasts, which refusals belong to it, and the speed at which the queue
-starts again. Pure arithmetic on instants, in seconds; chance is handed in.
+resumes. Pure arithmetic on instants, in seconds; the source of randomness is a parameter.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What a refusal is about: one request, the speed of all, or the number in flight.
+Decides what a refusal is about: one request, the speed of all, or the number in flight.
 
 Decides from how the latest attempts ended: which were answered meanwhile, how many were refused
 of all, and with how many in flight others were let through. No words of a server count. Pure in

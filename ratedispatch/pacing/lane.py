@@ -1,5 +1,5 @@
 """
-What paces the requests of one account: its buckets, its pauses, its room in flight and its gate.
+A lane paces the requests of one account: its buckets, pauses, room in flight and gate.
 
 An `Admission` is a queue in front of one lane, or of several. Decides whether a request can go
 here now; which request that is, the queue decides. Knows no HTTP and no event loop. Everything

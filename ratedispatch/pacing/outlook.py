@@ -1,5 +1,5 @@
 """
-When a request could go at the earliest, by what its queue knows.
+Computes when a request could be sent at the earliest, by what its queue knows.
 
 A bound from below: what waits ahead of it, what the buckets hold, what flows into them, and
 pauses. Whoever comes later with a higher priority, room in flight and a gate that is shut can only

@@ -1,10 +1,10 @@
 """
-Whether refusals are strewn singly among what is admitted, or stand close together.
+Decides whether refusals are scattered singly among admitted requests, or occur close together.
 
-Nothing but the order of sending counts. A limit that is exceeded refuses a good part of what
-comes, and goes on doing so as long as nothing slows down; what strikes by chance leaves many
-unharmed between two. So it is safe to go on at full speed after a single refusal: if it was a
-limit, the next few show it. Pure; knows no instants.
+Only the order of sending counts. A limit that is exceeded refuses a large part of the requests, and
+continues to do so until they slow down; random refusals leave many requests between two of them
+unaffected. So it is safe to continue at full speed after a single refusal: if it was a limit, the
+next few requests show it. Pure; knows no instants.
 """
 
 from __future__ import annotations

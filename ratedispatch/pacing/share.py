@@ -1,5 +1,5 @@
 """
-How callers of one priority share what there is: by weight, in tokens.
+Shares the limits among callers of one priority: by weight, in tokens.
 
 Start-time fair queueing: each caller has an account of virtual time, which runs on by the tokens
 of each of its requests over its weight, and the caller whose account is furthest back is next. It

@@ -1,5 +1,5 @@
 """
-A rate where no limit is set, learned from refusals.
+A rate learned from refusals, used where no limit is set.
 
 Begins with the first refusal that follows the speed and not before, so that a queue without
 limits is not slowed down by anything else. Pure in the instants that it is handed.

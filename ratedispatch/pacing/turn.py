@@ -1,5 +1,5 @@
 """
-Whose turn it is: what decides the place of a request in the queue, besides its rank. Values only.
+Turns: what decides the place of a request in the queue, besides its rank. Values only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-A provider: its hosts, how it charges, and what its answers mean.
+A provider: its hosts, its charge policy, and the meaning of its responses.
 
-Interprets each answer once: the body of an error is parsed a single time, and everything that is
-wanted of it comes from that. Knows nothing of waiting, of clients or of buckets.
+Interprets each response once: the body of an error is parsed a single time, and everything needed
+is taken from that. Knows nothing of waiting, of clients or of buckets.
 """
 
 from __future__ import annotations

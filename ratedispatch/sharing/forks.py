@@ -1,5 +1,5 @@
 """
-What the stores of a process do in a child of a fork.
+Cleans up the stores of a process in the child of a fork.
 
 Its functions run before those of modules that import this one, whatever is imported later: who
 opens a store in the child, right after the fork, must not be handed what is the parent's.

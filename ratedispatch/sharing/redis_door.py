@@ -1,5 +1,5 @@
 """
-How a Redis is opened, and in which words it is said that it cannot be.
+Opens connections to a Redis, and words the messages if that fails.
 
 The one module that makes connections. No message holds a password: none is taken from the client's
 library, and what a server answers to a wrong one does not repeat it.

@@ -1,5 +1,5 @@
 """
-What one member has told a Redis, and what of it may not have arrived.
+What one member has sent to a Redis, and which of it may not have arrived.
 
 A note whose reply was lost may have been taken in, or not: it is *in doubt*, and goes again under
 the same number, which the server counts once. Notes that were certainly not sent are put together

@@ -1,8 +1,8 @@
 """
-Where a Redis is, as a URL says it.
+The URL of a Redis.
 
-A password may stand in the URL, but better in the environment: a command line is seen by others.
-It is shown nowhere.
+A password may be in the URL, but is safer in the environment, because others can see a command
+line. It is never shown.
 """
 
 from __future__ import annotations

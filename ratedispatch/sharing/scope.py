@@ -1,5 +1,5 @@
 """
-Which processes share a limit: those that send to the same address with the same key.
+Decides which processes share a limit: those that send to the same base URL with the same key.
 
 The key stands nowhere: the name of a file has a digest of it, keyed by random bytes that only this
 user can read, so that a short key cannot be found by trying.

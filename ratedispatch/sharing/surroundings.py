@@ -1,5 +1,5 @@
 """
-What a file of shared limits has to know of the system: its boot, its clock, its file system.
+What a file of shared limits depends on: the boot of the machine, its clock, and its file system.
 
 Reads ``/proc``. Where that has nothing, everything counts as usual.
 """

@@ -1,5 +1,5 @@
 """
-What ``--share`` and ``share=`` say: where a limit is kept that several processes share.
+The values of ``--share`` and ``share=``: where the shared limits are kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-What is assumed where a request does not tell.
+Values that are assumed where a request does not state them.
 
-Every number here is a choice, each erring high, and each can be replaced.
+Every number here is a choice, rather too high than too low, and each can be replaced.
 """
 
 from __future__ import annotations

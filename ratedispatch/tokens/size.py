@@ -1,5 +1,5 @@
 """
-How large a request is, without reading all of it.
+Estimates the size of a request without reading all of it.
 
 Tells whether to count a request at once or in a thread. Looks at no more of a value than that
 takes, so that a body of any size keeps no event loop waiting.

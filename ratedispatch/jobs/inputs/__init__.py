@@ -1,5 +1,5 @@
 """
-Inputs of jobs: files and pipes, packed or not, of requests or of rows.
+Inputs of jobs: files and pipes, compressed or not, of requests or of rows.
 
 Bytes in; lines, rows and requests out, one at a time.
 """

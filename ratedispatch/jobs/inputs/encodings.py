@@ -1,8 +1,8 @@
 """
-Turns texts in UTF-16 and UTF-32 into UTF-8 while they are read.
+Converts texts in UTF-16 and UTF-32 to UTF-8 while they are read.
 
-Known by their byte order mark, or by the zeros beside the ASCII characters with which every format
-that is read here begins.
+Recognizes them by their byte order mark, or by the zeros beside the ASCII characters with which
+every supported format begins.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Libraries that only some inputs need, loaded when one of these is met."""
+"""Loads libraries that only some inputs need, when such an input is read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Opens an input as lines of JSON that can be read from any place, more than once.
+Opens an input as lines of JSON that can be read repeatedly, from any position.
 
 A plain JSONL file is read where it is. An input that can be read only once or only from its
 beginning (a pipe, a packed file) is copied first; rows of another format are copied as one JSON

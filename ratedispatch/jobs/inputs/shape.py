@@ -1,8 +1,8 @@
 """
-Finds out whether an input that is to hold a row on each line holds something else.
+Detects an input that does not have one row on each line.
 
-One sentence about the whole file says more than a failure of each of its lines. Only an input none
-of whose first lines can be a row is refused: a single bad line is that row's failure.
+One sentence about the whole file is more useful than a failure of each of its lines. Only an input
+whose first lines all cannot be rows is refused: a single bad line is a failure of that row.
 """
 
 from __future__ import annotations

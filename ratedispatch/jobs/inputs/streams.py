@@ -1,7 +1,7 @@
 """
-Reads the bytes of an input, from a file or standard input, unpacked by the suffix of its name.
+Reads the bytes of an input, from a file or standard input; decompresses it by its suffix.
 
-A text in UTF-16 or UTF-32 comes out in UTF-8. Reports archives that are damaged or cut off.
+Converts UTF-16 and UTF-32 to UTF-8. Reports compressed data that is damaged or truncated.
 
 Source: RFC 1952 (gzip) and RFC 8878 (Zstandard), for the magic numbers and for members and
 frames that follow each other.

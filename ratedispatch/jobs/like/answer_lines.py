@@ -1,8 +1,9 @@
 """
 Reads the lines of an output: lengths of answers, and what was billed for them.
 
-An output says nothing of refusals and of time. It is joined with its input by the place of the row,
-which tells its cap and its model; without that, an answer says itself whether it was cut.
+An output contains no refusals and no times. It is joined with its input by the position of the row,
+which gives its output cap and its model; without the input, the answer itself says whether it was
+cut.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Estimates what a job will cost, from what an earlier run shows about the provider.
 
-Rows that are answered cost what they were billed. Of the others each is expected to cost the mean
-of rows like it; where some of the same rows are answered, what these were billed beside what was
-expected of them corrects the rest. Pure.
+Answered rows cost what they were billed. Each other row is expected to cost the mean of rows like
+it; if some rows of the job are answered, the difference between their bill and their expectation
+corrects the rest. Pure.
 
 Source: the regression estimator of survey sampling (W. G. Cochran, Sampling Techniques, 1977).
 """

@@ -1,1 +1,1 @@
-"""Puts the results of several shards of one file together."""
+"""Merges the results of several shards of one file."""

@@ -1,8 +1,8 @@
 """
 Finds the rows that the results of several shards lack, and says which shards lack them.
 
-With the input each row is looked at. Without it, what the job files tell of the input is enough,
-but for the places of rows in an input that has blank lines.
+With the input, each row is checked. Without it, the job files are sufficient, except for the
+positions of rows in an input with blank lines.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-Puts the results of several shards together: checks them, then writes output, errors and job file.
+Merges the results of several shards: checks them, then writes output, errors file and job file.
 
-The three are written beside their places, down to the disk, and then put there, the job file last:
-whatever happens, what is there is whole, and a run does not go on with a part of it. What comes of
-it is the same as if one run had done all rows, and is gone on with in the same way.
+The three are written beside their final names, synced to disk, and then moved into place, the job
+file last: whatever happens, the files are complete, and a run does not resume from a part of them.
+The result is the same as if one run had processed all rows, and is resumed in the same way.
 """
 
 from __future__ import annotations

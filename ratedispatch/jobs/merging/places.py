@@ -1,5 +1,5 @@
 """
-Remembers where the result line of each row is, in memory that does not grow with the rows.
+Remembers the position of the result line of each row, in memory that does not grow with the rows.
 
 The place of a line and the digest of its row are 16 bytes in a temporary file, at 16 times the
 number of the row.

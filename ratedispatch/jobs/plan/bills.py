@@ -1,5 +1,5 @@
 """
-Learns from answers how far the bill of a request may exceed what is expected of it.
+Learns from answers by how much the bill of a request may exceed its expectation.
 
 Some providers bill reasoning beside the output that a cap bounds, some put text of their own before
 a prompt, and an output without a cap has no bound at all. What the last answers of a model have

@@ -1,7 +1,7 @@
 """
 Computes the predicted cost of a job in USD, and what would be billed twice if it were killed.
 
-Joins tokens by model with their prices; simulates nothing.
+Multiplies tokens by model with their prices; simulates nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class ForetoldCost:
     """
-    What a job is foretold to cost.
+    The predicted cost of a job.
 
     Args:
         usd: The whole, as far as prices are known; None if none is.

@@ -1,9 +1,9 @@
 """
-What a job and one run of it may send and spend.
+The caps of a job: what it and one run of it may send and spend.
 
-Tells of each row, before it is sent, whether the caps still allow it, and adds up what the answers
-cost. What earlier runs of the job have spent is handed in. Where the bill of an attempt is not
-told, what was expected of it counts.
+Decides for each row, before it is sent, whether the caps still allow it, and adds up the cost of
+the answers. The spending of earlier runs is given. If the bill of an attempt is not known, its
+expected cost counts.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Open(NamedTuple):
 
 class Spending:
     """
-    What a run has spent, and whether it may go on. A listener.
+    What a run has spent, and whether it may continue. A listener.
 
     Args:
         caps: What it may send and spend.

@@ -1,8 +1,8 @@
 """
 Starts the processes that send for a job.
 
-They begin to import what they need at once, so that they are ready when the input has been looked
-through. Each ends by itself as soon as this process is gone.
+They begin to import modules at once, so that they are ready when the input has been scanned. Each
+ends by itself as soon as this process is gone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-Sends the rows of a job by several processes, in the place of a dispatcher.
+Sends the rows of a job from several processes, in place of a dispatcher.
 
-Everything they tell is told here once more, as if one dispatcher had done it. Decides what becomes
-of the rows of a process that has ended. Sends nothing itself.
+Repeats everything that they report, as if one dispatcher had done it. Decides what happens to the
+rows of a process that has ended. Sends nothing itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 A process that sends for a job whose files another process has.
 
 Run as ``python -m ratedispatch.jobs.processes.hand DESCRIPTOR``, of one end of a pair of sockets.
-Ends at once when the other end is gone, whatever it is doing: nothing is sent any more then, and
-the lock of the journal is let go. So what takes long to import is imported later.
+Ends immediately when the other end is gone, whatever it is doing: then nothing more is sent, and
+the lock of the journal is released. Modules that take long to import are therefore imported later.
 """
 
 from __future__ import annotations

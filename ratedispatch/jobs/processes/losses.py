@@ -1,9 +1,9 @@
 """
-What becomes of a job of which a process has ended by itself: killed, or out of memory.
+Decides what happens to a job when one of its processes has ended early: killed, or out of memory.
 
-Decides whether and when another one takes its place. None does where several in a row have ended
-and nothing was answered meanwhile, nor where one row was in flight each time: then the job stops,
-to be resumed.
+Decides whether and when another process takes its place. None does if several ended one after
+another and nothing was answered meanwhile, or if the same row was in flight each time: then the job
+stops, and can be resumed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Losses:
             in_flight: Rows whose attempts broke off.
 
         Returns:
-            Why the job is to stop; None if it goes on.
+            Why the job must stop; None if it continues.
         """
         self.count += 1
         self.rows += len(in_flight)

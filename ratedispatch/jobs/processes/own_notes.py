@@ -1,5 +1,5 @@
 """
-Notes the attempts of one process in the journal of the job, which the parent holds open.
+Records the attempts of one process in the journal of the job, which the parent keeps open.
 
 The file is open for appending, so that the lines of several processes never mix. A line is written
 before its attempt leaves, by the process that sends it: whichever of the processes is killed, the

@@ -1,8 +1,8 @@
 """
-What of the limits of an account one of several processes may spend.
+The part of an account's limits that one of several processes may spend.
 
-All of them where they share the limits; where there is no place for that, an equal part of each.
-The number in flight is divided in any case.
+The whole limits if the processes share them; if sharing is not possible, an equal part of each
+limit. The number in flight is always divided.
 """
 
 from __future__ import annotations

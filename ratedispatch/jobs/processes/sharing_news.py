@@ -1,8 +1,8 @@
 """
-What several processes of one job tell of the limits that they share, told once.
+Reports news about the limits that several processes of one job share only once.
 
-The first to begin counts the strangers, and the others would count it, too. What befalls the store
-is met by each of them.
+The first process to begin counts the other users of the limits; the other processes would count it,
+too. Each of them notices what happens to the store.
 """
 
 from __future__ import annotations

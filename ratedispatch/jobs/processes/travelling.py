@@ -1,7 +1,8 @@
 """
-A client of a program, made anew in each process that sends for it.
+Recreates the client of a program in each process that sends for it.
 
-Only one that is known to be plain can be: what was read of its settings travels, nothing else.
+This is possible only for a client that is known to be plain: only the settings read from it are
+sent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
-The sending of a process that has no files: takes rows, sends each until it has an outcome, and
-tells the process that has the files what happens.
+The work of a process without files: receives rows, sends each until it has an outcome, and reports
+to the process that has the files.
 """
 
 from __future__ import annotations

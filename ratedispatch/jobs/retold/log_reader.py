@@ -1,7 +1,7 @@
 """
 Makes the history of a job from its event log, line by line.
 
-Everything on a line is data: what cannot be read, or says what cannot be, is counted and left out.
+Everything on a line is data: lines that cannot be read or are impossible are counted and left out.
 Memory stays bounded, however long the log is.
 """
 

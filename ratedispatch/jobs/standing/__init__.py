@@ -1,1 +1,1 @@
-"""Reads from the files of a job, in another process, how far it is. Changes nothing."""
+"""Reads the progress of a job from its files, in another process. Changes nothing."""

@@ -1,8 +1,8 @@
 """
 Finds the jobs that given names of files refer to.
 
-A pattern of the shell catches errors files and others of the same jobs, too; and whoever asks for
-the output of a file that was split means all its shards.
+A shell pattern also matches errors files and other files of the same jobs; and the name of an
+output that was split into shards means all its shards.
 """
 
 from __future__ import annotations

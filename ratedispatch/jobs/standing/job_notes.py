@@ -1,5 +1,5 @@
 """
-Reads from a job file what the job was made from, and how its last run went. Changes nothing.
+Reads from a job file what the job was made from, and the course of its last run. Changes nothing.
 
 Goes through the file once, in blocks: no record of a row is looked at.
 """
@@ -58,7 +58,7 @@ _MOST_ROWS = 2**53
 
 
 class NotBegun(JobError):
-    """A job whose input is still looked through, or whose run was killed while it was."""
+    """The job file is empty: a run is still reading the input, or was killed while reading."""
 
 
 class NotesReader:

@@ -1,8 +1,8 @@
 """
-Reads how far a job is from its files, while another process may write them. Changes nothing.
+Reads the progress of a job from its files, which another process may be writing. Changes nothing.
 
-The marks of the journal say how many rows had lines up to which byte, so that only what stands
-behind is looked at. Without a mark that fits, all lines are.
+The marks in the journal say how many rows had lines up to which byte, so only the rest is read.
+Without a matching mark, all lines are read.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Holds how far a job is: which rows have a result, whether a process works on it, and its speed.
+The progress of a job: which rows have a result, whether a process works on it, and its speed.
 
 Values only; module `job_reader` reads them.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Whether somebody works on a job."""
+    """Whether a process works on a job."""
 
     RUNNING = "running"
     """A process has it open."""
@@ -67,7 +67,7 @@ class Standing:
         pace: Its speed over the last minutes; None if it is not known.
         spent: USD that all runs have spent; None if no price was known.
         failures: How many rows failed for which reason.
-        notes: Sentences on what is amiss.
+        notes: Sentences about problems.
         other_rows: Rows of the other shards.
     """
 

@@ -1,8 +1,8 @@
 """
-Writes, locks and replaces files so that they are whole.
+Writes, locks and replaces files so that they are always complete.
 
-A system call may write fewer bytes than it was given; a program that ignores that loses the rest,
-so all unbuffered writes go through this module, or count what was written.
+A system call may write fewer bytes than it was given; a program that ignores this loses the rest.
+So all unbuffered writes go through this module, or count what was written.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Keeps the journal of a job: what it was made from, and which attempts have left.
+Keeps the journal of a job: what it was made from, and which attempts were sent.
 
 ``OUT.job`` holds one line of JSON, the manifest, then a short line for each attempt: ``s12``
 before row 12 is sent, ``t12`` before it is sent again although its former attempt may have been
@@ -47,7 +47,7 @@ _SPENT = re.compile(rb"c(\d{1,18}),(\d{1,18})\n")
 #: Nano-USD in a USD: a token of the cheapest model costs some 20.
 _NANO = 1_000_000_000
 
-#: Seconds within which the children of a process that was killed end, too, and let go.
+#: Seconds within which the children of a killed process end, too, and release the lock.
 _PATIENCE = 0.5
 
 # custom_ids are not in here, but prompts of a template are
@@ -208,7 +208,7 @@ class Journal:
 
     def restore(self) -> None:
         """
-        Put the file back if it was removed; without it the job could not go on.
+        Restore the file if it was removed; without it, the job could not be resumed.
 
         Raises:
             JobError: It cannot be written.

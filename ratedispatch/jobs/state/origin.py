@@ -1,8 +1,8 @@
 """
 Names the server that the answers of a job come from.
 
-Answers of two servers in one file cannot be told apart later, and those of a fake server are none.
-So a job keeps the name, and goes on against another one only where that is asked for.
+Answers of two servers in one file cannot be told apart later, and a fake server gives no real
+answers. So a job keeps the name, and resumes with another server only if that is requested.
 """
 
 from __future__ import annotations

@@ -70,9 +70,9 @@ class ResumeOptions:
 
     Args:
         retry_failed: Whether rows that failed are done once more.
-        allow_changed_input: Whether it goes on although it was made from something else.
-        by_place: Whether a row at another place of a changed input is another row.
-        allow_other_server: Whether it goes on although there are answers of another server.
+        allow_changed_input: Whether it is resumed even if the input or the template has changed.
+        by_place: Whether a row at another position of a changed input is another row.
+        allow_other_server: Whether it is resumed even if there are answers of another server.
     """
 
     retry_failed: bool = False

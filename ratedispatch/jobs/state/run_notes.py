@@ -6,8 +6,8 @@ a mark ``w1764251999123,40,2,7,52100,930`` says that at this millisecond 40 rows
 had failed, 7 had left and had no line, and how many bytes both result files had. What stands behind
 these bytes is younger, so that a reader need not count the lines before.
 
-They are for those who look on. Nothing that is sent, or not sent, depends on them: a journal of a
-former release, without them, is as good, and those releases pass over them.
+They are for observers. What is sent does not depend on them: a journal of an earlier release,
+without them, works as well, and those releases ignore them.
 """
 
 from __future__ import annotations

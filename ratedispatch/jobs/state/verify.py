@@ -1,8 +1,8 @@
 """
 Checks that result files hold the results of this input.
 
-Compares the digests of a few lines at either end of each file with those of their rows, and so
-notices a file that two jobs were given, or that was copied from elsewhere.
+Compares the digests of a few lines at both ends of each file with those of their rows, and so
+detects a file that was used for two jobs, or copied from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Keeps the counts of the latest inputs in the user's cache folder.
 
-A cache: whatever is wrong with it, the next command counts again and says nothing. A reader never
-sees a part of a file; of two that write at once the last one wins.
+A cache: whatever is wrong with it, the next command counts again without a message. A reader never
+sees an incomplete file; of two processes that write at the same time, the last one wins.
 """
 
 from __future__ import annotations

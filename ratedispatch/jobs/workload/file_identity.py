@@ -1,8 +1,8 @@
 """
 Decides whether a file is unchanged since it was counted, and would be counted the same way.
 
-Reads samples of it, not all: a digest of what the system says of the file, of the samples, and of
-every setting that a count depends on.
+Reads only samples of it: makes a digest of the file's metadata, of the samples, and of every
+setting that a count depends on.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What one limit has let through, and what became of it.
+Adds up what one limit has let through, and what happened to it.
 
 Adds up amounts and tells how much of the limit was used. Of tokens it adds up under every way of
 counting them, so that another charge rule can be taken up at any time without looking back.

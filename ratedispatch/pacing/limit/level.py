@@ -1,8 +1,8 @@
 """
 The level of one bucket, kept equal to the provider's.
 
-Corrects the bucket by what answers say is left: down at once to the best estimate, up only as far
-as a reading proves, and in steps. Knows one dimension, and reads no clock.
+Corrects the bucket by what responses say is left: down immediately to the best estimate, up only as
+far as a reading proves, and in steps. Knows one dimension, and reads no clock.
 """
 
 from __future__ import annotations

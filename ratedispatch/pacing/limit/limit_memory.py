@@ -1,5 +1,5 @@
 """
-What one run has found of a limit, for the next.
+What one run has found out about a limit, for the next run.
 
 A value that checks itself: it comes from a file. Says how it changes what a limit begins with, and
 nothing of how it ages or where it is kept.

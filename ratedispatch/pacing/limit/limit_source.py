@@ -1,8 +1,8 @@
 """
-The limit of one dimension, from everything that tells of it.
+Determines the limit of one dimension from all sources.
 
-Makes one number of what the user set, what the provider says, what is guessed of a limit that
-is not given, and what refusals tell. Pure in the time it is given; knows no bucket.
+Combines what the user set, what the provider says, the guess for a limit that is not given, and
+what refusals show into one number. Depends only on the time that it is given; knows no bucket.
 """
 
 from __future__ import annotations

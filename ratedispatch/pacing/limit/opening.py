@@ -1,5 +1,5 @@
 """
-What is held back of a bucket until the provider has admitted something.
+Holds back a part of a bucket until the provider has admitted something.
 
 A provider's bucket may be empty when we come, and a request that has left can no longer be held
 back. So little goes at first, and the rest follows with the first answer, or after a short time

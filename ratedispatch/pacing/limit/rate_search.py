@@ -1,5 +1,5 @@
 """
-What a limit must be, from nothing but refusals.
+Finds a limit from nothing but refusals.
 
 Finds a rate between two bounds, for providers whose answers name no numbers. Pure arithmetic on
 instants; knows no bucket and no requests.

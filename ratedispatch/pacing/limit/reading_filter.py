@@ -1,5 +1,5 @@
 """
-Whether what a provider says of its bucket moves as what we spend.
+Checks whether what a provider says about its bucket moves with what we spend.
 
 Tells from successive readings how much is used for each unit we spend, and how much others use
 beside us. A header may be wrong in any way: multiplied, of another window, of another bucket. So

@@ -1,5 +1,5 @@
 """
-Which charge rule is the provider's.
+Finds the charge rule of the provider.
 
 Every rule predicts what the next reading should be. The rule whose predictions come true, within
 rounding and the times of arrival, is the provider's; what is left over is what others use. Pure

@@ -1,5 +1,5 @@
 """
-How much of a budget that has piled up at the provider is spent at once.
+Decides how much of the surplus at the provider is spent at once.
 
 Bounds what a reading proves in two ways: by a slow start, because a header may promise what the
 server does not keep, and by an allowance, because no minute shall use more than twice the user's

@@ -1,5 +1,5 @@
 """
-What a process may have while requests with a higher priority wait in others.
+What a process may spend while requests with a higher priority wait in other processes.
 
 What those leave, and once it has got nothing for long, a small share of what they take: as the
 lower priorities in one queue do. Pure in the instants that it is handed.

@@ -1,11 +1,11 @@
 """
 A budget that several processes spend from.
 
-While others want something, too, the head of the queue takes a ticket: what it costs is taken from
-the store at once, and the debt says when it may go. So processes stand in one line, first come,
-first served, with one exchange for a request. A process that is alone spends from its copy and
-tells the store a few times a second. When the store cannot be had, each goes on with its last
-known share.
+While other processes also want to send, the head of the queue takes a ticket: its cost is taken
+from the store at once, and the resulting debt determines when it may be sent. So the processes form
+one queue, first come, first served, with one exchange per request. A process that is alone spends
+from its copy and updates the store a few times a second. If the store cannot be reached, each
+process continues with its last known share.
 """
 
 from __future__ import annotations

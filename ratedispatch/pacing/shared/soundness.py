@@ -1,5 +1,6 @@
 """
-Whether what a store has said can be: others write there, and a server may be open to anybody.
+Checks that the content of a store is possible: others write there, and a server may be open to
+anybody.
 """
 
 from __future__ import annotations

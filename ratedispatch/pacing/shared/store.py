@@ -1,5 +1,5 @@
 """
-Where a limit is kept that several processes share: the seam, and what goes over it.
+The interface to a store of limits that several processes share, and the messages exchanged with it.
 
 A process sends a `Note`: what it has taken since its last one, and what it has found out. It gets
 a `Sheet`: what stands in the store for all. What was taken is a difference, so that notes may come
@@ -40,7 +40,7 @@ class StoreGone(Exception):
     The store cannot be had now.
 
     Args:
-        reason: A sentence's end that a person understands: ``connection refused``.
+        reason: The end of a sentence for a person, such as ``connection refused``.
         members: Processes that spend from the limits all the same, as far as is known.
     """
 

@@ -1,5 +1,5 @@
 """
-What to do about an answer.
+Decides what to do about a response.
 
 Decides by status, then by code, then by fields of the body; by a text only where a server sends
 nothing else. One set of rules for all providers, and their quirks. Knows nothing of waiting, of

@@ -1,9 +1,9 @@
 """
-Whether an error speaks of money: a hint that the account is empty.
+Detects whether an error is about money: a hint that the account is empty.
 
-A hint only. Providers say it in too many words for a list, with any status (400, 403, 429, and 200
-around an error), and a row's own text that is quoted may speak of money as well. So this decides
-nothing: the queue is held, and what the next requests get decides.
+Only a hint: providers use too many wordings for a list, with any status (400, 403, 429, and 200
+around an error), and a quoted text of the row may be about money as well. So this decides nothing:
+the queue is held, and the responses to the next requests decide.
 """
 
 from __future__ import annotations
