@@ -242,7 +242,7 @@ class Failed:
 
     def parsed(self, kind: object) -> NoReturn:
         """
-        Say that there is nothing to parse.
+        Raise, because there is nothing to parse.
 
         Raises:
             RequestFailed: With the reason.

@@ -198,7 +198,7 @@ def _check_timeout(seconds: object) -> None:
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
-    """Raise if one cannot be sent; no message holds what stands in it, which may be a key."""
+    """Raise if one cannot be sent; no message shows its value, which may be a key."""
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"headers must be strings by name; {name!r:.80} is not")
@@ -303,7 +303,7 @@ def checked_request(value: object) -> Request:
     Return *value*, which is a request.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a request.
     """
     if isinstance(value, Request):
         return value

@@ -106,7 +106,7 @@ def _retold(
 
 
 def _from_outside(ctx: click.Context) -> list[tuple[click.Parameter, Any]]:
-    """Return the flags that the environment or the file has set, as they stand there."""
+    """Return the flags that the environment or the file has set, as written there."""
     sources = click.core.ParameterSource
     found: list[tuple[click.Parameter, Any]] = []
     for param in ctx.command.params:

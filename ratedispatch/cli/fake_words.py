@@ -35,7 +35,7 @@ def fake_words(settings: ProviderSettings) -> list[str]:
     """
     Return the flags of ``fake-server`` for *settings*.
 
-    A length of outputs that was fitted has no form as a flag: its mean stands in its place.
+    A fitted distribution of output lengths cannot be written as a flag; its mean is used instead.
     """
     words: list[str] = []
     for name, flag in _VALUES.items():

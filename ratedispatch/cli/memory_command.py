@@ -91,7 +91,7 @@ def _named(text: str, accounts: list[Account]) -> list[str]:
 
 
 def _folder() -> StateFolder:
-    """Return the user's state folder; without a home there is none."""
+    """Return the user's state folder; None without a home folder."""
     from ratedispatch.memory.state_folder import StateFolder, state_path
 
     path = state_path(os.environ)

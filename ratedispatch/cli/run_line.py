@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Flags whose values are texts that are sent.
 _TEXTS = frozenset({"prompt", "system", "param"})
 
-#: What stands in the place of such a text.
+#: The placeholder for such a text.
 _LEFT_OUT = "[text]"
 
 

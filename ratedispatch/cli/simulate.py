@@ -150,7 +150,7 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class JobFlags:
-    """The flags of a job that decide what comes of it."""
+    """The flags of a job that decide its result."""
 
     source: InputFlags
     provider: ProviderFlags

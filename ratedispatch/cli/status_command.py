@@ -169,7 +169,7 @@ def _watch(readers: Sequence[JobReader], flags: StatusFlags) -> list[Standing]:
                 time.sleep(flags.watch or 0.0)
                 parts = _look(readers)
                 show(parts)
-    except KeyboardInterrupt:  # whoever looks on has seen enough
+    except KeyboardInterrupt:  # the user has seen enough
         pass
     return parts
 

@@ -238,7 +238,7 @@ def _command(part: Standing, folder: str) -> str:
 
 
 def _words_on(part: Standing) -> Sequence[str]:
-    """Return the command that goes on: the one that was typed, but a run behind a whole probe."""
+    """Return the command that resumes the job: as typed, or a run after a complete probe."""
     assert part.begun is not None
     words = part.begun.command
     is_whole = part.ended is not None and not part.ended.message

@@ -92,7 +92,7 @@ def _account(one: OnAccount) -> str:
 
 
 def _compared(advice: Advice) -> str:
-    """Return the table of the settings that were compared, with all that they foretell."""
+    """Return the table of the compared settings, with their predictions."""
     varied = [
         knob
         for knob in _KNOBS

@@ -86,7 +86,7 @@ class Checked:
 
     @property
     def error(self) -> float | None:
-        """How far off the foretold time is, as a share of the measured one."""
+        """The error of the predicted time, as a share of the measured time."""
         return self.foretold / self.measured - 1 if self.measured else None
 
 
@@ -129,7 +129,7 @@ def verify(
 
 
 def beside(advice: Advice) -> list[Setting]:
-    """Return the settings that are run: the best, the one that there is, and their neighbours."""
+    """Return the settings that are run: the best, the current one, and their neighbours."""
     settings = [advice.best.setting, advice.default.setting]
     changed = set(advice.changes) or {one.knob for one in advice.wrong[:2]}
     settings += [one.trial.setting for one in advice.wrong if one.knob in changed]
@@ -137,7 +137,7 @@ def beside(advice: Advice) -> list[Setting]:
 
 
 def rows_for(advice: Advice, rows: int, settings: Sequence[Setting]) -> int:
-    """Return how many rows a run has: foretold to take long enough, and not too long for any."""
+    """Return how many rows a run has, so that no run is predicted to be too short or too long."""
     seconds = max(advice.best.seconds, 1e-9)
     known = {advice.default.setting: advice.default.seconds}
     known |= {one.trial.setting: seconds * (1 + one.cost) for one in advice.wrong}
@@ -197,7 +197,7 @@ def measured_by(report: Mapping[str, Any], setting: Setting, rows: int, foretold
     """
     Return what the *report* of a run of so many *rows* has measured.
 
-    A run that ended early took less time than was foretold for all rows: that is no measurement.
+    A run that ended early took less time than predicted for all rows, so it is not a measurement.
     """
     done = report["answered"] + report["failed"]
     refused, usd = report["refusals"], report["cost_usd"]

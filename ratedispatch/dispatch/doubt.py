@@ -47,7 +47,7 @@ class Doubt:
         return self._missing is not None
 
     def on_success(self) -> None:
-        """A request was answered in earnest: the model, the path and the key are right."""
+        """A request was really answered: the model, the path and the key are right."""
         self.is_trusted = True
         if self._missing is not None:
             self._missing = None

@@ -255,7 +255,7 @@ class Map:
         self._outcomes.put_nowait(_Ended(outcome, room, call.place))
 
     def _skip(self, request: Request, place: int, stopped: Stopped, attempts: int = 0) -> bool:
-        """Pass over *request*, whose route has *stopped*; return whether others go on."""
+        """Skip *request*, whose route has *stopped*; return whether other routes continue."""
         self._runner.skip(request, attempts)
         if self._in_order is not None:
             self._outcomes.put_nowait(_Ended(None, None, place))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Front(Route):
-    """Where requests of a pool wait: has the queue of all, and no place of its own."""
+    """Where requests of a pool wait: has the common queue, but no server."""
 
     routes: list[Route]
 
@@ -85,7 +85,7 @@ class PoolGate:
         self._routes.untie(self._route)
 
     def release(self, permits: int | None = None) -> None:
-        """Send there again: so many, or for good."""
+        """Send there again: a number of requests, or permanently."""
         if permits is None:
             self._routes.has_answered(self._route)
         self._route.lane.release(permits)

@@ -33,7 +33,7 @@ _HEAD = re.compile(HEAD + rb'(\d{12})(?:-([0-9a-f]{16}))?"')
 #: What follows the body of an answer on its line.
 _BEHIND_BODY = b'},"error":null}\n'
 
-# made once: json.dumps makes a new one for each call with settings of its own
+# made once: with non-default settings, json.dumps makes a new encoder for each call
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 

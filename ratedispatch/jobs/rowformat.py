@@ -32,7 +32,7 @@ class RowFormat(Protocol):
         """What finds the names of rows; None if no two rows can have the same."""
 
     def parse(self, line: bytes, row: int) -> Request | BadRow:
-        """Return the request on *line*, the row number *row*; a `BadRow` if it is none."""
+        """Return the request on *line*, the row number *row*, or a `BadRow`."""
 
     def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
         """Return the cells of *line* by column, none if there are no columns; and its name."""
@@ -177,7 +177,7 @@ def format_for(
             says.
 
     Raises:
-        JobError: *template* names a column that there is not.
+        JobError: *template* names a column that does not exist.
     """
     if template is None:
         rows = BatchRows(endpoint)

@@ -306,7 +306,7 @@ def may_be_billed(event: AttemptEnded) -> bool:
 
 def _is_unbilled(status: int | None) -> bool:
     """Whether nothing was done for a request: refused, or turned away at the door."""
-    # what a gateway says (500, 502, 504) tells nothing of what was done behind it
+    # the response of a gateway (500, 502, 504) does not show what was done behind it
     refused = status is not None and _ERROR <= status < _SERVER_ERROR
     return (refused and status not in _GAVE_UP) or status == _OVERLOADED
 

@@ -35,7 +35,7 @@ _PORTS = {"http": 80, "https": 443}
 
 def place_of(base_url: str | None) -> str:
     """
-    Return what the server at *base_url* is called; empty if there is none.
+    Return the name of the server at *base_url*; empty if there is none.
 
     Spellings of one address are one. A user, a password and a query are left out: they may be
     keys.
@@ -66,7 +66,7 @@ def name_of(seal: bytes, place: str, group: str) -> str:
 
 def secret_in(folder: Path) -> bytes:
     """
-    Return the secret of *folder*, which is drawn if there is none.
+    Return the secret of *folder*; create it if there is none.
 
     Raises:
         OSError: It can be neither read nor written.

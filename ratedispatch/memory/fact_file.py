@@ -55,7 +55,7 @@ class Account:
 
 
 class DamagedMemory(ValueError):
-    """A file of an account is none that this version can read; the message says why."""
+    """A file of an account cannot be read by this version; the message says why."""
 
 
 class LaterMemory(DamagedMemory):

@@ -183,7 +183,7 @@ class Meter:
         """
         Return the seconds to the end of the run.
 
-        A job that stops, or waits for a day, does not go on as it did.
+        A job that is stopping, or waits for the next day, has no meaningful estimate.
         """
         ahead = self._job.ahead()
         if binding is None or ahead is None or snapshot is None:

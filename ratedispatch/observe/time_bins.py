@@ -67,7 +67,7 @@ class TimeBins:
         self.refusals = [0.0] * MOST_BINS
         self.broken = [0.0] * MOST_BINS
         self.paused = [0.0] * MOST_BINS
-        self._pause = start, start  # the last one, which may go on
+        self._pause = start, start  # the last one, which may continue
         # seconds in flight: within a bin, and the number of those in flight through whole bins as
         # differences, so that an answer of a minute costs what one of a second does
         self._inside = [0.0] * MOST_BINS

@@ -161,7 +161,7 @@ class Admission:
             lane.hold()
 
     def release(self, permits: int | None = None) -> None:
-        """Open the gates of all lanes: for so many *permits* each, or for good."""
+        """Open the gates of all lanes: for *permits* permits each, or permanently."""
         for lane in self.lanes:
             lane.release(permits)
 

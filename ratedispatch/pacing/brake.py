@@ -205,7 +205,7 @@ class Brake:
             if strain is Strain.OVERLOADED:
                 if not self.has_readings:
                     feedback = dataclasses.replace(feedback, strain=None)
-                elif not self.cooldown.strikes:  # while all is refused, speed tells nothing
+                elif not self.cooldown.strikes:  # while all is refused, the speed shows nothing
                     self._slow_down(now)  # the limits are not what it is about
         if permit.verdict in {Verdict.LINE, Verdict.UNTESTED}:
             return self._pause(permit, feedback, now)

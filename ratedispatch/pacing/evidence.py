@@ -100,7 +100,7 @@ class _Streak(NamedTuple):
 
 class Standing(NamedTuple):
     """
-    How a refused request stands beside the others.
+    A refused request compared with the others.
 
     Args:
         is_alone: Others were answered since it was last refused, and next to none was refused.

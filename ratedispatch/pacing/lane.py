@@ -113,7 +113,7 @@ class Lane:
             self._releases = 0
 
     def release(self, permits: int | None = None) -> None:
-        """Open the gate: for so many *permits*, or for good. Takes the lock itself."""
+        """Open the gate: for *permits* permits, or permanently. Takes the lock itself."""
         with self.queue.lock:
             self._releases = permits
         self.queue.look_again()

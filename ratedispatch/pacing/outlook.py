@@ -149,7 +149,7 @@ def _bucket(state: Iterable[Bucket], name: str) -> Bucket | None:
 
 
 def _pause(lane: Lane, now: float) -> float:
-    """Return the seconds for which nothing goes on *lane*."""
+    """Return the seconds for which *lane* sends nothing."""
     brake = lane.brake
     throttled = 0.0 if brake.throttle is None else brake.throttle.wait(now)
     return max(0.0, brake.cooldown.until - now, throttled)

@@ -21,7 +21,7 @@ _HALVINGS = 30
 #: after it, of those that come independently of one another.
 _MEDIAN = math.log(2)
 
-#: A spread below this share of the mean is none.
+#: A spread below this share of the mean counts as none.
 _NO_SPREAD = 1e-3
 
 

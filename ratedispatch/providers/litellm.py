@@ -39,7 +39,7 @@ HEADERS: HeaderTable = (
     x_ratelimit("tokens", window=MINUTE, has_reset=True, has_period=True),
 )
 
-#: What has a name of its own, and so means the same on any host.
+#: Headers with unique names, which mean the same on any host.
 _UNMISTAKABLE: HeaderTable = (
     PROJECT_TOKENS,
     *anthropic.OWN_HEADERS,
@@ -50,7 +50,7 @@ _UNMISTAKABLE: HeaderTable = (
     *openrouter.HEADERS,
 )
 
-#: What tells that there is more to read than OpenAI's names.
+#: Headers that show that there is more to read than OpenAI's names.
 _OTHER_NAMES = frozenset(name for names in _UNMISTAKABLE for name in (names.remaining, names.limit))
 
 #: Those that are like names with a descriptor, but have none.

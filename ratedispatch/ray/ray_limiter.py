@@ -1,5 +1,5 @@
 """
-A limit that everything on a Ray cluster shares: a named actor that holds its record.
+A limit shared by everything on a Ray cluster: a named actor holds its record.
 
 The actor decides by `ratedispatch.pacing.shared.record` alone, on its own clock, and answers one
 note after the other. It takes no CPU from Ray's count, and lives on the node that asked for it

@@ -127,7 +127,7 @@ class RayStore:
         timer.start()
 
     def _look(self, numbers: tuple[int, ...]) -> None:
-        """Say of each reply to a note of *numbers* that has not come that there is none."""
+        """Report for each note of *numbers* without a reply that none has come."""
         for number in numbers:
             reply = None if self._is_closed else self._awaited.pop(number, None)
             if reply is not None:

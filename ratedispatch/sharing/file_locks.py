@@ -61,7 +61,7 @@ if sys.platform != "win32":
             sleep: How to wait.
 
         Raises:
-            StoreGone: Another process has it, and does not go on.
+            StoreGone: Another process has it, and does not release it.
         """
         if _try(fd):
             return

@@ -137,7 +137,7 @@ def place_of(url: str, environment: Mapping[str, str] | None = None) -> RedisPla
 
 
 def _options(split: SplitResult) -> dict[str, str]:
-    """Return what stands behind the question mark."""
+    """Return the options after the question mark."""
     allowed = {"redis": {"name"}, "rediss": {"name", "ca"}, "unix": {"name", "db"}}[split.scheme]
     options = dict(parse_qsl(split.query, keep_blank_values=True))
     for name in options:

@@ -1,9 +1,9 @@
 """
-The accounts of a server: one for whoever comes, or one for each key.
+The accounts of a server: one for all clients, or one for each key.
 
-Decides whose limits a request draws from. Each account has a provider and a referee of its own;
-where there are several, another referee watches them all, since what is sent to two of them is
-sent twice.
+Decides which account's limits a request is charged to. Each account has its own provider and
+referee; if there are several, another referee watches them all, because a request sent to two of
+them is sent twice.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Plays requests through a dispatcher against a provider that is not there, in virtual time.
+Runs requests through a dispatcher against a simulated provider, in virtual time.
 
 A night's job takes seconds, and the same arguments give the same result in every process: the loop
 is the only clock, threads run at once, chance is seeded, and nothing is asked of the machine.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Played:
     """
-    What came of a run.
+    The result of a run.
 
     Args:
         outcomes: In the order in which they came.

@@ -1,7 +1,7 @@
 """
-How a fake provider is to behave.
+The settings of a fake provider.
 
-Values only. Decides which combinations mean something.
+Values only. Decides which combinations are valid.
 """
 
 from __future__ import annotations

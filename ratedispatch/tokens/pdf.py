@@ -72,7 +72,7 @@ def _read(data: bytes) -> int | None:
 
 
 def _marked(data: bytes) -> int | None:
-    """Return the number of pages as the marks in clear tell it; None if there are none."""
+    """Return the number of pages by the uncompressed marks; None if there are none."""
     counts = []
     for tree in _TREE.finditer(data):
         begin = data.rfind(b"obj", max(0, tree.start() - _REACH), tree.start())

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 MEGABYTE = 2**20
 
-#: Bytes of an answer that are taken, unless told. The largest that is asked for in earnest, 2,048
-#: embeddings of 1,536 numbers, is as large.
+#: Default maximum size of an answer in bytes. The largest realistic answer, 2,048 embeddings of
+#: 1,536
+#: numbers, is about as large.
 MOST_BYTES = 64 * MEGABYTE
 
 #: Bytes of a body from which on it is the only one that grows.

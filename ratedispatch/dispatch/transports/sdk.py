@@ -103,7 +103,7 @@ class SdkTransport:
         self._bound = BodyBound(most_bytes)
         self.base_url = str(client.base_url)
         self._proxy = proxy_between(client._client, client.base_url)
-        # in the copy of the client: its own answers are none of ours
+        # only in our copy of the client: answers of the original are not our concern
         bounded: Any = BoundedHttp(client._client, self._bound)
         self._client._client = bounded
 

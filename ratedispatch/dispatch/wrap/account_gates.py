@@ -35,7 +35,7 @@ class AccountGates:
         changes: Fields of it by name.
 
     Raises:
-        TypeError: *limits* are none, or there is no such option.
+        TypeError: *limits* are not limits, or there is no such option.
         ValueError: An option is out of its range.
     """
 

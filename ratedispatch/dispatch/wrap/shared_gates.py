@@ -44,7 +44,7 @@ def checked_options(
     Return *options* with *changes*.
 
     Raises:
-        TypeError: *limits* are none, or there is no such option.
+        TypeError: *limits* are not limits, or there is no such option.
         ValueError: An option is out of its range.
     """
     if not isinstance(limits, Limits | LimitGroups):
@@ -70,7 +70,7 @@ def gate_for(
         changes: Fields of it by name.
 
     Raises:
-        TypeError: A gate is given and options beside it, or *limits* are none.
+        TypeError: A gate is given together with options, or *limits* are not limits.
         ValueError: An option is out of its range.
     """
     if isinstance(limits, Gate):

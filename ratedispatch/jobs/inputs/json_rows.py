@@ -42,7 +42,7 @@ def json_table(file: BinaryIO, name: str, *, longest: int = LONGEST_LINE) -> Tab
 
 
 def parse_row(number: int, line: bytes | LongLine) -> Row | BrokenRow:
-    """Return the row on *line*, the line number *number*; a `BrokenRow` if it is none."""
+    """Return the row on *line*, which has the number *number*, or a `BrokenRow`."""
     if isinstance(line, LongLine):
         return BrokenRow(line.message)
     try:

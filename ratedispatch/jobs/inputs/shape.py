@@ -85,7 +85,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def _document(head: bytes) -> str | None:
-    """Return in words what document begins with *head*; None if it is none."""
+    """Return in words which kind of document begins with *head*; None if it is not one."""
     text = head[:_HEAD].decode("utf-8", "replace").lstrip()
     if text.startswith("[") and text[1:].lstrip()[:1] in {"{", ""}:
         return (
@@ -116,7 +116,7 @@ def _no_rows(lines: list[bytes]) -> str | None:
 
 
 def _is_spread(text: str) -> bool:
-    """Whether *text* begins with an object that goes on over its first line."""
+    """Whether *text* begins with an object that extends beyond its first line."""
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:

@@ -151,7 +151,7 @@ def parse_parameters(texts: Iterable[str]) -> dict[str, Any]:
     ``stop=END`` and ``user="7"`` are texts.
 
     Raises:
-        JobError: One has no ``=`` or no name, is there twice, or has a flag of its own.
+        JobError: One has no ``=`` or no name, is given twice, or has a separate flag.
     """
     parameters: dict[str, Any] = {}
     for text in texts:

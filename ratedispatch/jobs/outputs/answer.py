@@ -137,7 +137,7 @@ def _responses(items: Iterable[Any]) -> str | None:
         if kind == "message":
             content = item.get("content")
             texts.append(_joined(content) if isinstance(content, list) else _text(content))
-        elif kind != "reasoning":  # how it came to its answer is none
+        elif kind != "reasoning":  # the reasoning is not part of the answer
             calls.append(item)
     # joined without a gap, as the SDK's `output_text` is
     if text := "".join(text for text in texts if text):

@@ -51,7 +51,7 @@ class PriceBook:
         if price is not None:
             return price  # type: ignore[no-any-return]
         called = (member.models or {}).get(model, model)
-        # a deployment has a name of its own, and costs what the model does that is asked for
+        # a deployment has its own name, and costs as much as the requested model
         return self._listed(called) or self._listed(model)
 
 

@@ -113,7 +113,7 @@ class Losses:
 
 def events_of_loss(row: OpenRow, left: int, now: float) -> list[Event]:
     """
-    Return what is to be told of *row*, which a process had that is gone; nothing if it only waited.
+    Return the events to report for *row* of a process that is gone; none if it only waited.
 
     Args:
         row: It knows afterwards that none of its attempts is in flight.

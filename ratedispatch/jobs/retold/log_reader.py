@@ -35,7 +35,7 @@ _LONGEST_COMMAND = 10_000
 _LONGEST_NAME = 100
 _MOST_GROUPS = 100
 
-#: What stands among the limits of a run and is none.
+#: A key among the limits of a run that is not a limit.
 _NO_LIMITS = frozenset({"group", "models", "burst_s"})
 
 #: Seconds without an event, beyond those of a pause, after which another run has begun.

@@ -19,7 +19,7 @@ _CODE = re.compile(rb'"code":\s?("(?:[^"\\]|\\.){1,80}")')
 _TYPE = re.compile(rb'"type":\s?("(?:[^"\\]|\\.){1,80}")')
 _STATUS = re.compile(rb'"status_code":(\d{3})')
 
-#: Reasons that are told apart: a provider may put a number of its own into each.
+#: Number of reasons that are distinguished: a provider may put a number into each.
 _MOST_REASONS = 100
 
 _OTHERS = "others"

@@ -79,7 +79,7 @@ class NotesReader:
         Return what the file says now.
 
         Raises:
-            JobError: It is no job file, or cannot be read; or nothing stands in it yet.
+            JobError: It is not a job file, cannot be read, or is still empty.
         """
         try:
             with self._path.open("rb", buffering=0) as file:

@@ -60,8 +60,8 @@ def open_new(path: Path, mode: int = 0o666) -> BinaryIO:
     """
     Open a file that is not there yet, for appending and reading, not buffered.
 
-    Nothing that stands in its place is opened or followed: whoever may write to the folder could
-    else have any file of the user written to.
+    Nothing that exists under this name is opened or followed: otherwise, anybody who may write to
+    the folder could redirect the output to any file of the user.
 
     Raises:
         OSError: Something of that name is there; or it cannot be made.

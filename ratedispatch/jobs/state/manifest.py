@@ -75,7 +75,7 @@ class Manifest:
         Return the manifest on *line*.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The line is not a manifest.
         """
         value = json.loads(line)
         try:
@@ -153,7 +153,7 @@ def template_of(settings: Mapping[str, Any]) -> Template | None:
     Return the template that *settings* were made of; None if there was none.
 
     Raises:
-        JobError: They were made of none that there can be.
+        JobError: No valid template has these settings.
     """
     if not settings:
         return None

@@ -46,7 +46,7 @@ _CHUNK = 2**20
 
 
 class DamagedCounts(ValueError):
-    """A file of counts is none that this version can read."""
+    """A file of counts cannot be read by this version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def check_default(tokens: int) -> None:
 
 
 class Taker(Protocol):
-    """What is told of every row of a file, in the order of the file."""
+    """Receives every row of a file, in the order of the file."""
 
     def add_counted(self, request: Request, cost: Cost) -> None:
         """Take in a row and its cost."""

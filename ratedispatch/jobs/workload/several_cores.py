@@ -125,7 +125,7 @@ def _pieces(
 
 
 def _received(reader: Connection) -> Piece | None:
-    """Return what a process has counted; None if it has died or could not go on."""
+    """Return what a process has counted; None if it died or could not continue."""
     try:
         found = reader.recv()
     except (EOFError, OSError):

@@ -223,9 +223,9 @@ class AdaptiveLimit:
         fewest = tuning.fewest_answers_doubling if is_coarse else tuning.fewest_answers
         each = tuning.answers_per_place_doubling if is_coarse else tuning.answers_per_place
         if self._phase is Phase.DOUBLING and self._first is None:
-            fewest = 1  # it goes on counting while the double is tried
+            fewest = 1  # it keeps counting while the double is tried
         elif self._phase is Phase.HALVING:
-            fewest *= 2  # whoever halves for nothing loses half
+            fewest *= 2  # halving without need loses half of the throughput
         self._enough = times * max(fewest, ceil(each * limit))
         # Of what was sent since the limit changed the quick answers come first, and counting
         # only those would mislead; so all that ends counts, once most of what was in flight
@@ -275,7 +275,7 @@ class AdaptiveLimit:
 
     def _step(self, elasticity: float) -> None:
         """
-        Move the centre along the slope, twice as far where it goes on as it went.
+        Move the centre along the slope, twice as far if it moves in the same direction as before.
 
         Where it turns back, or may not go on, it is near the best: it rests twice as long before
         it looks again, as the numbers beside it are worse.

@@ -35,7 +35,7 @@ def _nothing(_: float) -> float:
 
 class SpendMark(NamedTuple):
     """
-    Where a request stands in the account of one dimension.
+    The position of a request in the account of one dimension.
 
     Args:
         sent_at: When the request left, in seconds of the caller's clock.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Rate
     from ratedispatch.pacing.limit.charge_rule import ChargeRule
 
-#: A number beyond these is none that anybody has.
+#: No real limit is beyond these numbers.
 _LEAST, _MOST = 1e-3, 1e12
 
 
@@ -60,7 +60,7 @@ class LimitMemory:
     def applied(self, rate: Rate, burst_of: Callable[[float], float]) -> Rate:
         """Return *rate* with what was found in the place of a limit that is to be learned."""
         amount = self.per_minute
-        if amount is None:  # a guess goes on from where it was; never from below its beginning
+        if amount is None:  # a guess continues from where it was; never from below its start
             amount = max(rate.per_minute, self.reached or 0.0)
         if not rate.is_auto:
             return rate  # what the user says counts more than what was found once
@@ -71,10 +71,10 @@ class LimitMemory:
         return self.rule if self.rule in FAMILIES.get(dimension, ()) else rule
 
     def spent_of(self, rate: Rate) -> float:
-        """Return what is gone of the budget that *rate* allows: no more than all of it."""
+        """Return the used part of the budget that *rate* allows, at most all of it."""
         return min(rate.burst, self.spent or 0.0) if rate.is_daily else 0.0
 
     @property
     def is_empty(self) -> bool:
-        """Whether it tells nothing."""
+        """Whether it contains nothing."""
         return all(one is None for one in (self.per_minute, self.reached, self.rule, self.spent))

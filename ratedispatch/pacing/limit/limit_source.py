@@ -266,7 +266,7 @@ class LimitSource:
         self._update_moving()
 
     def differs(self, told: float | None) -> bool:
-        """Return whether *told*, which was told before, is not what is told now."""
+        """Return whether *told* differs from the limit that the provider states now."""
         if told is None or self.told is None:
             return False
         return abs(self.told - told) > self._tuning.news_share * told

@@ -72,7 +72,7 @@ class Opening:
         self.held = held if held > _LEAST_HELD_SHARE * burst else 0.0
 
     def release(self, sent_at: float) -> float:
-        """Return what is let go by an answer to what was sent at *sent_at*."""
+        """Return the amount released by an answer to a request sent at *sent_at*."""
         if sent_at < self._held_until:
             return 0.0
         released, self.held = self.held, 0.0

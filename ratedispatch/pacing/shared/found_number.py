@@ -32,7 +32,7 @@ SHORTEST_TURN = 0.5
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
     """
-    What stands in the store.
+    The content of the store.
 
     Args:
         total: How many all together may have in flight.

@@ -131,7 +131,7 @@ class LimitCopy:
         )
 
     def greeting(self, now: float) -> LimitNote:
-        """Return a note that tells nothing: to ask whether the store is there."""
+        """Return an empty note, to ask whether the store is reachable."""
         bucket, burst = self.limit.bucket, self.limit.rate.burst * self._parts
         first = self._likely(now)
         nothing = (0.0,) * TOTALS
@@ -189,7 +189,7 @@ class LimitCopy:
         knows_best: bool = False,
     ) -> float | None:
         """
-        Take over what stands in the store.
+        Take over the content of the store.
 
         After a time apart, in which each had its part, what was spent meanwhile is part of the
         sums, but is not taken from the store's bucket: most of it has flowed in while nobody could
@@ -278,7 +278,7 @@ class LimitCopy:
         before = limit.learned()
         try:
             changed = limit.learn(numbers, now)
-        except ArithmeticError:  # written by somebody who is none of us
+        except ArithmeticError:  # written by another program
             return limit.learn(before, now)
         return changed if limit.bucket.per_second > 0 else limit.learn(before, now)
 

@@ -159,7 +159,7 @@ class MemberRecord(Struct, array_like=True):
 
 class Record(Struct, array_like=True):
     """
-    Everything that stands in a store.
+    The whole content of a store.
 
     Attributes:
         epoch: Another number when the store has begun anew.

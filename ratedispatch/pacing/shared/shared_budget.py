@@ -202,7 +202,7 @@ class SharedBudget(LocalBudget):
         return membership.wanting == 1 and self._line.ticket is None and not membership.is_apart
 
     def _stand_in_line(self, cost: Cost, now: float, speed: float) -> Reservation | NotUntil:
-        """Take a ticket for *cost*, or look at the one that there is."""
+        """Take a ticket for *cost*, or check the existing one."""
         for limit in self._limits:
             limit.run(now, speed)
             wait = limit.closed(limit.amount_of(cost), now)
@@ -311,7 +311,7 @@ class SharedBudget(LocalBudget):
         self.membership.exchange(now, held, waits=waits, priority=priority, leaves=leaves)
 
     def _part(self, now: float) -> None:
-        """Stand in no line: there is none without a store."""
+        """Leave the common queue: there is none without a store."""
         self._solitude.until = -math.inf
         self._line.give_back(now)
 

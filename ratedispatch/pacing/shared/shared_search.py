@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.shared.membership import SharedTuning
     from ratedispatch.pacing.shared.store import Store
 
-#: What stands in the place of a limit's name, and what messages call it.
+#: The name that replaces that of a limit, and its name in messages.
 _NAME, _NAMED = "in flight", "the number in flight is"
 
 #: Seconds after which who searches says that it still does, and after which another takes over.
@@ -102,7 +102,7 @@ class SharedSearch:
 
     @property
     def follows_rate(self) -> bool:
-        """Whether a rate is followed: then each process has a number of its own, and keeps it."""
+        """Whether a rate is followed: then each process has its own number, and keeps it."""
         return self._search.follows_rate
 
     @follows_rate.setter
@@ -192,7 +192,7 @@ class SharedSearch:
             self._store.close()
 
     def _leave(self, now: float) -> None:
-        """Let others search; have a number of its own from here on."""
+        """Let others search; use a separate number from now on."""
         if not self._has_left:
             self._tell(now, leaves=True)
             self._has_left = True

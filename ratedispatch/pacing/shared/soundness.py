@@ -28,7 +28,7 @@ def is_sound(sheet: Sheet, copies: Sequence[LimitCopy]) -> bool:
     """
     Return whether *sheet* is about the limits of *copies*, in numbers that can be reckoned with.
 
-    With one that is none, every comparison is false: no request would have to wait any more.
+    With NaN, every comparison is false: no request would have to wait any more.
     """
     if not isfinite(sheet.now + sheet.epoch + sheet.news):
         return False

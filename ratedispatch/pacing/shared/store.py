@@ -156,7 +156,7 @@ class LimitSheet(NamedTuple):
 
 class Sheet(NamedTuple):
     """
-    What stands in the store.
+    The content of the store.
 
     Args:
         now: Seconds of the store's clock.
@@ -198,7 +198,7 @@ class Store(Protocol):
 
     def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
         """
-        Take in *note* as a whole, and call *reply* once with what stands there then.
+        Apply *note* as a whole, and call *reply* once with the content of the store afterwards.
 
         At once and in this thread where that takes no waiting; otherwise later, from another
         thread. No second note is given before the reply to the first. Never raises, never blocks

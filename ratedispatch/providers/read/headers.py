@@ -155,7 +155,7 @@ def _window(limit: float, remaining: float, text: str, headers: Mapping[str, str
 
 def infer_window(limit: float, remaining: float, reset: float, error: float) -> float | None:
     """
-    Return ``reset × limit / (limit - remaining)``; ``None`` where that tells nothing.
+    Return ``reset × limit / (limit - remaining)``; ``None`` if that is meaningless.
 
     It tells nothing of a bucket that is full, where *reset* is zero, and where the result, or
     what it might be within the error of *reset*, is neither short enough to spend from now

@@ -1,8 +1,8 @@
 """
 Fits the account: its limits, bucket depth, charge policy and window.
 
-Rests on what the provider said was left, or else on which attempts it refused. What neither shows
-is not told. Pure.
+Uses what the provider reported as remaining, or else which attempts it refused. Values that neither
+shows are left out. Pure.
 """
 
 from __future__ import annotations

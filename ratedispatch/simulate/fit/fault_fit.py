@@ -1,8 +1,8 @@
 """
 Fits the rate of each fault, by the names of the fake server. Pure.
 
-A row that is refused for what it asks is no fault of the provider, and a refusal for the rate is
-none either. What breaks a connection can be told apart only by when it broke.
+A row that is rejected for its content is not a fault of the provider, and neither is a refusal for
+the rate. Faults that break a connection can be distinguished only by the moment at which it broke.
 """
 
 from __future__ import annotations

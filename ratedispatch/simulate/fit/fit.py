@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """
-    What a provider is like.
+    The fitted model of a provider.
 
     Args:
         source: What it was fitted to, in a few words.

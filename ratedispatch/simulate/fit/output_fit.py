@@ -1,9 +1,9 @@
 """
 Fits the lengths of outputs: which shape for which rows.
 
-One principle: whatever predicts answers best that it has not seen, by the score of `miss_of` over
-five parts of the answers, each predicted from the other four. Of two that do not differ by more
-than chance, the simpler one. Pure; the answers are dealt into parts by a seeded chance.
+Chooses the shape that best predicts answers it has not seen, by the score of `miss_of` over five
+parts of the answers, each predicted from the other four. Of two that do not differ significantly,
+it takes the simpler one. Pure; the answers are divided into parts by a seeded random generator.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Fits the number of slots of a server, from latencies and the number in flight.
 
-With more in flight than it has places, each takes longer by that ratio: latency = what it takes
-alone × max(1, in flight / places). Where that explains latencies no better than without places,
-none are seen. Pure.
+With more requests in flight than slots, each takes longer by that ratio: latency = latency of a
+single request × max(1, in flight / slots). If this does not explain the latencies better, no slots
+are reported. Pure.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from ratedispatch.simulate.forecast.scene import Scene
     from ratedispatch.simulate.forecast.workload import Workload
 
-#: A job is given up after so many times what its limits need, and seven days: one that a provider
-#: refuses for ever has no end.
+#: A simulation is given up after this multiple of the time that its limits need, and seven days: a
+#: job
+#: that a provider always refuses would never end.
 _TIMES_LEAST = 10.0
 _MORE_SECONDS = 7 * 86_400.0
 
@@ -73,7 +74,7 @@ class Played(NamedTuple):
 
 def play_engine(workload: Workload, scene: Scene, *, seed: int, row_seconds: float = 0.0) -> Course:
     """
-    Return what comes of *workload* in *scene*.
+    Return the result of *workload* in *scene*.
 
     Takes about a quarter of a millisecond a row. The same arguments give the same result.
 

@@ -1,9 +1,9 @@
 """
 Forecasts a long job from its beginning and its end.
 
-The engine plays both in one. What lies between them takes as long as the beginning took towards its
-end for as much, but never less than the limits need for it, piece by piece. The beginning is long
-enough to have used up what the provider's buckets hold at the start.
+The engine simulates both in one. The rows between take as long as the same amount took towards the
+end of the beginning, but never less than the limits need, piece by piece. The beginning is long
+enough to use up what the provider's buckets hold at the start.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _stored(workload: Workload, scene: Scene) -> float:
 
 
 def play_ends(workload: Workload, scene: Scene, *, seed: int, row_seconds: float = 0.0) -> Course:
-    """Return what comes of a *workload* of more rows than are played; as `play_engine`."""
+    """Return the result of a *workload* with more rows than are simulated; see `play_engine`."""
     order, first = reading_order(len(workload), scene.order), head_of(workload, scene)
     if first + TAIL >= len(workload):
         return play_in_order(workload, scene, order, seed=seed, row_seconds=row_seconds).course

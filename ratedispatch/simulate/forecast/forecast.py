@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class Interval(NamedTuple):
     """
-    A number that chance decides.
+    A number that varies from one simulation to another.
 
     Args:
         mean: Over all courses.

@@ -1,7 +1,7 @@
 """
 Holds the distribution of output lengths: in tokens, or in shares of a row's cap.
 
-Values only; chance is handed in.
+Values only; the source of randomness is a parameter.
 """
 
 from __future__ import annotations

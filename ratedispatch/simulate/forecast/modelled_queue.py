@@ -1,5 +1,5 @@
 """
-The queue of a job in the model: what goes when, from one instant of change to the next.
+The queue of a job in the model: what is sent when, from one instant of change to the next.
 
 Rows go in their order, each when all limits can pay for it and there is room in flight. Knows the
 limits, the server and the brake by what they tell; nothing of files and of HTTP.

@@ -1,8 +1,8 @@
 """
 What readings are worth in the model of a queue.
 
-Nobody else spends from the limits, so all that is to be found is when the engine has found that,
-and how the provider charges. Knows instants and amounts only.
+Nobody else spends from the limits, so the model only needs to know when the engine has found this
+out, and how the provider charges. Knows instants and amounts only.
 """
 
 from __future__ import annotations

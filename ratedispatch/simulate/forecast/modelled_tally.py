@@ -1,4 +1,4 @@
-"""Adds up what comes of a job while it is played, and makes a `Course` of it."""
+"""Adds up the results of a job during its simulation, and makes a `Course` from them."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def play_model(
     workload: Workload, scene: Scene, *, seed: int, row_seconds: float = ROW_SECONDS
 ) -> Course:
     """
-    Return what comes of *workload* in *scene*, against which `knows` has nothing.
+    Return the result of *workload* in *scene*, which must be one that `knows` accepts.
 
     Args:
         workload: The rows.

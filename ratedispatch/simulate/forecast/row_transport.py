@@ -97,7 +97,7 @@ class RowTransport(ProviderTransport):
 
 
 def _nothing(body: Mapping[str, Any], endpoint: str) -> int:
-    """Count no body: there is none."""
+    """Do nothing: there is no body to count."""
     raise AssertionError((body, endpoint))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """
-    What a job is played with.
+    The settings of a simulation.
 
     Args:
         limits: What the job is told that the account may spend.

@@ -1,5 +1,5 @@
 """
-A server with so many places at which it works, and a queue before them.
+A server with a number of slots, and a queue in front of them.
 
 Decides when a request is served and how long that takes. Sets no timer: the instants at which
 places come free are known as soon as a request is let in.

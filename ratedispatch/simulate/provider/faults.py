@@ -1,8 +1,8 @@
 """
 What can go wrong at a provider, by name, and how often.
 
-Decides which fault strikes a request. Knows nothing of sockets: faults that are not an answer
-at all are acted out by the owner of the connection.
+Decides which fault a request meets. Knows nothing of sockets: the owner of the connection carries
+out faults that are not a response.
 """
 
 from __future__ import annotations

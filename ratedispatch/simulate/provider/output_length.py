@@ -1,7 +1,7 @@
 """
 Decides the output length of a request.
 
-Decides which setting of a provider says it, and draws from a distribution where that is one.
+Decides which setting of a provider applies, and draws from it if it is a distribution.
 """
 
 from __future__ import annotations

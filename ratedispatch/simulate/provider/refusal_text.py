@@ -1,5 +1,5 @@
 """
-What a provider says when it refuses: texts, and the advice when to come again.
+The texts of a provider's refusals, and its advice when to retry.
 
 Decides words only. Knows nothing of windows, clocks or the headers that describe limits.
 Follows: the error messages of OpenAI.

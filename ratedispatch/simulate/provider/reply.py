@@ -1,7 +1,7 @@
 """
-What a provider gives for one request.
+The reply of a provider to one request.
 
-A value only: `provider` decides it, and the owner of the connection acts it out.
+A value only: `provider` decides it, and the owner of the connection carries it out.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What happens at a provider without anybody asking it: new limits, and another client's requests.
+Scheduled events at a provider: new limits, and another client's requests.
 
 Decides instants only. Nothing runs by itself: the provider looks here when a request arrives.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 class Event(NamedTuple):
     """
-    Something that happens by itself.
+    A scheduled event.
 
     Args:
         at: Loop time in seconds.

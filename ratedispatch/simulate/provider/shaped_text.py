@@ -1,5 +1,5 @@
 """
-What an answer says: a sentence, JSON of the shape that was asked for, or a function's arguments.
+The text of an answer: a sentence, JSON of the requested shape, or a function's arguments.
 
 Decides the text only. JSON is the smallest that a schema allows, with the sentence where it has
 strings; a schema's ``pattern`` and what it says of several fields at once are not looked at.

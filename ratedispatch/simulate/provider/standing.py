@@ -1,5 +1,5 @@
 """
-Whether an account is served at all: its key, its quota, and the times in which it is shut out.
+Decides whether an account is served at all: its key, its quota, and its outages.
 
 Decides yes or no, and until when. Knows nothing of limits, messages of limits, or connections.
 """

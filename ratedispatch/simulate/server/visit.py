@@ -1,8 +1,8 @@
 """
 One request at the fake server, between its arrival and its end.
 
-Waits as long as the reply says, writes it, acts out the faults of a connection, and keeps the
-books of the provider and of its referees. Decides nothing.
+Waits as long as the reply says, writes it, carries out faults of the connection, and keeps the
+records of the provider and its referees. Decides nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EARLY = 0.0005
 
 class Visit:
     """
-    A reply that is being given: a timer, and the books.
+    A reply in progress: a timer, and the records.
 
     Args:
         loop: The loop of the server.

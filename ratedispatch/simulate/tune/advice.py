@@ -1,8 +1,8 @@
 """
 Makes the advice on a run: the search, the finalists, and the effect of each knob and limit.
 
-Pure: what plays is handed in. Numbers that are shown as predictions are those of the finalists,
-which the more exact play has played; gains and losses beside them are shares of the quick one.
+Pure: the simulation is a parameter. Predictions that are shown come from the finalists, which the
+more exact simulation has run; gains and losses beside them are ratios of the quick simulation.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _doubts(bench: Bench, base: Trial) -> list[Doubt]:
     provider = bench.scene.provider
 
     def play(name: str, value: float) -> Trial:
-        """Return what comes of it with another *value* of *name*."""
+        """Return the result with another *value* of *name*."""
         changes: dict[str, Any] = {name: value}
         scene = replace(bench.scene, provider=replace(provider, **changes))
         return replace(bench, scene=scene)(base.setting)

@@ -1,8 +1,8 @@
 """
 Tries a setting: makes rows and a scene of it, simulates them, and returns a trial.
 
-What plays and what prices is handed in. The same chance strikes every setting, so that two of them
-differ by what they change and not by luck.
+The simulation and the prices are parameters. Every setting is simulated with the same random
+numbers, so that two settings differ by what they change and not by luck.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Play(Protocol):
     """Plays a job once."""
 
     def __call__(self, workload: Workload, scene: Scene, *, seed: int) -> Course:
-        """Return what comes of *workload* in *scene*."""
+        """Return the result of *workload* in *scene*."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Bench:
     _lowered: dict[int, Workload] = field(default_factory=dict)
 
     def __call__(self, setting: Setting) -> Trial:
-        """Return what comes of *setting*."""
+        """Return the result of *setting*."""
         rows = self.rows(setting.max_tokens)
         scene = scene_of(setting, self.scene)
         courses = [self.play(rows, scene, seed=seed) for seed in self.seeds]

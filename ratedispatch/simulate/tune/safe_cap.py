@@ -1,7 +1,7 @@
 """
-Proposes an output cap that cuts off next to no answer.
+Proposes an output cap that cuts off almost no answers.
 
-Pure: a distribution of lengths and the caps of the rows in, a cap out.
+Pure: computes a cap from a distribution of lengths and the caps of the rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STEP = 8
 
 class SafeCap(NamedTuple):
     """
-    A cap that cuts next to no answer.
+    A cap that cuts almost no answers.
 
     Args:
         tokens: The cap.

@@ -1,8 +1,8 @@
 """
-Finds the best positions of some knobs: one at a time, then together those that matter.
+Finds the best positions of several knobs: one at a time, then those that matter together.
 
-Pure: what plays a setting is handed in, and no setting is played twice. A grid of five knobs with
-eight positions each has 33,000 settings; this takes some dozens.
+Pure: the simulation is a parameter, and no setting is simulated twice. A grid of five knobs with
+eight positions each has 33,000 settings; this search needs a few dozen.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Tries:
 
 def search(play: Callable[[Setting], Trial], knobs: Sequence[Knob], default: Setting) -> Found:
     """
-    Return the best setting that there is with *knobs*.
+    Return the best setting with *knobs*.
 
     Args:
         play: Says what comes of a setting.

@@ -1,7 +1,7 @@
 """
 Computes what a wrong value of each knob costs, and what a higher limit saves.
 
-Pure: what plays a setting is handed in.
+Pure: the simulation is a parameter.
 """
 
 from __future__ import annotations
