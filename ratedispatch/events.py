@@ -24,7 +24,7 @@ class AttemptSent:
     An attempt is sent: its permit has been paid for.
 
     Args:
-        request: What was sent.
+        request: The request that was sent.
         attempt: 1 for the first attempt.
         cost: The cost reserved for it.
         waited: Seconds spent in the queue.
@@ -46,7 +46,7 @@ class AttemptEnded:
     An attempt has ended, with or without a response.
 
     Args:
-        request: What was sent.
+        request: The request that was sent.
         attempt: 1 for the first attempt.
         cost: The cost reserved for it.
         status: HTTP status, or ``None`` if no response came.

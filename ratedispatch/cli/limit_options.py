@@ -272,8 +272,8 @@ class PriceFlags:
     The price of all models, in USD per million tokens.
 
     Args:
-        price_in: Of input.
-        price_out: Of output.
+        price_in: The price of input tokens.
+        price_out: The price of output tokens.
     """
 
     price_in: float | None

@@ -28,9 +28,9 @@ def open_log(
 
     Args:
         path: The file; one that is a link, or a file of the job, is refused.
-        files: Those of the job.
+        files: The files of the job.
         key: Kept out of the log.
-        shard: Of the job, which a file is named after.
+        shard: The shard of the job, which a file is named after.
 
     Raises:
         click.UsageError: It is refused, or cannot be opened.
@@ -57,9 +57,9 @@ def own_file(path: Path, files: JobFiles, flag: str, shard: Shard | None = None)
 
     Args:
         path: What was given with *flag*.
-        files: Those of the job.
+        files: The files of the job.
         flag: What messages name.
-        shard: Of the job.
+        shard: The shard of the job.
 
     Raises:
         click.UsageError: It is standard output, or a file of the job.

@@ -52,7 +52,7 @@ class PageOfRun:
         Write the page; if that fails, print why, and change nothing else.
 
         Args:
-            report: Of the run; None if it was cancelled.
+            report: The report of the run; None if it was cancelled.
             start: What the run was started with.
             is_priced: Whether answers cost anything.
         """

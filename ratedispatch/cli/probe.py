@@ -63,8 +63,8 @@ class Probed(Liked):
     What the rows of a probe have shown.
 
     Args:
-        lines: Those of the probe.
-        report: Of the run that has sent them.
+        lines: The lines of the probe.
+        report: The report of the run that has sent them.
     """
 
     lines: frozenset[int]

@@ -67,7 +67,7 @@ class Checked:
     A setting that was run.
 
     Args:
-        setting: Which.
+        setting: The setting.
         rows: How many rows the run had.
         foretold: Seconds that were foretold for these rows.
         measured: Seconds that they took; None if the run failed, or did not end as it should.

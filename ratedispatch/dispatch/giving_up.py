@@ -35,7 +35,7 @@ def reason_of(kind: Kind, result: Interpretation, waited: float, rows: int) -> s
     Return why a route is given up.
 
     Args:
-        kind: Of the last failure.
+        kind: The kind of the last failure.
         result: The last failure.
         waited: Seconds since the first one.
         rows: Requests in a row that were not taken.

@@ -45,13 +45,13 @@ class InFlight:
         started: When the last attempt left, in seconds of the loop.
         verdict: What the refusal of the last attempt is about; None if it was not refused.
         clock: The deadline of the attempt that is in flight; None if none is.
-        number: Of the last attempt among all on its route.
+        number: The number of the last attempt among all on its route.
         is_mapped: Whether it is one of many, whose failures say something about each other.
         turn: Its claim on a place in the queue, which it keeps, too.
         tried: Where it was not taken, of a pool.
         place: Its place among the requests of its map.
         pump: Carries the events of its answer, if they are asked for.
-        permit: Of the last attempt.
+        permit: The permit of the last attempt.
         answer: What came back of the last attempt; None if nothing did.
     """
 

@@ -28,7 +28,7 @@ class LoopThread:
     but `is_here` and `close` raise.
 
     Args:
-        name: Of the thread, and what messages call it.
+        name: The name of the thread, and what messages call it.
     """
 
     def __init__(self, name: str) -> None:

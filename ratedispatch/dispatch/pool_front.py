@@ -66,8 +66,8 @@ class PoolGate:
     What the breaker of a member holds and releases: its lane.
 
     Args:
-        route: Of the member.
-        routes: Of the pool.
+        route: The route of the member.
+        routes: The routes of the pool.
     """
 
     def __init__(self, route: Route, routes: PoolRoutes) -> None:

@@ -69,7 +69,7 @@ class PoolRoutes(Routes):
 
     Args:
         make: Makes the route of a member, by its name.
-        names: Of the members.
+        names: The names of the members.
         tell: Told when a member is left alone, and when it is used again.
         tuning: The constants.
 

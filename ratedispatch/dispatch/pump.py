@@ -59,7 +59,7 @@ class EventPump:
         Ask for the answer to *call*, and hand its events over until the last one.
 
         Args:
-            call: Whose permit has been paid.
+            call: The request, whose permit has been paid for.
             allowed: Seconds to the first event, and from one to the next.
             stopping: Whether what is in flight is waited for no longer.
 

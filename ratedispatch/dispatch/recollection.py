@@ -115,7 +115,7 @@ class Recollection:
         Return what is known of the account of a route that is to be made.
 
         Args:
-            name: Of the route.
+            name: The name of the route.
             transport: What sends; tells the server and the key.
         """
         if self._memory is None:

@@ -35,7 +35,7 @@ class Route:
     Everything that sending to one place needs.
 
     Args:
-        name: Of its group of models; empty for models without one.
+        name: The name of its group of models; empty for models without one.
         transport: What sends.
         provider: What interprets the answers.
         limits: What may be spent, as the user has set it.
@@ -67,7 +67,7 @@ class Route:
         Return *cost*, lowered to the limits as far as it rests on assumptions.
 
         Args:
-            cost: Of a request.
+            cost: The cost of a request.
             name: Tells how messages name the request.
 
         Raises:

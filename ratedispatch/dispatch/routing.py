@@ -139,8 +139,8 @@ class RouteFactory:
         Return the route of the group *name*; of all models if it is empty.
 
         Args:
-            name: Of the group.
-            breaker: Of the route.
+            name: The name of the group.
+            breaker: The breaker of the route.
             on_dry: Called with the name, the limit and the seconds when a request has to wait for
                 a day's limit.
         """

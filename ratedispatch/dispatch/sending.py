@@ -31,9 +31,9 @@ async def send(
     Send *call* once and interpret what comes back.
 
     Args:
-        call: Whose permit has been paid.
+        call: The request, whose permit has been paid for.
         stopping: Whether what is in flight is waited for no longer.
-        deadlines: Of all attempts.
+        deadlines: The deadlines of all attempts.
         waits_for_days: Whether a day's limit is waited for like any other.
 
     Raises:

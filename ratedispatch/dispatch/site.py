@@ -58,7 +58,7 @@ class Site:
     The route of a breaker, and what is around it.
 
     Args:
-        route: Whose breaker it is.
+        route: The route of the breaker.
         calls: All requests that have had a permit and no outcome.
         feeders: Who may bring more.
         doubt: About the server of the route.

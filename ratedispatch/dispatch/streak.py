@@ -178,7 +178,7 @@ class Streak:
         Return whether the failures show that others fail as the last one did.
 
         Args:
-            result: Of the last one.
+            result: The result of the last one.
             undecided: Attempts that left since the first failure and have not ended.
             dark_seconds: Since the first failure after the last answer.
         """

@@ -267,7 +267,7 @@ class SyncAnswerStream:
 
     Args:
         stream: The same in the loop.
-        dispatcher: Whose loop it is.
+        dispatcher: The dispatcher whose loop is used.
     """
 
     def __init__(self, stream: AnswerStream, dispatcher: SyncDispatcher) -> None:

@@ -155,7 +155,7 @@ class ThreadAlarm:
     The monotonic clock of the machine, and one timer in the thread that all share.
 
     Attributes:
-        number: Of the timer that is set; 0 if none is.
+        number: The number of the timer that is set; 0 if none is.
     """
 
     __slots__ = ("number", "time")

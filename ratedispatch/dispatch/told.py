@@ -24,7 +24,7 @@ class Told:
     The sum of the events of one answer.
 
     Args:
-        endpoint: Of its request.
+        endpoint: The endpoint of its request.
 
     Attributes:
         is_whole: Whether it has come to its end.

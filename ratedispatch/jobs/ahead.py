@@ -38,8 +38,8 @@ class Outlook:
     The rows of one run that are still to come.
 
     Args:
-        files: Of the job, opened.
-        options: Of the job.
+        files: The files of the job, opened.
+        options: The options of the job.
         limits: What the account may spend, or what groups of models may.
 
     Attributes:

@@ -176,7 +176,7 @@ def outcome_line(outcome: Outcome, digest: str = "") -> bytes:
 
     Args:
         outcome: What came of a request.
-        digest: Of the row, 16 hexadecimal digits; left out if empty.
+        digest: The digest of the row, 16 hexadecimal digits; left out if empty.
     """
     if isinstance(outcome, Completed):
         return answer_line(outcome, digest)
@@ -189,7 +189,7 @@ class Head(NamedTuple):
 
     Args:
         row: The number of the row.
-        digest: Of its content; empty if the line does not tell.
+        digest: The digest of its content; empty if the line does not tell.
     """
 
     row: int

@@ -32,7 +32,7 @@ class Chronicle:
     The notes on one run. Flushed by the writer as a listener is.
 
     Args:
-        files: Of the job.
+        files: The files of the job.
         command: What started the run.
         keys: Removed from the command, wherever they occur.
         clock: Seconds since 1970.

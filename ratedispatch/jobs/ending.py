@@ -98,8 +98,8 @@ def report_of(
     Return the report of a run.
 
     Args:
-        files: Those of the job.
-        writer: Which has written the results.
+        files: The files of the job.
+        writer: The writer that has written the results.
         ending: Why the run ended early, if it did.
         tally: What was counted.
         constraints: See :func:`constraints_of`.

@@ -45,9 +45,9 @@ def finish(
     Make the table of the rows that are done; tell *ending* if it cannot be.
 
     Args:
-        files: Those of the job, which has a table.
+        files: The files of the job, which has a table.
         template: What makes requests of the rows.
-        ending: Of the run.
+        ending: The ending of the run.
         is_changed: Whether this run has written results.
         is_over: Whether the run has to stop; asked at every row.
     """

@@ -308,9 +308,9 @@ async def open_and_run(
 
     Args:
         open_job: Opens it.
-        client: As of `Job.run`.
-        listeners: As of `Job.run`.
-        options: As of `Job.run`.
+        client: As in `Job.run`.
+        listeners: As in `Job.run`.
+        options: As in `Job.run`.
         progress: Whether it is shown how far it is; None for in a notebook only.
         starting: Gives the processes that send, if there are any.
     """

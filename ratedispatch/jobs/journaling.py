@@ -31,8 +31,8 @@ class JournalingTransport:
         note: Called with the row of each request before it leaves; returns whether it may.
 
     Attributes:
-        base_url: That of *inner*, by which a provider is known.
-        api_key: That of *inner*, if it has one that is a text; tells accounts apart.
+        base_url: The base URL of *inner*, by which a provider is known.
+        api_key: The API key of *inner*, if it has one that is a text; tells accounts apart.
     """
 
     def __init__(self, inner: Transport, note: Callable[[int], bool]) -> None:

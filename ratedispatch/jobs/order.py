@@ -108,7 +108,7 @@ def is_sorted(
 
     Args:
         parts: The rows and the tokens of each part of the file, in its order; shape (n, 2).
-        deviation: Of the tokens of a row, as a share of their mean.
+        deviation: The deviation of the tokens of a row, as a share of their mean.
         rates: Requests and tokens per second that are allowed; None if they are not known, and
             then those at which both limits take equally long.
     """

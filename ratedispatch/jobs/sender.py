@@ -87,7 +87,7 @@ class Means:
         options: How to send.
         journal: Where attempts are noted.
         writer: Which notes those of this process.
-        listeners: Those of the caller of the job.
+        listeners: The listeners of the caller of the job.
     """
 
     client: Client | Pool

@@ -46,7 +46,7 @@ class Shard:
     of the SHA-256 of the text ``b/count``.
 
     Args:
-        index: Which one, counted from 0.
+        index: The number of the shard, counted from 0.
         count: How many there are.
 
     Raises:
@@ -165,7 +165,7 @@ def check_shard(before: str, now: Shard | None, output: Path) -> None:
 
     Args:
         before: As the job file has it; empty if the job had all rows.
-        now: That of this run; None if it has all rows.
+        now: The shard of this run; None if it has all rows.
         output: What the message names.
 
     Raises:

@@ -66,8 +66,8 @@ class Writer:
     Each attempt has to be noted by :meth:`note` before it leaves.
 
     Args:
-        files: Those of the job.
-        journal: Of the job.
+        files: The files of the job.
+        journal: The journal of the job.
         keys: Removed wherever they occur.
         fsync: When what was written has to survive a power cut.
         interval: Seconds between two looks at the disk.

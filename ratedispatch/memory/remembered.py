@@ -30,7 +30,7 @@ class Remembered:
             meanwhile.
 
     Attributes:
-        facts: As given.
+        facts: The argument of this name.
     """
 
     def __init__(self, known: Iterable[Fact] = (), now: float = 0.0) -> None:

@@ -26,7 +26,7 @@ def command_text(command: str, flags: Mapping[str, Any]) -> str:
     Return the command line that a run was started with.
 
     Args:
-        command: Of the program, such as ``run``.
+        command: The command of the program, such as ``run``.
         flags: The values that were given, by flag; an argument has a name without dashes. True
             stands for a flag alone, and a list for a flag that was given several times.
     """

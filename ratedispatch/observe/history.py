@@ -82,7 +82,7 @@ class PlayedRun:
 
     Args:
         bins: By time.
-        version: Of the program; empty if it is not known.
+        version: The version of the program; empty if it is not known.
         server: What it was sent to; empty if it is not known.
         command: What it was started with, without secrets; empty if it is not known.
         steps: The limits that were in force, in the order of time.

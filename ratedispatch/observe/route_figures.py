@@ -91,7 +91,7 @@ class RouteTally:
         Return the figures at the end of a run.
 
         Args:
-            states: Of all routes; the only one there is has no name, and is left out.
+            states: The states of all routes; the only one there is has no name, and is left out.
             costs: USD for what each has answered, as far as prices are known.
         """
         for name, state in states.items():

@@ -27,7 +27,7 @@ def table(report: Report, *, cost: str | None, width: int) -> str:
     Return *report* as a table with a line for each topic.
 
     Args:
-        report: Of the run.
+        report: The report of the run.
         cost: What the run cost, as a person reads it; None to leave it out.
         width: Columns of the terminal.
     """

@@ -59,7 +59,7 @@ class Admission:
         weights: The shares of callers, by name; all others have a weight of 1.
 
     Attributes:
-        alarm: As given.
+        alarm: The argument of this name.
         lock: Held while anything here or in a lane changes.
         budget: That of the first lane.
     """

@@ -64,7 +64,7 @@ class Brake:
         rng: The source of jitter of pauses.
 
     Attributes:
-        concurrency: As given, or what has replaced it.
+        concurrency: The argument of this name, or what has replaced it.
         cooldown: The pauses.
         throttle: The rate that was learned where none is set; None if none was.
         granted: Permits so far.
@@ -124,7 +124,7 @@ class Brake:
         Tell the budget, the pauses and the concurrency limit how an attempt ended.
 
         Args:
-            permit: Of the attempt; gets the verdict on a refusal.
+            permit: The permit of the attempt; gets the verdict on a refusal.
             feedback: What the attempt said.
             now: The instant.
         """

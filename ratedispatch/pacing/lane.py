@@ -55,7 +55,7 @@ class Lane:
         watcher: Told when permits are closed, as long as it is watching.
 
     Attributes:
-        on_dry: As given.
+        on_dry: The argument of this name.
         queue: The queue in front of it; set when it is added to one.
         brake: Its pauses and its room in flight.
         bottleneck: What holds it back.

@@ -45,7 +45,7 @@ class Shares:
     The accounts of all callers of one priority.
 
     Args:
-        weights: Of callers, by name; all others have a weight of 1.
+        weights: The weights of callers, by name; all others have a weight of 1.
 
     Attributes:
         waiting: Of how many callers something waits.

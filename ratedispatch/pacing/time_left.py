@@ -70,7 +70,7 @@ class Latencies(NamedTuple):
 
     Args:
         mean: In seconds.
-        deviation: Of an answer from the mean, in seconds.
+        deviation: The deviation of an answer from the mean, in seconds.
         again: The share of rows that are sent again.
         more: What these take longer, in seconds.
     """

@@ -34,8 +34,8 @@ class Line:
 
     Attributes:
         level: The priority that it is part of.
-        caller: Whose requests they are.
-        account: Of the caller.
+        caller: The caller that the requests belong to.
+        account: The account of the caller.
         requests: How many wait.
         tokens: Theirs together.
         highest_rank: Of all that have come since nothing waited.

@@ -43,8 +43,8 @@ class Order:
         tuning: What priorities get that have waited for long.
 
     Attributes:
-        queue: As given.
-        lanes: As given.
+        queue: The argument of this name.
+        lanes: The argument of this name.
         levels: By priority.
     """
 

@@ -67,7 +67,7 @@ class Provider:
 
     Args:
         profile: What is particular to it.
-        quirks: Those of all providers, because gateways pass on each other's errors.
+        quirks: The quirks of all providers, because gateways pass on each other's errors.
     """
 
     __slots__ = ("_quirks", "_read_headers", "charge", "hosts", "name")

@@ -32,8 +32,8 @@ class Task(NamedTuple):
     A batch of a task, whichever attempt it is.
 
     Args:
-        execution: Of the dataset.
-        number: Of the task; the same for each of its attempts.
+        execution: The execution of the dataset.
+        number: The number of the task; the same for each of its attempts.
         batch: The digest of all its requests.
     """
 
@@ -67,9 +67,9 @@ class _Kept:
     An answer that is remembered.
 
     Attributes:
-        digest: Of its request.
+        digest: The digest of its request.
         cell: The answer.
-        task: Whose it is now.
+        task: The task that it belongs to now.
         row: In that task.
     """
 

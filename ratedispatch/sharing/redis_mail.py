@@ -24,7 +24,7 @@ class Parcel:
 
     Args:
         mail: Whose.
-        number: Of the note.
+        number: The number of the note.
         note: What is told.
         epoch: The epoch in which alone it counts; 0 for any.
 

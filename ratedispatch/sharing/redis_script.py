@@ -97,7 +97,7 @@ def packed(member: str, number: int, note: Note, *, is_again: bool, epoch: float
 
     Args:
         member: The key of who sends it.
-        number: Of the note; a number that the script has seen counts once.
+        number: The number of the note; a number that the script has seen counts once.
         note: What is told.
         is_again: Whether it was sent before.
         epoch: The epoch in which alone it counts; 0 for any.

@@ -58,7 +58,7 @@ def scope_digest(
     Args:
         base_url: Where they send to; None for OpenAI.
         key: With which they do; it is not to be found out from what is returned.
-        group: Of models whose limits are apart.
+        group: The group of models whose limits are apart.
         label: What sets them apart from others of the same account.
         salt: Up to 64 bytes that nobody else knows. Without them trying keys is made slow
             instead, which takes a tenth of a second here.

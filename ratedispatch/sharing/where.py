@@ -113,7 +113,7 @@ def open_store(place: Place, *, base_url: str | None, key: str | None, group: st
         place: Where it is kept.
         base_url: Where requests go; None for OpenAI.
         key: The key of the account; only a digest of it is kept.
-        group: Of models whose limits are apart; empty for all.
+        group: The group of models whose limits are apart; empty for all.
 
     Raises:
         SharingError: It cannot be kept there, or the server cannot be had now, for which is waited

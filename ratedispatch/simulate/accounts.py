@@ -40,9 +40,9 @@ class Accounts:
     All accounts of a server, from *now* on (loop time in seconds).
 
     Args:
-        settings: Of the provider; with *keys*, of one that knows none of them.
+        settings: The settings of the provider; with *keys*, of one that knows none of them.
         keys: The settings of each key's account; none for one account that all share.
-        seed: Of their chance; each has its own.
+        seed: The seed of their random numbers; each has its own.
         now: When they start.
     """
 

@@ -86,7 +86,7 @@ def plain_bulk(
         api_key: Not empty.
         connections: How many may be open at once.
         environment: As ``os.environ``.
-        most_bytes: Of an answer, unpacked.
+        most_bytes: Maximum size of an answer in bytes, decompressed.
 
     Returns:
         ``None`` if the environment sets anything that only a client can read.
@@ -108,7 +108,7 @@ class BulkTransport:
         client: Where to send and as whom; or its settings. It sends nothing itself, and stays
             the caller's to close.
         connections: How many may be open at once; what is sent beyond them waits for one.
-        most_bytes: Of an answer, unpacked; a larger one fails.
+        most_bytes: Maximum size of an answer in bytes, decompressed; a larger one fails.
 
     Attributes:
         base_url: Where it sends to.

@@ -34,9 +34,9 @@ class ClientSettings:
 
     Args:
         root: The base URL; its path ends in a slash.
-        headers: Of every request, the key's too unless it has to be asked for.
+        headers: The headers of every request, the key's too unless it has to be asked for.
         api_key: As the client has it, so that it can be kept out of files.
-        query: Of every request, without the question mark.
+        query: The query of every request, without the question mark.
         proxy: Its URL, if requests go over one.
         ask: Gives the key of the next request, where it is a function.
     """

@@ -85,7 +85,7 @@ class DirectExchange:
     Args:
         session: Whose connector and timeouts are used.
         url: Where to.
-        headers: Of every request, besides those that aiohttp adds.
+        headers: The headers of every request, besides those that aiohttp adds.
         longest_header: Bytes of an answer's status line and of each of its headers.
         bound: How large an answer may be.
     """

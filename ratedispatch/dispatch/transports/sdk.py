@@ -92,7 +92,7 @@ class SdkTransport:
 
     Args:
         client: Any ``AsyncOpenAI``. It stays the caller's to close.
-        most_bytes: Of an answer, unpacked; a larger one fails.
+        most_bytes: Maximum size of an answer in bytes, decompressed; a larger one fails.
 
     Attributes:
         base_url: Where it sends to.

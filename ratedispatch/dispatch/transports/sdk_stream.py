@@ -89,9 +89,9 @@ async def open_stream(
     Send *request* and return the head of its answer; the whole of one that is not streamed.
 
     Args:
-        client: Which does not retry.
+        client: The client, which must not retry.
         request: What to send.
-        options: Of the SDK, for each of its requests.
+        options: The options of the SDK, for each of its requests.
         timeout: Seconds to the head.
         bound: How large an answer may be that comes whole.
         name_fault: Says what really broke, of an error of the SDK.

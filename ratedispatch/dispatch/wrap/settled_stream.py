@@ -27,7 +27,7 @@ class Meter:
     What passes of one answer, and the one end that its attempt has.
 
     Args:
-        ticket: Of the call.
+        ticket: The ticket of the call.
         encoding: Content encoding of the answer.
     """
 

@@ -63,8 +63,8 @@ def gate_for(
     Return the gate of *account* under *limits*: one that is in use, if it paces alike.
 
     Args:
-        limits: Of the account; or the gate itself.
-        account: Whose limits they are.
+        limits: The limits of the account; or the gate itself.
+        account: The account that the limits belong to.
         http: The http client, whose pool bounds what is in flight.
         options: How to pace.
         changes: Fields of it by name.

@@ -186,7 +186,7 @@ def _wanted(known: int, rows: int, of_means: float, of_rows: float, error: float
 
     Args:
         known: Answers that there are.
-        rows: Of the job.
+        rows: The rows of the job.
         of_means: The variance of the bill by the mean of those answers.
         of_rows: That by the rows to come.
         error: In USD.

@@ -39,7 +39,7 @@ class Piece:
         asked: The file as it was named.
         output: The lines of the answers.
         errors: The lines of the rows that failed.
-        journal: Of the job that wrote them, closed; None if it is not there.
+        journal: The journal of the job that wrote them, closed; None if it is not there.
     """
 
     asked: Path

@@ -39,8 +39,8 @@ class Place(NamedTuple):
 
     Args:
         file: The number of its file.
-        offset: Of its first byte.
-        digest: Of the content of the row; 0 if the line does not tell.
+        offset: The offset of its first byte.
+        digest: The digest of the content of the row; 0 if the line does not tell.
     """
 
     file: int

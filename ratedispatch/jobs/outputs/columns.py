@@ -29,7 +29,7 @@ class Columns:
     The columns of a table.
 
     Args:
-        inputs: Those of the input, in its order.
+        inputs: The columns of the input, in its order.
         own: Those of `OWN` that the table has, each with its name there, in order.
     """
 

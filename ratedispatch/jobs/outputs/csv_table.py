@@ -32,7 +32,7 @@ def write_csv(
 
     Args:
         file: Where the bytes go.
-        columns: Those of the table.
+        columns: The columns of the table.
         rows: The number of each row, its cells by column, and its ``custom_id``.
         answer_of: What became of the row of a number; ``None`` if nothing yet.
     """

@@ -51,7 +51,7 @@ def write_parquet(
 
     Args:
         file: Where the bytes go.
-        columns: Those of the table.
+        columns: The columns of the table.
         rows: Gives the rows of the input, the same each time.
         answer_of: What became of a row.
 

@@ -101,7 +101,7 @@ def write_table(
     Args:
         target: The file; what it holds is replaced. A link stays one, to the new table.
         format: CSV or Parquet.
-        columns: Those of the input, each once; none if the input is no table.
+        columns: The columns of the input, each once; none if the input is no table.
         rows: Gives the number of each row of the input, from 1 and rising, with its cells (JSON
             values) and its ``custom_id``. Asked for once, for Parquet twice; each time the same.
         results: Files of lines in Batch output format. If a row has several lines, the last one

@@ -40,7 +40,7 @@ class Hand:
     A process that was started.
 
     Args:
-        process: It.
+        process: The process.
         end: This end of what connects them; None once it belongs to an event loop.
     """
 
@@ -76,7 +76,7 @@ class Crew:
         start: Starts one.
 
     Attributes:
-        count: As given.
+        count: The argument of this name.
         opening: Opens the client in each of them, or a pool of clients; to be set before the job
             runs. A function of a module, or a ``functools.partial`` of one.
         running: Gives what runs the event loop of each; the same.

@@ -54,7 +54,7 @@ class Fleet:
         on_unnoted: Called with what could not be written to the journal.
 
     Attributes:
-        estimator: As given.
+        estimator: The argument of this name.
     """
 
     def __init__(

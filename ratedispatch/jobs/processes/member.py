@@ -30,7 +30,7 @@ class OpenRow:
         sent: Attempts that are known.
         ended: Attempts of these that have ended.
         losses: Processes in a row that have ended while it was in flight.
-        cost: Of the last attempt.
+        cost: The cost of the last attempt.
         route: Where the last attempt went.
     """
 
@@ -48,13 +48,13 @@ class Member:
     A process.
 
     Args:
-        hand: It.
-        number: Which one, from 0; one that takes the place of another has its number.
+        hand: The process.
+        number: Its number, from 0; a replacement has the number of its predecessor.
         on_message: Called with this and each message.
         on_end: Called with this when it is gone.
 
     Attributes:
-        number: As given.
+        number: The argument of this name.
         rows: Those that it has and that have no outcome, by number.
         wanted: Rows that it has asked for and not got.
         outcomes: Of rows, so far.

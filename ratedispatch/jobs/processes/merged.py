@@ -82,7 +82,7 @@ def merged(
     Return the *states* of processes as that of one.
 
     Args:
-        states: Of those that there are.
+        states: The states of the existing processes.
         gone: The last ones of those that have ended: only what they have spent counts.
         shares: Whether each tells of its limits as a whole, because all share them.
     """

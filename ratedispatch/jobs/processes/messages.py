@@ -111,7 +111,7 @@ def restored(parts: Any, request: Request, before: int) -> Event:
 
     Args:
         parts: A tuple.
-        request: Of its row.
+        request: The request of its row.
         before: Attempts that another process has made for it.
     """
     match parts[0]:

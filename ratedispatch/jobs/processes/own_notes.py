@@ -26,7 +26,7 @@ class OwnNotes:
     The journal, as a process sees it that only sends. A listener.
 
     Args:
-        descriptor: Of the journal, open for appending.
+        descriptor: The descriptor of the journal, open for appending.
         on_error: Called with what could not be written.
     """
 

@@ -44,9 +44,9 @@ def material_of(
     Return what the page of a job shows.
 
     Args:
-        files: Those of the job.
+        files: The files of the job.
         made: The time of day.
-        version: Of this program.
+        version: The version of this program.
         history: What happened in its runs, if that is known.
         report: The figures of its last run; by default those that *history* holds.
         price: What tokens of all models cost; None for the list.

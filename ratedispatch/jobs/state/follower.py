@@ -24,7 +24,7 @@ class Follower:
     The end of a journal that others append to. To be closed by its maker.
 
     Args:
-        journal: Of the job.
+        journal: The journal of the job.
 
     Attributes:
         descriptor: The file that the others are to append to; the lock of the journal lasts as

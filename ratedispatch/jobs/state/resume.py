@@ -100,7 +100,7 @@ def open_job(
         file: The input; not buffered.
         scan: What there is in it.
         options: How it goes on.
-        journal: Of the job, if it is open already; closed if the job is refused.
+        journal: The journal of the job, if it is open already; closed if the job is refused.
 
     Raises:
         JobError: Another process works on it, it was made from something else, or a file is
@@ -135,8 +135,8 @@ class _Resumption:
     Resumes a job whose manifest is there.
 
     Args:
-        files: Those of the job.
-        journal: Of the job.
+        files: The files of the job.
+        journal: The journal of the job.
         before: What the job was made from.
         now: What it is made from now.
         file: The input; not buffered.

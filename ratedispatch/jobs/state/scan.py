@@ -34,7 +34,7 @@ class Checkpoint:
     A place to read from.
 
     Args:
-        offset: Of the first byte of a line.
+        offset: The offset of the first byte of a line.
         line: The number of that line, counted from 1.
         rows: Lines before it that are not blank.
         tokens: Of these, as far as their length and their output caps tell.
@@ -55,10 +55,10 @@ class Scan:
         size: Bytes; what is added later does not belong to the job.
         rows: Lines that are not blank; with a shard, those of it, and likewise the tokens.
         lines: All lines.
-        digest: Of all bytes, in hexadecimal digits.
+        digest: The digest of all bytes, in hexadecimal digits.
         checkpoints: Places to read from, in their order, equally many lines apart.
-        tokens: Of all rows, as far as their length and their output caps tell.
-        deviation: Of the tokens of a row, as a share of their mean.
+        tokens: The tokens of all rows, as far as their length and their output caps tell.
+        deviation: The deviation of the tokens of a row, as a share of their mean.
         duplicates: Rows whose name stands further up already, in any shard.
         others: Lines of other shards that are not blank.
     """

@@ -58,8 +58,8 @@ class OnAccount:
     What is advised on an account.
 
     Args:
-        account: Which.
-        advice: What.
+        account: The account.
+        advice: The advice.
         ways: What the job takes and costs by each service there.
     """
 

@@ -50,7 +50,7 @@ class Counted:
 
     Args:
         workload: Those that can be counted, in the order of the file.
-        lines: Of each of them, its number in the file, counted from 1.
+        lines: The number of each of them in the file, counted from 1.
         billed_outputs: Tokens that are billed for the outputs of each at most.
         assumed: Of the prompt of each, tokens that rest on an assumption.
         findings: Rows that cannot be sent, in the order of the file, as many as a plan keeps.

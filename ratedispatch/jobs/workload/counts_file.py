@@ -56,11 +56,11 @@ class _About:
 
     Args:
         kinds: Endpoints and models.
-        columns: Those of `_SELDOM` that are there.
+        columns: The columns of `_SELDOM` that are there.
         rows: All rows of the input.
         counts: Rows that cannot be sent, by code.
         found: The lines of the first of them, and their codes.
-        is_whole: As of `Counted`.
+        is_whole: As in `Counted`.
     """
 
     kinds: list[Kind]

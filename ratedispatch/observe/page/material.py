@@ -68,7 +68,7 @@ class Material:
     Args:
         name: The output of the job.
         made: When the page is made.
-        version: Of the program that makes it.
+        version: The version of the program that makes it.
         outcomes: What became of the rows, in all runs.
         history: What happened in the runs; None without a time line.
         report: The figures of the last run; None if they are not known.

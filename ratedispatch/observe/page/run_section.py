@@ -62,7 +62,7 @@ class RunSection:
     What is shown of a run.
 
     Args:
-        title: Which it is.
+        title: The title of the run.
         span: When it was, and how long it took.
         command: What it was started with; empty if unknown.
         program: The version, and the server; empty if unknown.
@@ -92,7 +92,7 @@ def section_of(run: PlayedRun, title: str, name: str) -> RunSection:
 
     Args:
         run: What happened.
-        title: Which run it is.
+        title: The title of the run.
         name: Unique on the page.
     """
     bins = run.bins

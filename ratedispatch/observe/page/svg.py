@@ -27,7 +27,7 @@ def element(name: str, content: object = "", **attributes: object) -> Markup:
     Return an element; of *attributes*, ``class_`` is ``class``, and an underscore is a dash.
 
     Args:
-        name: Of the element.
+        name: The name of the element.
         content: What stands in it; escaped, unless it is markup.
         attributes: None leaves one out; a float is written with one digit behind the point.
     """

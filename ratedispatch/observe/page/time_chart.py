@@ -35,8 +35,8 @@ class Layout:
 
     Args:
         kind: The class by which the page shows it: ``wide`` or ``narrow``.
-        width: Of all.
-        height: Of the plot.
+        width: The total width.
+        height: The height of the plot.
         left: Beside it, for the numbers.
         right: Beside it, for labels.
         frames: Frames at most.

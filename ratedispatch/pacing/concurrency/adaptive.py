@@ -50,7 +50,7 @@ class AdaptiveLimit:
         tuning: The constants.
 
     Attributes:
-        most: As given.
+        most: The argument of this name.
         is_doubling: Whether the number is still doubled while answers come as fast.
 
     Raises:

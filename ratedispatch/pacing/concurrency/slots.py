@@ -31,7 +31,7 @@ class Slots:
         most: How many there are.
 
     Attributes:
-        most: As given.
+        most: The argument of this name.
     """
 
     __slots__ = ("_lock", "_taken", "_waiting", "most")

@@ -38,7 +38,7 @@ class Found:
         total: How many all together may have in flight.
         owner: The number of the process that searches; 0 if it has left.
         beat: Changes as long as that one is there.
-        number: Of the round: a higher one when the total has changed.
+        number: The number of the round: a higher one when the total has changed.
         proven: The number that has proved itself; 0 if none has.
         turn: Seconds in which each process has had one more once.
     """
@@ -96,7 +96,7 @@ def part_of(
     Args:
         total: For all.
         wanting: Processes that are short of room.
-        place: Of this one among those that have come.
+        place: The place of this one among those that have come.
         instant: Seconds of a clock that all have.
         turn: Seconds in which each has one more once.
     """

@@ -26,11 +26,11 @@ class HeadLine:
     The place of one process among the heads of all queues.
 
     Args:
-        limits: Of this process.
-        copies: Of them, which say what is to be told.
+        limits: The limits of this process.
+        copies: The copies of these limits, which know what to report.
 
     Attributes:
-        ticket: Of the request that waits; None if none does.
+        ticket: The ticket of the request that waits; None if none does.
     """
 
     def __init__(self, limits: Sequence[TrackedLimit], copies: Sequence[LimitCopy]) -> None:
@@ -60,9 +60,9 @@ class HeadLine:
         Take *cost* from the copies, into debt if need be, and what some that follow may cost.
 
         Args:
-            cost: Of the request that waits.
+            cost: The cost of the request that waits.
             now: The instant.
-            number: Of its reservation.
+            number: The number of its reservation.
             followers: Returns how many follow, where so many go in a second.
         """
         amounts, marks = [], []

@@ -36,7 +36,7 @@ class Ticket:
         followers: Requests that follow, for which something is taken, too.
 
     Attributes:
-        reservation: As given.
+        reservation: The argument of this name.
         rest: What was taken for those that follow, in the same order.
         is_known: Whether the store has said when it may go.
     """

@@ -39,7 +39,7 @@ class LimitCopy:
         asked: The limit per minute that the user has set; infinite if none.
 
     Attributes:
-        limit: As given.
+        limit: The argument of this name.
         others: What others have reserved since this process came.
         others_given_back: What of that they have not sent after all.
         others_returned: What of theirs turned out unused.

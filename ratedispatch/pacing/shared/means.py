@@ -25,7 +25,7 @@ class Means:
     The means of what requests took of several limits.
 
     Args:
-        count: Of limits.
+        count: The count of limits.
 
     Attributes:
         amounts: The means, in the order of the limits.

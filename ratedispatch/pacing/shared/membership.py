@@ -76,12 +76,12 @@ class Membership:
 
     Args:
         store: Where the limits are shared.
-        copies: Of the limits, in the order of amounts.
+        copies: The copies of the limits, in the order of amounts.
         tuning: The constants.
 
     Attributes:
-        store: As given.
-        tuning: As given.
+        store: The argument of this name.
+        tuning: The argument of this name.
         is_asking: Whether a note is on its way, so that no other can be sent.
         is_apart: Whether the store cannot be had, and this process goes on with its share.
         has_sheet: Whether the store was ever heard.
@@ -170,7 +170,7 @@ class Membership:
             now: The instant.
             held: What was taken and is not sent, in the order of the copies.
             waits: Whether a request waits.
-            priority: Of that request.
+            priority: The priority of that request.
             leaves: Whether this is the last note.
         """
         self.take_in(now)  # the answer to the last note may be there

@@ -141,7 +141,7 @@ class MemberRecord(Struct, array_like=True):
         told_at: When its last note came.
         waits_since: When the last note came that said that a request waits; minus infinity if it
             said that none does.
-        priority: Of that request.
+        priority: The priority of that request.
         held: What it has taken and not sent, by the names of limits.
         asked: The limits per minute that its user has set.
         known: For each limit, the number of what was learned that it knows.

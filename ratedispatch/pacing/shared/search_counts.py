@@ -99,10 +99,10 @@ class Rounds:
 
     Args:
         search: Looks for the number.
-        number: Of the round that begins.
+        number: The number of the round that begins.
 
     Attributes:
-        number: As given, of the newest.
+        number: The argument of this name, of the newest.
     """
 
     __slots__ = ("_held", "_search", "number")

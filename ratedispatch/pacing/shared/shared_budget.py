@@ -45,10 +45,10 @@ class SharedBudget(LocalBudget):
     Args:
         limits: The limits of the account.
         store: Where they are shared.
-        refunds: As of `LocalBudget`.
-        output_up_front: As of `LocalBudget`.
-        group: As of `LocalBudget`.
-        memories: As of `LocalBudget`.
+        refunds: As in `LocalBudget`.
+        output_up_front: As in `LocalBudget`.
+        group: As in `LocalBudget`.
+        memories: As in `LocalBudget`.
         tuning: The constants.
 
     Attributes:

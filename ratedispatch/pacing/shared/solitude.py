@@ -38,7 +38,7 @@ class Solitude:
 
         Args:
             until: As above.
-            copies: Of the limits.
+            copies: The copies of the limits.
             seconds: What flows into each in so long may be spent before the store is told.
         """
         self.until = until

@@ -70,7 +70,7 @@ class LimitNote(NamedTuple):
     One limit in a note.
 
     Args:
-        name: Of its dimension.
+        name: The name of its dimension.
         added: To each of the sums, since the last note.
         flow: What flows in, in units per second, at the speed of now.
         burst: What it holds.
@@ -119,7 +119,7 @@ class Note(NamedTuple):
         limits: Those that it knows.
         pause: The newest episode that it has met; None if it was told.
         wants: Whether a request of its waits.
-        priority: Of that request.
+        priority: The priority of that request.
         leaves: Whether this is its last note.
     """
 
@@ -136,7 +136,7 @@ class LimitSheet(NamedTuple):
     One limit as it stands for all.
 
     Args:
-        name: Of its dimension.
+        name: The name of its dimension.
         totals: The sums.
         available: What may be spent now, this note included.
         surplus: What of it is beyond the burst's own.
@@ -161,7 +161,7 @@ class Sheet(NamedTuple):
     Args:
         now: Seconds of the store's clock.
         epoch: A number that is another one when the store has begun anew.
-        limits: Those of the note, in its order.
+        limits: The limits of the note, in its order.
         pause: The newest episode.
         living: Members that there are, this one included.
         wanting: Those of them that have asked for something lately, this one included.

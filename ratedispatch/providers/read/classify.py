@@ -107,7 +107,7 @@ def classify(
         error: What the body says.
         refusal: The numbers in the text of a refusal, status 413 or 429.
         delay: Seconds that the server asks to wait.
-        quirks: Those of all providers.
+        quirks: The quirks of all providers.
     """
     if status == 402 or is_quota(error, quirks):
         return Decision.STOP, "quota"

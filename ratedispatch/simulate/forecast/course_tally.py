@@ -101,7 +101,7 @@ class CourseTally:
         Return what came of it.
 
         Args:
-            state: Of the queue at the end.
+            state: The state of the queue at the end.
             stop: Why it stopped before the end; None if it did not.
             cpu_seconds: Processor time that it took.
         """

@@ -81,7 +81,7 @@ def play_engine(workload: Workload, scene: Scene, *, seed: int, row_seconds: flo
     Args:
         workload: The rows.
         scene: The limits, the provider, and how the job is sent.
-        seed: Of all chance.
+        seed: The seed of all random numbers.
         row_seconds: Seconds of processor time that a request takes here.
     """
     order = reading_order(len(workload), scene.order)

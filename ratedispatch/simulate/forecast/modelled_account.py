@@ -18,7 +18,7 @@ class ModelledAccount:
         told: What flows in as its headers have it, in whole numbers a minute.
 
     Attributes:
-        told: As given.
+        told: The argument of this name.
         left: What it holds since the last look; below zero while in debt.
     """
 

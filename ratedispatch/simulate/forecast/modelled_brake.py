@@ -37,7 +37,7 @@ class Attempt(NamedTuple):
 
     Args:
         number: How many were sent by then, this one included.
-        place: Of its row, in the order in which rows are read.
+        place: The place of its row, in the order in which rows are read.
         sent_at: When.
         marks: Where it stands in each limit.
         load: How many were in flight with it.

@@ -53,8 +53,8 @@ class ModelledLimit:
     Attributes:
         dimension: As `Rate` names it.
         most: The most that a request may cost.
-        account: As given.
-        ledger: As given.
+        account: The argument of this name.
+        ledger: The argument of this name.
         surplus: How much may go of what has piled up at the provider.
         held: What is held back until something was admitted.
         charged: What was sent and not refused.
@@ -231,7 +231,7 @@ class ModelledLimit:
 
         Args:
             mark: Where the request stands that it answers.
-            number: Of that request among all that were sent.
+            number: The number of that request among all that were sent.
             sent_at: When it left.
             now: The instant.
             is_refused: Whether it was refused.

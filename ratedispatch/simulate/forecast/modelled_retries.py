@@ -34,7 +34,7 @@ class ModelledRetries:
         Return the seconds before the row at *place* is sent again; None if it has failed.
 
         Args:
-            place: Of the row, in the order in which rows are read.
+            place: The place of the row, in the order in which rows are read.
             result: What came of its last attempt.
             verdict: What its refusal is about; None if it was not refused.
             is_calm: Whether others are answered.

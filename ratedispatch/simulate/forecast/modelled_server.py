@@ -77,7 +77,7 @@ class ModelledServer:
         Return how long an answer takes, and the tokens of each output, or the fault that strikes.
 
         Args:
-            kind: Of the row.
+            kind: The kind of the row.
             cap: The most tokens of each of its outputs.
             now: When it arrives.
         """

@@ -57,7 +57,7 @@ def play_model(
     Args:
         workload: The rows.
         scene: What they are played with.
-        seed: Of all chance.
+        seed: The seed of all random numbers.
         row_seconds: Seconds of processor time that a request takes here; 0 for none, as in the
             engine's play in virtual time.
     """

@@ -26,7 +26,7 @@ class EngineSlots:
     A place is taken for the whole time of service, even if the client goes away.
 
     Attributes:
-        slots: As given.
+        slots: The argument of this name.
         queue_peak: The most that waited at once.
     """
 

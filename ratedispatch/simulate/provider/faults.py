@@ -94,7 +94,7 @@ def fault_at(times: Sequence[tuple[float, float, str]], at: float, number: int) 
     Args:
         times: Start, length and name of each.
         at: Seconds since the provider's start.
-        number: Of the request; those that strike at once take turns.
+        number: The number of the request; faults at the same time alternate.
     """
     struck = [name for start, length, name in times if start <= at < start + length]
     return struck[number % len(struck)] if struck else None

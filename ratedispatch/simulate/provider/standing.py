@@ -22,7 +22,7 @@ class Standing:
     What an account may be refused for, whatever its limits have left.
 
     Args:
-        settings: Of the provider.
+        settings: The settings of the provider.
         start: Loop time in seconds from which the times in the settings are counted.
     """
 

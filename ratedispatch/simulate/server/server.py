@@ -35,7 +35,7 @@ class FakeServer:
 
     Args:
         settings: How the provider behaves.
-        seed: Of the provider's chance; ``/_reset`` starts it over.
+        seed: The seed of the provider's random numbers; ``/_reset`` starts it over.
         keys: How it behaves towards each key that it knows; others are refused. None for one
             account that every key shares.
 

@@ -55,7 +55,7 @@ class Bench:
         play: What plays it.
         price: What the tokens of a course cost in USD; None where that is not known.
         caps: The answers that are cut by each cap that may be tried.
-        seeds: Of the chance; a trial has the means over them.
+        seeds: The seeds of the random numbers; a trial has the means over them.
         method: What trials are said to be played by.
     """
 
