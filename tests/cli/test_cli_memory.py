@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_had_is_a_note(job: Path, server: str, own_state
     own_state.write_text("a file")
     result = run(job, "--base-url", server)
     assert result.exit_code == 0
-    assert result.stderr.count("what is learned is not kept") == 1
+    assert result.stderr.count("what is learned is not saved") == 1
     assert "[Errno" not in result.stderr
 
 
