@@ -28,7 +28,10 @@ import click
 from ratedispatch.simulate.server.child import FakeServerProcess
 from tests.docs.pages import DOCS, ROOT
 
-GUIDES = sorted((DOCS / "how-to").glob("*.md"))
+#: Pages whose commands install the project or build its image; the release checklist tries these.
+_OF_A_RELEASE = {"install", "run-in-a-container"}
+
+GUIDES = sorted(page for page in (DOCS / "how-to").glob("*.md") if page.stem not in _OF_A_RELEASE)
 
 #: The project's own example, which pages name by its path.
 EXAMPLE = Path("docs/examples/docstrings.jsonl")
