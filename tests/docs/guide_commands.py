@@ -62,9 +62,9 @@ _BEFORE = {
 
 #: Lines of text blocks that take a situation which no command of the page makes.
 _OF_A_SITUATION = re.compile(
-    r"other process|earlier runs|unknown key|no such column|no limit met|slowest answer|95 % within"
-    r"|^[0-9a-f]{16} |running since|in flight|failures|speed|spent|^export |^ratedispatch |redis"
-    r"|^unix://|^ACL"
+    r"other process|earlier runs|unknown key|no such column|no limit up to|slowest answer"
+    r"|95 % within|^[0-9a-f]{16} |running since|in flight|failures|speed|spent|^export "
+    r"|^ratedispatch |redis|^unix://|^ACL"
 )
 
 #: Exit codes of a command that was used rightly: all answered, some failed, stopped early.
