@@ -72,7 +72,8 @@ def commands(page: Path) -> list[list[str]]:
             words = words[: words.index(">")] if ">" in words else words
             for index, word in enumerate(words):
                 if word in {"ratedispatch", ".venv/bin/ratedispatch"}:
-                    found.append(words[index + 1 :])
+                    rest = words[index + 1 :]
+                    found.append(rest[: rest.index("&")] if "&" in rest else rest)
     return found
 
 
