@@ -12,8 +12,8 @@ Every other module may raise from here.
     ├── TransportError(ConnectionError) no usable response arrived
     │   ├── AnswerTooLarge
     │   └── AttemptTimeout(TimeoutError)
-    ├── RequestFailed(RuntimeError)     the answer of a failed request was asked for
-    ├── UnusableAnswer(ValueError)      an answer that cannot be converted to what was asked for
+    ├── RequestFailed(RuntimeError)     the answer of a failed request was requested
+    ├── UnusableAnswer(ValueError)      an answer that cannot be converted to what was requested
     ├── SharingError(ValueError)        a place for shared limits that cannot be used
     ├── JobError(ValueError)            a job that cannot start: files, flags
     └── Stopped(RuntimeError)           nothing more is sent; unanswered requests can be resumed
@@ -125,7 +125,7 @@ class AnswerTooLarge(TransportError):
 
 class RequestFailed(RateDispatchError, RuntimeError):
     """
-    A request that failed; raised where its answer is asked for.
+    A request that failed; raised where its answer is requested.
 
     Attributes:
         code: The reason for machines, as in `Failed`.
@@ -140,7 +140,7 @@ class RequestFailed(RateDispatchError, RuntimeError):
 
 class UnusableAnswer(RateDispatchError, ValueError):
     """
-    An answer that cannot be turned into the object that was asked for.
+    An answer that cannot be turned into the object that was requested.
 
     Attributes:
         reason: ``refused``, ``truncated``, ``filtered``, ``empty``, ``no_text``, ``no_json`` or

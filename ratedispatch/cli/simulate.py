@@ -246,7 +246,7 @@ def _seen(
     flags: JobFlags,
     counted: Counted,
 ) -> Liked | None:
-    """Return what a probe or a former run shows of the provider; None without either."""
+    """Return what a probe or an earlier run shows of the provider; None without either."""
     if settings is not None:
         return probe(settings, counted, playing.probe or 0)
     if playing.like is None:

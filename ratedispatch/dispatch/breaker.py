@@ -209,7 +209,7 @@ class CircuitBreaker:
             self._settling = loop.call_later(self._tuning.settling_seconds, self._settle)
 
     def reopen(self) -> None:
-        """The route was given up, and is tried again: what becomes of one request decides."""
+        """The route was given up, and is tried again: what happens to one request decides."""
         self._last = Kind.ACCOUNT, Interpretation(Decision.STOP), 0
         self._since = {Kind.ACCOUNT: asyncio.get_running_loop().time()}
         self._has_given_up, self.is_open, self._probes = False, True, 0

@@ -50,7 +50,7 @@ class InFlight:
         turn: Its claim on a place in the queue, which it keeps, too.
         tried: Where it was not taken, of a pool.
         place: Its place among the requests of its map.
-        pump: Carries the events of its answer, if they are asked for.
+        pump: Carries the events of its answer, if they are requested.
         permit: The permit of the last attempt.
         answer: What came back of the last attempt; None if nothing did.
     """
@@ -75,11 +75,11 @@ class InFlight:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of its answer was handed over: then there is no other attempt."""
+        """Whether a part of its answer was passed on: then there is no other attempt."""
         return self.pump is not None and self.pump.has_begun
 
     def wind(self) -> None:
-        """Hold the attempt that is in flight to the time-out that has just been learned."""
+        """Hold the attempt that is in flight to the timeout that has just been learned."""
         if not self.has_begun:
             self.reschedule(self.started + self.allowed())
 

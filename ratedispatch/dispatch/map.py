@@ -42,7 +42,7 @@ _MOST_FAILED = 256
 
 class _Ended(NamedTuple):
     """
-    What became of a request.
+    The outcome of a request.
 
     Args:
         outcome: None if it was left unanswered.

@@ -83,7 +83,7 @@ class LoopEntry(Entry):
     """
     Waits in an event loop; the queue may tell it from any thread.
 
-    A permit that another thread has handed over to a loop which is closed before its next turn is
+    A permit that another thread has passed on to a loop which is closed before its next turn is
     lost: close a loop only when nothing waits in it any more, as ``asyncio.run`` does.
     """
 

@@ -168,7 +168,7 @@ def routes_of(
         factory: As `factory_for` returned it.
         make: Makes the route of a name, with it.
         name_of: Tells the name of a model's route; None if all models share one.
-        tell: Told what becomes of the members of a pool.
+        tell: Told what happens to the members of a pool.
     """
     if isinstance(factory, PoolFactory):
         return PoolRoutes(make, factory.names, tell)

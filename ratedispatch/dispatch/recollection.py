@@ -50,7 +50,7 @@ def is_lasting(digest: bytes) -> bool:
 
 
 def put(route: Route, remembered: Remembered) -> None:
-    """Let the pauses and the time-out of *route*, which is new, begin with what is *remembered*."""
+    """Let the pauses and the timeout of *route*, which is new, begin with what is *remembered*."""
     route.lane.brake.recall(remembered.per_second, remembered.room)
     if remembered.slowest is not None:
         route.timeout.recall(*remembered.slowest)

@@ -147,7 +147,7 @@ class RetryWaits:
         """
         is_odd = verdict is Verdict.ODD
         if result.decision in _QUEUE_WAITS and not is_odd:
-            # a day may take many refusals: waiting for its end was asked for
+            # a day may take many refusals: waiting for its end was requested
             self._refusals += result.decision in REFUSALS
             if self._refusals > self._policy.max_refusals:
                 return None

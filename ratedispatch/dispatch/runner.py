@@ -159,7 +159,7 @@ class Runner:
             attempt = await self._persist(call, permit)
             left = 1 if self._pool is None else len(self._pool)
             while is_mapped and await self._doubt.lingers(call, attempt.result) and left:
-                left -= 1  # once more: an outage is over, or a member has stopped
+                left -= 1  # again: an outage is over, or a member has stopped
                 attempt = await self._persist(call, None)
         except (CostExceedsLimit, DeadlineMissed) as error:
             return self.unsendable(call, error)

@@ -1,7 +1,7 @@
 """
 The shared limits of the routes of one dispatcher, or of one gate.
 
-Opens the store that the options name, makes budgets that spend from it, and tells what becomes of
+Opens the store that the options name, makes budgets that spend from it, and tells what happens to
 them. Which processes share is decided by the address and the key; see `ratedispatch.sharing`.
 """
 

@@ -27,7 +27,7 @@ class SourceThread(Generic[ItemT]):
     An asynchronous iterator over *items*, for one event loop. To be closed by its maker.
 
     Args:
-        items: Iterated over in a daemon thread, which begins when the first item is asked for.
+        items: Iterated over in a daemon thread, which begins when the first item is requested.
     """
 
     def __init__(self, items: Iterable[ItemT]) -> None:

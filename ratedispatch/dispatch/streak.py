@@ -59,7 +59,7 @@ def kind_of(result: Interpretation) -> Kind | None:
     return KINDS.get(result.decision)
 
 
-#: Decisions after which an account that was good is asked once more.
+#: Decisions after which an account that was good is asked again.
 ABOUT_ACCOUNT = frozenset({Decision.STOP, Decision.UNPAID})
 
 #: Decisions after which a route sends nothing more.
@@ -114,7 +114,7 @@ class Streak:
 
     Attributes:
         answered: The number of the latest attempt that was answered; 0 if none was.
-        trouble: The share of faults of the server among the last ends; 0 if it is next to nothing.
+        trouble: The share of faults of the server among the last ends; 0 if it is almost nothing.
     """
 
     __slots__ = ("_failures", "_tuning", "answered", "trouble")

@@ -29,7 +29,7 @@ _MOST_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
-# the clock that is handed in; event loops take theirs from it too
+# the clock that is passed in; event loops take theirs from it too
 _clock: Callable[[], float] = time.monotonic  # noqa: TID251
 
 

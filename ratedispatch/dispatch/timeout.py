@@ -50,7 +50,7 @@ class AdaptiveTimeout:
         fixed: Seconds, if the user has said a number; otherwise it is learned.
 
     Attributes:
-        usual: What `allowed` returns for a request without time-outs that is capped at *covered*.
+        usual: What `allowed` returns for a request without timeouts that is capped at *covered*.
         covered: Output tokens up to which `usual` is long enough.
         settled_up_to: Latencies up to this many seconds change nothing and need no `record`.
     """

@@ -106,7 +106,7 @@ class Chronicle:
             self._write(self._mark(writer, now) + Ended(now, code, message).to_line())
 
     def _write(self, text: bytes) -> None:
-        # the journal begins anew when its file was removed
+        # the journal starts over when its file was removed
         if self._generation != self._journal.generation:
             text = self._begun + text
         with contextlib.suppress(OSError):

@@ -267,7 +267,7 @@ class Job:
         self._halt.stop("output", unwritable(error))
 
     async def _make_table(self, writer: Writer) -> None:
-        """Make the table that was asked for, in a thread."""
+        """Make the table that was requested, in a thread."""
         if self._files.paths.table is None or self._ending.write_error is not None:
             return
         from ratedispatch.jobs.final_table import finish  # most jobs make no table

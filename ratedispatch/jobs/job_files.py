@@ -50,7 +50,7 @@ class OpenFiles:
     Args:
         paths: Where they are.
         input_format: How the input is written.
-        output_format: How the answers are handed over.
+        output_format: How the answers are passed on.
         text: The rows of the input, one on each line.
         format: Makes requests of them.
         scan: What was found in the input.

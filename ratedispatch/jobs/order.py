@@ -55,7 +55,7 @@ def is_interleaved(order: Order | str, scan: Scan, limits: Limits | LimitGroups)
     Return whether rows are read from many places in turn.
 
     Args:
-        order: What was asked for.
+        order: What was requested.
         scan: What was found in the input.
         limits: What the account may spend, or what groups of models may.
     """

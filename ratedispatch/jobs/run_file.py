@@ -74,7 +74,7 @@ def run_file(
         job_options.part,
     )
     crew = _crew_for(client, job_options.processes, dispatcher_options)
-    # not awaited here: each row would come through this module once more
+    # not awaited here: each row would come through this module again
     return open_and_run(
         functools.partial(Job, files, limits, job_options),
         client,

@@ -128,7 +128,7 @@ class Writer:
 
     @property
     def done(self) -> int:
-        """Lines that are as safe as was asked for."""
+        """Lines that are as safe as was requested."""
         if self._fsync is Fsync.ALWAYS:
             return sum(sink.synced for sink in self._sinks)
         return self.written
@@ -181,7 +181,7 @@ class Writer:
         self._append(self._failures, line, None)
 
     async def keep_safe(self) -> None:
-        """Bring what was written to the disk as often as was asked for, until cancelled."""
+        """Bring what was written to the disk as often as was requested, until cancelled."""
         loop = asyncio.get_running_loop()
         looked = loop.time()
         while True:

@@ -30,7 +30,7 @@ _MOST_BYTES = 256 * 1024
 #: Characters of a server, and of a group.
 _MOST_NAME = 2000
 
-#: How often the lock is asked for, and seconds between: another process holds it for a
+#: How often the lock is requested, and seconds between: another process holds it for a
 #: millisecond, and one that was stopped must not stop us.
 _TRIES = 5
 _WAIT_SECONDS = 0.002

@@ -26,7 +26,7 @@ class Remembered:
 
     Args:
         known: The facts, one of each kind.
-        now: When they are asked for, in seconds of the wall clock: a day's budget has flowed back
+        now: When they are requested, in seconds of the wall clock: a day's budget has flowed back
             meanwhile.
 
     Attributes:

@@ -31,7 +31,7 @@ wall_clock = time.time  # noqa: TID251 - a day is over although no process ran
 #: Accounts that are kept, those that were used last.
 _MOST_ACCOUNTS = 256
 
-#: Entries of the folder that are looked at.
+#: Entries of the folder that are examined.
 _MOST_ENTRIES = 10_000
 
 

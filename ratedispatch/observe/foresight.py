@@ -78,7 +78,7 @@ class Lately(NamedTuple):
 
 def seconds_left(state: Snapshot, tally: Tally, ahead: Ahead, lately: Lately) -> float | None:
     """
-    Return the seconds to the end of a run; None if that cannot be told.
+    Return the seconds to the end of a run; None if that is not known.
 
     What the limits and the number in flight need for the rest, and where they are not what holds
     the job back, at least what the rest takes at the speed of the last seconds; then what the
@@ -217,7 +217,7 @@ def _returned(level: Level, settled: float) -> float:
 
 def _is_all_elsewhere(level: Level) -> bool:
     """Whether others seem to leave nothing: together all are quicker than the limit says."""
-    # while the store is gone, headers tell once more what those take that shared it
+    # while the store is gone, headers tell again what those take that shared it
     taken = level.elsewhere + level.others / 60
     return level.elsewhere > 0 and taken > (1 - _LEAST_SHARE) * level.per_second
 

@@ -57,7 +57,7 @@ class Reason:
 @dataclass(slots=True)
 class Outcomes:
     """
-    What became of the rows of a job, in all of its runs.
+    The outcome of the rows of a job, in all of its runs.
 
     Args:
         rows: Rows of the input; None if the job file does not tell.

@@ -84,7 +84,7 @@ class Notes:
     listens_to = frozenset({LimitChanged, ProcessLost, RouteResumed, RouteStopped, SharingChanged})
 
     def __call__(self, event: Event) -> None:
-        """Tell a learned limit, and what becomes of members of a pool and of processes."""
+        """Tell a learned limit, and what happens to members of a pool and of processes."""
         if isinstance(event, RouteStopped):
             self.say(f"{event.route} is left alone for a while: {event.message} ({event.code})")
         if isinstance(event, RouteResumed):

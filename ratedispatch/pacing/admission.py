@@ -227,7 +227,7 @@ class Admission:
                 now = self.alarm.time()
                 try:
                     return lane.brake.report(permit, feedback, now)
-                finally:  # whatever becomes of the report, the permit is closed
+                finally:  # whatever happens to the report, the permit is closed
                     lane.in_flight -= 1
                     if self._queue.size or self._has_alarm:
                         grants = self._pump(now)

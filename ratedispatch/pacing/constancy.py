@@ -30,7 +30,7 @@ class ConstancyTuning:
         well_below: At most this share of a speed is well below it.
         fewest_signs: So many refusals have to contradict a rate; a limit that is shared with
             others changes a little.
-        remembered: Stretches that are looked at; a limit may be lowered.
+        remembered: Stretches that are examined; a limit may be lowered.
     """
 
     fewest_admitted: int = 10
@@ -95,7 +95,7 @@ class Constancy:
         self._since, self._admitted = sent_at, admitted
 
     def forget(self) -> None:
-        """Begin anew: it was a rate after all."""
+        """Start over: it was a rate after all."""
         self._admitted_speeds.clear()
         self._signs = 0
         self.is_refuted = False

@@ -30,7 +30,7 @@ class EvidenceTuning:
     What can be tuned of the judgement.
 
     Args:
-        remembered: Answers, and refusals, that are looked at.
+        remembered: Answers, and refusals, that are examined.
         shortest_seconds: What goes at once at the start says little about a rate, so this much
             time is taken for it at least.
         small_share: Up to this share of refusals among all ends a queue need not slow down: the
@@ -103,7 +103,7 @@ class Standing(NamedTuple):
     A refused request compared with the others.
 
     Args:
-        is_alone: Others were answered since it was last refused, and next to none was refused.
+        is_alone: Others were answered since it was last refused, and almost none was refused.
         is_untested: It was refused twice, and nothing else was sent in between that has ended.
         is_left: It is alone because it was refused for long and nothing else is left to be sent.
     """
@@ -121,7 +121,7 @@ class LoadFinding(NamedTuple):
     Whether refusals follow the number in flight.
 
     Args:
-        follows: Whether they do; None if that cannot be told.
+        follows: Whether they do; None if that is not known.
         refused: How many were refused with as many in flight; 0 if they do not follow it.
         bursts: In how many bursts of sending.
         load: How many the server had with this one, at most.
@@ -178,7 +178,7 @@ class Evidence:
             self.streaks[row] = _Streak(now, now, False)
             return _FIRST
         is_left = False
-        # what left much later met another server: a window of a minute may have begun anew
+        # what left much later met another server: a window of a minute may have started over
         until = streak.last + self._tuning.near_seconds
         answered = sum(streak.last < sent_at <= until for _, sent_at, _ in self.answers)
         others = self._others(streak.last)
@@ -224,7 +224,7 @@ class Evidence:
         """
         Return whether what is refused is the number in flight.
 
-        It is where attempts with fewer in flight than this one are answered, and next to none
+        It is where attempts with fewer in flight than this one are answered, and almost none
         with as many. It is not where as many were answered lately. While most of those that left
         with as many are still on their way, it cannot be told: the first two that come back may
         have been refused by chance.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.turn_queue import TurnQueue
     from ratedispatch.request import Cost
 
-#: So many priorities, and so many callers of one, are looked at.
+#: So many priorities, and so many callers of one, are examined.
 _MOST_LOOKED_AT = 32
 
 _ROUNDING = 1e-9

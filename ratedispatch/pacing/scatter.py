@@ -27,7 +27,7 @@ class ScatterTuning:
         proof: How many times likelier the other has to be before the queue slows down. By
             chance that happens once in some thousands of refusals; a limit that refuses all
             is found by the fourth, one that refuses half by the sixth or so.
-        remembered: Refusals that are looked at.
+        remembered: Refusals that are examined.
     """
 
     chance_share: float = 0.03
@@ -70,5 +70,5 @@ class Scatter:
         return False
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._numbers.clear()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Accounts of callers that wait for nothing are looked through when there are so many of them,
+#: Accounts of callers that wait for nothing are searched when there are so many of them,
 #: and twice as many as were left the last time.
 _MANY_IDLE = 1_000
 
@@ -70,7 +70,7 @@ class Shares:
 
         It begins where all would be if they were served together. That runs on with each of them:
         by the start of what goes it would stand still while new callers come without end, and
-        those that came before would wait for ever.
+        those that came before would wait forever.
         """
         account = self._accounts.get(caller)
         if account is None:

@@ -142,7 +142,7 @@ def tier_limits(tier: str, model: str) -> TierLimits:
 
 def check_tier(tier: str) -> str:
     """
-    Return *tier* as the table spells it.
+    Return *tier* as the table writes it.
 
     Raises:
         InvalidLimits: There is no such tier; the message names the nearest.

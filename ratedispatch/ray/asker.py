@@ -66,7 +66,7 @@ class Work:
 
     def requests_for(self, table: Any) -> list[Request | Cell]:
         """
-        Return the request of each row of *table*, or what became of it if there can be none.
+        Return the request of each row of *table*, or what happened to it if there can be none.
 
         Raises:
             JobError: A column is missing, or a name of a new one is taken.
@@ -130,7 +130,7 @@ class Asker:
             sender.close()
 
     def _answer(self, requests: Sequence[Request | Cell], cells: list[Cell | None]) -> None:
-        """Put what becomes of *requests* into *cells*."""
+        """Put what happens to *requests* into *cells*."""
         digests = [digest_of(one) if isinstance(one, Request) else None for one in requests]
         task = Task(self._execution, self._context.get_task_id() or "", digest_of_batch(digests))
         for row, cell in enumerate(self._remembered(task, digests)):
@@ -217,7 +217,7 @@ class _Sender:
             await self._dispatcher.__aexit__(None, None, None)
             await self._client.close()
 
-        with contextlib.suppress(Exception):  # the process ends, whatever becomes of this
+        with contextlib.suppress(Exception):  # the process ends, whatever happens to this
             self._thread.close(stop, leave)
 
     def keep(self, cell: tuple[Task, int, bytes, Cell]) -> None:

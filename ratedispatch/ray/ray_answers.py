@@ -2,7 +2,7 @@
 Remembers the answers of rows, so that none is paid twice when Ray asks for a batch again.
 
 Ray runs a task anew when its actor dies, when what it gave is lost, and when a dataset is gone
-through once more. An answer belongs to a place: the execution, the task, the batch by the digest
+through again. An answer belongs to a place: the execution, the task, the batch by the digest
 of all its requests, and the row in it. Whoever asks for the same place gets the answer that was
 given there. Another execution of the dataset takes over, row by row, what the one before was
 answered for the same requests; a request that is there twice has two answers.
@@ -97,7 +97,7 @@ class AnswerMemory:
         return len(self._by_place)
 
     def fetch(self, task: Task, digests: Sequence[bytes | None]) -> list[Cell | None]:
-        """Return what is known of each row of *task*; None has no digest, and is not asked for."""
+        """Return what is known of each row of *task*; None has no digest, and is not requested."""
         return [self._find(task, row, digest) for row, digest in enumerate(digests)]
 
     def keep(self, cells: Sequence[tuple[Task, int, bytes, Cell]]) -> None:

@@ -21,7 +21,7 @@ ANSWER, USAGE, ERROR_CODE, ERROR = COLUMNS = ("answer", "usage", "error_code", "
 
 class Cell(NamedTuple):
     """
-    What became of a row.
+    The outcome of a row.
 
     Args:
         answer: Its text, or the JSON of the whole of it; None if the row failed.
@@ -44,7 +44,7 @@ class Cell(NamedTuple):
 
 
 class LazyRow(Mapping[str, Any]):
-    """A row of an Arrow table; a cell is turned into a Python value when it is asked for."""
+    """A row of an Arrow table; a cell is turned into a Python value when it is requested."""
 
     def __init__(self, table: Any, place: int) -> None:
         self._table = table

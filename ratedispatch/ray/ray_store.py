@@ -29,7 +29,7 @@ LATE_SECONDS = 1.0
 #: then. It takes what is held for lost after two.
 REDEEM_SECONDS = 0.5
 
-#: Notes that are in doubt at most; while an actor cannot be had, notes tell nothing new.
+#: Notes that are in doubt at most; while an actor cannot be reached, notes tell nothing new.
 MOST_DOUBTFUL = 8
 
 #: Calls back where Ray would do so in the thread that asks.

@@ -165,7 +165,7 @@ class FileStore:
         taken = {member % PLACES for member in record.members}
         self._looked_at = _NEVER
         if self._member and self._member % PLACES not in taken:
-            return  # the file was begun anew
+            return  # the file was started over
         for place in range(PLACES):
             member = self._file.sequence * PLACES + place
             if place not in taken and hold(self._file.fd, member):

@@ -78,7 +78,7 @@ def open_file(folder: Path, name: str) -> int:
     Open a file in *folder* to be read and written, and make it if it is not there.
 
     Raises:
-        SharingError: It cannot be had, or is not a file of this user alone.
+        SharingError: It cannot be opened, or is not a file of this user alone.
     """
     path = folder / name
     within = open_folder(folder)

@@ -4,7 +4,7 @@ What stands where in a file of shared limits.
 ::
 
        0  head      magic, format, boot, clock, epoch: the same for as long as the file is
-                    not begun anew; its checksum; then the news, and for each of the two
+                    not started over; its checksum; then the news, and for each of the two
                     slots its sequence, length and checksum
      128  marks     for each member: the note for which all that it held was sent
     4096  slot 0    the record, as MessagePack
@@ -62,7 +62,7 @@ _decoder = msgspec.msgpack.Decoder(Record)
 
 
 class Identity(NamedTuple):
-    """What is the same for as long as a file is not begun anew."""
+    """What is the same for as long as a file is not started over."""
 
     format: int
     surroundings: Surroundings

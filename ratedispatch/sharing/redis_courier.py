@@ -221,7 +221,7 @@ class Courier:
         return line.pack_command(*how, 1, parcel.mail.key, parcel.packed())
 
     def _redirect(self, parcel: Parcel, error: Exception) -> None:
-        """Send *parcel* where *error* says; if it says nothing, the store cannot be had."""
+        """Send *parcel* where *error* says; if it says nothing, the store cannot be reached."""
         from redis.exceptions import NoScriptError
 
         home = moved_to(error)

@@ -134,7 +134,7 @@ def moved_to(error: Exception) -> Address | None:
 def reason_of(
     error: Exception, place: RedisPlace, tuning: RedisTuning, *, is_first: bool = False
 ) -> str:
-    """Return why *place* cannot be had, as a sentence's end; *is_first* before any answer."""
+    """Return why *place* cannot be reached, as a sentence's end; *is_first* before any answer."""
     from redis import exceptions
 
     text = str(error)

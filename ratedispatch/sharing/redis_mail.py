@@ -4,7 +4,7 @@ What one member has sent to a Redis, and which of it may not have arrived.
 A note whose reply was lost may have been taken in, or not: it is *in doubt*, and goes again under
 the same number, which the server counts once. Notes that were certainly not sent are put together
 into one. Both go before the next note, and only into the state that they were meant for: a server
-that has begun anew knows nothing of what came before.
+that has started over knows nothing of what came before.
 """
 
 from __future__ import annotations

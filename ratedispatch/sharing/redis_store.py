@@ -4,7 +4,7 @@ A store on a Redis, or a Valkey: for processes on several machines.
 One script call takes in a note and returns the sheet, by the server's clock; the whole state of a
 scope is one key. A note that ended in `StoreGone` is kept here and delivered exactly once, before
 the next note that reaches the server: who has sent it counts it as told. Only a server that has
-begun anew does not get it; its sheets have another epoch. A member that was cut off for more than
+started over does not get it; its sheets have another epoch. A member that was cut off for more than
 a minute is forgotten by the server: a note whose reply was lost then may count twice.
 """
 

@@ -80,7 +80,7 @@ class StateFile:
         Open the file, and make it if it is not there.
 
         Raises:
-            SharingError: It cannot be had, or is on a file system that many machines see.
+            SharingError: It cannot be opened, or is on a file system that many machines see.
         """
         if not can_lock():
             raise SharingError(
@@ -177,7 +177,7 @@ class StateFile:
         )
 
     def _begin(self) -> bytes:
-        """Begin the file anew; return its head."""
+        """Start the file over; return its head."""
         # by chance, so that nobody takes it for what was there before
         epoch, news = float(secrets.randbits(48) + 1), float(secrets.randbits(40) + 1)
         head = pack_identity(Identity(FORMAT, self._around, epoch))

@@ -83,7 +83,7 @@ def try_out(where: str) -> None:
     Find out whether limits can be kept where *where* says, without becoming a member.
 
     Raises:
-        SharingError: It means none, they cannot be kept there, or the server cannot be had now.
+        SharingError: It means none, they cannot be kept there, or the server cannot be reached now.
     """
     place = parse_where(where)
     if place.server is None:

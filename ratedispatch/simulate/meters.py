@@ -90,7 +90,7 @@ class Latencies:
 
 
 class GroupCounts:
-    """What became of the requests that draw from one group of limits."""
+    """The outcome of the requests that draw from one group of limits."""
 
     def __init__(self) -> None:
         self.admitted = 0

@@ -88,7 +88,7 @@ def play(
     Send *requests* to *provider* and return what came of it.
 
     Args:
-        requests: In the order in which they are handed over.
+        requests: In the order in which they are passed on.
         limits: What the dispatcher is told.
         provider: How the provider behaves.
         seed: Of the provider's chance, and of the dispatcher's unless *options* have an ``rng``.

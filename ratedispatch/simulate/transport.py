@@ -153,7 +153,7 @@ class ProvidedStream:
     An answer in parts from a provider in the same process.
 
     Follows :class:`~ratedispatch.dispatch.transports.protocol.StreamedResponse`. Left before its
-    end without `aclose`, it counts as in flight for ever.
+    end without `aclose`, it counts as in flight forever.
 
     Attributes:
         status, headers: Of the head.

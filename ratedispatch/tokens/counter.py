@@ -79,7 +79,7 @@ def _with_fidelity(scale: Scale, fidelity: object) -> Scale:
 
 
 def _resolve_endpoint(endpoint: object) -> str:
-    """Return the endpoint as the Batch file format spells it, for any path that ends like it."""
+    """Return the endpoint as the Batch file format writes it, for any path that ends like it."""
     endpoint = fields.text(endpoint, "endpoint")
     known = endpoint_like(endpoint)
     if known is not None:

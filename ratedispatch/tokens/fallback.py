@@ -20,7 +20,7 @@ _BLANKS = re.compile(r"[ \t\n]{2,}")
 # where nothing is
 _ASCII_PERCENT = 150
 _OTHER_PERCENT = 70
-# characters: what is looked at in one call of C code; a cut rounds up, so it errs high
+# characters: what is examined in one call of C code; a cut rounds up, so it errs high
 _SLICE = 32_768
 
 

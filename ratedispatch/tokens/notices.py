@@ -20,4 +20,4 @@ class UnreadValueWarning(CountingWarning):
 
 
 class MissingVocabularyWarning(CountingWarning):
-    """An encoding whose rank file is not at hand; its counts are estimates that err high."""
+    """An encoding whose rank file is not available; its counts are estimates that err high."""

@@ -64,7 +64,7 @@ class TokenCount:
         parts: Tokens of the prompt by their reason.
         characters: Of the texts a person would call the prompt.
         messages: How many messages, for providers that add something for each.
-        choices: How many outputs were asked for.
+        choices: How many outputs were requested.
         cap: The most tokens one output may have; None if the request does not say.
         caps: The fields in which the cap was found, for explanations.
         unread: Sentences on values that could not be read.

@@ -231,7 +231,7 @@ def find_ranks(recipe: Recipe) -> dict[bytes, int] | None:
 
 
 def build(name: str) -> tiktoken.Encoding | None:
-    """Return the encoding *name*, newly made; None if no rank file for it is at hand."""
+    """Return the encoding *name*, newly made; None if no rank file for it is available."""
     recipe = RECIPES[name]
     ranks = find_ranks(recipe)
     if ranks is None:
@@ -265,7 +265,7 @@ class Vocabulary:
 
     def encoding(self, name: str) -> tiktoken.Encoding | None:
         """
-        Return the encoding *name*; None if no rank file for it is at hand.
+        Return the encoding *name*; None if no rank file for it is available.
 
         Raises:
             ValueError: There is no encoding of that name.

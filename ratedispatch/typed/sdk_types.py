@@ -28,7 +28,7 @@ def sdk_object(body: Any, endpoint: str, request_id: str | None) -> Any:
 
     Args:
         body: The JSON of the answer.
-        endpoint: As the Batch file format spells it.
+        endpoint: As the Batch file format writes it.
         request_id: The provider's name for the exchange, which the object has too.
 
     Raises:

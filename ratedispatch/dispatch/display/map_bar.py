@@ -88,7 +88,7 @@ class MapBar:
         self._progress.advance(self._task)
 
     async def draw(self) -> None:
-        """Draw until it is cancelled, and then once more."""
+        """Draw until it is cancelled, and then again."""
         if is_notebook():
             picture = NotebookPicture()
             await self._repeat(

@@ -34,7 +34,7 @@ _PIECE = 256 * 1024
 _ANY_HEADER = zlib.MAX_WBITS | 32
 
 
-#: Encodings that are asked for.
+#: Encodings that are requested.
 _KNOWN = frozenset({"gzip", "x-gzip", "deflate"})
 
 #: Encodings around each other, of a server and the gateways before it.
@@ -106,7 +106,7 @@ class BodyBound:
 
         Raises:
             AnswerTooLarge: It is larger than allowed.
-            TransportError: It is damaged, or packed in a way that was not asked for.
+            TransportError: It is damaged, or packed in a way that was not requested.
         """
         if not encoding:
             return content

@@ -84,7 +84,7 @@ def fault_of_sdk(
     Name what really broke, and say whether *error* may be its cause: some hold the key.
 
     The SDK's aiohttp adapter reports every broken connection, a refused one included, as a
-    connect timeout, so the causes are looked through for what aiohttp and the system said.
+    connect timeout, so the causes are searched for what aiohttp and the system said.
     Versions before 3 report an error of anything that has to do with sending.
 
     Args:

@@ -34,7 +34,7 @@ class ClientSettings:
 
     Args:
         root: The base URL; its path ends in a slash.
-        headers: The headers of every request, the key's too unless it has to be asked for.
+        headers: The headers of every request, the key's too unless it has to be requested.
         api_key: As the client has it, so that it can be kept out of files.
         query: The query of every request, without the question mark.
         proxy: Its URL, if requests go over one.

@@ -91,7 +91,7 @@ def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Resp
     """
     Return the response: JSON if *content* is JSON, whatever its type says, else its text.
 
-    A stream of events, which was not asked for, is put together.
+    A stream of events, which was not requested, is put together.
     """
     try:
         body, is_plain = _json.read(content)

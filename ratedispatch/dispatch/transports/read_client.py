@@ -118,7 +118,7 @@ async def ask_for_key(client: openai.AsyncOpenAI) -> str:
 
 def headers_of(client: openai.AsyncOpenAI) -> dict[str, str]:
     """
-    Return the headers of every request; without a key that has to be asked for.
+    Return the headers of every request; without a key that has to be requested.
 
     Those in which the SDK describes itself and the machine are left out, and ``User-Agent``
     names this program unless the client was given one.

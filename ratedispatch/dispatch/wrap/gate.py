@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-#: Refusals after which a call gets the last of them, where nothing else is asked for: six minutes
+#: Refusals after which a call gets the last of them, where nothing else is requested: six minutes
 #: of pauses in a row. A person waits for it, who can look after a job of hours.
 _MOST_REFUSALS = 30
 

@@ -27,7 +27,7 @@ _MOST_LOOKS = 60
 
 class LostStreams:
     """
-    The open streams of a gate, which is looked at while there are any.
+    The open streams of a gate, which is examined while there are any.
 
     Args:
         admissions: Gives the queues of the gate.

@@ -36,7 +36,7 @@ _RETRY_HEADER = "x-stainless-retry-count"
 
 _OK = 200
 
-#: Statuses below this have what was asked for.
+#: Statuses below this have what was requested.
 _ERROR_STATUS = 400
 
 #: What a request has that is signed as of an instant: it is refused five minutes later.
@@ -188,7 +188,7 @@ def _blocking_send(
 
 
 def _ticket_of(request: Any, pacer: Gate | AccountGates) -> Ticket | None:
-    """Return the ticket of *request*; None if nothing limits it, or its body is not at hand."""
+    """Return the ticket of *request*; None if nothing limits it, or its body is not available."""
     if request.method != "POST":
         return None
     content = getattr(request, "_content", None)  # .content raises where it was not read

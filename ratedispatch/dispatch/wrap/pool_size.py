@@ -2,7 +2,7 @@
 How many connections an http client opens at once.
 
 What is admitted beyond them would wait inside the pool, after it was paid for and with the
-time-out of the pool running. The number is nowhere public.
+timeout of the pool running. The number is nowhere public.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def pool_size(http: Any) -> int | None:
-    """Return the most connections of the pool of *http*; None if that cannot be told."""
+    """Return the most connections of the pool of *http*; None if that is not known."""
     transport = getattr(http, "_transport", None)
     for holder, name in (
         (getattr(transport, "_pool", None), "_max_connections"),

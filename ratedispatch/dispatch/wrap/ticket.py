@@ -150,7 +150,7 @@ class Ticket:
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Ruling:
         """
-        Take in the whole answer to the attempt, and say what becomes of it.
+        Take in the whole answer to the attempt, and say what happens to it.
 
         Args:
             status: HTTP status code.

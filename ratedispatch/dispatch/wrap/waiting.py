@@ -43,7 +43,7 @@ def latest(
     options: CallOptions, max_wait: float | None, most_wait: float | None = None
 ) -> float | None:
     """
-    Return the instant until which a call that comes now may wait; None if for ever.
+    Return the instant until which a call that comes now may wait; None if forever.
 
     Args:
         options: What the call asks for.
@@ -128,7 +128,7 @@ def _entered_again(
     make_entry: Callable[[], EntryT],
     turn: Turn,
 ) -> Permit | EntryT:
-    """Give the stale *permit* back and enter the queue once more, at the old place."""
+    """Give the stale *permit* back and enter the queue again, at the old place."""
     if turn.deadline is not None:  # what it holds itself must not count as what it waits for
         permit.cancel()
         return admission.enter(permit.cost, rank, make_entry, turn)

@@ -19,13 +19,13 @@ from ratedispatch.jobs.inputs.row import BrokenRow
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-#: Lines that are looked at: those of a JSON document over several lines seldom are objects.
+#: Lines that are examined: those of a JSON document over several lines seldom are objects.
 _LINES = 50
 
 #: Fewer lines without an object are rows that are broken.
 _LEAST_LINES = 3
 
-#: Characters of the beginning of a document that are looked at.
+#: Characters of the beginning of a document that are examined.
 _HEAD = 1_000_000
 
 #: The field without which nothing is a request in Batch format.

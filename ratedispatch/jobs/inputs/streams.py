@@ -61,7 +61,7 @@ def open_bytes(path: Source) -> Iterator[ByteReader]:
     Open *path*, or standard input for ``-``, and read its bytes unpacked.
 
     A name that ends in ``.gz`` or ``.zst`` is unpacked, all else is read as it is. Nothing is
-    read before it is asked for. Standard input stays open.
+    read before it is requested. Standard input stays open.
 
     Raises:
         JobError: The file is missing or cannot be read; or, while it is read: its data are

@@ -19,7 +19,7 @@ class AnsweredRows(Mapping[int, tuple[int, int]]):
     The tokens billed for prompt and output, by line.
 
     Args:
-        lines: The number of the last line that can be asked for; others are not kept.
+        lines: The number of the last line that can be requested; others are not kept.
     """
 
     def __init__(self, lines: int) -> None:

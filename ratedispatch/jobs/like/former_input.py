@@ -50,7 +50,7 @@ _UNKNOWN = Known()
 
 class FormerInput:
     """
-    The rows of the input of a former run, as far as they are known.
+    The rows of the input of an earlier run, as far as they are known.
 
     Attributes:
         is_ours: Whether they are those of the workload that is asked about.

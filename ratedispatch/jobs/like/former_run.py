@@ -42,7 +42,7 @@ _WAY_OUT = "give an event log (run --log-json), an output of run, or the word me
 
 class Likeness(NamedTuple):
     """
-    What a former run shows.
+    What an earlier run shows.
 
     Args:
         fit: What the provider is like.

@@ -114,7 +114,7 @@ def merge_shards(paths: Sequence[Path], target: JobFiles, options: MergeOptions)
 
     Args:
         paths: Their outputs; errors files and others of theirs may be among them.
-        target: Where the result goes; its input is not looked at.
+        target: Where the result goes; its input is not examined.
         options: How.
 
     Raises:
@@ -213,7 +213,7 @@ def _journal_of(
         assert whole is not None  # else the rows of the pieces would not be known
         name = Path(whole.text.name).name
         found_in = manifest_of(name, whole.scan, None, output_format, errors)
-        manifest = replace(found_in, scan=None)  # the names of its rows were not looked at
+        manifest = replace(found_in, scan=None)  # the names of its rows were not examined
     merged = Journal(target.job, io.BytesIO())
     for journal in journals:
         journal.end_all(audit.seen)

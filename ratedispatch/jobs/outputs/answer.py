@@ -26,7 +26,7 @@ _LARGEST = 2**63 - 1
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What became of a row.
+    The outcome of a row.
 
     Args:
         status: ``answered``, or ``failed``.

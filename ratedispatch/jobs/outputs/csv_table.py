@@ -34,7 +34,7 @@ def write_csv(
         file: Where the bytes go.
         columns: The columns of the table.
         rows: The number of each row, its cells by column, and its ``custom_id``.
-        answer_of: What became of the row of a number; ``None`` if nothing yet.
+        answer_of: The outcome of the row of a number; ``None`` if nothing yet.
     """
     lines = _Lines(file)
     # a reader that guesses finds its delimiter outside of quotes

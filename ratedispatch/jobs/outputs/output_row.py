@@ -10,5 +10,5 @@ from ratedispatch.jobs.outputs.answer import Answer
 #: The number of a row, its cells by column, and its ``custom_id``, if it has one.
 Row: TypeAlias = tuple[int, Mapping[str, object], str | None]
 
-#: Tells what became of the row of a number; ``None`` if nothing yet.
+#: Tells what happened to the row of a number; ``None`` if nothing yet.
 AnswerOf: TypeAlias = Callable[[int], Answer | None]

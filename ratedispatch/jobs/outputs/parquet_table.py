@@ -53,7 +53,7 @@ def write_parquet(
         file: Where the bytes go.
         columns: The columns of the table.
         rows: Gives the rows of the input, the same each time.
-        answer_of: What became of a row.
+        answer_of: The outcome of a row.
 
     Raises:
         JobError: pyarrow is not installed, or *rows* are not the same the second time.
@@ -81,7 +81,7 @@ def write_parquet_like(
     Write to *file* those of *rows* that have an answer, with the cells of the file *source*.
 
     As :func:`write_parquet`, but the columns of the input are those of the Parquet file *source*,
-    with its types and values; row 1 is its first one. The cells of *rows* are not looked at.
+    with its types and values; row 1 is its first one. The cells of *rows* are not examined.
 
     Raises:
         JobError: pyarrow is not installed; *source* cannot be read, or is not the file that

@@ -92,7 +92,7 @@ def write_table(
     id_column: str | None = None,
 ) -> int:
     """
-    Make *target* the table of *rows* and what became of them; return how many rows it has.
+    Make *target* the table of *rows* and what happened to them; return how many rows it has.
 
     Rows without a result are left out. The table is written beside *target*, down to the disk,
     and takes its place in one step; if anything fails, *target* is what it was, and nothing else
@@ -108,7 +108,7 @@ def write_table(
             of the last file counts. A file that does not exist has none.
         row_of: Tells the number of its row from the first 128 bytes of a line.
         parquet_source: The input, if it is a Parquet file and the table is to be one: its types
-            and values are kept, and cells of *rows* are not looked at, so they may be empty.
+            and values are kept, and cells of *rows* are not examined, so they may be empty.
         id_column: The column that ``custom_id`` comes from, which is then not repeated.
 
     Raises:

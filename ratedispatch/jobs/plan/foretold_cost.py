@@ -24,7 +24,7 @@ class ForetoldCost:
         usd: The whole, as far as prices are known; None if none is.
         unpriced: Models without a known price.
         rows_in_doubt: Rows in flight when it is killed: on average, and at most.
-        usd_in_doubt: What these cost once more; None if no price is known.
+        usd_in_doubt: What these cost again; None if no price is known.
     """
 
     usd: Interval | None

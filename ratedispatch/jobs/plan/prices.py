@@ -99,7 +99,7 @@ class Service:
         name: What it is called.
         share: What it costs, as a share of the standard price.
         window: Seconds within which everything is answered; None if nothing is promised.
-        most_rows: Requests that can be handed over at once; None for one at a time.
+        most_rows: Requests that can be passed on at once; None for one at a time.
         note: What one gets for less, in a sentence.
         source: Where it was read.
         as_of: The year of that copy.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ratedispatch.request import Cost, Request
     from ratedispatch.tokens.estimator import Estimator
 
-#: Models, each at one place, whose price is at hand.
+#: Models, each at one place, whose price is available.
 _MODELS = 1_000
 
 #: USD. Sums of prices are not exact in binary: what is above a cap by less is not above it.

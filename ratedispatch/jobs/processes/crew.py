@@ -150,7 +150,7 @@ def _signals_held() -> Iterator[None]:
     Hold back the signals that end a run as long as the block runs.
 
     What is held back here is so for good in a process started meanwhile: a Ctrl-C comes to all
-    processes of the terminal, and it is the parent that says what becomes of it.
+    processes of the terminal, and it is the parent that says what happens to it.
     """
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)

@@ -49,7 +49,7 @@ def _end_with(descriptor: int) -> None:
     In a thread: the main one may be counting a long text just then.
     """
     waiting = select.poll()
-    waiting.register(descriptor, 0)  # a hang-up is told whatever is asked for
+    waiting.register(descriptor, 0)  # a hang-up is told whatever is requested
     while not waiting.poll():
         pass
     _end()

@@ -70,7 +70,7 @@ class Setups:
         self.shares = share is not None or says_where
         self._shares_all = share is not None
         self.is_private = self._common is not None
-        # what cannot travel is made anew there; what one process learns of its part of the limits
+        # what cannot travel is recreated there; what one process learns of its part of the limits
         # is nothing that another run could begin with
         self._options = dataclasses.replace(
             options, share=share, counter=None, rng=None, memory=False

@@ -33,7 +33,7 @@ def opening_of(client: Any, connections: int) -> Callable[[], AbstractAsyncConte
         connections: How many each may open.
 
     Raises:
-        TypeError: It cannot be made anew.
+        TypeError: It cannot be recreated.
     """
     if isinstance(client, Pool):
         members = [

@@ -1,7 +1,7 @@
 """
 Reads from a job file what the job was made from, and the course of its last run. Changes nothing.
 
-Goes through the file once, in blocks: no record of a row is looked at.
+Goes through the file once, in blocks: no record of a row is examined.
 """
 
 from __future__ import annotations

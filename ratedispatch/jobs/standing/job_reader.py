@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.state.manifest import Manifest
     from ratedispatch.jobs.state.run_notes import Mark
 
-#: Bytes of an errors file whose lines are looked at for their reasons.
+#: Bytes of an errors file whose lines are examined for their reasons.
 _MOST_FAILURES = 256 * CHUNK
 
 #: Bytes of records behind the last mark that are held at once: those of many seconds.

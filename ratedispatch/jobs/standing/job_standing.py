@@ -31,7 +31,7 @@ class State(StrEnum):
     DEAD = "dead"
     """The last run has ended, and said nothing: it was killed."""
     UNKNOWN = "not running"
-    """No process has it open, and no run was noted: a former release made it."""
+    """No process has it open, and no run was noted: an older release made it."""
 
 
 @dataclass(frozen=True, slots=True)

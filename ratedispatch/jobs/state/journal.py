@@ -4,7 +4,7 @@ Keeps the journal of a job: what it was made from, and which attempts were sent.
 ``OUT.job`` holds one line of JSON, the manifest, then a short line for each attempt: ``s12``
 before row 12 is sent, ``t12`` before it is sent again although its former attempt may have been
 billed, ``b12`` when it came back unbilled, and ``d12`` when it failed, may have been billed, and
-will be sent once more. A line is written before its attempt leaves. ``c5,3`` says that 5 nano-USD
+will be sent again. A line is written before its attempt leaves. ``c5,3`` says that 5 nano-USD
 were spent so far, and 3 for the dearest answer; it is written before the lines of those answers.
 So after the end of the process, however it came, the rows that may have been billed are those that
 left, did not come back, and have no result. The open file is locked, which keeps other processes
@@ -63,7 +63,7 @@ class Journal:
     Attributes:
         manifest: What the job was made from; None if the file is new.
         open_rows: Rows that were sent and may have been billed, and are not known to have ended.
-        doubtful: Rows that failed, may have been billed, and have not been sent once more yet.
+        doubtful: Rows that failed, may have been billed, and have not been sent again yet.
         billed_twice: Attempts that may have been billed a second time, of all runs.
         spent: USD that all runs have spent, as far as prices were known.
         dearest: USD of the dearest answer.
@@ -126,7 +126,7 @@ class Journal:
         records += [b"t%d\n" % row for row in self._repeated]
         records += [b"d%d\n" % row for row in self.doubtful]
         records += [_cost_record(self.spent, self.dearest)]
-        # the repeats are counted in the manifest, and once more by their records
+        # the repeats are counted in the manifest, and again by their records
         counted = replace(manifest, billed_twice=self.billed_twice - len(self._repeated))
         return b"".join([counted.to_line(), *records])
 
@@ -169,7 +169,7 @@ class Journal:
 
     def doubt(self, rows: RowSet) -> None:
         """
-        Note that *rows* failed, may have been billed, and are to be sent once more.
+        Note that *rows* failed, may have been billed, and are to be sent again.
 
         Raises:
             OSError: It cannot be written.
@@ -218,7 +218,7 @@ class Journal:
 
     def check(self) -> None:
         """
-        See to it that the file is where it was made; put it back if it was removed.
+        Make sure that the file is where it was made; put it back if it was removed.
 
         Raises:
             OSError: There is another one in its place, or it cannot be put back.

@@ -38,7 +38,7 @@ class Manifest:
         sha256: The digest of its lines.
         template: What makes requests of its rows, by the names of the flags; empty for requests.
         output_format: ``jsonl``, ``csv`` or ``parquet``.
-        billed_twice: Attempts of former runs that may have been billed a second time, as far as
+        billed_twice: Attempts of earlier runs that may have been billed a second time, as far as
             the journal that follows does not tell.
         scan: What was found in the input, so that it need not be looked through again.
         errors: Where failed rows go, seen from the folder of the job file.
@@ -94,7 +94,7 @@ class Manifest:
         return (self.size, self.sha256) == (other.size, other.sha256)
 
     def known_scan(self, template: Template | None) -> Scan | None:
-        """Return what was found in the input, if it would be looked at in the same way now."""
+        """Return what was found in the input, if it would be examined in the same way now."""
         return self.scan if self.template == settings_of(template) else None
 
     def differences(self, now: Manifest) -> list[str]:

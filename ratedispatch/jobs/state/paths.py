@@ -66,7 +66,7 @@ class JobFiles:
 
     @property
     def retry(self) -> Path:
-        """Where the lines of failed rows are kept that are sent once more."""
+        """Where the lines of failed rows are kept that are sent again."""
         return self.errors.with_name(self.errors.name + ".retry")
 
     @property

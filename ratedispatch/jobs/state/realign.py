@@ -34,7 +34,7 @@ _DUPLICATE = b'"response":null,"error":{"code":"duplicate_custom_id"'
 @dataclass(frozen=True, slots=True)
 class Match:
     """
-    What became of the rows that are done.
+    The outcome of the rows that are done.
 
     Args:
         kept: Rows that are there still, where they were or elsewhere.

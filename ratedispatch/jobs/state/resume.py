@@ -69,7 +69,7 @@ class ResumeOptions:
     How a job is resumed.
 
     Args:
-        retry_failed: Whether rows that failed are done once more.
+        retry_failed: Whether rows that failed are done again.
         allow_changed_input: Whether it is resumed even if the input or the template has changed.
         by_place: Whether a row at another position of a changed input is another row.
         allow_other_server: Whether it is resumed even if there are answers of another server.
@@ -324,7 +324,7 @@ def _retry(
     files: JobFiles, progress: Progress, options: ResumeOptions, journal: Journal, doubtful: RowSet
 ) -> tuple[Progress, list[str]]:
     """
-    Take the rows that failed out of those that are done, if that is asked for.
+    Take the rows that failed out of those that are done, if that is requested.
 
     Their lines are kept until all of them have new ones. As long as some have not, asking for it
     again goes on with these, so that under a cap the same rows are not tried over and over.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 32_768
 
 #: What a line begins with, and a mark. A record of a row ends in a letter and digits, which no
-#: line of these does: former releases look for nothing else.
+#: line of these does: earlier releases look for nothing else.
 _NOTE = re.compile(
     rb"\n(?:w(\d{1,15}),(\d{1,15}),(\d{1,15}),(\d{1,15}),(\d{1,18}),(\d{1,18})"
     rb'|(\{"(?:run|end)":[^\n]*))(?=\n)'

@@ -150,7 +150,7 @@ def scan(
         names: Finds the names of rows; None if no two can be the same.
         folder: Where digests of the names are kept meanwhile.
         known: What was found before with the same *names*, which is right if the digest is: then
-            the lines are not looked at.
+            the lines are not examined.
         shard: Whose rows are counted; all by default.
     """
     if known is not None and _digest(file) == (known.size, known.digest):
@@ -161,7 +161,7 @@ def scan(
     line = 0
     with RepeatFinder(folder) as repeats:
         for block, begin in _blocks(file, digest):
-            if block is None:  # one line that is too long to be looked at
+            if block is None:  # one line that is too long to be examined
                 line += 1
                 counted.begin(line, begin)
                 counted.add(line, 0.0)

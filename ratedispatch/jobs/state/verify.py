@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ratedispatch.jobs.batchfile import Head
     from ratedispatch.jobs.state.scan import Scan
 
-#: Lines that are looked at, at either end of a file.
+#: Lines that are examined, at either end of a file.
 _LINES = 4
 
 #: Bytes at the end of a file among which the last lines are looked for.

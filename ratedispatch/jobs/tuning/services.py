@@ -69,7 +69,7 @@ def ways_of(
 
 
 def _rounds(workload: Workload, service: Service, tier: str | None) -> tuple[int, str]:
-    """Return how often one has to wait for what is handed over, and what is to be known of it."""
+    """Return how often one has to wait for what is passed on, and what is to be known of it."""
     prompts = [0] * len(workload.kinds)
     rows = [0] * len(workload.kinds)
     for kind, tokens in zip(workload.kind, workload.billed, strict=True):

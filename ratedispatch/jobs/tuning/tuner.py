@@ -139,7 +139,7 @@ def tune(
 
 
 def safe_caps(workload: Workload, provider: ProviderSettings) -> tuple[SafeCap, ...]:
-    """Return the caps that cut next to no output; none where the lengths are not known."""
+    """Return the caps that cut almost no output; none where the lengths are not known."""
     caps: dict[int, list[int]] = {}
     for kind, cap in zip(workload.kind, workload.cap, strict=True):
         if workload.kinds[kind].endpoint in _GENERATING:

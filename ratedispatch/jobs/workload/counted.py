@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ratedispatch.limits import Limits
     from ratedispatch.request import Request
 
-#: Rows that are looked at together to find those that cost the same.
+#: Rows that are examined together to find those that cost the same.
 _PIECE = 65_536
 
 #: Endpoints whose answers are generated, and which may leave out a cap.

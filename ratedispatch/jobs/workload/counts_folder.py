@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MOST_FILES = 64
 _MOST_BYTES = 2**30
 
-#: Entries of the folder that are looked at.
+#: Entries of the folder that are examined.
 _MOST_ENTRIES = 10_000
 
 #: Seconds after which a file that a killed process has left half-written is removed.

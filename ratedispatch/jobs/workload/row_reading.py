@@ -139,7 +139,7 @@ class OpenRows:
             takers: Who is told.
             counter: Counts the rows.
             lines: Those that are read; all by default.
-            file: The rows, opened once more, for a process that reads beside others.
+            file: The rows, opened again, for a process that reads beside others.
             on_progress: See `read_rows`.
         """
         counting = RowCounting(self.reading, counter, takers)

@@ -3,7 +3,7 @@ Counts the rows of a long file on several cores.
 
 The file is cut into pieces of lines, which processes count by turns; a piece whose process has
 died is counted by this one. On Linux only: the processes are forked, so that they share the
-vocabulary, and each opens the text once more, which takes ``/proc``.
+vocabulary, and each opens the text again, which takes ``/proc``.
 """
 
 from __future__ import annotations

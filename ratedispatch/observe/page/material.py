@@ -69,7 +69,7 @@ class Material:
         name: The output of the job.
         made: When the page is made.
         version: The version of the program that makes it.
-        outcomes: What became of the rows, in all runs.
+        outcomes: The outcome of the rows, in all runs.
         history: What happened in the runs; None without a time line.
         report: The figures of the last run; None if they are not known.
         cost: What that run cost, as a person reads it; None to leave it out.

@@ -150,7 +150,7 @@ class AdaptiveLimit:
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> Sent:
         """
-        Note that a request leaves; return what to hand back when it has ended.
+        Note that a request leaves; return what to give back when it has ended.
 
         Args:
             now: Loop time in seconds.

@@ -33,7 +33,7 @@ class ConcurrencyLimit(Protocol):
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> Any:
         """
-        Note that an attempt leaves; return what to hand back when it ends, or None.
+        Note that an attempt leaves; return what to give back when it ends, or None.
 
         Args:
             now: The instant in seconds.

@@ -246,7 +246,7 @@ class LevelTracker:
             surplus.advance(now)
 
     def piled(self, now: float) -> float:
-        """Return what may be spent step by step of what has piled up, for somebody who looks on."""
+        """Return what may be spent step by step of what has piled up, for an observer."""
         ratio, surplus = self.readings.ratio, self.surplus
         if ratio is None or ratio > MAX_CREDIBLE_RATIO or self._is_daily:
             return 0.0

@@ -45,7 +45,7 @@ class LimitState:
         account: What went through.
         ledger: The same under every way of counting; None where there is one only.
         amount_of: What a cost amounts to, by the rule in force.
-        is_daily: Whether it is a limit of a day, whatever becomes of the rate.
+        is_daily: Whether it is a limit of a day, whatever happens to the rate.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class LimitState:
             rate = memory.applied(rate, burst_of)
             rule = memory.rule_beside(rule, rate.dimension)
         self._spent_before = 0.0 if memory is None else memory.spent_of(rate)
-        self.is_daily = rate.is_daily  # whatever becomes of the rate
+        self.is_daily = rate.is_daily  # whatever happens to the rate
         self.account = Account()
         self._bucket = Bucket(rate)
         self._opening = Opening(tuning.opening)
@@ -137,7 +137,7 @@ class LimitState:
 
     @property
     def came_back(self) -> float:
-        """What went through, turned out unused, and may be spent once more."""
+        """What went through, turned out unused, and may be spent again."""
         return self.account.returned if self._level.refunds else 0.0
 
     @property

@@ -118,7 +118,7 @@ class _Stretch:
         self._admitted = 0.0
 
     def restart(self, now: float, admitted: float) -> None:
-        """Begin anew."""
+        """Start over."""
         self._since, self._admitted = now, admitted
 
     @property

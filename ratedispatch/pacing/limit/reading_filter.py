@@ -18,7 +18,7 @@ MAX_CREDIBLE_RATIO = 1.5
 #: Spent less than this, in whatever unit, is nothing.
 _LEAST_SPENT = 1e-6
 
-#: What readings of which next to nothing is used are divided by: they say nothing.
+#: What readings of which almost nothing is used are divided by: they say nothing.
 _LEAST_RATIO = 1e-6
 
 

@@ -36,7 +36,7 @@ class FinderTuning:
             taken.
         arrival_seconds: Seconds by which the instants of arrival may differ from those of sending.
         rounding: Units by which a reading may be off, with that before it.
-        sparse: Once the rule is known, one reading of so many is looked at.
+        sparse: Once the rule is known, one reading of so many is examined.
     """
 
     least_readings: int = 6
@@ -105,7 +105,7 @@ class RuleFinder:
         return self.is_settled and self._seen > self._tuning.least_readings
 
     def forget(self) -> None:
-        """Start over with the rule in force: another bucket is shown, or it was filled anew."""
+        """Start over with the rule in force: another bucket is shown, or it was refilled."""
         count = len(self._rules)
         self.is_settled = False
         self._position = ORIGIN

@@ -27,7 +27,7 @@ class SurplusTuning:
         reserve_seconds: Seconds of rate that are left in the provider's bucket however much it
             is proven to hold: requests that leave our machine apart may arrive together.
         sure_reserve_seconds: The same where the predictions of one charge rule come true, or where
-            requests are counted and others use next to none of them, so that nothing but the times
+            requests are counted and others use almost none of them, so that nothing but the times
             of arrival is uncertain.
         quiet_seconds: Seconds without a refusal after which the last step counts as admitted: a
             refusal would not have waited for a model.
@@ -136,7 +136,7 @@ class Surplus:
         return self._allowed
 
     def allowed(self, now: float, *, limit: float, net: float) -> float:
-        """Return the same for somebody who looks on; nothing is changed by that."""
+        """Return the same for an observer; nothing is changed by that."""
         if self._allowed_at is None:
             return limit
         flowed = limit / 60 * (now - self._allowed_at)

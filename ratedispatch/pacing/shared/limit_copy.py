@@ -32,7 +32,7 @@ class LimitCopy:
     A limit, and what of it the store knows.
 
     Sums of the copy and of the store differ by a constant: a member that comes later, or a store
-    that begins anew, has seen another part of the past.
+    that starts over, has seen another part of the past.
 
     Args:
         limit: The limit of this process.

@@ -2,7 +2,7 @@
 One process's place in a store: what is told there, and what comes back.
 
 Notes say what is new in the copies of the limits; sheets bring what others have done. Knows when
-the store cannot be had, and how to come back to it. Waits for nothing and reads no clock.
+the store cannot be reached, and how to come back to it. Waits for nothing and reads no clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SharedTuning:
         beat_seconds: Seconds after which one that waits says that it still does.
         probe_seconds: Seconds between two attempts to reach a store that is gone.
         lease_per_second: From so many requests a second on, who asks takes for some that follow,
-            too: with fewer, an exchange for each costs next to nothing.
+            too: with fewer, an exchange for each costs almost nothing.
         near_lease_seconds: So much of the rate, divided by those that want something.
         far_lease_seconds: The same where the store is a round trip away.
         most_leased: Requests at most.
@@ -83,7 +83,7 @@ class Membership:
         store: The argument of this name.
         tuning: The argument of this name.
         is_asking: Whether a note is on its way, so that no other can be sent.
-        is_apart: Whether the store cannot be had, and this process goes on with its share.
+        is_apart: Whether the store cannot be reached, and this process goes on with its share.
         has_sheet: Whether the store was ever heard.
         has_left: Whether nothing is sent any more.
         inbox: What the store has said and was not taken in.
@@ -93,9 +93,9 @@ class Membership:
         wanting: Those of them that want something.
         rival: The highest priority of requests that wait in others; None if none does.
         pause: An episode of refusals that is to be told, by this process's clock.
-        changes: What has become of the limits, to be told to listeners.
+        changes: What has happened to the limits, to be told to listeners.
         on_meet: Called after a sheet was taken in, with it, the instant, and whether the store has
-            begun anew.
+            started over.
         on_part: Called before this process goes on with its share, with the instant.
         on_reply: Called from another thread when a store that is remote has answered.
         on_change: Called when something is to be told to listeners.

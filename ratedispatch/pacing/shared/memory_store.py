@@ -25,7 +25,7 @@ class SharedRecord:
 
     Attributes:
         record: The state.
-        gone: Why it cannot be had now; None while it can.
+        gone: Why it cannot be reached now; None while it can.
     """
 
     def __init__(self, tuning: RecordTuning = DEFAULT) -> None:

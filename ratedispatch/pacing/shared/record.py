@@ -162,12 +162,12 @@ class Record(Struct, array_like=True):
     The whole content of a store.
 
     Attributes:
-        epoch: Another number when the store has begun anew.
+        epoch: Another number when the store has started over.
         limits: By their names.
         members: By a key of the store's own.
         pause: The newest episode.
         news: Grows with everything important.
-        looked_at: When all members were looked at last.
+        looked_at: When all members were examined last.
         living, wanting: What that look has counted.
     """
 

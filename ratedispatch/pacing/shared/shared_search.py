@@ -50,7 +50,7 @@ class SharedSearch:
         tuning: The constants.
 
     Attributes:
-        changes: What has become of sharing, to be told to listeners.
+        changes: What has happened to sharing, to be told to listeners.
         on_reply: Called from another thread when a store that is remote has answered.
         on_change: Called when something is to be told to listeners.
     """
@@ -74,7 +74,7 @@ class SharedSearch:
         self._found: Found | None = None  # as it was heard, or told
         self._counts = SearchCounts()
         self._rounds = Rounds(search, 0)
-        self._latency = 0.0  # of late
+        self._latency = 0.0  # of recent answers
         self._part = search.limit
         self._rises_at = math.inf
         self._in_flight = 0
@@ -122,7 +122,7 @@ class SharedSearch:
 
     @property
     def _is_frozen(self) -> bool:
-        """Whether it keeps its part, as others have theirs and the store cannot be had."""
+        """Whether it keeps its part, as others have theirs and the store cannot be reached."""
         return self._is_apart and self._wanting > 1 and not self._has_left
 
     @property
@@ -142,7 +142,7 @@ class SharedSearch:
         return min(self._tuning.beat_seconds, rises_in if rises_in > 0 else math.inf)
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> Sent:
-        """Note that a request leaves; return what to hand back when it has ended."""
+        """Note that a request leaves; return what to give back when it has ended."""
         if self._has_left:
             return self._search.sent(now, in_flight, is_full)
         if is_full:
@@ -273,7 +273,7 @@ class SharedSearch:
             self.on_change()
 
     def _part_with(self, gone: Sheet | StoreGone) -> None:
-        """Keep the part until the store can be had again."""
+        """Keep the part until the store can be reached again."""
         if not self._store.is_remote:  # one that is remote delivers the note when it is back
             self._counts.undo()
         if self._is_apart:

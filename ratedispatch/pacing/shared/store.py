@@ -37,7 +37,7 @@ Totals = tuple[float, ...]
 
 class StoreGone(Exception):
     """
-    The store cannot be had now.
+    The store cannot be reached now.
 
     Args:
         reason: The end of a sentence for a person, such as ``connection refused``.
@@ -160,7 +160,7 @@ class Sheet(NamedTuple):
 
     Args:
         now: Seconds of the store's clock.
-        epoch: A number that is another one when the store has begun anew.
+        epoch: A number that is another one when the store has started over.
         limits: The limits of the note, in its order.
         pause: The newest episode.
         living: Members that there are, this one included.
@@ -168,7 +168,7 @@ class Sheet(NamedTuple):
         priority: The highest of those that wait now, this one left out; None if none does.
         news: What `Store.news` returns as long as nothing important has changed.
         was_reaped: Whether what this member held before the note is no longer set aside for it:
-            it was silent for too long, or the store has begun anew.
+            it was silent for too long, or the store has started over.
     """
 
     now: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 #: a placeholder for "no limit" or garbage.
 _MOST = 1e15
 
-#: Characters of a list of values that is looked through. A date has 29.
+#: Characters of a list of values that is searched. A date has 29.
 _LONGEST = 200
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Seconds to wait above which it is better to stop and be started again.
 _NIGHT = 3600.0
 
-#: A server that asks to come again, in words: a hint that it is worth asking once more.
+#: A server that asks to come again, in words: a hint that it is worth asking again.
 _LATER = re.compile(
     r"\b(?:try|retry|retrying|again)\b[^.]{0,30}?\b"
     r"(?:later|soon|shortly|in a (?:few|moment|while))\b",

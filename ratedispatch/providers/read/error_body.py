@@ -62,7 +62,7 @@ class ErrorBody:
 
     @property
     def text(self) -> str:
-        """As much of the message as is looked at."""
+        """As much of the message as is examined."""
         return self.message[:LONGEST_TEXT]
 
 

@@ -27,7 +27,7 @@ _TRY_AGAIN = re.compile(
 )
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "sec": 1.0, "minute": 60.0, "hour": 3600.0}
 
-#: Values of a repeated header that are looked at.
+#: Values of a repeated header that are examined.
 _MOST_VALUES = 8
 
 

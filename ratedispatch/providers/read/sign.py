@@ -41,7 +41,7 @@ _DONE = frozenset({"completed", "incomplete"})
 #: States of a response that is yet to be made.
 _PENDING = frozenset({"queued", "in_progress"})
 
-#: Levels of a value that are looked through for a word; what lies deeper counts as said.
+#: Levels of a value that are searched for a word; what lies deeper counts as said.
 _LEVELS = 4
 
 

@@ -25,7 +25,7 @@ Charge: TypeAlias = Literal["reserved", "refunded", "prompt"]
 #: A way to charge, and whether prompts are counted by their characters.
 _Rule: TypeAlias = tuple[Charge, bool]
 
-#: The dimensions whose buckets are looked at, by the limit per minute.
+#: The dimensions whose buckets are examined, by the limit per minute.
 _DIMENSIONS = ("requests", "tokens")
 
 #: Seconds of a bucket that is as deep as its limit.

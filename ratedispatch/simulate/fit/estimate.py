@@ -21,7 +21,7 @@ Z = 1.96
 #: Points whose slopes by pairs are all looked at: 80,000 of them.
 _MOST_POINTS = 400
 
-#: More points are looked at in so many groups at most, each of so many: 300,000 slopes.
+#: More points are examined in so many groups at most, each of so many: 300,000 slopes.
 _MOST_GROUPS, _GROUP = 60, 100
 
 

@@ -36,7 +36,7 @@ _MOST_SCORED, _PARTS = 1_000, 32
 #: Standard errors by which a less simple one has to be better.
 _CLEARLY = 2.0
 
-#: Answers of a kind of rows below which they are not looked at by themselves.
+#: Answers of a kind of rows below which they are not examined separately.
 _ENOUGH = 20
 
 #: What rows are told apart by: their model, and whether they have a cap.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ratedispatch.simulate.fit.observation import Observation
 
-#: Answers that are looked at, and numbers of places that are tried.
+#: Answers that are examined, and numbers of places that are tried.
 _MOST_ANSWERS, _MOST_TRIED = 2_000, 60
 
 #: Answers below which nothing is told.

@@ -45,7 +45,7 @@ def fit_prompts(pairs: Sequence[tuple[int, int]]) -> PromptFit:
     by_difference = sum(abs(billed - counted - middle) for counted, billed in pairs)
     by_ratio = sum(abs(billed - ratio * counted) for counted, billed in pairs)
     if by_difference <= by_ratio:
-        # the mean, once it is a difference: it is the sum that is asked for
+        # the mean, once it is a difference: it is the sum that is requested
         difference = (billed_all - counted_all) / len(pairs)
         found = PromptFit(1.0, difference)
     else:

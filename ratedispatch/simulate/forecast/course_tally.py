@@ -30,7 +30,7 @@ _QUARTERS = 4
 
 class CourseTally:
     """
-    Counts what becomes of the rows of a workload.
+    Counts what happens to the rows of a workload.
 
     Args:
         workload: The rows; events tell of them by their numbers.

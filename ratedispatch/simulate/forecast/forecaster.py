@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Rows that the engine plays whole: a quarter of a millisecond each, and several times.
 ENGINE_ROWS = 5_000
 
-#: How often a job is played unless a number is asked for, and how many rows all that may have
+#: How often a job is played unless a number is requested, and how many rows all that may have
 #: together: some 10 µs each.
 SEEDS = 3
 MOST_PLAYED = 2_000_000
@@ -41,7 +41,7 @@ class _Way(NamedTuple):
         play: Plays it once.
         by: Its name.
         text: How it plays, as a sentence without its end.
-        seeds: How often it does unless a number is asked for.
+        seeds: How often it does unless a number is requested.
         more: Further sentences.
     """
 

@@ -42,7 +42,7 @@ class ModelledAccount:
         Return whether its headers show, while it holds *left*, that it fills within two minutes.
 
         Follows: `ratedispatch.providers.read.headers`, to which a full bucket shows nothing, and
-        next to nothing used too little.
+        almost nothing used too little.
         """
         milliseconds = int((self._depth - left) / self._per_second * 1000 + 1e-6)
         limit = self.told * MINUTE

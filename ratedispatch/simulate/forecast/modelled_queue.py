@@ -81,7 +81,7 @@ class ModelledQueue:
         self._place = 0
         self._amount = 0  # tokens of the head
         self._entered = 0.0  # when the row at that place came to the head
-        self._at = 0.0  # when the head may go, or is to be looked at again
+        self._at = 0.0  # when the head may go, or is to be examined again
         self._may_go = False  # whether it may go then
         self._is_slow = False  # whether less than the rate flows in
         self._free_at = 0.0  # when the processor is

@@ -58,7 +58,7 @@ class ModelledRoom:
         return wait if in_flight >= self.limit else 0.0
 
     def sent(self, now: float, in_flight: int) -> Any:
-        """Note that a request leaves; return what to hand back with its answer."""
+        """Note that a request leaves; return what to give back with its answer."""
         if not self._learns:
             return None
         if self.is_short:

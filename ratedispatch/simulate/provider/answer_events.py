@@ -57,7 +57,7 @@ class Stream:
     An answer in parts.
 
     Args:
-        events: In order; made while they are asked for, and only once.
+        events: In order; made while they are requested, and only once.
         first: Seconds from the request's arrival to the head and the first event.
         token_time: Seconds from one token to the next.
         end: What follows the last event: the orderly end (``done``), a connection that is closed

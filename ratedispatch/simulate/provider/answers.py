@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: An instant for fields that want one: answers must not depend on when a test runs.
 CREATED = 1_750_000_000
 
-#: Numbers in an embedding when the request does not say; few, since they are not looked at.
+#: Numbers in an embedding when the request does not say; few, since they are not examined.
 _DIMENSIONS = 16
 
 #: The JSON of a string, without the microsecond in which `json.dumps` finds out that it is one.

@@ -250,7 +250,7 @@ def _named_cap(endpoint: str, body: Mapping[str, Any]) -> int | None:
 
 
 def _outputs(endpoint: str, body: Mapping[str, Any]) -> int:
-    """Return how many outputs are asked for."""
+    """Return how many outputs are requested."""
     if endpoint not in {CHAT, COMPLETIONS}:
         return 1
     return max(_whole(body, "n", 1), _whole(body, "best_of", 1))

@@ -64,7 +64,7 @@ class FakeServer:
         Listen on *host* and *port* (0 picks one); return the port.
 
         Raises:
-            OSError: The address cannot be had.
+            OSError: The address is not available.
         """
         self._listener = await self._loop.create_server(
             lambda: Connection(self._serve, self._opened, self._closed),

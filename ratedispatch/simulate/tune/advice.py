@@ -40,7 +40,7 @@ _MOST_IN_FLIGHT = 1_024
 #: Seconds of burst that are tried; the depth of the bucket and nine tenths of it come to these.
 _BURSTS = (0.0, 0.25, 0.5, BURST_SECONDS, 1.0, 2.0, 5.0, 15.0, 30.0, 54.0)
 
-#: Limits that a provider can be asked for.
+#: Limits that can be requested from a provider.
 _ASKED = (
     "requests_per_minute",
     "tokens_per_minute",
@@ -142,7 +142,7 @@ def _raises(quick: Bench, base: Trial) -> list[Raise]:
 
 
 def _doubts(bench: Bench, base: Trial) -> list[Doubt]:
-    """Return what becomes of the setting of *base* where the provider is otherwise."""
+    """Return what happens to the setting of *base* where the provider is otherwise."""
     provider = bench.scene.provider
 
     def play(name: str, value: float) -> Trial:

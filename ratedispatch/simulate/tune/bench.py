@@ -105,7 +105,7 @@ class Bench:
 
 
 def _whole_seconds(course: Course) -> float:
-    """Return how long it took; for ever if it stopped before its end."""
+    """Return how long it took; forever if it stopped before its end."""
     return math.inf if course.stop_code else course.seconds
 
 

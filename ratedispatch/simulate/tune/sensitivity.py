@@ -109,7 +109,7 @@ def doubts(
     play: Callable[[str, float], Trial], settings: Mapping[str, float], best: Trial
 ) -> list[Doubt]:
     """
-    Return what becomes of the best setting where the provider is otherwise than was said.
+    Return what happens to the best setting where the provider is otherwise than was said.
 
     Args:
         play: Says what comes of that setting with another value of a name.
