@@ -81,7 +81,7 @@ def loads(text: bytes, *, is_strict: bool = False) -> Any:
             are floats.
 
     Raises:
-        json.JSONDecodeError: It is no JSON; with the column.
+        json.JSONDecodeError: It is not JSON; with the column.
         UnicodeDecodeError: It is not UTF-8.
         NoJsonNumber: It has a constant that JSON does not have, and *is_strict*.
         ValueError: A number has more digits than Python reads.

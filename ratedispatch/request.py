@@ -156,7 +156,7 @@ _LEAVES = (str, int, float, type(None))
 
 
 def _plain(value: Any) -> Any:
-    """Return *value* with the JSON in the place of each object of the SDK; as the SDK does."""
+    """Return *value* with the JSON in place of each object of the SDK; as the SDK does."""
     if isinstance(value, dict):
         return {
             name: part if isinstance(part, _LEAVES) else _plain(part)

@@ -59,7 +59,7 @@ class ModelledProviderFlags:
         changes: Limits from an instant on.
         competitors: Another client of the account.
         competitor_tokens: Tokens of each of its requests.
-        no_headers: Whether answers say nothing of the limits.
+        no_headers: Whether answers say nothing about the limits.
         travel: Seconds from here to the provider.
     """
 
@@ -157,7 +157,7 @@ class ModelledProviderFlags:
             "headers": False if self.no_headers else None,
         }
         if self.output_tokens is not None or self.output_share is not None:
-            # what is said of all outputs takes the place of what a run has shown of a model's
+            # what is said of all outputs replaces what a run has shown of a model's
             found["output_lengths"] = {}
             if self.output_tokens is None:
                 return {**_without_none(found), "output_tokens": None}

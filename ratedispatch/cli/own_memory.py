@@ -68,7 +68,7 @@ def remembering(
 
 
 def beginning(remembered: Remembered, account: Any) -> str:
-    """Return what a run on *account* begins with, in a sentence; empty if it is no limit."""
+    """Return what a run on *account* begins with, in a sentence; empty if it is not a limit."""
     from ratedispatch.dimension import dimension_named
 
     if not isinstance(account, Limits):

@@ -93,7 +93,7 @@ def read_forecast(path: Path | None) -> Predicted | None:
     Return what the file *path* predicts; None without one.
 
     Raises:
-        click.UsageError: It cannot be read, or is no forecast.
+        click.UsageError: It cannot be read, or is not a forecast.
     """
     from ratedispatch.observe.page.material import predicted_from
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ratedispatch.observe.report import Report
 
 
-#: What is said in the place of the cost by model.
+#: What is said in place of the cost by model.
 _OF_A_POOL = "Each member of a pool has its own prices, so the cost is not shown by model."
 
 

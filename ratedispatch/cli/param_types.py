@@ -114,7 +114,7 @@ DISTRIBUTION = Distribution()
 #: A limit that may be learned, or be none.
 LIMIT = OrWord(AMOUNT, AUTO, NONE)
 
-#: A whole number from 1 on, or ``auto``.
+#: A whole number from 1, or ``auto``.
 COUNT_OR_AUTO = OrWord(click.IntRange(min=1), AUTO)
 
 

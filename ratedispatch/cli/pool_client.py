@@ -68,7 +68,7 @@ def pool_targets(
         tables: The members.
         base_url: The flag, which excludes a pool.
         api_key_env: The variable of members that name none.
-        fake: Whether a fake server takes the place of all of them.
+        fake: Whether a fake server replaces all of them.
 
     Raises:
         click.UsageError: A key is missing or malformed, or an address is none; named by its

@@ -29,7 +29,7 @@ class SendingFlags:
         api_key_env: The environment variable with the key.
         timeout: Seconds for one attempt; None for a learned time.
         max_attempts: Attempts for a row.
-        max_answer_mb: Megabytes of an answer, unpacked.
+        max_answer_mb: Megabytes of an answer, decompressed.
         tolerate_failures: Whether rows may fail alike without end.
         transport: The name of the transport.
         loop: The name of the event loop.

@@ -43,7 +43,7 @@ _NAMES = {
     "processes": "--processes",
 }
 
-#: What a run does that says nothing of a flag.
+#: What a run does that says nothing about a flag.
 _UNSAID = {"max_in_flight": "default", "max_tokens": "as in the rows"}
 
 #: Fewer numbers than these are drawn as bars.

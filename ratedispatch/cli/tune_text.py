@@ -29,7 +29,7 @@ _TIMES_FROM = 10.0
 
 _LONGEST_NAME = 40
 
-#: What the knobs are called, with what a run does that says nothing of them.
+#: What the knobs are called, with what a run does that says nothing about them.
 _KNOBS = {
     "max_in_flight": ("in flight", "default"),
     "burst_seconds": ("burst", ""),

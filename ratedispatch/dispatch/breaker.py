@@ -227,7 +227,7 @@ class CircuitBreaker:
     # -- inside ------------------------------------------------------------------------------
 
     def _shows_life(self, decision: Decision, kind: Kind | None) -> bool:
-        """Whether a response that is no answer ends the outage all the same."""
+        """Whether a response that is not an answer ends the outage all the same."""
         if self._is_about(Kind.UNREACHABLE):
             return kind is not Kind.SERVER or self._is_tolerant
         return decision is Decision.RATE_LIMIT and self._is_about(Kind.SERVER)

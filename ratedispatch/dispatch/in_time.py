@@ -21,7 +21,7 @@ def instant_of(deadline: float | None) -> float | None:
     Return the instant of a *deadline* in seconds from now; None if there is none.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
     """
     if deadline is None:
         return None

@@ -104,7 +104,7 @@ class Attempt:
         response: The answer, if one came.
         latency: Seconds from sending to the whole answer.
         error: What was raised instead of an answer.
-        has_told: Whether what it says of the buckets was taken in when it began.
+        has_told: Whether what it says about the buckets was taken in when it began.
     """
 
     result: Interpretation

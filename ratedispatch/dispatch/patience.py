@@ -31,7 +31,7 @@ class BreakerTuning:
             somebody looks.
         starting_seconds: The same for one that never answered but says itself, with a 5xx, that
             it is not well: its start may not be over.
-        unanswered_seconds: For one that never answered, and says nothing of the kind.
+        unanswered_seconds: For one that never answered, and does not say so.
         unreached_seconds: For one that was never reached: its address is wrong.
         unreached_probes: At most so many of those, 0.5 + 1 + 2 = 3.5 s in all. One that does not
             even refuse takes longer over each.

@@ -89,7 +89,7 @@ class PoolFactory(RouteFactory):
         return self._accounts[account]
 
     def _group_of(self, name: str) -> str:
-        """Return nothing: each member is an account of its own, however it is named here."""
+        """Return nothing: each member is its own account, however it is named here."""
         del name
         return ""
 

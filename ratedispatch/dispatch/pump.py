@@ -81,7 +81,7 @@ class EventPump:
             await opened.aclose()
 
     def _read_head(self, opened: StreamedResponse, call: InFlight) -> None:
-        """Take in what the head says of the buckets: at the end it would be out of date."""
+        """Take in what the head says about the buckets: at the end it would be out of date."""
         readings = call.route.provider.readings(opened.headers)
         if call.permit is not None:
             for change in call.permit.observe(readings):

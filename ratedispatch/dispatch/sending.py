@@ -74,7 +74,7 @@ async def send(
             raise
         error = fault  # a transport's own mistake: nobody has cancelled the request
         result = Interpretation(Decision.FAIL, "cannot_send", "the transport itself cancelled it")
-    except Exception as fault:  # a body that is no JSON, say: one bad row ends no job
+    except Exception as fault:  # a body that is not JSON, say: one bad row ends no job
         error, reason = fault, f"{type(fault).__name__}: {fault}"
         result = Interpretation(Decision.FAIL, "cannot_send", reason)
     finally:

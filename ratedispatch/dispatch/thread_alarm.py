@@ -165,7 +165,7 @@ class ThreadAlarm:
         self.time: Callable[[], float] = _clock
 
     def set(self, when: float, callback: Callable[[], None]) -> None:
-        """Call *callback* in the thread at *when*, in the place of what was set before."""
+        """Call *callback* in the thread at *when*, in place of what was set before."""
         timer_thread().add(when, self, callback)
 
     def clear(self) -> None:

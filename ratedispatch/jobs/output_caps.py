@@ -72,7 +72,7 @@ def capped(request: Request, most_tokens: int) -> Request:
     """
     Return *request* with no more than *most_tokens* for each of its outputs.
 
-    One that generates no text is left as it is. So is a cap that is no number: who counts or
+    One that generates no text is left as it is. So is a cap that is not a number: who counts or
     serves the request says what is wrong with it.
     """
     names = _FIELDS.get(request.endpoint)

@@ -116,7 +116,7 @@ class TableRows:
         return Request(request["body"], CHAT, name, row)
 
     def cells(self, line: bytes, row: int) -> tuple[Row, str | None]:
-        """Return the cells of *line* by column, none if it is no row; and its name."""
+        """Return the cells of *line* by column, none if it is not a row; and its name."""
         try:
             return self._read(line, row), self.parse(line, row).custom_id
         except InvalidRequest:
@@ -147,7 +147,7 @@ def _encoded(name: str | None) -> bytes | None:
 
 
 def _check_text(messages: list[dict[str, str]], name: str, row: int) -> None:
-    """Refuse what is no text: bytes of a column, which come as halves of surrogate pairs."""
+    """Refuse what is not text: bytes of a column, which come as halves of surrogate pairs."""
     for message in messages:
         try:
             message["content"].encode()

@@ -140,7 +140,7 @@ def change_account(path: Path, change: Callable[[Account | None], Account]) -> N
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put a new file with *data* in the place of *path*."""
+    """Put a new file with *data* in place of *path*."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(new, flags, 0o600)

@@ -79,7 +79,7 @@ def is_number(value: object, least: float, most: float) -> bool:
     """Return whether *value* is a number from *least* to *most*."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return least <= value <= most  # not if it is no number
+    return least <= value <= most  # not if it is not a number
 
 
 def _amount(value: object) -> bool:

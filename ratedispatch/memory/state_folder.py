@@ -117,7 +117,7 @@ def state_path(environment: Mapping[str, str]) -> Path | None:
 
 
 def memory_for(wish: Memory | bool | str | os.PathLike[str]) -> Memory | None:
-    """Return the memory that is wished for: a folder, or the user's state folder for True."""
+    """Return the memory that is requested: a folder, or the user's state folder for True."""
     if isinstance(wish, str | os.PathLike):
         return StateFolder(Path(wish), _warn)
     if not isinstance(wish, bool):

@@ -59,7 +59,7 @@ def _quoted(word: str) -> str:
             escaped.append(f"\\{character}")
         elif character.isprintable():
             escaped.append(character)
-        else:  # byte by byte, as also a name that is no text is kept
+        else:  # byte by byte, as also a name that is not text is kept
             escaped += [f"\\x{byte:02x}" for byte in _bytes(character)]
     return "$'" + "".join(escaped) + "'"
 

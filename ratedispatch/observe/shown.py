@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextlib.asynccontextmanager
 async def shown(job: Watched, wish: bool | None) -> AsyncIterator[tuple[Listener, ...]]:
     """
-    Show the progress of *job* as long as the block runs, if that is wished.
+    Show the progress of *job* as long as the block runs, if requested.
 
     Args:
         job: What runs.

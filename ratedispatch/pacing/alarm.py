@@ -19,7 +19,7 @@ class Alarm(Protocol):
         """Return the instant, in monotonic seconds."""
 
     def set(self, when: float, callback: Callable[[], None]) -> None:
-        """Call *callback* at the instant *when*, in the place of what was set before."""
+        """Call *callback* at the instant *when*, in place of what was set before."""
 
     def clear(self) -> None:
         """Call nothing."""

@@ -91,7 +91,7 @@ def bottleneck_of(
         binding: What held the queue back the longest.
         shares: Of each limit, by dimension, what is used.
         cpu: The share of one processor that this process takes.
-        unknown: Dimensions whose limit is not known: what holds the queue back there is no limit
+        unknown: Dimensions whose limit is not known: what holds the queue back there is not a limit
             of the account's.
     """
     if binding in unknown:

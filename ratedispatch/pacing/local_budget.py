@@ -275,7 +275,7 @@ class LocalBudget:
         about = _STANDARD_NAMES if feedback.dimension is None else (feedback.dimension,)
         changes = []
         for name, limit, amount in zip(self._names, self._limits, reservation.amounts, strict=True):
-            # a refusal about the minute says nothing of the day
+            # a refusal about the minute says nothing about the day
             if name not in about:
                 continue
             before = limit.rate.per_minute

@@ -51,8 +51,8 @@ def turn_of(
     Return the turn with these claims; `FIRST_COME` itself if there are none.
 
     Raises:
-        TypeError: *priority* is no whole number, or *caller* or *session* no string.
-        ValueError: *deadline* is no number.
+        TypeError: *priority* is not a whole number, or *caller* or *session* is not a string.
+        ValueError: *deadline* is not a number.
     """
     if not priority and not caller and deadline is None and session is None:
         return FIRST_COME

@@ -26,7 +26,7 @@ CHARGE = ChargePolicy("openai", characters_per_token=4, tokens_per_message=2)
 #: The limit of a project on tokens.
 PROJECT_TOKENS = x_ratelimit("tokens", "project-tokens", has_reset=True)
 
-#: The names say nothing of the window: where an account has a limit per day, they may describe
+#: The names say nothing about the window: where an account has a limit per day, they may describe
 #: that one.
 HEADERS: HeaderTable = (
     x_ratelimit("requests", has_reset=True),

@@ -81,7 +81,7 @@ def provider_for(base_url: str | None) -> Provider:
         base_url: A URL, or a host alone.
 
     Raises:
-        ValueError: *base_url* is no string.
+        ValueError: *base_url* is not a string.
     """
     if base_url is None:
         return PROVIDERS["openai"]
@@ -102,6 +102,6 @@ def policy_for(base_url: str | None) -> ChargePolicy:
     Return how the provider at *base_url* charges; see `provider_for`.
 
     Raises:
-        ValueError: *base_url* is no string.
+        ValueError: *base_url* is not a string.
     """
     return provider_for(base_url).charge

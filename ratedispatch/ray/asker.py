@@ -175,7 +175,7 @@ class Asker:
 
 class _Sender:
     """
-    A dispatcher in a loop of its own, and what it has to be remembered.
+    A dispatcher in a separate loop, and what it has to be remembered.
 
     Args:
         work: What to do.

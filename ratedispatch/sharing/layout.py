@@ -121,7 +121,7 @@ def checksum(payload: bytes, sequence: int) -> int:
 
 
 def is_possible(slot: Slot) -> bool:
-    """Whether there can be a record in *slot*, by what the head says of it."""
+    """Whether there can be a record in *slot*, by what the head says about it."""
     return 0 < slot.sequence < _LAST_SEQUENCE and 0 < slot.length <= SLOT
 
 

@@ -48,7 +48,7 @@ Address = tuple[str, int]
 #: What is shown of what a server says.
 _LONGEST_ANSWER = 200
 
-#: What a server says of the place in a script.
+#: What a server says about the place in a script.
 _WHERE = re.compile(r" script: [0-9a-f]{40}.*", re.DOTALL)
 
 

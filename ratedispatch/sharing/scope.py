@@ -53,7 +53,7 @@ def scope_digest(
     base_url: str | None, key: str | None, group: str, *, label: str = "", salt: bytes = b""
 ) -> str:
     """
-    Return a name for those that share: the same for them, another for everybody else.
+    Return a name for those that share: the same for them, another for all others.
 
     Args:
         base_url: Where they send to; None for OpenAI.

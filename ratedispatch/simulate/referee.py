@@ -42,7 +42,7 @@ class Referee:
         limits: Per minute, by dimension; None where there is none.
         burst_seconds: What may be spent at once, in seconds of the rate.
         now: When it starts to watch.
-        models: The names with limits of their own.
+        models: The names with their own limits.
         competitor: The books of another client of the account.
         slots: The provider's places of work; None if they are not bounded.
     """

@@ -36,7 +36,7 @@ _LEAST, _MOST = 0.5, 3.0
 
 class Calibration:
     """
-    What was learned of each model.
+    What was learned about each model.
 
     The reservation for an answer without a cap is the 95th percentile of the last 256 answers, once
     there are 32 of them. A count is corrected by a constant difference (another chat format) or a
@@ -166,7 +166,7 @@ class _Sample:
         return len(self._sorted) >= _ENOUGH
 
     def add(self, value: int) -> None:
-        """Add *value* in the place of the oldest one, once there are enough."""
+        """Add *value* in place of the oldest one, once there are enough."""
         if len(self._recent) >= _SAMPLE:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
         self._recent.append(value)

@@ -181,7 +181,7 @@ class Counter:
             explain: Also give the reasons, which add up to the whole.
             policy: How the provider charges.
             encoding: Count with this encoding instead of the model's.
-            calibration: What was learned from answers; corrects the count, and takes the place of
+            calibration: What was learned from answers; corrects the count, and replaces
                 *default_output_tokens*.
 
         Raises:

@@ -58,7 +58,7 @@ class Estimator:
         in_thread: Calls a function in a thread and waits for it, as ``asyncio.to_thread``.
 
     Attributes:
-        calibration: What was learned of each model.
+        calibration: What was learned about each model.
     """
 
     def __init__(

@@ -81,7 +81,7 @@ def weigh_spoken(spoken: object, path: str, scale: Scale, total: TokenCount) -> 
     Add an answer in audio: its data and its transcript, or what stands in for it.
 
     Raises:
-        InvalidRequest: *spoken* is no object, or a field of it no string.
+        InvalidRequest: *spoken* is not an object, or a field of it is not a string.
     """
     spoken = fields.mapping(spoken, path)
     data = fields.optional_text(spoken.get("data"), f"{path}.data")

@@ -126,7 +126,7 @@ def parse_answer(body: Any, kind: Any, name: str) -> Any:
         name: How messages name the request.
 
     Raises:
-        UnusableAnswer: It refuses, is cut off, is no JSON, or does not fit.
+        UnusableAnswer: It refuses, is cut off, is not JSON, or does not fit.
         ValueError: *kind* is a dict, but no JSON schema that can be used.
     """
     said = read_said(body)

@@ -12,7 +12,7 @@ def chat_format_of(kind: type) -> dict[str, Any]:
     Return the ``response_format`` of a chat completion whose answer is a *kind*.
 
     Raises:
-        TypeError: It is no pydantic model, and no dataclass of pydantic's.
+        TypeError: It is neither a pydantic model nor a pydantic dataclass.
     """
     return strict_format(kind)
 
@@ -22,7 +22,7 @@ def text_format_of(kind: type) -> dict[str, Any]:
     Return the ``text.format`` of a response whose answer is a *kind*.
 
     Raises:
-        TypeError: It is no pydantic model, and no dataclass of pydantic's.
+        TypeError: It is neither a pydantic model nor a pydantic dataclass.
     """
     made = strict_format(kind)
     return {"type": made["type"], **made["json_schema"]}

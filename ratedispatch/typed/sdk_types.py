@@ -53,7 +53,7 @@ def strict_format(kind: type) -> dict[str, Any]:
     Return the ``response_format`` that the SDK makes of *kind*.
 
     Raises:
-        TypeError: It is no pydantic model, and no dataclass of pydantic's.
+        TypeError: It is neither a pydantic model nor a pydantic dataclass.
     """
     # its own converter, so that a request is the one that `client.chat.completions.parse` sends
     parsing = importlib.import_module("openai.lib._parsing._completions")

@@ -22,7 +22,7 @@ def is_notebook() -> bool:
 
 
 class NotebookPicture:
-    """A picture in the cell that is running; each one shown takes the place of the last."""
+    """A picture in the cell that is running; each one shown replaces the last."""
 
     def __init__(self) -> None:
         self._handle: Any = None

@@ -27,7 +27,7 @@ MOST_BYTES = 64 * MEGABYTE
 #: Bytes of a body from which on it is the only one that grows.
 _LARGE = 4 * MEGABYTE
 
-#: Bytes that are unpacked at once, and that they become at most.
+#: Bytes that are decompressed at once, and that they become at most.
 _PIECE = 256 * 1024
 
 #: zlib's code for a header of gzip or of zlib, whichever comes.
@@ -40,7 +40,7 @@ _KNOWN = frozenset({"gzip", "x-gzip", "deflate"})
 #: Encodings around each other, of a server and the gateways before it.
 _MOST_LAYERS = 4
 
-#: How a body begins that is JSON as it stands, which nothing packed does.
+#: How a body begins that is JSON as it stands, which nothing compressed does.
 _JSON_STARTS = frozenset({b"{", b"[", b" ", b"\n"})
 
 
@@ -126,7 +126,7 @@ class BodyBound:
             )
         is_gzip = encoding != "deflate"
         if is_gzip and content[:1] in _JSON_STARTS:
-            return content  # a gateway has unpacked it, and left the header as it was
+            return content  # a gateway has decompressed it, and left the header as it was
         is_raw = not is_gzip and content[:1] != b"" and content[0] & 0xF != 8
         unpacked = bytearray()
         unpacker = _unpacker(is_raw=is_raw)

@@ -55,7 +55,7 @@ class BoundedHttp:
 
     async def send(self, request: Any, **settings: Any) -> Any:
         """
-        Send *request* and return the whole answer, unpacked; follow no redirect.
+        Send *request* and return the whole answer, decompressed; follow no redirect.
 
         An answer that is a success and asked for in parts is returned unread.
         """

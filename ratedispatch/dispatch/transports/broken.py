@@ -17,13 +17,13 @@ from ratedispatch.dispatch.transports.http_library import errors
 from ratedispatch.dispatch.transports.ways import trusting, without_password
 from ratedispatch.errors import AttemptTimeout, TransportError
 
-#: What OpenSSL says of a server that answers a TLS handshake in clear.
+#: What OpenSSL says about a server that answers a TLS handshake in clear.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 
 #: And of a certificate that nobody it trusts vouches for.
 _NO_TRUST = "CERTIFICATE_VERIFY_FAILED"
 
-#: An address in memory, in what aiohttp says of a connection that failed.
+#: An address in memory, in what aiohttp says about a connection that failed.
 _SSL_OBJECT = re.compile(r" ssl:(default|<[^>]*>)")
 
 

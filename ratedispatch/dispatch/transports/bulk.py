@@ -135,7 +135,7 @@ class BulkTransport:
             name: value
             for name, value in settings.headers.items()
             if name.lower() != "accept-encoding"
-        } | {"Accept-Encoding": "gzip, deflate"}  # what can be unpacked
+        } | {"Accept-Encoding": "gzip, deflate"}  # what can be decompressed
         self._connections = connections
         self._bound = BodyBound(most_bytes)
         self._urls: dict[str, URL] = {}
@@ -218,7 +218,7 @@ class BulkTransport:
         if self._settings.ask is not None:
             key = {"Authorization": f"Bearer {await self._settings.ask()}"}
             headers = with_headers(key, headers)
-        # the session lets a request's own headers take the place of the client's
+        # the session lets a request's own headers replace the client's
         direct = self._direct.get(endpoint) if may_be_direct else None
         if direct is not None and len(body) <= _LARGE_BODY:
             answer = await direct.post(body, headers)

@@ -27,7 +27,7 @@ KEEPALIVE_EXPIRY = 4.0
 #: The most that OpenAI accepts in the header; with more, it refuses the request.
 _LONGEST_NAME = 512
 
-#: Bytes of a body that is no JSON which are kept: what it is about stands at its beginning.
+#: Bytes of a body that is not JSON which are kept: what it is about stands at its beginning.
 _LONGEST_TEXT = 2**20
 
 
@@ -45,7 +45,7 @@ def headers_of_request(request: Request) -> dict[str, str]:
 
 
 def with_headers(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """Return *headers* with *others* in the place of those of the same names, in any case."""
+    """Return *headers* with *others* in place of those of the same names, in any case."""
     replaced = {name.lower() for name in others}
     kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
     return kept | dict(others)
@@ -101,7 +101,7 @@ def read_answer(status: int, headers: Mapping[str, str], content: bytes) -> Resp
 
 
 def _read_odd(status: int, headers: Mapping[str, str], content: bytes) -> Response:
-    """Return the response whose *content* is no JSON in any UTF."""
+    """Return the response whose *content* is not JSON in any UTF."""
     kind = headers.get("content-type", "").lower()
     charset = kind.partition("charset=")[2].strip(" \"';").partition(";")[0]
     if charset and not charset.startswith("utf"):

@@ -38,7 +38,7 @@ def destination(url: str, status: int, location: str) -> tuple[str, bool]:
         parts = urlsplit(urljoin(url, location.strip()))
         origin, port = urlsplit(url), parts.port
         host = parts.hostname or ""
-    except ValueError:  # a bracket that is not closed, a port that is no number
+    except ValueError:  # a bracket that is not closed, a port that is not a number
         return quote(location.strip(), safe=_SAFE)[:300], False
     place = f"[{host}]" if ":" in host else host
     place += f":{port}" if port is not None else ""

@@ -2,7 +2,7 @@
 Gets an answer in parts through the openai SDK, as its own typed events.
 
 What the SDK raises for a status, or for an error among the events, becomes a response or an event
-again. A body that is no stream of events is read whole.
+again. A body that is not a stream of events is read whole.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SdkStream:
             fault = self._name_fault(error)
         except openai.APIError as error:  # an error among the events
             return {"error": error.body or {"message": error.message}}
-        except Exception as error:  # of the HTTP library, or an event that is no JSON
+        except Exception as error:  # of the HTTP library, or an event that is not JSON
             fault = TransportError(sentence(error))
         # outside of the except clause: such an error may hold the headers, the key among them
         raise fault

@@ -85,7 +85,7 @@ def _fault_of_proxy(scheme: str, host: str) -> str | None:
     try:
         parts = urlsplit(url)
         is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that is not closed
+    except ValueError:  # a port that is not a number, a bracket that is not closed
         is_whole = False
     kind = url.partition("://")[0].lower()
     if kind.startswith("socks"):

@@ -67,7 +67,7 @@ _BYTES_PER_TOKEN = 4
 _ONE = Cost(0)
 
 #: Seconds between two answers that are read whole. The buckets are kept by what is sent; what an
-#: answer says of them corrects that, and fifty corrections a second are as good as five hundred.
+#: answer says about them corrects that, and fifty corrections a second are as good as five hundred.
 _READING_SECONDS = 0.02
 
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()

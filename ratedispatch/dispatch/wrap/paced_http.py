@@ -271,7 +271,7 @@ def _headers_of(response: Any) -> dict[str, str]:
 
 
 async def _read_ahead(response: Any) -> bytes:
-    """Read the body of an error and put it back; return it unpacked."""
+    """Read the body of an error and put it back; return it decompressed."""
     packed = [part async for part in response.aiter_raw()]
     return _put_back(response, packed)
 

@@ -28,7 +28,7 @@ _SUFFIXES = {
     ".parquet": Format.PARQUET,
     ".pq": Format.PARQUET,
 }
-#: Suffixes of packed files, in lower case.
+#: Suffixes of compressed files, in lower case.
 PACKED = frozenset({".gz", ".zst"})
 
 _WAYS_OUT = {

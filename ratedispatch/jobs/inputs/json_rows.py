@@ -25,7 +25,7 @@ def json_table(file: BinaryIO, name: str, *, longest: int = LONGEST_LINE) -> Tab
     have the numbers of their lines. A key that an object has twice counts as its last value.
 
     Raises:
-        JobError: There is no line, or the first one is no object.
+        JobError: There is no line, or the first one is not an object.
     """
     rows = (
         (number, parse_row(number, line)) for number, line in numbered_lines(file, longest=longest)

@@ -2,7 +2,7 @@
 Opens an input as lines of JSON that can be read repeatedly, from any position.
 
 A plain JSONL file is read where it is. An input that can be read only once or only from its
-beginning (a pipe, a packed file) is copied first; rows of another format are copied as one JSON
+beginning (a pipe, a compressed file) is copied first; rows of another format are copied as one JSON
 object per line, so that the number of a row is the number of its line. The copy has no name and
 disappears when this process ends, however it ends.
 """
@@ -93,10 +93,10 @@ def open_text(
 
 def _is_plain(path: Path) -> bool:
     """
-    Whether the file can be read where it is: it is not packed, and no text in a wide encoding.
+    Whether the file can be read where it is: it is not compressed, and no text in a wide encoding.
 
     Raises:
-        JobError: It is packed under a plain name.
+        JobError: It is compressed under a plain name.
     """
     if path.suffix.lower() in PACKED:
         return False

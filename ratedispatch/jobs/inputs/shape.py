@@ -120,7 +120,7 @@ def _is_spread(text: str) -> bool:
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
-        # where an object is only cut off, its first line is no fault
+        # where an object is only cut off, its first line is not a fault
         return error.lineno > 1 and text.partition("\n")[0].rstrip()[-1:] in {"{", "[", ","}
     except (ValueError, RecursionError):
         return False

@@ -34,7 +34,7 @@ _Chunks: TypeAlias = "Generator[bytes, None, None]"
 #: Bytes that are asked for at a time.
 _CHUNK = 64 * 1024
 
-#: Packed bytes that are unpacked at a time. A Zstandard block of 4 bytes can stand for 128 KB,
+#: Packed bytes that are decompressed at a time. A Zstandard block of 4 bytes can stand for 128 KB,
 #: so that these become 32 MB at most.
 _ZSTD_CHUNK = 1024
 
@@ -43,7 +43,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class ByteReader(io.BufferedReader):
-    """The bytes of an input, unpacked."""
+    """The bytes of an input, decompressed."""
 
     def __init__(self, raw: _Unpacked) -> None:
         super().__init__(raw, _CHUNK)
@@ -58,9 +58,9 @@ class ByteReader(io.BufferedReader):
 @contextmanager
 def open_bytes(path: Source) -> Iterator[ByteReader]:
     """
-    Open *path*, or standard input for ``-``, and read its bytes unpacked.
+    Open *path*, or standard input for ``-``, and read its bytes decompressed.
 
-    A name that ends in ``.gz`` or ``.zst`` is unpacked, all else is read as it is. Nothing is
+    A name that ends in ``.gz`` or ``.zst`` is decompressed, all else is read as it is. Nothing is
     read before it is requested. Standard input stays open.
 
     Raises:
@@ -91,7 +91,7 @@ def name_of(path: Source) -> str:
 
 
 class _Damaged(Exception):
-    """Packed data that cannot be unpacked; the text says what is wrong with them."""
+    """Packed data that cannot be decompressed; the text says what is wrong with them."""
 
 
 class _Packed:
@@ -110,7 +110,7 @@ class _Packed:
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of *packed* as they were before they were packed, as its *suffix* says."""
+    """The bytes of *packed* as they were before compression, as its *suffix* says."""
 
     def __init__(self, packed: _Packed, suffix: str) -> None:
         self._packed = packed

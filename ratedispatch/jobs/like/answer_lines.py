@@ -26,7 +26,7 @@ class AnswerLines:
     Gathers the evidence of an output.
 
     Args:
-        former: What its input says of a row.
+        former: What its input says about a row.
         on_answer: Called with the place of a row that was answered, and its usage.
 
     Attributes:

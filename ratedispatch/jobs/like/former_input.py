@@ -190,6 +190,6 @@ def _is_same(path: Path | None, source: Path, manifest: Manifest) -> bool:
         return False
     if not path.samefile(source):
         return False
-    # a packed file and a table have another size than their lines
+    # a compressed file and a table have another size than their lines
     is_plain = source.suffix.lower() not in {".gz", ".zst"} and not manifest.template
     return not is_plain or source.stat().st_size == manifest.size

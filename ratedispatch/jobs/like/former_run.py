@@ -99,7 +99,7 @@ def like(
 
 
 class _Reading:
-    """Reads the file *path*, and keeps what it says of the rows of *counted*."""
+    """Reads the file *path*, and keeps what it says about the rows of *counted*."""
 
     def __init__(self, path: Path, source: Path | None, counted: Counted | None) -> None:
         lines = 0 if counted is None or not len(counted.lines) else counted.lines[-1]

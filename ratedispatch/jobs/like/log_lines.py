@@ -123,7 +123,7 @@ class LogLines:
 
 
 def _observation(line: Mapping[str, Any], latency: float) -> Observation:
-    """Return what a line says of an attempt, but for what came of it."""
+    """Return what a line says about an attempt, but for what came of it."""
     usage = line.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     billed, output = tokens_in(usage.get("prompt")), tokens_in(usage.get("output"))

@@ -172,7 +172,7 @@ def lost_errors(pieces: Sequence[Piece]) -> str:
 
 def sentence_on(gaps: Sequence[Gap], rows: int) -> str:
     """
-    Return what a message says of *gaps*.
+    Return what a message says about *gaps*.
 
     Args:
         gaps: At least one.

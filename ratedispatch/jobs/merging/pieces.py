@@ -73,7 +73,7 @@ def pieces_of(paths: Iterable[Path], target: JobFiles) -> list[Piece]:
         target: Where the result goes.
 
     Raises:
-        JobError: One of them is missing, is in use, is to be written, or is no output of a job.
+        JobError: One of them is missing, is in use, is to be written, or is not an output of a job.
     """
     outputs: list[Piece] = []
     loose: list[Path] = []

@@ -101,7 +101,7 @@ def write_table(
     Args:
         target: The file; what it holds is replaced. A link stays one, to the new table.
         format: CSV or Parquet.
-        columns: The columns of the input, each once; none if the input is no table.
+        columns: The columns of the input, each once; none if the input is not a table.
         rows: Gives the number of each row of the input, from 1 and rising, with its cells (JSON
             values) and its ``custom_id``. Asked for once, for Parquet twice; each time the same.
         results: Files of lines in Batch output format. If a row has several lines, the last one
@@ -114,7 +114,7 @@ def write_table(
     Raises:
         JobError: The table cannot be written, its sources are not what they were, *target* is
             one of them or no file, or pyarrow is missing.
-        ValueError: *format* is JSONL, which is no table.
+        ValueError: *format* is JSONL, which is not a table.
     """
     if format is OutputFormat.JSONL:
         raise ValueError("JSONL is not a table; the results are already JSONL")

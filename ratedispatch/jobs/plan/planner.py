@@ -133,7 +133,7 @@ class Planner:
         self._note(request.row, request.custom_id, UNCOUNTABLE, reason)
 
     def add_bad_row(self, bad: BadRow) -> None:
-        """Take in a row that is no request."""
+        """Take in a row that is not a request."""
         self.rows += 1
         self._note(bad.row, bad.custom_id, bad.code, bad.message)
 

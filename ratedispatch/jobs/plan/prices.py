@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-# a fine-tuned model (ft:…) and a variant (…:free) have prices of their own
+# a fine-tuned model (ft:…) and a variant (…:free) have their own prices
 _FOREIGN = ":"
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
 
@@ -144,7 +144,7 @@ def price_of(model: str) -> Price | None:
     Return the price of *model*, or None if it is not known.
 
     Only the name itself and its dated snapshots count: ``gpt-4o-2024-08-06`` is ``gpt-4o``, but
-    ``gpt-4o-audio-preview``, ``gpt-5.4`` and ``ft:gpt-4o:…`` are models with prices of their own.
+    ``gpt-4o-audio-preview``, ``gpt-5.4`` and ``ft:gpt-4o:…`` are models with their own prices.
     A provider before a slash (``openai/gpt-4o``) is only left out if it is ``openai``.
     """
     name = model.strip().lower().removeprefix("openai/")

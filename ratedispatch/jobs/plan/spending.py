@@ -92,7 +92,7 @@ class Earlier:
 
     Args:
         spent: USD, as far as it was billed or may have been.
-        dearest: USD of the dearest of the last answers.
+        dearest: USD of the most expensive of the last answers.
         in_doubt: Rows that were in flight when a run was killed, and may have been billed.
     """
 

@@ -35,7 +35,7 @@ class LossTuning:
     Args:
         barren: Processes in a row that end without an outcome, of any, and stop the job.
         of_one_row: Processes in a row that end while the same row is in flight, and stop it.
-        first_delay: Seconds before a process takes the place of the second one in a row that has
+        first_delay: Seconds before a process replaces the second one in a row that has
             ended before its first outcome; before each further one it is doubled.
         most_delay: Seconds that this may come to.
     """
@@ -58,7 +58,7 @@ class Losses:
     Attributes:
         count: How many.
         rows: Rows that were in flight there, summed up.
-        delay: Seconds before another process is to take the place of the last one.
+        delay: Seconds before another process is to replace the last one.
     """
 
     def __init__(self, tuning: LossTuning = LossTuning()) -> None:

@@ -232,7 +232,7 @@ class _Lines:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits but what is no line yet."""
+        """Nothing waits but what is not a line yet."""
 
     def isatty(self) -> bool:
         """No terminal."""

@@ -132,7 +132,7 @@ def first_line(file: BinaryIO) -> tuple[bytes, bytes]:
 @contextlib.contextmanager
 def replacing(path: Path, *, is_new: bool = False, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
-    Open a new file that takes the place of *path* on leaving, if no error is on its way.
+    Open a new file that replaces *path* on leaving, if no error is on its way.
 
     It is on the disk before. A link stays one, to the new file. The name of the new one is short,
     and another each time: two processes that share a folder never write to the same file. What a

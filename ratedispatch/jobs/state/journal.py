@@ -66,8 +66,8 @@ class Journal:
         doubtful: Rows that failed, may have been billed, and have not been sent again yet.
         billed_twice: Attempts that may have been billed a second time, of all runs.
         spent: USD that all runs have spent, as far as prices were known.
-        dearest: USD of the dearest answer.
-        generation: Counts the files that took the place of the first one.
+        dearest: USD of the most expensive answer.
+        generation: Counts the files that replaced the first one.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -309,7 +309,7 @@ def open_journal(path: Path) -> Journal:
     Open the job file *path*, make it if it is missing, and keep other processes out.
 
     Raises:
-        JobError: Another process has it open, it is no job file, or it cannot be opened.
+        JobError: Another process has it open, it is not a job file, or it cannot be opened.
     """
     while True:
         try:
@@ -333,7 +333,7 @@ def read_journal(path: Path) -> Journal:
     Return what the job file *path* says; it is closed, and was not changed.
 
     Raises:
-        JobError: A process is working on the job, it is no job file, or it cannot be read.
+        JobError: A process is working on the job, it is not a job file, or it cannot be read.
     """
     try:
         with path.open("rb", buffering=0) as file:

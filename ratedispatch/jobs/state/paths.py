@@ -237,7 +237,7 @@ def _check_length(path: Path) -> None:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse what is there and is no regular file, through links."""
+    """Refuse what is there and is not a regular file, through links."""
     try:
         path.stat()
     except FileNotFoundError:

@@ -100,7 +100,7 @@ def match(
 
 
 def rewritten(path: Path) -> Path:
-    """Return the file that `rewrite` makes, to be put in the place of *path*."""
+    """Return the file that `rewrite` makes, to be put in place of *path*."""
     return path.with_name(path.name + ".new")
 
 

@@ -127,7 +127,7 @@ class Names(Protocol):
         """
         Return the name on *line*, quickly, if it has one.
 
-        It may be there although the line is no request; never another name than :meth:`name`'s.
+        It may be there although the line is not a request; never another name than :meth:`name`'s.
         """
 
     def name(self, line: bytes, row: int) -> str | None:

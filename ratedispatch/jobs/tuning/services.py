@@ -53,7 +53,7 @@ def ways_of(
         usd: What these cost; None if prices are not known.
         tier: The tier of the account, if it is known: it bounds the queue of batches.
     """
-    if seconds == math.inf:  # a cost of what a job does until it stops says nothing of the job
+    if seconds == math.inf:  # a cost of what a job does until it stops says nothing about the job
         usd = None
     ways = [Way("live", seconds, seconds, usd, "immediate answers")]
     for service in SERVICES:

@@ -85,7 +85,7 @@ class Counted:
         return _Sieve(self, of_kind).sifted()
 
     def _all_fit(self, rooms: list[Room]) -> bool:
-        """Whether the dearest row fits under every limit, however it is counted."""
+        """Whether the most expensive row fits under every limit, however it is counted."""
         if not len(self.workload):
             return True
         dearest = max(self.workload.prompt) + max(self.workload.output)
@@ -175,7 +175,7 @@ class Counting:
         self._note(request.row or self.rows, request.custom_id, UNCOUNTABLE, reason)
 
     def add_bad_row(self, bad: BadRow) -> None:
-        """Take in a row that is no request."""
+        """Take in a row that is not a request."""
         self.rows += 1
         self._note(bad.row, bad.custom_id, bad.code, bad.message)
 

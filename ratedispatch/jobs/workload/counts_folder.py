@@ -99,7 +99,7 @@ class CountsFolder:
         return self.path / f"{key.hex()}{_SUFFIX}"
 
     def _replace(self, path: Path, key: bytes, counted: Counted) -> None:
-        """Put a new file in the place of *path*."""
+        """Put a new file in place of *path*."""
         new = path.with_name(f".{secrets.token_hex(16)}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         flags |= getattr(os, "O_BINARY", 0)

@@ -35,7 +35,7 @@ def identity_of(path: Path, reading: Reading) -> bytes | None:
     """
     Return 32 bytes that stand for the file *path* as it is now, counted as *reading* says.
 
-    None if it is no plain file, or cannot be read.
+    None if it is not a plain file, or cannot be read.
     """
     try:
         if not path.is_file():  # to open a pipe would wait for its writer

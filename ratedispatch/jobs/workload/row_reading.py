@@ -98,7 +98,7 @@ class Taker(Protocol):
         """Take in a row that is a request and cannot be counted."""
 
     def add_bad_row(self, bad: BadRow) -> None:
-        """Take in a row that is no request."""
+        """Take in a row that is not a request."""
 
 
 def source_of(path: str | os.PathLike[str]) -> Source:
@@ -248,6 +248,6 @@ class RowCounting:
             taker.add_counted(request, cost)
 
     def add_bad_row(self, bad: BadRow, _digest: str) -> None:
-        """Tell of a row that is no request."""
+        """Tell of a row that is not a request."""
         for taker in self._takers:
             taker.add_bad_row(bad)

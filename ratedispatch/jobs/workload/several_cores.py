@@ -137,7 +137,7 @@ def _work(
     rows: OpenRows, pieces: Sequence[range], writer: Connection, readers: Sequence[Connection]
 ) -> None:
     """
-    Count *pieces* in a process of its own; what goes wrong is found again by its parent.
+    Count *pieces* in a separate process; what goes wrong is found again by its parent.
 
     Closes *readers*, which are the parent's: a pipe that this process could read itself would not
     break when the parent is killed.

@@ -58,7 +58,7 @@ class LimitMemory:
             raise ValueError(f"{self.rule} is not a way to charge {self.dimension}")
 
     def applied(self, rate: Rate, burst_of: Callable[[float], float]) -> Rate:
-        """Return *rate* with what was found in the place of a limit that is to be learned."""
+        """Return *rate* with what was found in place of a limit that is to be learned."""
         amount = self.per_minute
         if amount is None:  # a guess continues from where it was; never from below its start
             amount = max(rate.per_minute, self.reached or 0.0)
@@ -67,7 +67,7 @@ class LimitMemory:
         return dataclasses.replace(rate, per_minute=amount, burst=burst_of(amount))
 
     def rule_beside(self, rule: ChargeRule | None, dimension: str) -> ChargeRule | None:
-        """Return the rule to begin with in the place of *rule*, which is that of a policy."""
+        """Return the rule to begin with in place of *rule*, which is that of a policy."""
         return self.rule if self.rule in FAMILIES.get(dimension, ()) else rule
 
     def spent_of(self, rate: Rate) -> float:

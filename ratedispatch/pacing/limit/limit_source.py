@@ -29,7 +29,7 @@ class SourceTuning:
 
     Args:
         news_share: Share by which a limit has to differ before it is news.
-        auto_silent_answers: So many answers that say nothing of a limit that is to be learned,
+        auto_silent_answers: So many answers that say nothing about a limit that is to be learned,
             and it is raised until there is a refusal.
         auto_doubling_seconds: Seconds in which it doubles then.
         clearly_lower_share: A limit that the provider counts in another unit than we (it charges
@@ -54,7 +54,7 @@ class SourceTuning:
 _TUNING = SourceTuning()
 
 
-#: A limit below or above these, per minute (or per day, if it is one of a day), is no limit that
+#: A limit below or above these, per minute (or per day, if it is one of a day), is not a limit that
 #: anybody has.
 _LEAST_LIMIT = 1.0
 _MOST_LIMIT = 1e12
@@ -78,7 +78,7 @@ class LimitSource:
         rate: As the user set it.
         burst_of: Returns what may go at once of another limit per minute.
         tuning: The constants.
-        is_recalled: Whether the number in the place of a limit to be learned is one that an
+        is_recalled: Whether the number in place of a limit to be learned is one that an
             earlier run has found.
 
     Attributes:
@@ -175,7 +175,7 @@ class LimitSource:
         return min(min(limit, self._search.rate(now) * 60) * self._closeness, self.cap)
 
     def new_rate(self, rate: Rate, now: float) -> Rate | None:
-        """Return what to put in force in the place of *rate*; None if that is no news."""
+        """Return what to put in force in place of *rate*; None if that is no news."""
         limit, is_auto = self.limit(now), not self.is_known
         is_near = abs(limit - rate.per_minute) <= self._tuning.news_share * rate.per_minute
         if is_near and rate.is_auto == is_auto:

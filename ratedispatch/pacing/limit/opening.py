@@ -67,7 +67,7 @@ class Opening:
         self.held, self._held_until = amount, until
 
     def fill(self, missing: float, burst: float) -> None:
-        """Hold back no more than is *missing*: what has flowed in takes the place of the rest."""
+        """Hold back no more than is *missing*: what has flowed in replaces the rest."""
         held = min(self.held, missing)
         self.held = held if held > _LEAST_HELD_SHARE * burst else 0.0
 

@@ -1,7 +1,7 @@
 """
 One limit: how much of one dimension may be spent now.
 
-Joins the user's setting, what the provider says of its own bucket, and its refusals. Knows one
+Joins the user's setting, what the provider says about its own bucket, and its refusals. Knows one
 dimension; nothing of the queue, of other limits or of HTTP, and reads no clock.
 """
 

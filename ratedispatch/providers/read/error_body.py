@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Response
 
 #: Characters of a message in which numbers are looked for. Those of providers are far shorter;
-#: an HTML page in the place of a message is not searched through.
+#: an HTML page in place of a message is not searched through.
 LONGEST_TEXT = 4000
 
 _LARGEST_CODE = 10**9
@@ -95,7 +95,7 @@ def read_error(response: Response) -> ErrorBody:
 
 
 def summary_of(text: str) -> str:
-    """Return what a *text* in the place of JSON is about, on one line: a page by its title."""
+    """Return what a *text* in place of JSON is about, on one line: a page by its title."""
     head = text[:LONGEST_TEXT]
     lower = head.lower()
     if "<html" not in lower and "<!doctype html" not in lower:

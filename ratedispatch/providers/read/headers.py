@@ -157,7 +157,7 @@ def infer_window(limit: float, remaining: float, reset: float, error: float) -> 
     """
     Return ``reset × limit / (limit - remaining)``; ``None`` if that is meaningless.
 
-    It tells nothing of a bucket that is full, where *reset* is zero, and where the result, or
+    It shows nothing about a bucket that is full, where *reset* is zero, and where the result, or
     what it might be within the error of *reset*, is neither short enough to spend from now
     nor a day. What lies between comes from counters that restart at a fixed time, to which
     the formula does not apply.

@@ -2,7 +2,7 @@
 Tells whether a body with status 200 holds an answer, by a positive sign of it.
 
 Pure. The sign depends on the endpoint: something said in a choice, an embedding, a finished
-response, a result of moderation. A body without its sign is no answer, whatever its status: a
+response, a result of moderation. A body without its sign is not an answer, whatever its status: a
 receipt, the failure of an upstream, an error in a dialect of its own, nothing at all.
 
 Sources: OpenAI's API reference (the values of ``finish_reason`` and of a response's ``status``);

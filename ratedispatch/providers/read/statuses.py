@@ -22,7 +22,7 @@ PASSING: Mapping[int, str] = {
     499: "nginx, ngx_http_request.h: the client has left; a gateway says it of itself",
 }
 
-#: Statuses from 500 on that do not, and who says so. The others do, those that proxies have
+#: Statuses from 500 that do not, and who says so. The others do, those that proxies have
 #: invented too: Cloudflare's 520 to 530, Anthropic's 529.
 LASTING: Mapping[int, str] = {
     501: "RFC 9110, 15.6.2: the server cannot do this at all",

@@ -62,7 +62,7 @@ class Fit:
 
     def settings(self, base: ProviderSettings, given: Container[str] = ()) -> ProviderSettings:
         """
-        Return *base* with what was seen in the place of what it says.
+        Return *base* with what was seen in place of what it says.
 
         A limit that *base* has stays: somebody has told it.
 

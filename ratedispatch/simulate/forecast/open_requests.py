@@ -16,7 +16,7 @@ _JITTER_SECONDS = 0.03
 
 class OpenRequests:
     """
-    When each request left, of what size it is, and whether it is open, by its number from 1 on.
+    When each request left, of what size it is, and whether it is open, by its number from 1.
 
     Attributes:
         count: How many were sent.

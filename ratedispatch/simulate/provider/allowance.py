@@ -73,7 +73,7 @@ class Allowance:
     Args:
         settings: How the windows are kept.
         now: Loop time in seconds at which they start.
-        name: The name of the model, ``*`` included, that has these limits of its own; empty for the
+        name: The name of the model, ``*`` included, that has these limits; empty for the
             general ones.
         requests: The limit on requests per minute; None for none.
         tokens: The limit on tokens per minute; None for none.

@@ -157,7 +157,7 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     Return the JSON object in *raw*.
 
     Raises:
-        Problem: It is no JSON, or no object.
+        Problem: It is not JSON, or not an object.
     """
     try:
         body = json.loads(raw)

@@ -26,7 +26,7 @@ class Reply:
         body: Complete.
         kind: ``answer``; a refusal: ``requests``, ``tokens``, ``requests_per_day``,
             ``tokens_per_day``, ``too_large``, ``quota``, ``outage``, ``queue_full``; a fault's
-            name; or ``invalid`` for what made no sense; ``other`` for what is no request (the
+            name; or ``invalid`` for what made no sense; ``other`` for what is not a request (the
             list of models).
         delay: Seconds from arrival to answer, those in the queue included.
         call: What was asked, if it made sense.

@@ -2,7 +2,7 @@
 The text of an answer: a sentence, JSON of the requested shape, or a function's arguments.
 
 Decides the text only. JSON is the smallest that a schema allows, with the sentence where it has
-strings; a schema's ``pattern`` and what it says of several fields at once are not examined.
+strings; a schema's ``pattern`` and what it says about several fields at once are not examined.
 Follows: OpenAI's guides on structured outputs and on function calling.
 """
 
