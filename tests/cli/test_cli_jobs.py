@@ -340,6 +340,8 @@ def test_no_room_for_a_copy_of_the_input_is_told_and_nothing_is_sent(tmp_path: P
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path,
+        # Python itself would leave cut files of compiled modules, which no later process can load
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         input=text,
         capture_output=True,
         text=True,

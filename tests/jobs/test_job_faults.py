@@ -115,7 +115,8 @@ def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
     """The system itself cuts a line in two; whoever goes on finds whole lines."""
     (tmp_path / "in.jsonl").write_bytes(text_of(*ROWS))
     child = subprocess.run(
-        [sys.executable, "-c", _BOUNDED, str(tmp_path), "2000"],
+        # -B: Python would leave cut files of compiled modules, which no later process can load
+        [sys.executable, "-B", "-c", _BOUNDED, str(tmp_path), "2000"],
         capture_output=True,
         text=True,
         check=True,
