@@ -10,6 +10,7 @@ number in flight; knows no queue.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.blackout import Blackout
@@ -119,7 +120,9 @@ class Brake:
         self.granted = 0
         self.grants = self._evidence.grants
 
-    def report(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
+    def report(
+        self, permit: Permit, feedback: Feedback, now: float, waiting: int = 0
+    ) -> Sequence[Change]:
         """
         Tell the budget, the pauses and the concurrency limit how an attempt ended.
 
@@ -127,10 +130,11 @@ class Brake:
             permit: The permit of the attempt; gets the verdict on a refusal.
             feedback: What the attempt said.
             now: The instant.
+            waiting: Requests that wait in the queue.
         """
         evidence = self._evidence
         if feedback.end is End.REFUSED:
-            return self._refuse(permit, feedback, now)
+            return self._refuse(permit, feedback, now, waiting)
         if feedback.end is End.ANSWERED:
             if self.cooldown.strikes:
                 self.cooldown.on_answer(permit.granted_at)
@@ -173,13 +177,16 @@ class Brake:
     def _admitted(self) -> int:
         return self.granted - self._refused
 
-    def _refuse(self, permit: Permit, feedback: Feedback, now: float) -> Sequence[Change]:
+    def _refuse(
+        self, permit: Permit, feedback: Feedback, now: float, waiting: int
+    ) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
         evidence, strain = self._evidence, feedback.strain
         if self._look is not None:  # others may have met the same episode before
             self._look(now)
         self._refused += 1
-        standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now)
+        others = math.inf if feedback.more_follow else waiting
+        standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now, others)
         if not standing.is_alone:
             self._scatter.refused(permit.reservation.number)
             self._blackout.refused(permit.reservation.number, permit.granted_at)

@@ -154,7 +154,9 @@ class Evidence:
         self._refusals: deque[_Refusal] = deque(maxlen=tuning.remembered)
         self.streaks: dict[int, _Streak] = {}
 
-    def refused(self, row: int | None, sent_at: float, load: int, now: float) -> Standing:
+    def refused(
+        self, row: int | None, sent_at: float, load: int, now: float, waiting: float = 0
+    ) -> Standing:
         """
         Add a refusal; return how the request stands.
 
@@ -163,14 +165,15 @@ class Evidence:
             sent_at: When the attempt left.
             load: How many were in flight with it.
             now: The instant.
+            waiting: How many others may be sent.
         """
         is_first = row is None or row not in self.streaks
-        standing = _FIRST if row is None else self._stand(row, now)
+        standing = _FIRST if row is None else self._stand(row, now, waiting)
         if not standing.is_alone:
             self._refusals.append(_Refusal(now, sent_at, load, is_first))
         return standing
 
-    def _stand(self, row: int, now: float) -> Standing:
+    def _stand(self, row: int, now: float, waiting: float) -> Standing:
         streak = self.streaks.get(row)
         if streak is None:
             if len(self.streaks) >= _MOST_STREAKS:
@@ -185,11 +188,12 @@ class Evidence:
         if answered or others:
             is_alone = others <= self._tuning.small_share * answered
         else:
-            # nothing else to send: what was alone before is so still, and so is in the end what
-            # is long refused by a server that has answered others
+            # nothing else was sent: what was alone before is so still, and so is in the end what
+            # is long refused by a server that has answered others, if nothing waits but what was
+            # refused, too; in an outage the same few are tried in turn, and others still wait
             is_old = now - streak.first >= self._tuning.alone_seconds
             is_lonely = bool(self.answers) and not self._others(streak.first)
-            is_left = is_old and is_lonely
+            is_left = is_old and is_lonely and waiting < len(self.streaks)
             is_alone = streak.was_alone or is_left
         self.streaks[row] = _Streak(streak.first, now, is_alone)
         return Standing(is_alone, not (answered or others or is_alone), is_left)

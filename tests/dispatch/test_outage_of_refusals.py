@@ -1,0 +1,39 @@
+"""An outage in which everything is refused for minutes, without a word on why."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratedispatch.limits import Limits
+from ratedispatch.outcome import Completed
+from ratedispatch.request import Request
+from ratedispatch.simulate.play import play
+from ratedispatch.simulate.settings import ProviderSettings
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
+    """
+    A retry keeps its place, so few rows that were never refused are tried in these minutes.
+
+    A row that is refused for two minutes was once taken for the last that is left, and failed.
+    """
+    rows = [
+        Request.chat(
+            model="gpt-4o",
+            messages=[{"role": "user", "content": str(number)}],
+            max_tokens=16,
+            custom_id=str(number),
+        )
+        for number in range(120)
+    ]
+    settings = ProviderSettings(
+        requests_per_minute=120,
+        burst_seconds=1.0,
+        latency=0.5,
+        latency_sigma=0.3,
+        fault_times=((10.0, 260.0, "429"),),
+    )
+    played = play(rows, Limits(120), settings, seed=seed)
+    assert [one for one in played.outcomes if not isinstance(one, Completed)] == []
+    assert len(played.outcomes) == 120
