@@ -12,7 +12,6 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 #: Grants of which is remembered how many were in flight with them.
@@ -258,22 +257,24 @@ class Evidence:
         for sent in sorted(refused):
             bursts += sent - last >= tuning.apart_seconds
             last = sent
-        let_in = self._let_in(own - 1, min(refused, default=sent_at), sent_at)
-        if len(refused) <= tuning.small_share * (len(refused) + let_in):
+        if self._is_by_chance(sent_at):
             return LoadFinding(None, 0, 0, own)
         follows = above <= tuning.above_share * (above + len(refused)) if above else True
         return LoadFinding(follows, len(refused), bursts, own)
 
-    def _let_in(self, load: int, since: float, until: float) -> int:
-        """Return how many that left in that time with at least *load* were not refused so far."""
-        until += self._tuning.reordering_seconds
-        grants = self.grants
-        sent = islice(grants, bisect_left(grants, (since, 0)), None)
-        count = sum(at <= until and self._true_load(at, other) >= load for at, other in sent)
-        return count - sum(
-            since <= end.sent_at <= until and self._true_load(end.sent_at, end.load, 1) >= load
-            for end in self._refusals
-        )
+    def _is_by_chance(self, sent_at: float) -> bool:
+        """
+        Return whether no more than a small share of what left together was refused so far.
+
+        Right after the number in flight has grown, many leave at once, and none of them has been
+        answered when the first refusals come back.
+        """
+        tuning = self._tuning
+        since, until = sent_at - tuning.reordering_seconds, sent_at + tuning.reordering_seconds
+        first = bisect_left(self.grants, (since, 0))
+        count = bisect_right(self.grants, (until, _MORE_THAN_ALL)) - first
+        refused = sum(since <= end.sent_at <= until for end in self._refusals)
+        return refused <= tuning.small_share * count
 
     def _true_load(self, sent_at: float, load: int, itself: int = 0) -> int:
         """
