@@ -101,7 +101,7 @@ def test_a_ticket_pays_for_each_attempt_and_is_answered_once_for_each() -> None:
     assert call.answer(429, {}, json.dumps(RATE).encode()) is Ruling.AGAIN
     call.enter_blocking()
     assert call.answer(200, {}, json.dumps(ANSWER).encode()) is Ruling.PASS
-    with pytest.raises(RuntimeError, match="answered once"):
+    with pytest.raises(RuntimeError, match="answered exactly once"):
         call.answer(200, {}, b"{}")
     call.broken()
     call.settle(None)
