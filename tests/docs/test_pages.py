@@ -19,7 +19,7 @@ from ratedispatch import errors
 from ratedispatch.cli import main
 from ratedispatch.limits import BURST_SECONDS
 from ratedispatch.simulate.server.child import FakeServerProcess
-from tests.docs.pages import DOCS, PAGES, ROOT, blocks, name_of, run_blocks
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, name_of, run_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,10 +88,32 @@ def test_the_flags_of_every_command_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link names a file that is there."""
+    """Every relative link names a file that is there, and a heading that is on it."""
     for target in LINK.findall(page.read_text("utf-8")):
-        if not target.startswith(("http://", "https://", "#")):
-            assert (page.parent / target.partition("#")[0]).exists(), target
+        if not target.startswith(("http://", "https://")):
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            assert file.exists(), target
+            if anchor and file.suffix == ".md":
+                assert anchor in anchors(file), target
+
+
+def test_a_block_in_a_list_is_a_block(tmp_path: Path) -> None:
+    """Only a comment that says what it needs, or what runs it instead, leaves it out."""
+    page = tmp_path / "page.md"
+    fence = "   ```python\n   if True:\n       run()\n   ```\n"
+    reasons = ["", "   <!-- not run -->\n", "   <!-- not run: needs an account -->\n"]
+    page.write_text("1. Do:\n\n" + "\n".join(one + fence for one in reasons), "utf-8")
+    assert blocks(page, "python") == [
+        ("if True:\n    run()\n", is_run) for is_run in (True, True, False)
+    ]
+
+
+def test_anchors_are_made_of_headings(tmp_path: Path) -> None:
+    """A second heading of the same words has a number, and a comment in a block is no heading."""
+    page = tmp_path / "page.md"
+    page.write_text("# Run `a` file\n## Stop\n## Stop\n\n```bash\n# no heading\n```\n", "utf-8")
+    assert anchors(page) == {"run-a-file", "stop", "stop-1"}
 
 
 def test_an_index_lists_every_page() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ratedispatch
-from tests.docs.pages import PAGES, ROOT, name_of
+from tests.docs.pages import NOT_RUN, PAGES, ROOT, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,8 @@ NO_PROGRAMS = {
     "yaml",
 }
 
-_FENCE = re.compile(r"^```(?!$)(.+)$", re.MULTILINE)
+_FENCE = re.compile(r"^ *```(?!$)(.+)$", re.MULTILINE)
+_NOT_RUN = re.compile(r"<!-- not run.*")
 _LOADED = re.compile(r"""<(?:link|script|img)\b[^>]*?\b(?:href|src)="([^"]+)"[^>]*>""")
 
 
@@ -74,5 +75,14 @@ def test_the_site_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_in_a_language_that_is_checked(page: Path) -> None:
     """Python is run by ``test_pages``; a block in a language that is no program says which."""
-    for language in _FENCE.findall(page.read_text("utf-8")):
+    text = page.read_text("utf-8")
+    assert "~~~" not in text, "the tests find blocks by backticks"
+    for language in _FENCE.findall(text):
         assert language in {"python", *NO_PROGRAMS}, f"a block of {name_of(page)}: {language!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_that_is_not_run_says_why(page: Path) -> None:
+    """A comment above it names what it needs, or what runs it instead."""
+    for comment in _NOT_RUN.findall(page.read_text("utf-8")):
+        assert NOT_RUN.fullmatch(comment), comment
