@@ -149,7 +149,7 @@ def packaged_ranks(ranks: RankFile, folder: Path = _DATA) -> dict[bytes, int]:
     if found != ranks.packaged_sha256:
         raise VocabularyError(
             f"{path} is damaged: its content has SHA-256 {found}, expected "
-            f"{ranks.packaged_sha256}; reinstall ratedispatch"
+            f"{ranks.packaged_sha256}; install this package again, from the same clone or wheel"
         )
     tokens = data.split(_MARK)
     return dict(zip(tokens, range(len(tokens)), strict=True))

@@ -15,15 +15,16 @@ from tests.docs.pages import PAGES, ROOT
 
 #: An installer that is told the project's name without a path or an address.
 FROM_AN_INDEX = re.compile(
-    r"(?:pip3? install|pipx (?:install|run)|uv (?:add|tool install|tool run|pip install)|uvx)"
-    r"(?: +-{1,2}[\w=-]+)* +[\"']?ratedispatch\b(?!/)"
+    r"(?:\b(?:re-?install|install|upgrade|pipx run|uv add|uv tool run|uvx)|--with)"
+    r"(?:[ =]+-{1,2}[\w=-]+)*[ =]+[\"']?ratedispatch\b(?!/)"
 )
 
 
 def test_nothing_says_to_install_this_project_from_an_index() -> None:
     """Nobody owns the name there yet, so whoever took it would be installed."""
-    files = [*PAGES]
-    for folder in ("ratedispatch", "benchmarks", "tests"):
+    files = [*PAGES, *(ROOT / name for name in ("noxfile.py", "Containerfile", "pyproject.toml"))]
+    files += [*(ROOT / ".github").rglob("*.*"), *(ROOT / "benchmarks").rglob("*.md")]
+    for folder in ("ratedispatch", "benchmarks", "docs", "tests"):
         files += [one for one in (ROOT / folder).rglob("*.py") if one.name != "test_hints.py"]
     found = [
         (path.relative_to(ROOT).as_posix(), match[0])
@@ -38,7 +39,12 @@ def test_nothing_says_to_install_this_project_from_an_index() -> None:
     [
         ("pip install 'ratedispatch[redis]'", True),
         ("pip install -q ratedispatch", True),
+        ("pip install --upgrade --user ratedispatch", True),
+        ("python -m pip install ratedispatch==0.1.0", True),
         ("uvx ratedispatch run", True),
+        ("uv run --with ratedispatch python", True),
+        ("it is damaged; reinstall ratedispatch", True),
+        ("pip uninstall ratedispatch", False),
         ("pip install .", False),
         ("pip install '.[redis]'", False),
         ("pip install dist/ratedispatch-0.1.0-py3-none-any.whl", False),
