@@ -27,7 +27,7 @@ class ReportFlags(PriceFlags):
 
     Args:
         output: The output of the job.
-        log: Its event log; None for a page without a time line.
+        log: Its event log; None for a page without a timeline.
         page: Where the page goes; None for beside the output.
         errors_file: Where its failed rows are; None for where its job file says.
         forecast: The file of what was predicted of it.

@@ -1,5 +1,5 @@
 """
-Keeps what happened in the runs of a job, bounded: a time line for each, latencies, notes.
+Keeps what happened in the runs of a job, bounded: a timeline for each, latencies, notes.
 
 `History` is the value; `Recorder` is the listener that makes it of a run's events. The room
 ``jobs`` makes the same of an event log.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ratedispatch.events import Event
     from ratedispatch.limits import Rate
 
-#: Runs that keep a time line; of earlier ones it is only told how many there were.
+#: Runs that keep a timeline; of earlier ones it is only told how many there were.
 _MOST_RUNS = 20
 
 #: Notes and codes that are kept of a run.
@@ -107,7 +107,7 @@ class PlayedRun:
     pauses: int = 0
 
     def start(self, at: float) -> None:
-        """Let the time line begin at *at*: the job was opened before, which may take minutes."""
+        """Let the timeline begin at *at*: the job was opened before, which may take minutes."""
         self.bins.start = self.bins.end = at
         self.steps = [step._replace(at=at) for step in self.steps]
 

@@ -201,7 +201,7 @@ def test_a_file_without_answers_and_without_a_job_file_has_no_page(
 
 
 def test_an_event_log_without_a_run_is_said(tmp_path: Path) -> None:
-    """In the place of the time line, which is missing."""
+    """In the place of the timeline, which is missing."""
     (tmp_path / "out.jsonl").write_text(ANSWER)
     (tmp_path / "log.jsonl").write_text("")
     page = tmp_path / "r.html"

@@ -48,7 +48,7 @@ def test_importing_needs_no_ray() -> None:
     [
         ({}, "either a template or a function"),
         ({"template": "x", "request": print}, "either a template or a function"),
-        ({"template": "x"}, "takes a model"),
+        ({"template": "x"}, "needs a model"),
         ({"request": print, "model": "m"}, "model is for a template given as text"),
         ({"template": "x", "model": "m", "actor": 2}, "did you mean actors"),
     ],
@@ -99,7 +99,7 @@ def test_rows_become_requests() -> None:
     ]
     with pytest.raises(rd.JobError, match="names 'word', but there is no such column"):
         work().requests_for(table.drop_columns(["word"]))
-    with pytest.raises(rd.JobError, match="column 'usage' already"):
+    with pytest.raises(rd.JobError, match="already has a column 'usage'"):
         work().requests_for(table.append_column("usage", pa.array([1, 2])))
 
 

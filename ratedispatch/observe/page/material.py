@@ -70,7 +70,7 @@ class Material:
         made: When the page is made.
         version: The version of the program that makes it.
         outcomes: The outcome of the rows, in all runs.
-        history: What happened in the runs; None without a time line.
+        history: What happened in the runs; None without a timeline.
         report: The figures of the last run; None if they are not known.
         cost: What that run cost, as a person reads it; None to leave it out.
         costs: USD by model, of all runs, as far as prices are known.

@@ -154,7 +154,7 @@ def test_hostile_texts_are_shown_and_do_nothing(text: str) -> None:
 
 
 def test_a_page_of_little() -> None:
-    """Without a time line; of nothing at all; of a run in which nothing was sent."""
+    """Without a timeline; of nothing at all; of a run in which nothing was sent."""
     text = checked(render(material(history=None, report=None, costs={}, cost=None)))
     assert "There is no timeline" in text
     assert "cost" not in text.replace("Models and cost", "").replace("cost in USD", "")
