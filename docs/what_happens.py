@@ -239,10 +239,14 @@ class Shell:
         watch.start()
         self._process.stdin.write(f"{commands.rstrip()}\necho \"exit code: $?\"; echo '#end#'\n")
         self._process.stdin.flush()
-        lines = list(iter(self._process.stdout.readline, "#end#\n"))[: ROWS * 3]
-        watch.cancel()
-        if "" in lines:
+        lines: list[str] = []
+        for line in self._process.stdout:
+            if line == "#end#\n":
+                break
+            lines.append(line)
+        else:
             raise TimeoutError(f"the shell ended in: {commands}")
+        watch.cancel()
         printed = "".join(lines).replace(self._base_url, "http://127.0.0.1:8000/v1")
         for shown, pattern in _SHOWN:
             printed = re.sub(pattern, shown, printed, flags=re.MULTILINE)
@@ -250,12 +254,7 @@ class Shell:
 
     def close(self) -> None:
         """End the shell, after what it has in the background."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("wait\n")
-        self._process.stdin.close()
-        self._process.wait(PATIENCE_SECONDS)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.communicate("wait\n", PATIENCE_SECONDS)
 
 
 def play(scenario: Scenario, folder: Path) -> list[str]:
@@ -270,8 +269,14 @@ def play(scenario: Scenario, folder: Path) -> list[str]:
 
 
 def masked(printed: str) -> str:
-    """Return the messages of *printed*, each number as 0, and of a report only its beginning."""
-    plain = re.sub(r"\d[\d,.]*\d|\d", "0", _PROGRESS.sub("", printed))
+    """
+    Return the messages of *printed*, and of a report only its beginning.
+
+    Each number is 0 in it, but for exit codes.
+    """
+    numbers = r"^(exit code: \d+)$|\d[\d,.]*\d|\d"
+    text = _PROGRESS.sub("", printed)
+    plain = re.sub(numbers, lambda match: match[1] or "0", text, flags=re.MULTILINE)
     return re.sub(r"^(0 answered, 0 failed).*$", r"\1", plain, flags=re.MULTILINE)
 
 

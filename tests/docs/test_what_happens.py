@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from docs.what_happens import PAGE, Scenario, masked, play, scenarios_of
+from docs.what_happens import PAGE, Scenario, Shell, masked, play, scenarios_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,16 @@ def test_what_differs_from_run_to_run_is_not_compared() -> None:
     assert masked(before) == masked(after)
     assert masked("note: 1 row failed\n") == masked("note: 3 row failed\n")
     assert masked("note: 1 row failed\n") != masked("note: 1 row was sent\n")
+    assert masked("exit code: 137\n") != masked("exit code: 3\n")
+
+
+def test_a_shell_that_ends_is_not_waited_for(tmp_path: Path) -> None:
+    """It prints no more, not even that it is ready."""
+    (scenario,) = scenarios_of("# B\n\n## A\n\n<!-- run: -->\n")
+    shell = Shell(tmp_path, "http://127.0.0.1:9/v1", scenario)
+    with pytest.raises(TimeoutError, match="the shell ended in: exit 4"):
+        shell.run("exit 4")
+    shell.close()
 
 
 def test_scenarios_are_read_from_the_page() -> None:
