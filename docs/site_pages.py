@@ -20,6 +20,7 @@ from docutils import nodes
 from pygments.lexers.python import PythonLexer
 from pygments.lexers.shell import BashLexer, BashSessionLexer
 from sphinx import addnodes
+from sphinx.search.en import SearchEnglish
 from sphinx.transforms import SphinxTransform
 
 import ratedispatch
@@ -44,6 +45,7 @@ _PAGE_OF = {name: page for page, name in ROOT_PAGES.items()}
 _HEADING = re.compile(r"^(#{2,3}) (.+)$")
 _LISTED = re.compile(r"^- \[[^\]]+\]\(([^)#\s]+)\)")
 _ARGUMENTS = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>\s*")
+_STATUS = re.compile(r"[45]\d\d")
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
@@ -182,10 +184,19 @@ class Console(BashSessionLexer):
             yield from BashLexer().get_tokens_unprocessed(text)
 
 
+class StatusSearch(SearchEnglish):
+    """The words of the site's search: those of English, and HTTP statuses, such as 429."""
+
+    def word_filter(self, word: str) -> bool:
+        """Whether *word* is in the index."""
+        return _STATUS.fullmatch(word) is not None or super().word_filter(word)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Take part in a build."""
     app.add_config_value("repository_file_url", "", "env", str)
     app.connect("source-read", read_source)
+    app.add_search_language(StatusSearch)
     app.add_lexer("console", Console)
     app.add_lexer("ipython", PythonLexer)  # its own comes with IPython only
     app.connect("missing-reference", public_name)

@@ -1,5 +1,6 @@
-// What the theme leaves to be done: copying a block, scrolling it by keyboard, and searching for the
-// words of a message in which names and numbers differ from those on the page.
+// What the theme leaves to be done: copying a block, scrolling it by keyboard, keeping a flag on one
+// line, and searching for an HTTP status, or for the words of a message in which names and numbers
+// differ from those on the page.
 
 // a block or table that is wider than the page is scrolled by the arrow keys once it has the focus
 const lay = () => {
@@ -10,6 +11,27 @@ const lay = () => {
 };
 lay();
 addEventListener("resize", lay);
+
+// a flag of a command is not broken at its hyphens
+const flags = /(?<!\S)(-[\w-]+)/;
+for (const pre of document.querySelectorAll(
+  ".highlight-console pre, .highlight-sh pre, .highlight-bash pre",
+)) {
+  const walker = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode);
+  for (const text of texts) {
+    if (!flags.test(text.data)) continue;
+    const parts = text.data.split(flags).map((part, index) => {
+      if (index % 2 === 0) return part;
+      const flag = document.createElement("span");
+      flag.className = "flag";
+      flag.textContent = part;
+      return flag;
+    });
+    text.replaceWith(...parts);
+  }
+}
 
 for (const block of document.querySelectorAll(
   ".highlight-console, .highlight-sh, .highlight-bash, .highlight-python, .highlight-ipython, .highlight-toml, .highlight-yaml",
@@ -25,8 +47,8 @@ for (const block of document.querySelectorAll(
   block.querySelector(".highlight").append(button);
 }
 
-// when no page has all words of a search, those that have most of them are shown; a search of many
-// words is a message of the program, and the page of messages goes first
+// when no page has all words of a search, those that have most of them are shown; such a search, or
+// one of many words, is a message of the program, and the page of messages goes first
 if (typeof Search !== "undefined") {
   const havingAll = Search.performTermsSearch;
   const havingMost = (terms, excluded) => {
@@ -45,8 +67,9 @@ if (typeof Search !== "undefined") {
   };
   Search.performTermsSearch = (terms, excluded) => {
     let found = havingAll(terms, excluded);
+    const isMessage = found.length === 0 || terms.size >= 4;
     if (found.length === 0 && terms.size > 1) found = havingMost(terms, excluded);
-    if (terms.size < 4) return found;
+    if (!isMessage) return found;
     const messages = havingMost(terms, excluded).filter(([page]) => page === "reference/messages");
     return [
       ...found.filter(([page]) => page !== "reference/messages"),
@@ -56,6 +79,13 @@ if (typeof Search !== "undefined") {
   const parse = Search._parseQuery;
   Search._parseQuery = (query) => {
     const parsed = parse(query);
+    // Sphinx ignores numbers; in a search of a few words an HTTP status counts
+    if (parsed[1].size < 4) {
+      for (const status of query.match(/\b[45]\d\d\b/g) ?? []) {
+        parsed[1].add(status);
+        parsed[3].add(status);
+      }
+    }
     const marked = [...parsed[3]].filter((word) => word.length > 2);
     localStorage.setItem("sphinx_highlight_terms", marked.join(" "));
     return parsed;
