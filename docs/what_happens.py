@@ -206,8 +206,9 @@ class Shell:
             env=self._environment(),
         )
         if disk is not None:
-            self.run(f"mount -t tmpfs -o size={disk} none {disk_folder}; cd {disk_folder}")
-        self.run(f"cp {folder / 'given.jsonl'} rows.jsonl")
+            place = shlex.quote(str(disk_folder))
+            self.run(f"mount -t tmpfs -o size={disk} none {place}; cd {place}")
+        self.run(f"cp {shlex.quote(str(folder / 'given.jsonl'))} rows.jsonl")
         if disk is not None:
             free = "$(df --output=avail -B1 . | tail -1)"
             self.run(f"head -c $(({free} - 98304)) /dev/zero > ballast")
@@ -215,7 +216,7 @@ class Shell:
     def _write_program(self) -> None:
         program = self._folder / "bin" / "ratedispatch"
         program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m ratedispatch "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m ratedispatch "$@"\n')
         program.chmod(0o755)
 
     def _environment(self) -> dict[str, str]:

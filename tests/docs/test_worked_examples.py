@@ -84,7 +84,9 @@ def test_a_worked_example_can_be_followed(name: str, tmp_path: Path) -> None:
 def test_contributing_begins_with_a_worked_example() -> None:
     """Its commands are those of the page, and all commands are followed before a release."""
     followed = list(scripts())
-    assert followed[0][1].startswith(f"git clone {ROOT} ratedispatch\ncd ratedispatch\n")
+    assert followed[0][1].startswith(
+        f"git clone {shlex.quote(str(ROOT))} ratedispatch\ncd ratedispatch\n"
+    )
     first = [text.strip() for text, _ in blocks(EXAMPLES["add-a-provider"], "console")]
     assert set(first) <= {text for page, text in followed if page == "CONTRIBUTING.md"}
     assert {page for page, _ in followed[1:]} == {
