@@ -25,7 +25,7 @@ def caption(report: Mapping[str, Any]) -> str:
     return (
         f"The same {report['rows']:,} requests, the same server, the same limits: "
         f"{report['rpm']:,} requests and {report['tpm']:,} tokens per minute, "
-        f"which allow {bound:.1f} s at best.\n"
+        f"so {bound:.1f} s is the least possible.\n"
         "`asyncio.gather` with `backoff` is the recipe of OpenAI's guide on rate limits; "
         f"in {len(ours['runs'])} runs it took {_span(recipe)}, with at most 100 rows at a time "
         f"{_span(bounded)}, and `ratedispatch run` {_span(ours)} "
