@@ -114,9 +114,7 @@ class Attempt:
     has_told: bool = False
 
 
-def feedback_of(
-    attempt: Attempt, row: int, *, waits_for_days: bool, feeders: object = None
-) -> Feedback:
+def feedback_of(attempt: Attempt, row: int, *, waits_for_days: bool) -> Feedback:
     """
     Return what *attempt* says about its route.
 
@@ -124,7 +122,6 @@ def feedback_of(
         attempt: How it went.
         row: The rank of its request.
         waits_for_days: Whether a day's limit is waited for like any other.
-        feeders: What may add more requests.
     """
     result, response = attempt.result, attempt.response
     decision = result.decision
@@ -140,8 +137,7 @@ def feedback_of(
     is_refused = decision in _STRAINS or decision is Decision.RATE_LIMIT
     if is_refused or (waits_for_days and decision is Decision.DAY_LIMIT):
         strain = _STRAINS.get(decision)
-        delay, about, more = result.delay, result.dimension, bool(feeders)
-        return Feedback(End.REFUSED, usage, readings, delay, about, strain, row, more)
+        return Feedback(End.REFUSED, usage, readings, result.delay, result.dimension, strain, row)
     return Feedback(End.FAILED, usage, readings, row=row)
 
 

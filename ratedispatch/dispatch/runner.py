@@ -271,7 +271,7 @@ class Runner:
                 breaker.on_answer(call.number)
             elif call.number > breaker.streak.answered:
                 breaker.streak.answered = call.number
-            feedback = feedback_of(attempt, call.rank, waits_for_days=waits, feeders=self.feeders)
+            feedback = feedback_of(attempt, call.rank, waits_for_days=waits)
             changes, call.verdict = permit.report(feedback), permit.verdict
         except BaseException:
             permit.close()  # if it is open still

@@ -226,7 +226,7 @@ class Admission:
             with self.lock:
                 now = self.alarm.time()
                 try:
-                    return lane.brake.report(permit, feedback, now, self._queue.size)
+                    return lane.brake.report(permit, feedback, now, self._queue)
                 finally:  # whatever happens to the report, the permit is closed
                     lane.in_flight -= 1
                     if self._queue.size or self._has_alarm:

@@ -10,7 +10,6 @@ number in flight; knows no queue.
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.blackout import Blackout
@@ -24,7 +23,7 @@ from ratedispatch.pacing.throttle import Throttle
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ratedispatch.pacing.bottleneck import BottleneckClock
     from ratedispatch.pacing.budget import Budget
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from ratedispatch.pacing.evidence import LoadFinding, Standing
     from ratedispatch.pacing.feedback import Change, Feedback
     from ratedispatch.pacing.permit import Permit
+    from ratedispatch.pacing.queue import Entry
 
 #: So many must be refused with more in flight than is answered before fewer are sent at once ...
 _FEWEST_ABOVE = 2
@@ -121,7 +121,7 @@ class Brake:
         self.grants = self._evidence.grants
 
     def report(
-        self, permit: Permit, feedback: Feedback, now: float, waiting: int = 0
+        self, permit: Permit, feedback: Feedback, now: float, waiting: Iterable[Entry] = ()
     ) -> Sequence[Change]:
         """
         Tell the budget, the pauses and the concurrency limit how an attempt ended.
@@ -178,14 +178,14 @@ class Brake:
         return self.granted - self._refused
 
     def _refuse(
-        self, permit: Permit, feedback: Feedback, now: float, waiting: int
+        self, permit: Permit, feedback: Feedback, now: float, waiting: Iterable[Entry]
     ) -> Sequence[Change]:
         """Let the request step aside, send fewer at once, or pause and slow down."""
         evidence, strain = self._evidence, feedback.strain
         if self._look is not None:  # others may have met the same episode before
             self._look(now)
         self._refused += 1
-        others = math.inf if feedback.more_follow else waiting
+        others = (entry.rank for entry in waiting)
         standing = evidence.refused(feedback.row, permit.granted_at, permit.load, now, others)
         if not standing.is_alone:
             self._scatter.refused(permit.reservation.number)

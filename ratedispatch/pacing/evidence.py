@@ -12,7 +12,10 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Grants of which is remembered how many were in flight with them.
 _MOST_GRANTS = 512
@@ -154,7 +157,7 @@ class Evidence:
         self.streaks: dict[int, _Streak] = {}
 
     def refused(
-        self, row: int | None, sent_at: float, load: int, now: float, waiting: float = 0
+        self, row: int | None, sent_at: float, load: int, now: float, waiting: Iterable[int] = ()
     ) -> Standing:
         """
         Add a refusal; return how the request stands.
@@ -164,7 +167,7 @@ class Evidence:
             sent_at: When the attempt left.
             load: How many were in flight with it.
             now: The instant.
-            waiting: How many others may be sent.
+            waiting: The numbers of the requests in the queue.
         """
         is_first = row is None or row not in self.streaks
         standing = _FIRST if row is None else self._stand(row, now, waiting)
@@ -172,7 +175,7 @@ class Evidence:
             self._refusals.append(_Refusal(now, sent_at, load, is_first))
         return standing
 
-    def _stand(self, row: int, now: float, waiting: float) -> Standing:
+    def _stand(self, row: int, now: float, waiting: Iterable[int]) -> Standing:
         streak = self.streaks.get(row)
         if streak is None:
             if len(self.streaks) >= _MOST_STREAKS:
@@ -192,7 +195,7 @@ class Evidence:
             # refused, too; in an outage the same few are tried in turn, and others still wait
             is_old = now - streak.first >= self._tuning.alone_seconds
             is_lonely = bool(self.answers) and not self._others(streak.first)
-            is_left = is_old and is_lonely and waiting < len(self.streaks)
+            is_left = is_old and is_lonely and all(one in self.streaks for one in waiting)
             is_alone = streak.was_alone or is_left
         self.streaks[row] = _Streak(streak.first, now, is_alone)
         return Standing(is_alone, not (answered or others or is_alone), is_left)

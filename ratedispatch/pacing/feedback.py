@@ -70,7 +70,6 @@ class Feedback:
         dimension: The limit that was exceeded, as `Reading` names it; None if not stated.
         strain: Why a refusal is about load rather than a limit; None if it is about a limit.
         row: A number that identifies the request in all its attempts; None if it has none.
-        more_follow: Whether requests may follow that do not wait in the queue yet.
     """
 
     end: End
@@ -80,7 +79,6 @@ class Feedback:
     dimension: str | None = None
     strain: Strain | None = None
     row: int | None = None
-    more_follow: bool = False
 
 
 #: An attempt that was given up: what it used is not known.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ratedispatch.pacing.permit import Permit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ratedispatch.pacing.turn_line import Line
     from ratedispatch.request import Cost
@@ -160,6 +160,10 @@ class FairQueue:
         else:
             entry = self._in_order.popleft()
         entry.is_queued = False
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Give those that wait, in no order."""
+        return (one for one in (*self._in_order, *self._late) if not one.has_left)
 
     def leave(self, entry: Entry) -> None:
         """Count *entry* as gone, if it is still in the queue."""

@@ -20,7 +20,7 @@ from ratedispatch.pacing.turn import FIRST_COME
 from ratedispatch.pacing.turn_line import Level, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ratedispatch.pacing.ageing import AgeingTuning
     from ratedispatch.pacing.lane import Lane
@@ -182,6 +182,10 @@ class TurnQueue:
         shares = self._shares_of(turn.priority)
         shares.charge(shares.of(turn.caller), tokens_of(cost))
 
+    def __iter__(self) -> Iterator[Entry]:
+        """Give those that wait, in no order."""
+        return _entries_of(self._orders.values())
+
     def leave(self, entry: Entry) -> None:
         """Count *entry* as gone, if it is still in the queue."""
         if entry.is_queued:
@@ -253,13 +257,7 @@ class TurnQueue:
             level.list_line(line, entry.number)
 
     def _remove(self, orders: list[Order]) -> list[Entry]:
-        entries = [
-            entry
-            for order in orders
-            for level in order.levels.values()
-            for line in level.lines.values()
-            for entry in line
-        ]
+        entries = list(_entries_of(orders))
         for entry in entries:
             self.uncount(entry)
         for order in orders:
@@ -273,3 +271,10 @@ class TurnQueue:
                 self._shares = {one: kept for one, kept in self._shares.items() if kept.waiting}
             shares = self._shares[priority] = Shares(self._weights)
         return shares
+
+
+def _entries_of(orders: Iterable[Order]) -> Iterator[Entry]:
+    for order in orders:
+        for level in order.levels.values():
+            for line in level.lines.values():
+                yield from line

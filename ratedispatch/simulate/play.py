@@ -19,7 +19,7 @@ from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.transport import ProviderTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from ratedispatch.events import Event, Listener
     from ratedispatch.groups import LimitGroups
@@ -73,7 +73,7 @@ class Played:
 
 
 def play(
-    requests: Iterable[Request],
+    requests: Iterable[Request] | AsyncIterable[Request],
     limits: Limits | LimitGroups,
     provider: ProviderSettings,
     *,

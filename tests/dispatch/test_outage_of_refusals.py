@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 import pytest
 
 from ratedispatch.limits import Limits
@@ -9,6 +12,14 @@ from ratedispatch.outcome import Completed
 from ratedispatch.request import Request
 from ratedispatch.simulate.play import play
 from ratedispatch.simulate.settings import ProviderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def row(name: str) -> Request:
+    messages = [{"role": "user", "content": name}]
+    return Request.chat(model="gpt-4o", messages=messages, max_tokens=16, custom_id=name)
 
 
 @pytest.mark.parametrize("seed", [2, 5])
@@ -18,15 +29,7 @@ def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
 
     A row that is refused for two minutes was once taken for the last that is left, and failed.
     """
-    rows = [
-        Request.chat(
-            model="gpt-4o",
-            messages=[{"role": "user", "content": str(number)}],
-            max_tokens=16,
-            custom_id=str(number),
-        )
-        for number in range(120)
-    ]
+    rows = [row(str(number)) for number in range(120)]
     settings = ProviderSettings(
         requests_per_minute=120,
         burst_seconds=1.0,
@@ -37,3 +40,27 @@ def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
     played = play(rows, Limits(120), settings, seed=seed)
     assert [one for one in played.outcomes if not isinstance(one, Completed)] == []
     assert len(played.outcomes) == 120
+
+
+def test_a_row_is_given_up_while_an_open_source_has_nothing_to_say() -> None:
+    """What may come some day is no reason to stop all that waits for it."""
+
+    async def source() -> AsyncIterator[Request]:
+        for name in "abcd":
+            yield row(name)
+        await asyncio.sleep(20)
+        yield row("alone")
+        await asyncio.sleep(3_000)
+        for name in "efgh":
+            yield row(name)
+
+    settings = ProviderSettings(
+        requests_per_minute=120,
+        burst_seconds=1.0,
+        latency=0.5,
+        latency_sigma=0.3,
+        fault_times=((15.0, 2_000.0, "429"),),
+    )
+    played = play(source(), Limits(120), settings, seed=1)
+    assert sorted(played.answered) == list("abcdefgh")
+    assert (list(played.failed), played.stop) == (["alone"], None)

@@ -51,14 +51,14 @@ def test_a_row_that_is_left_over_and_refused_for_two_minutes_is_alone_as_well() 
 def test_a_row_is_not_left_over_while_rows_wait_that_were_never_refused() -> None:
     """In an outage the same two rows are tried in turn, and a third was not yet."""
     found = {}
-    for waiting in (1, 2):
+    for waiting in ((8,), (8, 9)):
         evidence = Evidence()
         answered(evidence, 3, BEGIN - 1, BEGIN - 2)
         evidence.refused(8, BEGIN, 1, BEGIN)
         evidence.refused(7, BEGIN + 1, 1, BEGIN + 1)
         evidence.refused(8, BEGIN + 60, 1, BEGIN + 60)
         found[waiting] = evidence.refused(7, BEGIN + 122, 1, BEGIN + 122, waiting)
-    assert found == {1: Standing(True, False, True), 2: Standing(False, True)}
+    assert found == {(8,): Standing(True, False, True), (8, 9): Standing(False, True)}
 
 
 def test_a_share_is_small_up_to_one_in_ten() -> None:
