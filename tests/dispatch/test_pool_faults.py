@@ -176,7 +176,8 @@ def test_one_good_member_is_enough(world: World) -> None:
     # submitted one is no sign of others: its caller may send nothing but bad requests
     mapped = [one for one in failed if int(one.request.custom_id or 0) < world.rows // 2]
     refusing = sum(fault.kind == "400" for _, faults in world.members for fault in faults)
-    assert len(mapped) <= refusing
+    # who tolerates failures has each of them reported, however many
+    assert world.options["tolerate_failures"] or len(mapped) <= refusing
     assert {one.code for one in failed if isinstance(one, Failed)} <= {"bad_version"}
     assert refusing or not failed
     assert {one.request.custom_id for one in played.outcomes} == {str(n) for n in range(world.rows)}
