@@ -22,6 +22,17 @@ def row(name: str) -> Request:
     return Request.chat(model="gpt-4o", messages=messages, max_tokens=16, custom_id=name)
 
 
+def refusing(start: float, seconds: float) -> ProviderSettings:
+    """A provider that refuses everything from *start* on, and does not say why."""
+    return ProviderSettings(
+        requests_per_minute=120,
+        burst_seconds=1.0,
+        latency=0.5,
+        latency_sigma=0.3,
+        fault_times=((start, seconds, "429"),),
+    )
+
+
 @pytest.mark.parametrize("seed", [2, 5])
 def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
     """
@@ -30,14 +41,7 @@ def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
     A row that is refused for two minutes was once taken for the last that is left, and failed.
     """
     rows = [row(str(number)) for number in range(120)]
-    settings = ProviderSettings(
-        requests_per_minute=120,
-        burst_seconds=1.0,
-        latency=0.5,
-        latency_sigma=0.3,
-        fault_times=((10.0, 260.0, "429"),),
-    )
-    played = play(rows, Limits(120), settings, seed=seed)
+    played = play(rows, Limits(120), refusing(10.0, 260.0), seed=seed)
     assert [one for one in played.outcomes if not isinstance(one, Completed)] == []
     assert len(played.outcomes) == 120
 
@@ -54,13 +58,6 @@ def test_a_row_is_given_up_while_an_open_source_has_nothing_to_say() -> None:
         for name in "efgh":
             yield row(name)
 
-    settings = ProviderSettings(
-        requests_per_minute=120,
-        burst_seconds=1.0,
-        latency=0.5,
-        latency_sigma=0.3,
-        fault_times=((15.0, 2_000.0, "429"),),
-    )
-    played = play(source(), Limits(120), settings, seed=1)
+    played = play(source(), Limits(120), refusing(15.0, 2_000.0), seed=1)
     assert sorted(played.answered) == list("abcdefgh")
     assert (list(played.failed), played.stop) == (["alone"], None)

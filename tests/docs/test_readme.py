@@ -26,10 +26,10 @@ TEXT = README.read_text("utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 #: Above this heading a reader learns what there is; below it are the details.
-DETAILS = "\n## What it does\n"
+DETAILS = "\n## Compared with other tools\n"
 
 #: Lines of source above it: two screens, of which the picture takes half of one.
-TWO_SCREENS = 100
+TWO_SCREENS = 70
 
 
 def without_numbers(text: str) -> str:
