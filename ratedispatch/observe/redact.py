@@ -1,5 +1,5 @@
 """
-Removes API keys from texts of a server.
+Removes API keys from texts of a server, and logins from addresses.
 
 A server may repeat the key that it was sent, most often in an error message; the key must not
 reach a file or a terminal. It may come as it is, or as a server or a gateway writes it: escaped

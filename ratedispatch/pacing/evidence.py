@@ -190,9 +190,9 @@ class Evidence:
         if answered or others:
             is_alone = others <= self._tuning.small_share * answered
         else:
-            # nothing else was sent: what was alone before is so still, and so is in the end what
-            # is long refused by a server that has answered others, if nothing waits but what was
-            # refused, too; in an outage the same few are tried in turn, and others still wait
+            # Nothing else was sent. A row that was alone before still is. So is, in the end, one
+            # that is refused for long by a server that has answered others, unless rows wait
+            # that were never refused: in an outage the same few rows are tried in turn.
             is_old = now - streak.first >= self._tuning.alone_seconds
             is_lonely = bool(self.answers) and not self._others(streak.first)
             is_left = is_old and is_lonely and all(one in self.streaks for one in waiting)

@@ -163,7 +163,7 @@ class FairQueue:
 
     def __iter__(self) -> Iterator[Entry]:
         """Give those that wait, in no order."""
-        return (one for one in (*self._in_order, *self._late) if not one.has_left)
+        return (one for one in itertools.chain(self._in_order, self._late) if not one.has_left)
 
     def leave(self, entry: Entry) -> None:
         """Count *entry* as gone, if it is still in the queue."""
