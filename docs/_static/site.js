@@ -1,6 +1,6 @@
 // What the theme leaves to be done: copying a block, scrolling it by keyboard, keeping a flag on one
-// line, and searching for an HTTP status, or for the words of a message in which names and numbers
-// differ from those on the page.
+// line, and a search that lists guides first, and that finds an HTTP status, or the words of a message
+// in which names and numbers differ from those on the page.
 
 // a block or table that is wider than the page is scrolled by the arrow keys once it has the focus
 const lay = () => {
@@ -45,6 +45,18 @@ for (const block of document.querySelectorAll(
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
   block.querySelector(".highlight").append(button);
+}
+
+// of pages that match alike, guides go first, then the explanations, the reference and the papers on
+// the design; a name that was typed as Python writes it, such as RetryPolicy, goes before them all
+if (typeof Scorer !== "undefined") {
+  const typed = new URLSearchParams(location.search).get("q")?.trim() ?? "";
+  const isName = /[A-Z_]/.test(typed);
+  const ranks = { explanation: 1.5, reference: 0, design: -2, contribute: -2 };
+  Scorer.score = ([page, title, , , score, , kind]) => {
+    if (isName && kind === "object" && title.split(".").at(-1) === typed) return score + 10;
+    return score + (ranks[page.split("/")[0]] ?? 2);
+  };
 }
 
 // when no page has all words of a search, those that have most of them are shown; such a search, or

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedispatch.jobs.standing.job_standing import State, Sum
 from ratedispatch.observe.command_text import shell_line
-from ratedispatch.observe.human import clock_text, duration_text, one_line, usd
+from ratedispatch.observe.human import about_usd, clock_text, duration_text, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def line(parts: Sequence[Standing]) -> str:
     if _is_running(parts):
         words.append(f"ETA {clock_text(whole.eta)}")
     if whole.spent is not None:
-        words.append(f"{usd(whole.spent)} spent")
+        words.append(f"{about_usd(whole.spent)} spent")
     return one_line(", ".join(words))
 
 
@@ -160,7 +160,7 @@ def _several(whole: Sum) -> list[str]:
 def _money_and_failures(part: Standing | Sum) -> list[str]:
     lines = []
     if part.spent is not None:
-        lines.append(_field("spent", usd(part.spent)))
+        lines.append(_field("spent", about_usd(part.spent)))
     reasons = list(part.failures.items())
     if reasons:
         texts = [f"{count:,} {reason}" for reason, count in reasons[:_MOST_REASONS]]

@@ -96,7 +96,7 @@ class Route:
     def learn(self, rate: Rate) -> None:
         """Let the number in flight follow a limit that is known now."""
         if self.adaptive is not None and not rate.is_auto and not rate.is_daily:
-            self.adaptive.follows_rate = True
+            self.adaptive.follow_rate()
 
     def retire(self, reason: Callable[[], Stopped]) -> None:
         """Send nothing more here; requests in the queue fail with *reason*."""

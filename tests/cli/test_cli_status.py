@@ -123,8 +123,11 @@ def test_a_trial_has_spent_nothing_unless_it_was_asked_what_it_would_cost(job: P
     assert values(job)["spent_usd"] is None
     for path in job.glob("out.*"):
         path.unlink()
-    run(job, "--fake", "--quiet", "--no-memory", "--max-cost", "1")
-    assert values(job)["spent_usd"] > 0
+    prices = ["--price-in", "1234.567", "--price-out", "0"]
+    told = run(job, "--fake", "--no-memory", *prices).output
+    assert values(job)["spent_usd"] == pytest.approx(0.009876536)
+    assert "cost $0.0099." in told
+    assert status(job).output.split()[-2:] == ["spent", "$0.0099"]  # rounded as the run has it
 
 
 @pytest.mark.parametrize("name", [".", "/"])

@@ -74,7 +74,7 @@ class AdaptiveLimit:
                 f"at least {least} and at most {most} in flight; must be 1 <= least <= most"
             )
         self._tuning = tuning
-        self.follows_rate = follows_rate
+        self._follows_rate = follows_rate
         self._silent_since: float | None = None  # while room is what is short
         self._newest = latency  # seconds that the newest answer took
         self._least = least
@@ -87,8 +87,7 @@ class AdaptiveLimit:
         self._first: Reading | None = None
         self._last_step = 0.0  # of the centre, as ln
         self._ceiling = inf
-        self._pairs_below_ceiling = 0
-        self._epoch = 0
+        self._pairs_below_ceiling = self._epoch = 0
         self._sums = Sums()
         self._rest = tuning.readings_at_centre
         self._cut = -1
@@ -116,8 +115,12 @@ class AdaptiveLimit:
         """How often the limit was set."""
         return self._epoch
 
+    def follow_rate(self) -> None:
+        """Take it from now on that a rate is known that the server is to take."""
+        self._follows_rate = True
+
     def resume(self, limit: int, found: int | None) -> None:
-        """Go on where another search stood: with its *limit*, and what it has *found*."""
+        """Continue from the state of another search: its *limit*, and what it has *found*."""
         self._ceiling = inf
         self._first = None
         if found is not None:
@@ -130,7 +133,7 @@ class AdaptiveLimit:
 
     def full(self, now: float) -> float:
         """Note that a request waits for room; return the seconds until silence raises the limit."""
-        if not self.follows_rate or self._limit >= self._bound():
+        if not self._follows_rate or self._limit >= self._bound():
             return inf
         if self._silent_since is None:
             self._silent_since = now
@@ -170,7 +173,7 @@ class AdaptiveLimit:
     def ended(self, token: Sent, now: float) -> None:
         """Note that the request was answered, at loop time *now* in seconds."""
         latency = now - token.at
-        if self.follows_rate:
+        if self._follows_rate:
             if self._silent_since is not None:
                 self._silent_since = now
             self._newest = latency
@@ -253,7 +256,7 @@ class AdaptiveLimit:
     def _compare(self, first: Reading, second: Reading) -> None:
         """Decide on the next pair from the two readings of this one, in either order."""
         tuning = self._tuning
-        is_timed = self.follows_rate and self._phase is Phase.DOUBLING
+        is_timed = self._follows_rate and self._phase is Phase.DOUBLING
         elasticity = first.elasticity(second, tuning, is_timed=is_timed)
         # A server that is full at so many in flight, idle below and queueing above, shows this
         # elasticity between the two: throughput grows in proportion up to there, then stays.
@@ -313,14 +316,9 @@ class AdaptiveLimit:
 
     def _climb(self, centre: float) -> None:
         """Hold two numbers around *centre* (ln), or around the bound that it exceeds."""
-        tuning = self._tuning
-        bound = log(self._bound())
+        spread, bound = self._tuning.spread_ln, log(self._bound())
         self._centre = max(log(self._least), min(centre, bound))
-        self._pair(
-            Phase.CLIMBING,
-            self._centre - tuning.spread_ln,
-            min(self._centre + tuning.spread_ln, bound),
-        )
+        self._pair(Phase.CLIMBING, self._centre - spread, min(self._centre + spread, bound))
         self._is_resting = True
         self._begin(round(exp(self._centre)), times=self._rest)
 

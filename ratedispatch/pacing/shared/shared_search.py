@@ -101,21 +101,6 @@ class SharedSearch:
         return self._search.newest
 
     @property
-    def follows_rate(self) -> bool:
-        """Whether a rate is followed: then each process has its own number, and keeps it."""
-        return self._search.follows_rate
-
-    @follows_rate.setter
-    def follows_rate(self, follows: bool) -> None:
-        part, has_own = max(1, self._part), self._leads and self._wanting == 1
-        if follows and not self._has_left:
-            self._leave(self._now)
-            if not has_own:
-                self._search.resume(part, None)
-        self._search.follows_rate = follows
-        self._divide(self._now)
-
-    @property
     def _leads(self) -> bool:
         """Whether it looks for the number itself, as one does that has heard of no other."""
         return self._has_left or self._searches or self._found is None
@@ -129,6 +114,16 @@ class SharedSearch:
     def _total(self) -> int:
         found = self._found
         return self._search.limit if self._leads or found is None else int(found.total)
+
+    def follow_rate(self) -> None:
+        """Leave the shared search, as a rate is known now, and keep a number of one's own."""
+        part, has_own = max(1, self._part), self._leads and self._wanting == 1
+        if not self._has_left:
+            self._leave(self._now)
+            if not has_own:
+                self._search.resume(part, None)
+        self._search.follow_rate()
+        self._divide(self._now)
 
     def full(self, now: float) -> float:
         """Note that a request waits for room; return the seconds until there may be more."""

@@ -190,7 +190,7 @@ def test_a_rate_that_becomes_known_is_followed_by_each() -> None:
     """The number is its own from there on, and the others share theirs."""
     shared = SharedRecord()
     first, second = members_of(shared, 2)
-    first.follows_rate = True
+    first.follow_rate()
     first.full(1.0)
     assert first.limit == 4
     assert first.full(1.3) == pytest.approx(0.25)  # silence doubles it
