@@ -13,8 +13,6 @@ however well it is foretold.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import math
 import os
@@ -23,31 +21,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from benchmarks.frame.command import LOOPBACK, make_parser, positive, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
+from benchmarks.live.parts.kinds_of_files import KINDS, serving, write
 from ratedispatch.jobs.batchfile import row_of
 from ratedispatch.jobs.plan.price_book import PriceBook
 from ratedispatch.jobs.workload.file_workload import read_workload
-from ratedispatch.request import CHAT
-from ratedispatch.simulate.forecast.lengths import Lengths
-from ratedispatch.simulate.provider import provider
-from ratedispatch.simulate.server.server import FakeServer
-from ratedispatch.simulate.settings import ProviderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+    from benchmarks.live.parts.kinds_of_files import Kind
     from ratedispatch.jobs.workload.counted import Counted
-    from ratedispatch.simulate.provider.calls import Call
-
-_MODEL, _OTHER = "gpt-4.1-mini", "gpt-4.1-nano"
 
 #: Rows that are sent first.
 _PROBE = 200
@@ -62,58 +50,6 @@ _ROUNDING = 1e-6
 _ONCE = ("--seeds", "1")
 
 _NO_LIMITS = ("--rpm", "none", "--tpm", "none", "--max-in-flight", "64", "--no-config", "--quiet")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """
-    A kind of files.
-
-    Args:
-        name: What it is like.
-        provider: How long outputs are.
-        caps: The caps that rows name, 0 for none; one is drawn for each.
-        models: The models that rows name in turn.
-        follows: Tokens of output of an empty prompt, for each token of one, and sigma; None where
-            the provider's settings say all.
-    """
-
-    name: str
-    provider: ProviderSettings
-    caps: tuple[int, ...] = (0,)
-    models: tuple[str, ...] = (_MODEL,)
-    follows: tuple[float, float, float] | None = None
-
-
-def _settings(text: str | None = None, **others: Any) -> ProviderSettings:
-    lengths = None if text is None else Lengths.parse(text)
-    others = {"latency": 0.02, "output_tokens": lengths, **others}
-    return ProviderSettings(**others)
-
-
-_CAPS = (100, 200, 300, 400)
-
-KINDS = (
-    Kind("half of the cap", _settings(), _CAPS),
-    Kind("0.37 of the cap", _settings(output_share=0.37), _CAPS),
-    Kind("all alike, cut by caps", _settings("180"), _CAPS),
-    Kind("all alike, no caps", _settings("90")),
-    Kind("log-normal, cut by caps", _settings("lognormal:150:0.5"), _CAPS),
-    Kind("log-normal, no caps", _settings("lognormal:150:0.3")),
-    Kind("uniform, some caps", _settings("uniform:50:250"), (0, 150, 300)),
-    Kind("follows the prompt", _settings(), follows=(40.0, 0.35, 0.2)),
-    Kind(
-        "two models",
-        _settings(
-            output_lengths={
-                _MODEL: Lengths.parse("lognormal:120:0.3"),
-                _OTHER: Lengths.parse("lognormal:300:0.3"),
-            }
-        ),
-        models=(_MODEL, _OTHER),
-    ),
-    Kind("exponential, cut by caps", _settings("exponential:200"), _CAPS),
-)
 
 
 @dataclass(slots=True)
@@ -145,9 +81,9 @@ class Foretold:
 def foretell(folder: Path, kind: Kind, *, rows: int, seed: int) -> Foretold:
     """Foretell what a file of *kind* costs in both ways, send it, and compare."""
     source = folder / "in.jsonl"
-    _write(folder / "former.jsonl", kind, rows, random.Random(seed + 1_000))
-    _write(source, kind, rows, random.Random(seed))
-    with _serving(kind, seed) as url:
+    write(folder / "former.jsonl", kind, rows, random.Random(seed + 1_000))
+    write(source, kind, rows, random.Random(seed))
+    with serving(kind, seed) as url:
         at = ("--base-url", url, *_NO_LIMITS)
         _command(
             folder, "run", "former.jsonl", "-o", "former-out.jsonl", "--log-json", "former.log", *at
@@ -218,23 +154,6 @@ def _least(
     return round(100 * math.sqrt(variance) * math.sqrt(2 / math.pi) / _usd(counted, usage), 3)
 
 
-def _write(path: Path, kind: Kind, rows: int, rng: random.Random) -> None:
-    """Write a file whose prompts are log-normal, some long."""
-    with path.open("w", encoding="utf-8") as file:
-        for number in range(rows):
-            words = max(5, min(2_000, round(rng.lognormvariate(math.log(250), 0.7))))
-            text = f"{number} " + "tea " * words
-            body: dict[str, Any] = {
-                "model": kind.models[number % len(kind.models)],
-                "messages": [{"role": "user", "content": text}],
-            }
-            cap = rng.choice(kind.caps)
-            if cap:
-                body["max_tokens"] = cap
-            line = {"custom_id": f"row-{number}", "method": "POST", "url": CHAT, "body": body}
-            file.write(json.dumps(line) + "\n")
-
-
 def _command(folder: Path, *words: str) -> dict[str, Any]:
     """Return what a command prints as JSON."""
     done = subprocess.run(
@@ -262,45 +181,6 @@ def _usage(path: Path) -> dict[int, tuple[int, int]]:
         assert row is not None
         found[row] = usage["prompt_tokens"], usage["completion_tokens"]
     return found
-
-
-@contextlib.contextmanager
-def _serving(kind: Kind, seed: int) -> Iterator[str]:
-    """Serve answers of *kind* from a thread of this process; yield where."""
-    loop = asyncio.new_event_loop()
-    ready: list[Any] = []
-
-    async def start() -> None:
-        server = FakeServer(kind.provider, seed=seed)
-        ready.extend((server, await server.start("127.0.0.1", 0)))
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    with contextlib.ExitStack() as stack:
-        if kind.follows is not None:
-            lengths = _following(*kind.follows)
-            stack.enter_context(patch.object(provider, "output_length", lengths))
-        asyncio.run_coroutine_threadsafe(start(), loop).result()
-        try:
-            yield f"http://127.0.0.1:{ready[1]}/v1"
-        finally:
-            asyncio.run_coroutine_threadsafe(ready[0].stop(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-
-
-def _following(
-    base: float, slope: float, sigma: float
-) -> Callable[[ProviderSettings, Call, random.Random], int]:
-    """Return what makes outputs follow their prompts."""
-
-    def length(_: ProviderSettings, call: Call, rng: random.Random) -> int:
-        """Return the tokens of an output of *call*."""
-        middle = base + slope * call.prompt_tokens
-        return max(1, round(middle * rng.lognormvariate(0.0, sigma)))
-
-    return length
 
 
 def main() -> int:

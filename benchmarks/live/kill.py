@@ -59,7 +59,6 @@ _EARLY_SHARE = 0.25
 
 _HANGING = 120.0
 
-
 #: The flags of a job without a pool.
 _NO_LIMITS = ("--rpm", "none", "--tpm", "none")
 
@@ -146,9 +145,9 @@ def kill_over_and_over(
         FakeServerProcess("--latency", str(_LATENCY), "--seed", str(seed), *faults) as server,
         ForkServer(env) as fork_server,
     ):
+        target = _pool(folder, server) if has_pool else ("--base-url", server.base_url, *_NO_LIMITS)
         arguments = [
-            *("run", str(source), "-o", str(output), "--errors-file", str(errors)),
-            *(_pool(folder, server) if has_pool else ("--base-url", server.base_url, *_NO_LIMITS)),
+            *("run", str(source), "-o", str(output), "--errors-file", str(errors), *target),
             *("--max-in-flight", str(in_flight), "--timeout", "2", "--quiet", "--json"),
             *("--processes", str(processes)),
         ]
@@ -160,14 +159,7 @@ def kill_over_and_over(
             done += 1
             sent_again += again
         killer.wait()
-        last = subprocess.run(
-            [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        last = _finish(arguments, env)
         stats = server.stats()
     check = check_files((row.custom_id for row in workload.rows), output, errors, echoes=False)
     report = json.loads(last.stdout) if last.stdout else {}
@@ -183,6 +175,18 @@ def kill_over_and_over(
         report.get("billed_twice_at_most", 0),
         last.returncode,
         round(time.perf_counter() - begin, 1),
+    )
+
+
+def _finish(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the job to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ratedispatch", *arguments, "--max-in-flight", "128"],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 

@@ -34,15 +34,13 @@ from benchmarks.frame.environment import environment
 from benchmarks.frame.rounds import interleave
 from benchmarks.frame.tables import table
 from benchmarks.frame.workload import short
-from benchmarks.live.parts.fleet import NO_REDIS, Fleet, Redis, has_redis, redis_in
+from benchmarks.live.parts.fleet import NO_REDIS, Fleet, has_redis, redis_in
 from benchmarks.live.parts.shared_member import Place, rehearse, send_sizes, spend
-from ratedispatch.simulate.server.child import FakeServerProcess
+from benchmarks.live.parts.shared_scene import LATENCY, Scene, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_LATENCY = 0.3
-_SHALLOW = ("--burst-seconds", "1", "--latency", str(_LATENCY))
 _RATE = 50.0
 _FOUR = ("a", "b", "c", "d")
 _EACH = 500
@@ -60,40 +58,6 @@ _COST_TURNS = 5
 _FLOOR = 0.3
 
 _STORES = ("local", "redis")
-
-
-class Scene:
-    """
-    What a round has: a folder, a place to share at, and a seed.
-
-    Args:
-        folder: Empty, and gone afterwards.
-        redis: The server, if it is by Redis.
-        seed: Of all chance.
-    """
-
-    def __init__(self, folder: Path, redis: Redis | None, seed: int) -> None:
-        self.folder = folder
-        self.redis = redis
-        self.seed = seed
-        self.store = "local" if redis is None else "redis"
-        self.share = "local" if redis is None else redis.url
-
-    def server(self, *flags: str) -> FakeServerProcess:
-        """Return a fake server, not started yet."""
-        return FakeServerProcess(*_SHALLOW, "--seed", str(self.seed), *flags)
-
-    def place(self, name: str) -> Place:
-        """Return where processes of the round *name* share."""
-        return Place(self.store, str(self.folder) if self.redis is None else self.redis.url, name)
-
-
-def _judged(stats: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "sent": stats["arrived"],
-        "refused_share": round(stats["refused_share"], 5),
-        "above_limit": round(max(0.0, stats["excess"]["offered"]["requests"] or 0.0), 1),
-    }
 
 
 def _four(scene: Scene, *, restarts: bool) -> dict[str, Any]:
@@ -116,10 +80,10 @@ def _four(scene: Scene, *, restarts: bool) -> dict[str, Any]:
         codes = {name: one.code for name, one in fleet.wait().items()}
         stats = server.stats()
         answers = [fleet.answers(name) for name in _FOUR]
-    bound = Account(3000, 0, 1.0, _LATENCY)
-    least = (stats["arrived"] - _RATE * bound.burst_seconds) / _RATE + _LATENCY
+    bound = Account(3000, 0, 1.0, LATENCY)
+    least = (stats["arrived"] - _RATE * bound.burst_seconds) / _RATE + LATENCY
     figures = {
-        **_judged(stats),
+        **judged(stats),
         "seconds": round(stats["makespan"], 2),
         "of_bound": round(stats["makespan"] / least, 4),
         "spread": round(max(done) / max(1, min(done)) - 1, 4),
@@ -165,7 +129,7 @@ def eight(scene: Scene) -> dict[str, Any]:
         fleet.stop()
     rate = 500.0
     figures = {
-        **_judged(stats),
+        **judged(stats),
         "used": round((last - first) / seconds / rate, 4),
         "spread": round(max(done) / max(1, min(done)) - 1, 4),
     }
@@ -192,7 +156,7 @@ def halved(scene: Scene) -> dict[str, Any]:
     arrived = stats["per_second"]["arrived"]
     half = _RATE / 2
     figures = {
-        **_judged(stats),
+        **judged(stats),
         "used_later": round(sum(arrived[at + 2 : at + 20]) / 18 / half, 4),
         "second_after": round(arrived[at + 1] / half, 3),
     }

@@ -22,252 +22,20 @@ Run: python -m benchmarks.sim.shared [--round NAME] [--seed N] [--json [FILE]]
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.frame.command import make_parser, publish
 from benchmarks.frame.environment import environment
 from benchmarks.frame.tables import table
 from benchmarks.sim.shared_day import day
-from ratedispatch import AttemptSent, Dispatcher, Limits, Request
-from ratedispatch.pacing.shared.memory_store import SharedRecord
-from ratedispatch.pacing.shared.record import DEFAULT, RecordTuning
-from ratedispatch.pacing.shared.shared_budget import SharedBudget
+from benchmarks.sim.shared_world import ROUND_TRIP, Setting, figures_of, rows, run, shares, spread
 from ratedispatch.sharing import redis_script
-from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtual
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-
-    from ratedispatch.pacing.shared.store import Note, Sheet, Store, StoreGone
-
-#: Seconds to a store that is a server, and back.
-_ROUND_TRIP = 0.001
-
-
-class FarStore:
-    """
-    A store in memory that answers after a round trip.
-
-    Args:
-        shared: What it writes to.
-    """
-
-    is_remote = True
-    name = "far memory"
-
-    def __init__(self, shared: SharedRecord) -> None:
-        self._near = shared.join()
-        self._news = -1.0
-
-    def exchange(self, note: Note, reply: Callable[[Sheet | StoreGone], None]) -> None:
-        """Take in *note* half a round trip later."""
-
-        def answer(said: Sheet | StoreGone) -> None:
-            self._news = getattr(said, "news", self._news)
-            reply(said)
-
-        loop = asyncio.get_running_loop()
-        loop.call_later(_ROUND_TRIP, self._near.exchange, note, answer)
-
-    def news(self) -> float:
-        """Return the same until the next sheet, which brings what is new."""
-        return self._news
-
-    def redeemed(self) -> None:
-        """Hear that what this member held was sent; the next note tells it."""
-
-    def close(self) -> None:
-        """Leave."""
-
-
-class Member:
-    """
-    One process.
-
-    Args:
-        name: Its name.
-        store: Its way to the others.
-        transport: The provider, which all have in common.
-        limits: What its user has set.
-        seed: Of its chance.
-    """
-
-    def __init__(
-        self, name: str, store: Store, transport: Any, limits: Limits, seed: int = 0
-    ) -> None:
-        self.name = name
-        self.budget = SharedBudget(limits, store)
-        self.sent: list[tuple[float, int, float]] = []
-        self.answered: Counter[str] = Counter()
-        self.failed: Counter[str] = Counter()
-        self.done: set[str] = set()
-        self.notes: list[object] = []
-        self.dispatcher = Dispatcher(
-            transport,
-            limits,
-            budget=self.budget,
-            listeners=[self._hear],
-            rng=random.Random(f"{name} {seed}"),
-            max_in_flight=10_000,
-        )
-
-    def _hear(self, event: object) -> None:
-        if isinstance(event, AttemptSent):
-            self.sent.append((event.at, event.cost.tokens, event.waited))
-        else:
-            self.notes.append(event)
-
-    async def work(self, requests: Iterator[Request], priority: int = 0) -> None:
-        """Send *requests*."""
-        async with self.dispatcher:
-            async for outcome in self.dispatcher.map(requests, priority=priority):
-                name = outcome.request.custom_id or ""
-                self.done.add(name)
-                if type(outcome).__name__ == "Completed":
-                    self.answered[name] += 1
-                else:
-                    self.failed[name] += 1
-
-
-def rows(name: str, count: int, words: Callable[[], int] = lambda: 20) -> Iterator[Request]:
-    """Return *count* requests."""
-    for number in range(count):
-        messages = [{"role": "user", "content": "tea " * words()}]
-        yield Request.chat(
-            model="gpt-4o", messages=messages, max_tokens=20, custom_id=f"{name}-{number}"
-        )
-
-
-def _shares(members: list[Member], since: float, until: float) -> list[int]:
-    return [sum(since <= at < until for at, _, _ in member.sent) for member in members]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """
-    What the members meet.
-
-    Args:
-        count: How many there are.
-        rpm: The limit of the account, and of each member.
-        tpm: The same.
-        each: Rows of each member.
-        seconds: How long they work; None until all is done.
-        words: Returns how long a row is.
-        record: The constants of the store.
-    """
-
-    count: int = 4
-    rpm: float = 3000
-    tpm: float = 10_000_000
-    each: int = 500
-    seconds: float | None = None
-    words: Callable[[], int] = lambda: 20
-    record: RecordTuning = DEFAULT
-
-
-class World:
-    """
-    Members, and what they have in common.
-
-    Args:
-        setting: What they meet.
-        is_far: Whether the store is a round trip away.
-        seed: Of chance.
-
-    Attributes:
-        shared: The state of the store.
-        transport: The provider.
-        members: All that there ever were.
-        tasks: Their work.
-    """
-
-    def __init__(self, setting: Setting, *, is_far: bool, seed: int) -> None:
-        self.setting = setting
-        self.shared = SharedRecord(setting.record)
-        provider = ProviderSettings(setting.rpm, setting.tpm, burst_seconds=1.0, latency=0.5)
-        self.transport = ProviderTransport(provider, random.Random(f"shared {seed}"))
-        self.members: list[Member] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        self._is_far = is_far
-        self._seed = seed
-
-    def start(self, name: str, requests: Iterator[Request], priority: int = 0) -> Member:
-        """Let one more member send *requests*."""
-        limits = Limits(self.setting.rpm, self.setting.tpm)
-        store = FarStore(self.shared) if self._is_far else self.shared.join()
-        member = Member(name, store, self.transport, limits, self._seed)
-        self.members.append(member)
-        self.tasks.append(asyncio.create_task(member.work(requests, priority)))
-        return member
-
-    async def work(self, script: Callable[[World], Awaitable[None]] | None) -> None:
-        """Let all members work, and *script* beside them, until all is done."""
-        setting = self.setting
-        for number in range(setting.count):
-            name = f"m{number}"
-            self.start(name, rows(name, setting.each, setting.words))
-        other = [] if script is None else [asyncio.ensure_future(script(self))]
-        if setting.seconds is not None:
-            await asyncio.sleep(setting.seconds)
-            for task in self.tasks:
-                task.cancel()
-        while pending := [task for task in (*self.tasks, *other) if not task.done()]:
-            await asyncio.wait(pending)
-        for task in self.tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                task.result()
-
-
-def run(
-    setting: Setting,
-    script: Callable[[World], Awaitable[None]] | None = None,
-    *,
-    is_far: bool,
-    seed: int,
-) -> dict[str, Any]:
-    """Play *setting*; return what came of it."""
-
-    async def play() -> tuple[World, float]:
-        world = World(setting, is_far=is_far, seed=seed)
-        await world.work(script)
-        return world, asyncio.get_running_loop().time()
-
-    world, seconds = run_virtual(play())
-    stats = world.transport.referee.report()
-    refused = sum(stats["refused"].values())
-    sent = sum(len(member.sent) for member in world.members)
-    return {
-        "seconds": seconds,
-        "sent": sent,
-        "refused": refused,
-        "refused_share": refused / max(1, sent),
-        "members": world.members,
-        "stats": stats,
-    }
-
-
-def _figures(found: dict[str, Any], bound: float | None) -> dict[str, Any]:
-    stats = found["stats"]
-    excess = max(stats["excess"]["offered"].values())
-    figures = {
-        "seconds": round(found["seconds"], 2),
-        "refused": found["refused"],
-        "refused_share": round(found["refused_share"], 5),
-        "above_limit": round(excess, 1),
-    }
-    if bound is not None:
-        figures["of_bound"] = round(found["seconds"] / bound, 4)
-    return figures
-
-
-def _spread(counts: list[int]) -> float:
-    return round(max(counts) / max(1, min(counts)) - 1, 4)
+    from benchmarks.sim.shared_world import World
 
 
 def four(seed: int, *, is_far: bool) -> dict[str, Any]:
@@ -282,8 +50,8 @@ def four(seed: int, *, is_far: bool) -> dict[str, Any]:
 
     found = run(Setting(), die, is_far=is_far, seed=seed)
     answered: Counter[str] = sum((one.answered for one in found["members"]), Counter())
-    figures = _figures(found, (found["sent"] - 50) / 50 + 0.5)
-    figures["spread"] = _spread(_shares(found["members"][:4], 1, 12))
+    figures = figures_of(found, (found["sent"] - 50) / 50 + 0.5)
+    figures["spread"] = spread(shares(found["members"][:4], 1, 12))
     figures["rows"] = len(answered)
     figures["is_on_target"] = (
         len(answered) == 2000
@@ -299,10 +67,10 @@ def eight(seed: int, *, is_far: bool) -> dict[str, Any]:
     """Let eight want more than there is, for a minute."""
     setting = Setting(count=8, rpm=30_000, tpm=100_000_000, each=10_000, seconds=60)
     found = run(setting, is_far=is_far, seed=seed)
-    used = sum(_shares(found["members"], 1, 60)) / (59 * 500)
-    figures = _figures(found, None)
+    used = sum(shares(found["members"], 1, 60)) / (59 * 500)
+    figures = figures_of(found, None)
     figures["used"] = round(used, 4)
-    figures["spread"] = _spread(_shares(found["members"], 1, 60))
+    figures["spread"] = spread(shares(found["members"], 1, 60))
     figures["is_on_target"] = (
         used >= 0.97
         and figures["refused_share"] <= 0.005
@@ -338,7 +106,7 @@ def sizes(seed: int, *, is_far: bool) -> dict[str, Any]:
         if name in last and tokens > 3_000:
             gaps.append(at - last[name])
         last[name] = at
-    figures = _figures(found, None)
+    figures = figures_of(found, None)
     figures["used"] = round(
         sum(tokens for at, tokens, _, _ in sent if at < 59) / (54 * tpm / 60), 4
     )
@@ -359,9 +127,9 @@ def halved(seed: int, *, is_far: bool) -> dict[str, Any]:
         world.transport.provider.set_limits(1500, 10_000_000, asyncio.get_running_loop().time())
 
     found = run(Setting(each=10_000, seconds=60), halve, is_far=is_far, seed=seed)
-    figures = _figures(found, None)
-    later = sum(_shares(found["members"], at + 2, 60)) / (60 - at - 2) / 25
-    second = sum(_shares(found["members"], at + 1, at + 2)) / 25
+    figures = figures_of(found, None)
+    later = sum(shares(found["members"], at + 2, 60)) / (60 - at - 2) / 25
+    second = sum(shares(found["members"], at + 1, at + 2)) / 25
     figures["used_later"], figures["second_after"] = round(later, 4), round(second, 4)
     figures["is_on_target"] = figures["refused_share"] <= 0.02 and 0.95 <= later <= 1.02
     return figures
@@ -377,10 +145,10 @@ def gone(seed: int, *, is_far: bool) -> dict[str, Any]:
         world.shared.gone = None
 
     found = run(Setting(each=10_000, seconds=90), take_away, is_far=is_far, seed=seed)
-    figures = _figures(found, None)
-    away = sum(_shares(found["members"], 12, 69)) / 57 / 50
+    figures = figures_of(found, None)
+    away = sum(shares(found["members"], 12, 69)) / 57 / 50
     figures["used_away"] = round(away, 4)
-    figures["used_later"] = round(sum(_shares(found["members"], 73, 90)) / 17 / 50, 4)
+    figures["used_later"] = round(sum(shares(found["members"], 73, 90)) / 17 / 50, 4)
     said = Counter(type(note).__name__ for member in found["members"] for note in member.notes)
     figures["said"] = said["SharingChanged"]
     figures["is_on_target"] = (
@@ -397,7 +165,7 @@ def restart(seed: int, *, is_far: bool) -> dict[str, Any]:
         world.shared.begin_anew()
 
     found = run(Setting(), forget, is_far=is_far, seed=seed)
-    figures = _figures(found, (2000 - 50) / 50 + 0.5)
+    figures = figures_of(found, (2000 - 50) / 50 + 0.5)
     figures["is_on_target"] = figures["refused_share"] <= 0.005 and figures["of_bound"] <= 1.06
     return figures
 
@@ -414,9 +182,9 @@ def fewer(seed: int, *, is_far: bool) -> dict[str, Any]:
 
     setting = Setting(each=10_000, seconds=100, record=redis_script.DEFAULT.record)
     found = run(setting, die, is_far=is_far, seed=seed)
-    figures = _figures(found, None)
-    figures["used_by_two"] = round(sum(_shares(found["members"], 10, 75)) / 65 / 50, 4)
-    figures["used_away"] = round(sum(_shares(found["members"], 77, 100)) / 23 / 50, 4)
+    figures = figures_of(found, None)
+    figures["used_by_two"] = round(sum(shares(found["members"], 10, 75)) / 65 / 50, 4)
+    figures["used_away"] = round(sum(shares(found["members"], 77, 100)) / 23 / 50, 4)
     figures["is_on_target"] = (
         figures["refused_share"] <= 0.005
         and figures["used_by_two"] >= 0.97
@@ -428,7 +196,7 @@ def fewer(seed: int, *, is_far: bool) -> dict[str, Any]:
 def alone(seed: int, *, is_far: bool) -> dict[str, Any]:
     """Let one process have everything, though it would share."""
     found = run(Setting(count=1, each=1500), is_far=is_far, seed=seed)
-    figures = _figures(found, (1500 - 50) / 50 + 0.5)
+    figures = figures_of(found, (1500 - 50) / 50 + 0.5)
     figures["is_on_target"] = figures["refused"] == 0 and figures["of_bound"] <= 1.02
     return figures
 
@@ -449,16 +217,16 @@ def priorities(seed: int, *, is_far: bool) -> dict[str, Any]:
             await asyncio.sleep(1)
 
     found = run(setting, go_first, is_far=is_far, seed=seed)
-    figures = _figures(found, None)
+    figures = figures_of(found, None)
     low, first, singles = found["members"][:4], found["members"][4:5], found["members"][5:]
-    figures["first_has"] = round(sum(_shares(first, 11, 40)) / 29 / rate, 4)
-    figures["aged_have"] = round(sum(_shares(low, 41, 45)) / 4 / rate, 4)
-    figures["used"] = round(sum(_shares(found["members"], 11, 90)) / 79 / rate, 4)
-    figures["spread"] = _spread(_shares(low, 45, 90))
+    figures["first_has"] = round(sum(shares(first, 11, 40)) / 29 / rate, 4)
+    figures["aged_have"] = round(sum(shares(low, 41, 45)) / 4 / rate, 4)
+    figures["used"] = round(sum(shares(found["members"], 11, 90)) / 79 / rate, 4)
+    figures["spread"] = spread(shares(low, 45, 90))
     waits = [waited for member in singles for _, _, waited in member.sent]
     figures["longest_single"] = round(max(waits), 3)
     # behind the one request of each other that stood in the line when it came
-    most = (len(low) + 1) / rate + 2 * _ROUND_TRIP + 0.01
+    most = (len(low) + 1) / rate + 2 * ROUND_TRIP + 0.01
     figures["explained"] = round(most, 3)
     figures["is_on_target"] = (
         figures["first_has"] >= 0.95

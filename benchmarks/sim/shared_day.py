@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.sim.shared_world import FarStore, Member, rows
 from ratedispatch import Limits
 from ratedispatch.pacing.shared.memory_store import SharedRecord
 from ratedispatch.pacing.shared.record import RecordTuning
@@ -24,7 +25,6 @@ from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtua
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.sim.shared import Member
     from ratedispatch.pacing.shared.store import Note, Sheet, Store, StoreGone
 
 _HOUR = 3600.0
@@ -131,8 +131,6 @@ class Day:
 
 async def _session(day: Day, name: str, count: int, rpm: float) -> None:
     """Let a client send *count* rows, however often it has to begin again."""
-    from benchmarks.sim.shared import FarStore, Member, rows
-
     loop, rng = asyncio.get_running_loop(), day.rng
     names = [f"{name}-{number}" for number in range(count)]
     day.made += names

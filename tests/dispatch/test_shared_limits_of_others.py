@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from benchmarks.sim.shared import Member, rows
+from benchmarks.sim.shared_world import Member, rows
 from ratedispatch import Limits
 from ratedispatch.pacing.shared.memory_store import SharedRecord
 from ratedispatch.testing import ProviderSettings, ProviderTransport, run_virtual
