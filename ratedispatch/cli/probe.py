@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ratedispatch.cli.console import say
-from ratedispatch.cli.likeness import Liked
+from ratedispatch.cli.earlier_run import EarlierRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ratedispatch.cli.run_options import CapFlags, DurabilityFlags
     from ratedispatch.cli.sending_options import SendingFlags
     from ratedispatch.cli.simulate_options import SimulateFlags
-    from ratedispatch.jobs.like.former_run import Likeness
+    from ratedispatch.jobs.like.former_run import FormerRun
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.jobs.workload.counted import Counted
     from ratedispatch.observe.report import Report
@@ -58,7 +58,7 @@ class Flags(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Probed(Liked):
+class Probed(EarlierRun):
     """
     What the rows of a probe have shown.
 
@@ -114,7 +114,7 @@ class Probed(Liked):
                 "output_tokens": report.output_tokens,
                 "cost_usd": report.cost_usd,
             },
-            **Liked.as_dict(self, counted, caps),
+            **EarlierRun.as_dict(self, counted, caps),
         }
 
 
@@ -186,11 +186,11 @@ def probe(settings: RunSettings, counted: Counted, most: int) -> Probed:
     assert log is not None
     if settings.source.shard is not None:
         log = settings.source.shard.path(log)
-    likeness = _shown_by(log, start.files.output, settings, counted)
-    return Probed(likeness, lines, report)
+    former = _shown_by(log, start.files.output, settings, counted)
+    return Probed(former, lines, report)
 
 
-def _shown_by(log: Path, output: Path, settings: RunSettings, counted: Counted) -> Likeness:
+def _shown_by(log: Path, output: Path, settings: RunSettings, counted: Counted) -> FormerRun:
     """Return what the log shows; what the answers do if it was not there when they came."""
     from ratedispatch.errors import JobError
     from ratedispatch.jobs.like.former_run import like

@@ -11,10 +11,10 @@ import click
 from ratedispatch.cli.client import connections_for
 from ratedispatch.cli.command import SettingsCommand
 from ratedispatch.cli.console import columns, json_text, say
+from ratedispatch.cli.earlier_run import earlier_run
 from ratedispatch.cli.forecast_notes import caps_met, notes_of
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.likeness import liked
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -43,7 +43,7 @@ from ratedispatch.cli.simulate_options import (
 from ratedispatch.limits import AUTO, Limits
 
 if TYPE_CHECKING:
-    from ratedispatch.cli.likeness import Liked
+    from ratedispatch.cli.earlier_run import EarlierRun
     from ratedispatch.cli.run import RunSettings
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
@@ -245,14 +245,14 @@ def _seen(
     told: Told,
     flags: JobFlags,
     counted: Counted,
-) -> Liked | None:
+) -> EarlierRun | None:
     """Return what a probe or an earlier run shows of the provider; None without either."""
     if settings is not None:
         return probe(settings, counted, playing.probe or 0)
     if playing.like is None:
         return None
     url = url_of(told.base_url)
-    return liked(playing.like, source=flags.source.source, counted=counted, base_url=url)
+    return earlier_run(playing.like, source=flags.source.source, counted=counted, base_url=url)
 
 
 def scene_of(
@@ -261,7 +261,7 @@ def scene_of(
     flags: JobFlags,
     modelled: ModelledProviderFlags,
     max_rows: int | None,
-    seen: Liked | None = None,
+    seen: EarlierRun | None = None,
 ) -> tuple[Workload, Scene]:
     """
     Return what a run with these flags plays: the rows that it sends, and how.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ratedispatch.cli.command import collect, option
-from ratedispatch.cli.likeness import like_option
+from ratedispatch.cli.earlier_run import like_option
 
 if TYPE_CHECKING:
     from ratedispatch.cli.sending_options import SendingFlags

@@ -12,9 +12,9 @@ import click
 
 from ratedispatch.cli.command_line import words_for
 from ratedispatch.cli.console import columns, json_text, say
+from ratedispatch.cli.earlier_run import EarlierRun, earlier_run
 from ratedispatch.cli.help import HELP
 from ratedispatch.cli.input_options import InputFlags, input_options
-from ratedispatch.cli.likeness import Liked, liked
 from ratedispatch.cli.limit_options import (
     LimitFlags,
     ProviderFlags,
@@ -155,7 +155,7 @@ def _show(
     words: list[str],
     checked: list[Checked],
     shown: ShownFlags,
-    seen: Liked | None,
+    seen: EarlierRun | None,
 ) -> None:
     """Draw and print what was *found*, *checked* and *seen*, and the *words* of the command."""
     if shown.plot is not None:
@@ -181,7 +181,7 @@ class _Job:
     """The rows of a job, what they are played with, and how the job is run as it is."""
 
     def __init__(
-        self, workload: Workload, scene: Scene, default: Setting, seen: Liked | None
+        self, workload: Workload, scene: Scene, default: Setting, seen: EarlierRun | None
     ) -> None:
         self.seen = seen
         self.workload = workload
@@ -219,7 +219,7 @@ def _found(
     if search.like is not None:
         url = url_of(told.base_url)
         source = flags.source.source
-        seen = liked(search.like, source=source, counted=counted, base_url=url)
+        seen = earlier_run(search.like, source=source, counted=counted, base_url=url)
     if search.tier and _is_unknown(told.limits) and _is_unknown_to(modelled):
         own, others = others[0], others[1:]
         told = replace(told, limits=own.limits)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ratedispatch.cli.command import collect, option
-from ratedispatch.cli.likeness import like_option
+from ratedispatch.cli.earlier_run import like_option
 from ratedispatch.cli.param_types import FiniteRange
 
 if TYPE_CHECKING:

@@ -18,17 +18,17 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from ratedispatch.dispatch.drought import Drought
+from ratedispatch.dispatch.breaker_waits import DEFAULT_TUNING, Past, delay_before, is_over
 from ratedispatch.dispatch.giving_up import REFUSED, code_of, reason_of, reason_of_refusals
-from ratedispatch.dispatch.patience import DEFAULT_TUNING, Past, delay_before, is_over
+from ratedispatch.dispatch.refusal_streak import RefusalStreak
 from ratedispatch.dispatch.retry import REFUSALS
 from ratedispatch.dispatch.streak import Kind, Streak, kind_of
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Decision, Interpretation
 
 if TYPE_CHECKING:
+    from ratedispatch.dispatch.breaker_waits import BreakerTuning
     from ratedispatch.dispatch.inflight import Attempt, InFlight
-    from ratedispatch.dispatch.patience import BreakerTuning
     from ratedispatch.dispatch.site import Site
 
 
@@ -57,7 +57,7 @@ class CircuitBreaker:
         self._tuning = tuning
         self.sent = 0
         self.streak = Streak()
-        self._drought = Drought(tuning.patience_seconds)
+        self._refusals = RefusalStreak(tuning.patience_seconds)
         self.is_open = False
         self.is_watching = False
         self._has_given_up = self._is_abandoned = False
@@ -283,7 +283,7 @@ class CircuitBreaker:
         if self._is_tolerant or not call.is_mapped:
             return
         now = asyncio.get_running_loop().time()
-        waited = self._drought.refused(now, self.streak.answered, result.delay or 0.0)
+        waited = self._refusals.refused(now, self.streak.answered, result.delay or 0.0)
         if waited is not None and not self._has_given_up and self.place.admission.in_flight <= 1:
             self._has_given_up = True
             self.place.give_up(REFUSED, reason_of_refusals(result, waited))

@@ -14,7 +14,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from ratedispatch.dispatch.answer_stream import stream_of
-from ratedispatch.dispatch.display.wish import with_bar_if_wished
+from ratedispatch.dispatch.display.optional_bar import with_optional_bar
 from ratedispatch.dispatch.in_time import instant_of
 from ratedispatch.dispatch.listeners import Listeners
 from ratedispatch.dispatch.map import outcomes_of
@@ -213,7 +213,7 @@ class Dispatcher:
         turn = turn_of(priority, caller)
         runner, begin = self._runner, self._stay_in_loop
         outcomes = outcomes_of(requests, runner, begin, ordered=ordered, turn=turn)
-        return with_bar_if_wished(outcomes, requests, progress, lambda: self.bottleneck().binding)
+        return with_optional_bar(outcomes, requests, progress, lambda: self.bottleneck().binding)
 
     def stream(
         self,

@@ -14,7 +14,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ratedispatch.dispatch.told import Told
+from ratedispatch.dispatch.answer_collector import AnswerCollector
 from ratedispatch.errors import TransportError
 from ratedispatch.outcome import Response
 
@@ -91,7 +91,7 @@ class EventPump:
         self, opened: StreamedResponse, call: InFlight, allowed: float, stopping: StopSignal
     ) -> Response:
         loop = asyncio.get_running_loop()
-        told = Told(call.request.endpoint)
+        told = AnswerCollector(call.request.endpoint)
         async for event in opened:
             error = told.read(event)
             if error is not None:

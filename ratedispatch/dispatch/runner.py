@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ratedispatch.dispatch.breaker import CircuitBreaker
 from ratedispatch.dispatch.deadlines import Deadlines
-from ratedispatch.dispatch.doubt import Doubt
 from ratedispatch.dispatch.in_time import in_time
 from ratedispatch.dispatch.inflight import InFlight, feedback_of, outcome_of
+from ratedispatch.dispatch.not_found import NotFoundGuard
 from ratedispatch.dispatch.permits import acquire
 from ratedispatch.dispatch.pool_factory import routes_of
 from ratedispatch.dispatch.pool_routes import PoolRoutes
@@ -107,7 +107,7 @@ class Runner:
         self.stopping = StopSignal()
         self.routes = routes_of(factory, self._make_route, name_of, listeners.tell)
         self._pool = self.routes if isinstance(self.routes, PoolRoutes) else None
-        self._doubt = Doubt(self.routes, self.stop)
+        self._not_found = NotFoundGuard(self.routes, self.stop)
         self.feeders = Feeders(self.routes.settle)
         self.routes.start()
 
@@ -158,7 +158,7 @@ class Runner:
         try:
             attempt = await self._persist(call, permit)
             left = 1 if self._pool is None else len(self._pool)
-            while is_mapped and await self._doubt.lingers(call, attempt.result) and left:
+            while is_mapped and await self._not_found.may_try_again(call, attempt.result) and left:
                 left -= 1  # again: an outage is over, or a member has stopped
                 attempt = await self._persist(call, None)
         except (CostExceedsLimit, DeadlineMissed) as error:
@@ -186,7 +186,7 @@ class Runner:
             return
         self.stopping.set(reason := self.stopping.error(code, message))
         self.routes.close(reason)
-        self._doubt.abandon()
+        self._not_found.abandon()
         self.stopping.tell_all()
 
     def abandon(self) -> None:
@@ -266,8 +266,8 @@ class Runner:
             attempt = await send(call, self.stopping, self._deadlines, waits_for_days=waits)
             if attempt.result.decision is not Decision.ANSWERED:
                 self._judge(call, attempt)
-            elif breaker.is_watching or not self._doubt.is_trusted:
-                self._doubt.on_success()
+            elif breaker.is_watching or not self._not_found.is_trusted:
+                self._not_found.on_success()
                 breaker.on_answer(call.number)
             elif call.number > breaker.streak.answered:
                 breaker.streak.answered = call.number
@@ -283,7 +283,7 @@ class Runner:
         """Stop or hold what *attempt* shows to be pointless, before its permit lets others go."""
         route, result, decision = call.route, attempt.result, attempt.result.decision
         if attempt.response is not None and decision not in _UNRESOLVED:
-            self._doubt.on_success()
+            self._not_found.on_success()
         route.breaker.on_failure(call, attempt)
         is_final = decision in RETIRING and not route.breaker.is_open
         if self._pool is not None and self._pool.is_misplaced(call, result):
@@ -326,7 +326,7 @@ class Runner:
     def _make_route(self, name: str) -> Route:
         breaker = CircuitBreaker(is_tolerant=self._is_tolerant)
         route = self._factory.make(name, breaker, None if self._waits_for_days else self._run_dry)
-        around = (self._calls, self.feeders, self._doubt, self.stopping)
+        around = (self._calls, self.feeders, self._not_found, self.stopping)
         breaker.place = Site(route, *around, self._give_up)
         attach(route, self.note)
         return route

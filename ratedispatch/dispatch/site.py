@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
-    from ratedispatch.dispatch.doubt import Doubt
     from ratedispatch.dispatch.inflight import InFlight
+    from ratedispatch.dispatch.not_found import NotFoundGuard
     from ratedispatch.dispatch.route import Route
     from ratedispatch.dispatch.stop import StopSignal
     from ratedispatch.pacing.snapshot import Snapshot
@@ -61,7 +61,7 @@ class Site:
         route: The route of the breaker.
         calls: All requests that have had a permit and no outcome.
         feeders: Who may bring more.
-        doubt: About the server of the route.
+        not_found: What holds the queue after a first 403 or 404.
         stopping: Whether and why nothing more is sent.
         give_up: Called with the route, a code and a message when the breaker gives it up.
 
@@ -75,14 +75,14 @@ class Site:
         route: Route,
         calls: Collection[InFlight],
         feeders: Feeders,
-        doubt: Doubt,
+        not_found: NotFoundGuard,
         stopping: StopSignal,
         give_up: Callable[[Route, str, str], None],
     ) -> None:
         self._route = route
         self._calls = calls
         self._feeders = feeders
-        self._doubt = doubt
+        self._not_found = not_found
         self._stopping = stopping
         self._give_up = give_up
         self.admission: Gate = route.lane
@@ -90,11 +90,11 @@ class Site:
 
     def is_held(self) -> bool:
         """Whether a doubt holds the queue."""
-        return self._doubt.is_open
+        return self._not_found.is_open
 
     def on_ended(self) -> None:
         """A permit was closed."""
-        self._doubt.on_ended()
+        self._not_found.on_ended()
 
     def undecided(self, number: int) -> int:
         """Return how many attempts later than *number* are in flight."""

@@ -18,7 +18,7 @@ import msgspec
 
 from ratedispatch.pacing.shared.store import MOST_MEMBERS, Sheet, StoreGone
 from ratedispatch.sharing.forks import in_child
-from ratedispatch.sharing.redis_door import Address, Line, connection_to, moved_to, reason_of
+from ratedispatch.sharing.redis_connection import Address, Line, connection_to, moved_to, reason_of
 from ratedispatch.sharing.redis_script import (
     NO_ROOM_FOR_MEMBER,
     REASONS,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ratedispatch.errors import SharingError
 from ratedispatch.pacing.shared.store import Note
+from ratedispatch.sharing.redis_connection import check
 from ratedispatch.sharing.redis_courier import hire, release
-from ratedispatch.sharing.redis_door import check
 from ratedispatch.sharing.redis_mail import Letter, Mail
 from ratedispatch.sharing.redis_script import DEFAULT, RedisTuning, script_for
 from ratedispatch.sharing.redis_url import place_of

@@ -12,7 +12,7 @@ import ratedispatch
 from benchmarks.frame.venvs import PROJECT
 from benchmarks.sim import constants
 from benchmarks.sim.trials import Trial, trials
-from ratedispatch.dispatch.patience import DEFAULT_TUNING, BreakerTuning
+from ratedispatch.dispatch.breaker_waits import DEFAULT_TUNING, BreakerTuning
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
 
 KNOWN = {one.name: one for one in constants.constants()}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ratedispatch.errors import SharingError
-from ratedispatch.sharing.redis_door import connection_to
+from ratedispatch.sharing.redis_connection import connection_to
 from ratedispatch.sharing.redis_script import RedisTuning
 from ratedispatch.sharing.redis_url import RedisPlace
 from tests.docs.pages import PAGES, ROOT

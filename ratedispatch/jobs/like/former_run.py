@@ -40,7 +40,7 @@ _LONGEST_LINE = 64 * 2**20
 _WAY_OUT = "give an event log (run --log-json), an output of run, or the word memory"
 
 
-class Likeness(NamedTuple):
+class FormerRun(NamedTuple):
     """
     What an earlier run shows.
 
@@ -59,7 +59,7 @@ def like(
     *,
     source: Path | None = None,
     counted: Counted | None = None,
-) -> Likeness:
+) -> FormerRun:
     """
     Return what the former run shows whose file is *where*.
 
@@ -95,7 +95,7 @@ def like(
             f"--like {path}: no line has the latency or the length of an answer "
             f"({evidence.skipped:,} unusable lines); {_WAY_OUT}"
         )
-    return Likeness(fit_of(evidence, path.name), reading.answered)
+    return FormerRun(fit_of(evidence, path.name), reading.answered)
 
 
 class _Reading:

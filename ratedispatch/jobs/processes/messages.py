@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ratedispatch.dispatch.options import DispatcherOptions
     from ratedispatch.events import Event
     from ratedispatch.groups import LimitGroups
-    from ratedispatch.jobs.processes.parting import Part
+    from ratedispatch.jobs.processes.limit_parts import Part
     from ratedispatch.limits import Limits
     from ratedispatch.outcome import Outcome
     from ratedispatch.pacing.bottleneck import Bottleneck

@@ -14,8 +14,8 @@ from ratedispatch.errors import SharingError
 from ratedispatch.events import RequestEnded
 from ratedispatch.groups import LimitGroups
 from ratedispatch.jobs.processes.common_limits import CommonLimits
+from ratedispatch.jobs.processes.limit_parts import Part
 from ratedispatch.jobs.processes.messages import Setup
-from ratedispatch.jobs.processes.parting import Part
 from ratedispatch.sharing.where import try_out
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.feedback import LimitChange, SharingChange
-from ratedispatch.pacing.shared.soundness import is_sound
+from ratedispatch.pacing.shared.sheet_check import is_sound
 from ratedispatch.pacing.shared.store import Note, Pause, Sheet, StoreGone
 
 if TYPE_CHECKING:

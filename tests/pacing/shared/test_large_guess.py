@@ -5,7 +5,7 @@ from __future__ import annotations
 from ratedispatch import Limits
 from ratedispatch.pacing.shared.memory_store import SharedRecord
 from ratedispatch.pacing.shared.shared_budget import SharedBudget
-from ratedispatch.pacing.shared.soundness import _is_likely
+from ratedispatch.pacing.shared.sheet_check import _is_likely
 
 
 def test_a_guess_that_was_doubled_forty_times_can_be_learned() -> None:

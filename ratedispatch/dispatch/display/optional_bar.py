@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Outcome
 
 
-def with_bar_if_wished(
+def with_optional_bar(
     outcomes: AsyncGenerator[Outcome, None],
     requests: object,
     wish: bool | None,

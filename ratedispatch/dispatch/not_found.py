@@ -1,8 +1,8 @@
 """
-Decides whether the model and the path with which a job begins exist at all.
+Decides whether the model and the path with which a job starts exist at all.
 
-Until one request has been answered, a 403 or 404 may apply to all of them. Then nothing more is
-sent, and the requests in flight decide. Knows nothing of buckets or HTTP.
+Until one request has been answered, a 403 or 404 may apply to all of them. While that is open,
+nothing more is sent, and the requests in flight decide. Knows nothing of buckets or HTTP.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from ratedispatch.outcome import Interpretation
 
 
-class Doubt:
+class NotFoundGuard:
     """
-    The doubt about a server.
+    Holds the queue after a first 403 or 404, until the requests in flight explain it.
 
     Args:
-        routes: Held while it is open.
-        stop: Called with a code and a message when it is confirmed.
+        routes: All routes; they are held while the question is open.
+        stop: Stops the job, with a code and a message; called when no request in flight was
+            answered.
 
     Attributes:
-        is_trusted: Whether some request has shown that model, path and key can be right.
+        is_trusted: Whether a request has been answered, so that model, path and key can be right.
     """
 
     def __init__(self, routes: Routes, stop: Callable[[str, str], None]) -> None:
@@ -47,19 +48,21 @@ class Doubt:
         return self._missing is not None
 
     def on_success(self) -> None:
-        """A request was really answered: the model, the path and the key are right."""
+        """Note that a request was answered: its model, path and key are right."""
         self.is_trusted = True
         if self._missing is not None:
             self._missing = None
             self._resolved.set()
             self._routes.release()
 
-    async def lingers(self, call: InFlight, result: Interpretation) -> bool:
+    async def may_try_again(self, call: InFlight, result: Interpretation) -> bool:
         """
-        Wait until it is certain why *call* failed; return whether that may not have been its own.
+        Wait until it is certain why *call* failed; return whether another attempt makes sense.
+
+        It does if the server or a member of the pool failed, and not the request itself.
 
         Raises:
-            Stopped: All fail, and nothing is left that it could be sent by.
+            Stopped: All requests fail, and no route is left that could send this one.
         """
         if result.decision is Decision.ANSWERED:
             return False
@@ -74,7 +77,7 @@ class Doubt:
             return True  # it was the member of the pool that failed
 
     async def confirm(self, result: Interpretation) -> None:
-        """Return when it is certain that only this request has a wrong model or path."""
+        """Wait until it is certain that only this request has a wrong model or path."""
         if self.is_trusted or self._is_abandoned:
             return
         if self._missing is None:
@@ -85,11 +88,11 @@ class Doubt:
         await self._resolved.wait()
 
     def on_ended(self) -> None:
-        """Something in flight has ended; if it was the last, the doubt is confirmed."""
+        """Note that a request in flight has ended; stop the job if it was the last one."""
         if self._missing is not None and not self._routes.in_flight:
             self._stop("not_found", self._missing.message)
 
     def abandon(self) -> None:
-        """Everything stops: nobody waits for it to be resolved any more."""
+        """Release those who wait for the explanation, as the job stops anyway."""
         self._is_abandoned = True
         self._resolved.set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.sim.limiters import Outage, run_limited
-from ratedispatch.dispatch.drought import Drought
+from ratedispatch.dispatch.refusal_streak import RefusalStreak
 from ratedispatch.limits import Limits
 
 NUMBERED, UNTOLD = Limits(3000), Limits()
@@ -67,6 +67,6 @@ def test_a_job_that_tolerates_failures_goes_on() -> None:
 
 def test_time_in_which_nothing_was_asked_does_not_count() -> None:
     """A source that brings a request an hour, each of which is refused."""
-    drought = Drought(900.0)
-    assert [drought.refused(hour * 3600.0, 0, 0.0) for hour in range(5)] == [None] * 5
-    assert [drought.refused(18_000.0 + at, 0, 0.0) for at in (0, 500, 901)] == [None, None, 901.0]
+    streak = RefusalStreak(900.0)
+    assert [streak.refused(hour * 3600.0, 0, 0.0) for hour in range(5)] == [None] * 5
+    assert [streak.refused(18_000.0 + at, 0, 0.0) for at in (0, 500, 901)] == [None, None, 901.0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ratedispatch.groups import LimitGroups
     from ratedispatch.jobs.inputs.streams import Source
     from ratedispatch.jobs.like.expected_bill import ExpectedBill
-    from ratedispatch.jobs.like.former_run import Likeness
+    from ratedispatch.jobs.like.former_run import FormerRun
     from ratedispatch.jobs.plan.foretold_cost import ForetoldCost
     from ratedispatch.jobs.plan.prices import Price
     from ratedispatch.jobs.workload.counted import Counted
@@ -50,15 +50,15 @@ def like_option(group: str) -> Decorator:
 
 
 @dataclass(frozen=True, slots=True)
-class Liked:
+class EarlierRun:
     """
     What an earlier run shows.
 
     Args:
-        likeness: The fit of the provider, and what was billed for rows of the current input.
+        former: The fit of the provider, and what was billed for rows of the current input.
     """
 
-    likeness: Likeness
+    former: FormerRun
     _bills: dict[Price | None, ExpectedBill | None] = field(
         kw_only=True, default_factory=dict, repr=False, compare=False
     )
@@ -66,7 +66,7 @@ class Liked:
     @property
     def fit(self) -> Fit:
         """What the provider is like."""
-        return self.likeness.fit
+        return self.former.fit
 
     def fitted(self, limits: Limits | LimitGroups, given: Container[str]) -> ProviderSettings:
         """Return the fitted provider with *limits*; settings that are *given* are not fitted."""
@@ -81,7 +81,7 @@ class Liked:
 
         price = caps.price
         if price not in self._bills:  # a million rows take a second, and it is asked for thrice
-            answered = self.likeness.answered
+            answered = self.former.answered
             self._bills[price] = expected_bill(counted, self.fit, PriceBook(price), answered)
         return self._bills[price]
 
@@ -137,7 +137,9 @@ class Liked:
         }
 
 
-def liked(where: str, *, source: Source, counted: Counted, base_url: str | None = None) -> Liked:
+def earlier_run(
+    where: str, *, source: Source, counted: Counted, base_url: str | None = None
+) -> EarlierRun:
     """
     Return what the former run of ``--like`` *where* shows.
 
@@ -151,13 +153,13 @@ def liked(where: str, *, source: Source, counted: Counted, base_url: str | None 
         click.UsageError: It shows nothing.
     """
     from ratedispatch.errors import JobError
-    from ratedispatch.jobs.like.former_run import MEMORY, Likeness, like
+    from ratedispatch.jobs.like.former_run import MEMORY, FormerRun, like
 
     try:
         if where == MEMORY:
-            return Liked(Likeness(_remembered(base_url), {}))
+            return EarlierRun(FormerRun(_remembered(base_url), {}))
         path = source if isinstance(source, Path) else None
-        return Liked(like(where, source=path, counted=counted))
+        return EarlierRun(like(where, source=path, counted=counted))
     except JobError as error:
         raise click.UsageError(str(error)) from error
 

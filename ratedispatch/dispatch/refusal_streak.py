@@ -8,16 +8,17 @@ hundred times. Depends only on the instants that it is given, in seconds.
 
 from __future__ import annotations
 
-from ratedispatch.dispatch.patience import DEFAULT_TUNING
+from ratedispatch.dispatch.breaker_waits import DEFAULT_TUNING
 
 
-class Drought:
+class RefusalStreak:
     """
-    The time since the first refusal after the last answer.
+    The refusals since the last answer, and how long they have lasted.
 
     Args:
-        patience: How long it may last, in addition to the longest wait that the server has advised.
-            That is added only once: a server that advises it repeatedly does not keep it.
+        patience: Seconds for which a server may only refuse, in addition to the longest wait that
+            it has advised. That wait is added only once, because a server that advises it again
+            and again does not keep its promise.
     """
 
     __slots__ = ("_advised", "_answered", "_last", "_patience", "_since")
@@ -32,12 +33,12 @@ class Drought:
         Add a refusal.
 
         Args:
-            now: When it came.
+            now: When it came, in seconds.
             answered: The number of the latest attempt that was answered.
-            advised: The seconds that it asks to wait.
+            advised: The wait that it advises, in seconds; 0 for none.
 
         Returns:
-            The seconds that it has lasted, once that is too long.
+            The seconds since the first refusal of the streak once that is too long; else None.
         """
         bound = self._patience + self._advised
         if answered != self._answered or now - self._last > bound:  # else there was nothing to ask

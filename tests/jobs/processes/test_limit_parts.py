@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.dispatch.pool import Member, Pool
 from ratedispatch.groups import LimitGroup, LimitGroups
-from ratedispatch.jobs.processes.parting import Part
+from ratedispatch.jobs.processes.limit_parts import Part
 from ratedispatch.limits import AUTO, Limits
 
 LIMITS = Limits(600, 9_000, requests_per_day=60, custom={"images": 30.0})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
-class Told:
+class AnswerCollector:
     """
     The sum of the events of one answer.
 
@@ -27,7 +27,7 @@ class Told:
         endpoint: The endpoint of its request.
 
     Attributes:
-        is_whole: Whether it has come to its end.
+        is_whole: Whether the answer has ended.
     """
 
     def __init__(self, endpoint: str) -> None:
