@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from benchmarks.sim.trials import Trial, trials
 from ratedispatch.dispatch.breaker_waits import DEFAULT_TUNING, BreakerTuning
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
 
-KNOWN = {one.name: one for one in constants.constants()}
+
+@functools.cache
+def known() -> dict[str, constants.Constant]:
+    """Return all constants, by name; not at import, since they stand in all modules."""
+    return {one.name: one for one in constants.constants()}
 
 
 def chosen(*names: str) -> list[Trial]:
@@ -24,7 +29,7 @@ def chosen(*names: str) -> list[Trial]:
 
 def test_every_constant_of_the_search_is_listed_once() -> None:
     """By the name of its value and its own."""
-    names = [name for name in KNOWN if name.startswith("AdaptiveTuning.")]
+    names = [name for name in known() if name.startswith("AdaptiveTuning.")]
     fields = dataclasses.fields(AdaptiveTuning)
     assert names == [f"AdaptiveTuning.{field.name}" for field in fields]
 
@@ -37,7 +42,7 @@ def test_every_tuning_of_the_package_is_swept() -> None:
         for source in sources
         for name in re.findall(r"^class (\w+Tuning)\b", source.read_text("utf-8"), re.MULTILINE)
     }
-    swept = {name.partition(".")[0] for name in KNOWN}
+    swept = {name.partition(".")[0] for name in known()}
     # one is made of others; the other is of processes that end, held by jobs/processes/test_losses
     assert classes - swept <= {"LimitTuning", "LossTuning"}
 
@@ -51,9 +56,10 @@ def test_trials_have_names_of_their_own() -> None:
 def test_what_reads_a_constant_is_found_and_nothing_is_left_behind() -> None:
     """What is never reached gives up by probes, and what takes no request by seconds."""
     places = dict(vars(BreakerTuning))
-    known = [KNOWN["BreakerTuning.unreached_probes"], KNOWN["BreakerTuning.request_seconds"]]
+    all_known = known()
+    two = [all_known["BreakerTuning.unreached_probes"], all_known["BreakerTuning.request_seconds"]]
     names = ("trouble: wrong address", "trouble: no row is taken")
-    played = list(constants.readings(chosen(*names), known))
+    played = list(constants.readings(chosen(*names), two))
     assert [(trial.name, read) for trial, _, read in played] == [
         (names[0], frozenset({"BreakerTuning.unreached_probes"})),
         (names[1], frozenset({"BreakerTuning.request_seconds"})),
@@ -63,7 +69,7 @@ def test_what_reads_a_constant_is_found_and_nothing_is_left_behind() -> None:
 
 def test_a_constant_is_changed_for_one_run_only() -> None:
     """Twice as many probes of an address that is wrong cost a user the next one's seconds."""
-    constant = KNOWN["BreakerTuning.unreached_probes"]
+    constant = known()["BreakerTuning.unreached_probes"]
     found = constants.sweep(chosen("trouble: wrong address"), constant.name)
     assert found == {
         constant.name: [
@@ -138,7 +144,7 @@ def test_the_committed_table_names_what_notices_each_constant() -> None:
     """One that is missing is new: ``python -m benchmarks.renew constants`` looks for it."""
     found = constants.recorded()
     noticed = {name for name, some in found.items() if some}
-    assert {name for name in KNOWN if not name.startswith(tuple(HELD_BY))} - noticed == set()
+    assert {name for name in known() if not name.startswith(tuple(HELD_BY))} - noticed == set()
     assert all((PROJECT / place).exists() for place in HELD_BY.values())
     names = {trial.name for trial in trials(0)}
     assert {some[0]["trial"] for some in found.values() if some} <= names

@@ -6,6 +6,7 @@ from ratedispatch.errors import Stopped
 from ratedispatch.events import AttemptSent
 from ratedispatch.limits import Limits
 from ratedispatch.request import Request
+from ratedispatch.simulate.clock import run_virtual
 from ratedispatch.simulate.play import play
 from ratedispatch.simulate.settings import ProviderSettings
 
@@ -52,3 +53,18 @@ def test_a_stop_keeps_what_came_before_it() -> None:
     assert isinstance(played.stop, Stopped)
     assert played.answered == ["0", "1"]
     assert played.stats["admitted"] == 2
+
+
+def test_what_a_run_leaves_is_not_described() -> None:
+    """A task describes its result to whoever asks, and what is played is large."""
+
+    class Large:
+        def __repr__(self) -> str:
+            raise AssertionError("nobody asked for the text of this")
+
+    large = Large()
+
+    async def main() -> Large:
+        return large
+
+    assert run_virtual(main()) is large

@@ -14,8 +14,8 @@ from ratedispatch.dispatch.transports.http_library import http
 from ratedispatch.errors import AttemptTimeout, TransportError
 from ratedispatch.simulate.server.server import FakeServer
 from ratedispatch.simulate.settings import ProviderSettings
+from tests.certificate import CERTIFICATE
 from tests.dispatch.transports.wire import (
-    CERTIFICATE,
     OK,
     ON_AIOHTTP,
     Scripted,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ratedispatch.dispatch.transports.ways import fault_of_way, trusting
-from tests.dispatch.transports.wire import CERTIFICATE
+from tests.certificate import CERTIFICATE
 
 if TYPE_CHECKING:
     from pathlib import Path
