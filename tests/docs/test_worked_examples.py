@@ -30,7 +30,8 @@ def copy_for(diff: str, folder: Path) -> Path:
     shutil.copytree(ROOT / "ratedispatch", copy / "ratedispatch")
     shutil.copytree(DOCS / "examples", copy / "docs" / "examples")
     (copy / "tests").mkdir()
-    for name in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py"):
+    tests = ("tests/__init__.py", "tests/conftest.py", "tests/certificate.py")
+    for name in ("pyproject.toml", *tests):
         shutil.copy(ROOT / name, copy / name)
     for changed in re.findall(r"^\+\+\+ b/(tests/.*)$", diff, re.MULTILINE):
         here = (copy / changed).parent
