@@ -62,7 +62,6 @@ class Dimension:
         window: The period of its limits in seconds: 60, or 86,400 for a limit per day.
         setting: The field of `Limits` for it; empty if it is in `Limits.custom`.
         start: The limit per minute from which ``"auto"`` starts; None if it cannot be learned.
-        is_standard: Whether providers limit it; other dimensions are the caller's own.
     """
 
     name: str
@@ -72,7 +71,6 @@ class Dimension:
     window: float = MINUTE
     setting: str = ""
     start: float | None = None
-    is_standard: bool = True
 
     @property
     def is_daily(self) -> bool:
@@ -141,7 +139,7 @@ def dimension_named(name: str) -> Dimension:
 @functools.lru_cache(_MOST_CUSTOM)
 def _custom(name: str) -> Dimension:
     of_cost = functools.partial(_amount_of_custom, name)
-    return Dimension(name, name.replace("_", " "), of_cost, is_standard=False)
+    return Dimension(name, name.replace("_", " "), of_cost)
 
 
 def _amount_of_custom(name: str, cost: Charged) -> float:

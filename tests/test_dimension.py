@@ -52,7 +52,6 @@ def test_amounts_and_words(name: str, amount: float, used: float | None, phrase:
     assert (None if found.of_usage is None else found.of_usage(USAGE)) == used
     assert found.phrase == phrase
     assert found.is_daily == (found.window == DAY)
-    assert found.is_standard == (found in STANDARD)
 
 
 def test_a_dimension_is_a_value() -> None:

@@ -133,16 +133,10 @@ def simulate(
         notes += seen.notes(counted, told.caps)
     if playing.as_json:
         values = _values(counted, scene, found, cost, notes)
-        if seen is not None:
-            values |= seen.as_dict(counted, told.caps)
-        click.echo(json_text(values))
+        fitted = {} if seen is None else seen.as_dict(counted, told.caps)
+        click.echo(json_text(values | fitted))
     else:
-        from ratedispatch.cli.forecast_text import describe
-
-        width = columns(sys.stdout)
-        if seen is not None:
-            click.echo(f"{seen.text(width)}\n")
-        click.echo(describe(found, cost, notes=notes, width=width))
+        click.echo(_text(found, cost, notes, seen))
     if found.stop or caps_met(told, cost):
         sys.exit(3)
     sys.exit(1 if any((counted.counts or {}).values()) else 0)
@@ -310,6 +304,15 @@ def _check_bound(
             "limits of the account that the job would learn (--account-rpm, --account-tpm), or the "
             "slots of your own server (--slots)"
         )
+
+
+def _text(found: Forecast, cost: ForetoldCost, notes: list[str], seen: EarlierRun | None) -> str:
+    """Return everything as text for a person."""
+    from ratedispatch.cli.forecast_text import describe
+
+    width = columns(sys.stdout)
+    text = describe(found, cost, notes=notes, width=width)
+    return text if seen is None else f"{seen.text(width)}\n\n{text}"
 
 
 def _values(

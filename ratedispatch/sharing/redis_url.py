@@ -76,12 +76,6 @@ class RedisPlace:
         return f"{{ratedispatch:{self.name}:{scope}}}"
 
 
-def is_redis(where: str) -> bool:
-    """Whether *where* is a URL of a Redis."""
-    scheme, separator, _ = where.partition("://")
-    return bool(separator) and scheme.lower() in SCHEMES
-
-
 def place_of(url: str, environment: Mapping[str, str] | None = None) -> RedisPlace:
     """
     Return the place that *url* names.

@@ -42,11 +42,6 @@ class Place:
     label: str = ""
     server: RedisPlace | None = field(default=None, repr=False)
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it is a file of this machine."""
-        return self.server is None
-
 
 def parse_where(where: str) -> Place:
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ratedispatch.errors import SharingError
-from ratedispatch.sharing.redis_url import PASSWORD_VARIABLE, RedisPlace, is_redis, place_of
+from ratedispatch.sharing.redis_url import PASSWORD_VARIABLE, RedisPlace, place_of
 
 
 def test_reads_everything_that_a_url_may_say() -> None:
@@ -66,12 +66,3 @@ def test_a_mistake_is_named_without_the_password(url: str) -> None:
         place_of(url, {})
     assert "hush" not in str(raised.value)
     assert raised.value.__cause__ is None
-
-
-def test_knows_its_own_urls() -> None:
-    assert [is_redis(url) for url in ("redis://h", "REDISS://h", "unix:///p", "local:x")] == [
-        True,
-        True,
-        True,
-        False,
-    ]

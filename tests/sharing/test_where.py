@@ -21,7 +21,6 @@ from ratedispatch.sharing.where import Place, open_store, parse_where
 def test_a_file_of_this_machine(where: str, place: Place) -> None:
     """With a name or without."""
     assert parse_where(where) == place
-    assert place.is_local
 
 
 @pytest.mark.parametrize("where", ["", "locla", "file:x", "redis:h", "http://h:1", "/x", None])
@@ -42,7 +41,7 @@ def test_a_server() -> None:
     """Its password is in nothing that is shown."""
     place = parse_where("redis://me:hunter2@host:6380/2?name=team")
     assert place.name == "redis://host:6380/2?name=team"
-    assert not place.is_local
+    assert place.server is not None
     assert "hunter2" not in repr(place)
     assert parse_where("unix:///run/redis.sock").name.startswith("unix:///run/redis.sock")
 

@@ -173,19 +173,12 @@ class LevelTracker:
         if not mark.refused:
             if reading.limit is not None and not self._is_daily:
                 refill = reading.limit / reading.period
+            at, number = mark.sent_at, mark.number
             readings.add(
-                remaining,
-                refill,
-                at=mark.sent_at,
-                charged=charged,
-                returned=returned,
-                number=mark.number,
+                remaining, refill, at=at, charged=charged, returned=returned, number=number
             )
         if self._is_exact and readings.unit_ratio < 1:
-            self._room, self.pace = math.inf, 1.0
-            bucket.credit(self._doubted, now)
-            bucket.is_corrected = True
-            self._doubted = 0.0
+            self._disregard(now)
             return
         self._room = remaining
         is_short = (reading.window or math.inf) <= SHORT_WINDOW
@@ -197,11 +190,7 @@ class LevelTracker:
         level = remaining + age * max(0.0, per_second - readings.others) - since
         self.pace = 1.0
         if level < bucket.rate.burst and readings.others:
-            sharing = self._sharing
-            pace = pace_from(readings.others, per_second, sharing)
-            if pace < 1:
-                level -= per_second * sharing.reserve_seconds
-                self.pace, self.paced_until = pace, now + self._memory_seconds
+            level -= self._reserve(per_second, now)
         ratio = readings.ratio
         if ratio is None:
             before = bucket.available(now)
@@ -215,6 +204,21 @@ class LevelTracker:
             self._raise_day(reading, level, available, mark, now)
         elif is_short and now >= self.surplus.not_before:
             self._raise(remaining, age, since, available, mark, now)
+
+    def _disregard(self, now: float) -> None:
+        """Take back what readings have lowered: they count in units of their own."""
+        self._room, self.pace = math.inf, 1.0
+        self._bucket.credit(self._doubted, now)
+        self._bucket.is_corrected = True
+        self._doubted = 0.0
+
+    def _reserve(self, per_second: float, now: float) -> float:
+        """Set the pace that others leave; return what is kept back while they use the limit."""
+        pace = pace_from(self.readings.others, per_second, self._sharing)
+        if pace == 1.0:
+            return 0.0
+        self.pace, self.paced_until = pace, now + self._memory_seconds
+        return per_second * self._sharing.reserve_seconds
 
     def _raise(
         self,

@@ -73,8 +73,3 @@ class LimitMemory:
     def spent_of(self, rate: Rate) -> float:
         """Return the used part of the budget that *rate* allows, at most all of it."""
         return min(rate.burst, self.spent or 0.0) if rate.is_daily else 0.0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it contains nothing."""
-        return all(one is None for one in (self.per_minute, self.reached, self.rule, self.spent))
