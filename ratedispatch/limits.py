@@ -100,6 +100,8 @@ class Reading:
             so.
         ends_in: Seconds until the counter is reset (at most one second too many), if the provider
             counts by clock minutes; None for a bucket that refills continuously.
+        reset: Seconds until the reset that is stated (at most one second too many), if it is not
+            known what *limit* is given for; None if that is known.
     """
 
     dimension: str
@@ -108,6 +110,7 @@ class Reading:
     window: float | None = None
     period: float = MINUTE
     ends_in: float | None = None
+    reset: float | None = None
 
     @property
     def proves_surplus(self) -> bool:

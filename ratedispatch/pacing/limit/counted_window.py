@@ -65,6 +65,7 @@ class CountedWindow:
         "_end",
         "_first",
         "_lowest",
+        "_newest",
         "_of_before",
         "_tuning",
         "is_confirmed",
@@ -74,6 +75,7 @@ class CountedWindow:
     def __init__(self, tuning: CountedTuning = _TUNING) -> None:
         self._tuning = tuning
         self._began = self._end = -math.inf
+        self._newest = 0  # number of the newest request whose answer was read
         self._begin()
 
     def _begin(self) -> None:
@@ -106,7 +108,14 @@ class CountedWindow:
         return 0.0
 
     def read(
-        self, remaining: float, mark: SpendMark, now: float, *, ends_in: float, period: float
+        self,
+        remaining: float,
+        mark: SpendMark,
+        now: float,
+        *,
+        ends_in: float,
+        period: float,
+        since: float | None = None,
     ) -> None:
         """
         Take a reading into account.
@@ -117,6 +126,8 @@ class CountedWindow:
             now: Seconds of the caller's clock.
             ends_in: Seconds to the end of the window, a second too many at most.
             period: Seconds from its beginning to its end.
+            since: What was sent after that request, where the counter counts a request as it
+                comes; None where it may count it only when it is answered.
         """
         tuning, end, amount = self._tuning, now + ends_in, mark.amount
         known = self._end
@@ -137,7 +148,7 @@ class CountedWindow:
         ):
             self._begin()  # what was read at its beginning was of the one before
         self._end = min(self._end, end)
-        since = self._began
+        began = self._began
         if not self._answers:
             self._first = remaining
         self._lowest = min(self._lowest, remaining)
@@ -145,7 +156,12 @@ class CountedWindow:
         if self._answers >= tuning.least_answers * amount:
             self.is_confirmed = fallen >= tuning.least_share * self._answers
         self._answers += amount
-        if mark.sent_at < since:
+        if since is not None:
+            if mark.number >= self._newest:
+                self._newest = mark.number
+                self.left = remaining - since
+            return
+        if mark.sent_at < began:
             self._of_before += amount
             amount = 0.0
-        self.left = min(self.left, remaining + self._of_before - mark.in_flight(since) - amount)
+        self.left = min(self.left, remaining + self._of_before - mark.in_flight(began) - amount)

@@ -17,6 +17,7 @@ from ratedispatch.pacing.limit.limit_memory import LimitMemory
 from ratedispatch.pacing.limit.limit_source import LimitSource
 from ratedispatch.pacing.limit.opening import Opening
 from ratedispatch.pacing.limit.rule_finder import RuleFinder
+from ratedispatch.pacing.limit.stated_reset import StatedReset
 from ratedispatch.pacing.limit.tuning import DEFAULT, LimitTuning
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class LimitState:
         "_level",
         "_newest",
         "_opening",
+        "_resets",
         "_spent_before",
         "_tuning",
         "_window",
@@ -98,6 +100,7 @@ class LimitState:
         )
         self._tuning = tuning
         self._window: CountedWindow | None = None  # where a counter starts over as a whole
+        self._resets = StatedReset()  # where the limit comes without its window
         self._newest = 0  # number of the newest request whose reading is known
 
     @property

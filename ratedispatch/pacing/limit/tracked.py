@@ -153,6 +153,8 @@ class TrackedLimit(LimitState):
     def observe(self, reading: Reading | None, mark: SpendMark, now: float) -> float | None:
         """Correct the bucket by an answer; return the limit per minute if it is a new one."""
         source, readings = self.source, self._level.readings
+        if reading is not None and reading.reset is not None:
+            reading = self._resets.judged(reading)
         if reading is None:
             source.silent_answers += 1
             return None
@@ -209,13 +211,17 @@ class TrackedLimit(LimitState):
         window = self._window
         if window is None:
             window = self._window = CountedWindow(self._tuning.window)
-        window.read(remaining, mark, now, ends_in=ends_in, period=reading.period)
+        is_prompt = reading.reset is not None
+        since = self.account.spent - self.account.refused - mark.charged if is_prompt else None
+        window.read(remaining, mark, now, ends_in=ends_in, period=reading.period, since=since)
         if window.is_confirmed:
             self._level.use_window(window.left, mark, now)
         source = self.source
         if (reading.limit, reading.period) == source.adopted:
             return None
         is_adopted = source.adopt(reading, mark, self._level.readings)
+        if reading.reset is not None:
+            source.forget_search()  # it was met before it was known to be a counter
         return self._put_in_force(now) if is_adopted else None
 
     def _correct_by_rule(
