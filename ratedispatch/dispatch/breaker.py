@@ -23,6 +23,7 @@ from ratedispatch.dispatch.giving_up import REFUSED, code_of, reason_of, reason_
 from ratedispatch.dispatch.refusal_streak import RefusalStreak
 from ratedispatch.dispatch.retry import REFUSALS
 from ratedispatch.dispatch.streak import Kind, Streak, kind_of
+from ratedispatch.dispatch.uncounted_failures import UncountedFailures
 from ratedispatch.errors import Stopped
 from ratedispatch.outcome import Decision, Interpretation
 
@@ -57,6 +58,7 @@ class CircuitBreaker:
         self._tuning = tuning
         self.sent = 0
         self.streak = Streak()
+        self._uncounted = UncountedFailures(self.streak, tuning)
         self._refusals = RefusalStreak(tuning.patience_seconds)
         self.is_open = False
         self.is_watching = False
@@ -66,10 +68,8 @@ class CircuitBreaker:
         self._first = 0  # the number of the first failure of this outage, or of the last one
         self._final = 0  # the number of the last attempt that may have met it
         self._since: dict[Kind, float] = {}
-        self._dark_since: float | None = None
         self._probes = 0
         self._closed_at = -math.inf
-        self._troubled_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last: tuple[Kind, Interpretation, int] | None = None
         self._parked: dict[asyncio.Future[None], None] = {}
@@ -82,7 +82,7 @@ class CircuitBreaker:
         """Attempt *number* was really answered."""
         streak = self.streak
         streak.answer(number)
-        self._dark_since = None
+        self._uncounted.answered()
         if self.is_open and (number > self._first or not len(streak)):
             self._close()
         for waiter, failed in self._held.items():
@@ -106,8 +106,7 @@ class CircuitBreaker:
             kind = None
         else:
             self.streak.fail(call.number, call.rank, result)
-            if self._dark_since is None:
-                self._dark_since = asyncio.get_running_loop().time()
+            self._uncounted.failed(asyncio.get_running_loop().time())
             self._last = kind, result, response.status if response is not None else 0
         if self.is_open:
             if call.number > self._opened_after and self._timer is None:
@@ -154,18 +153,15 @@ class CircuitBreaker:
         number, streak = call.number, self.streak
         if self._fell_into_outage(number):
             return True
-        is_dark = streak.is_dark and number > streak.answered
-        return is_dark and call.attempts <= self._tuning.dark_attempts
+        if number < streak.answered:
+            call.outlived += streak.is_calm
+            return False
+        now = asyncio.get_running_loop().time()
+        return not call.is_to_blame and self._uncounted.in_the_dark(now)
 
     def excuses(self, result: Interpretation) -> bool:
         """Whether an attempt that ended with *result* is not counted, since most others end so."""
-        if result.decision is not Decision.TRANSIENT or not self.streak.is_troubled:
-            self._troubled_since = None
-            return False
-        now = asyncio.get_running_loop().time()
-        if self._troubled_since is None:
-            self._troubled_since = now
-        return now - self._troubled_since < self._tuning.patience_seconds
+        return self._uncounted.in_trouble(result, asyncio.get_running_loop().time())
 
     async def confirm(self, call: InFlight) -> bool:
         """
@@ -238,8 +234,7 @@ class CircuitBreaker:
     def _trips(self, kind: Kind, result: Interpretation) -> bool:
         if kind in {Kind.SERVER, Kind.REQUEST}:
             undecided = self.place.undecided(self.streak.start)
-            since = self._dark_since
-            dark = 0.0 if since is None else asyncio.get_running_loop().time() - since
+            dark = self._uncounted.dark(asyncio.get_running_loop().time())
             return self.streak.is_outage(result, undecided, dark)
         return kind is not Kind.ACCOUNT or self.streak.answered > 0
 
@@ -272,7 +267,9 @@ class CircuitBreaker:
         now = asyncio.get_running_loop().time()
         waited = now - self._since.setdefault(kind, now)
         past = Past(waited, self._probes, status, self.streak.answered > 0, self._is_reached)
-        if is_over(kind, past, self._tuning):
+        # what left before may still be answered: one place may be taken, and all others refused
+        is_waiting = kind is Kind.SERVER and self.place.admission.in_flight > 1
+        if is_over(kind, past, self._tuning) and not is_waiting:
             self._cancel_timer()
             self._give_up(kind, result, waited)
         else:

@@ -37,7 +37,8 @@ class BreakerTuning:
             even refuse takes longer over each.
         request_seconds: For one that takes no request: its verdict does not change.
         unpaid_probes: Probes of one that speaks of money.
-        dark_attempts: Of one request, while nothing is answered and too few have failed to tell.
+        dark_seconds: For which no attempt counts, while nothing is answered and too few have
+            failed to tell.
         reopening_seconds: An outage that begins so soon after the last is the same one.
         settling_seconds: How long nothing else must be there before failures stand as they are,
             where more requests may come.
@@ -54,7 +55,7 @@ class BreakerTuning:
     unreached_probes: int = 3
     request_seconds: float = 7.5
     unpaid_probes: int = 3
-    dark_attempts: int = 12
+    dark_seconds: float = 180.0
     reopening_seconds: float = 5.0
     settling_seconds: float = 1.0
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _ERROR_STATUS = 400
 _NOTHING = Usage(0, 0)
 
+#: Attempts of a request that may fail while nearly all others are answered, before the request is
+#: to blame. Where one answer in ten is a fault, one request in a thousand meets three in a row.
+_OUTLIVED = 1
+
 _STRAINS = {Decision.OVERLOADED: Strain.OVERLOADED, Decision.QUEUE_FULL: Strain.QUEUE_FULL}
 
 
@@ -42,6 +46,7 @@ class InFlight:
         route: Where it is sent.
         attempts: Attempts so far.
         timeouts: Attempts of these that timed out.
+        outlived: Attempts of these that failed while later ones of others were answered.
         started: When the last attempt left, in seconds of the loop.
         verdict: What the refusal of the last attempt is about; None if it was not refused.
         clock: The deadline of the attempt that is in flight; None if none is.
@@ -61,6 +66,7 @@ class InFlight:
     route: Route
     attempts: int = 0
     timeouts: int = 0
+    outlived: int = 0
     started: float = 0.0
     verdict: Verdict | None = None
     clock: Deadline | None = None
@@ -77,6 +83,11 @@ class InFlight:
     def has_begun(self) -> bool:
         """Whether a part of its answer was passed on: then there is no other attempt."""
         return self.pump is not None and self.pump.has_begun
+
+    @property
+    def is_to_blame(self) -> bool:
+        """Whether it has failed repeatedly while others were answered."""
+        return self.outlived > _OUTLIVED
 
     def wind(self) -> None:
         """Hold the attempt that is in flight to the timeout that has just been learned."""

@@ -231,7 +231,8 @@ class Runner:
             if result.decision not in self._retryable:
                 return attempt
             waits = waits or RetryWaits(self._retry, self._rng)
-            if breaker.excuses(result):
+            is_excused = breaker.excuses(result)
+            if is_excused:
                 waits.forgive()
             delay = waits.next(result, call.verdict, is_calm=breaker.streak.is_calm)
             if delay is None:
@@ -241,7 +242,7 @@ class Runner:
                 await in_time(call, breaker.park())
                 continue
             await in_time(call, self.stopping.sleep(delay, self.routes.only or call.route), delay)
-            if breaker.clears(call):
+            if breaker.clears(call) and not is_excused:
                 waits.forgive()
 
     async def _attempt(self, call: InFlight, permit: Permit | None) -> Attempt:

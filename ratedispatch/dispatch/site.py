@@ -113,7 +113,7 @@ class Site:
         """Whether a failure of *kind* of *call* says nothing about others, or is not to."""
         if kind not in {Kind.SERVER, Kind.REQUEST}:
             return False
-        if not call.is_mapped:
+        if not call.is_mapped or (kind is Kind.SERVER and call.is_to_blame):
             return True
         # to tolerate failures is no reason to prefer a member that is down
         return is_tolerant and (kind is Kind.REQUEST or not self.has_stand_in())

@@ -183,12 +183,15 @@ class Streak:
             dark_seconds: Since the first failure after the last answer.
         """
         tuning, failures = self._tuning, self._failures.values()
+        is_long = dark_seconds >= tuning.strained_seconds
+        is_new = not self.answered
         if result.decision is Decision.OVERLOADED:
-            if dark_seconds < tuning.strained_seconds:
+            if not is_long:
                 return False
-            count, enough = self.rows(Kind.SERVER), tuning.strained_rows
+            count, enough = self.rows(Kind.SERVER), 1 if is_new else tuning.strained_rows
         elif KINDS[result.decision] is Kind.SERVER:
-            count, enough = self.rows(Kind.SERVER), tuning.server_rows
+            count = self.rows(Kind.SERVER)
+            enough = tuning.dark_rows if is_new and is_long else tuning.server_rows
         else:
             said = _alike(result)
             count, enough = sum(one == said for _, _, one in failures), tuning.alike_rows

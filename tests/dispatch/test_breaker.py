@@ -19,6 +19,7 @@ from tests.dispatch.world import chat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ratedispatch.outcome import Outcome
     from ratedispatch.request import Request
 
 LIMITS = Limits(3_000, burst_seconds=0.7)
@@ -214,6 +215,58 @@ def test_a_server_that_never_answers_and_says_nothing_is_given_up_soon(
     assert (ran.stop.code, ran.stop.started, ran.failed) == ("outage", False, [])
     assert ran.seconds < 20
     assert len(ran.calls) <= 60
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("failure", [PAGE, BROKEN, error(500), error(503)])
+def test_a_file_of_few_rows_is_given_up_as_soon(failure: Response | Exception, rows: int) -> None:
+    """A trial with a wrong address is over in seconds, not in half an hour."""
+    ran = run(lambda _: failure, rows)
+    assert ran.stop is not None
+    assert (ran.stop.code, ran.failed) == ("outage", [])
+    assert ran.seconds < 40
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_rows_that_failed_while_others_were_answered_fail_when_they_are_alone(
+    status: int,
+) -> None:
+    """At the end nothing else is left that could be answered; what came before says enough."""
+    bad = [7, 47, 87, 110]
+    ran = run(lambda call: error(status) if call.row in bad else OK, 120, Limits(1_200))
+    assert (ran.answered, ran.failed, ran.stop) == (116, bad, None)
+    assert ran.seconds < 20
+
+
+def test_the_last_rows_of_a_file_fail_in_minutes() -> None:
+    """It may be an outage that began there, so they are given several minutes."""
+    ran = run(lambda call: error(500) if call.row >= 297 else OK)
+    assert (ran.failed, ran.stop) == ([297, 298, 299], None)
+    assert 180 < ran.seconds < 500
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_works_on_one_request_for_long_is_not_given_up(status: int) -> None:
+    """Its only place is taken for 40 s, and all others are refused meanwhile."""
+
+    class OnePlace(Server):
+        is_taken = False
+
+        async def send(self, request: Request, timeout: float) -> Response:
+            if self.is_taken:
+                await asyncio.sleep(0.02)
+                return error(status)
+            self.is_taken = True
+            await asyncio.sleep(40)
+            self.is_taken = False
+            return OK
+
+    async def main() -> list[Outcome]:
+        async with Dispatcher(OnePlace(lambda _: OK), Limits(), rng=random.Random(1)) as dispatcher:
+            return [outcome async for outcome in dispatcher.map(map(chat, range(30)))]
+
+    outcomes = run_virtual(main())
+    assert [type(outcome) for outcome in outcomes] == [Completed] * 30
 
 
 def test_a_file_of_bad_rows_stops_with_the_reason() -> None:
