@@ -75,7 +75,15 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class QueuePaused:
-    """The queue (of a group of models) pauses for *seconds*; *code* is the reason."""
+    """
+    The queue pauses after a refusal.
+
+    Args:
+        seconds: For how long, from *at* on.
+        code: The code of the refusal.
+        at: Loop time in seconds.
+        group: The group of models whose queue it is; empty if there is only one queue.
+    """
 
     seconds: float
     code: str
@@ -85,7 +93,13 @@ class QueuePaused:
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded:
-    """A request has its outcome."""
+    """
+    A request has its outcome.
+
+    Args:
+        outcome: The outcome.
+        at: Loop time in seconds.
+    """
 
     outcome: Outcome
     at: float
@@ -161,7 +175,13 @@ class RouteStopped:
 
 @dataclass(frozen=True, slots=True)
 class RouteResumed:
-    """A member of a pool that was not used for a while has answered, and is used again."""
+    """
+    A member of a pool that was not used for a while has answered, and is used again.
+
+    Args:
+        route: Its name.
+        at: Loop time in seconds.
+    """
 
     route: str
     at: float

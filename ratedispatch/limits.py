@@ -227,7 +227,7 @@ class Limits:
         return Rate(dimension.name, value, self.burst_of(value))
 
     def burst_of(self, per_minute: float) -> float:
-        """Return what may go at once of a limit per minute: some seconds of it, at least one."""
+        """Return the burst of a limit of *per_minute*: `burst_seconds` of it, but at least 1."""
         return max(1.0, min(per_minute, per_minute / 60 * self.burst_seconds))
 
 

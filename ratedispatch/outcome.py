@@ -242,7 +242,7 @@ class Failed:
 
     def parsed(self, kind: object) -> NoReturn:
         """
-        Raise, because there is nothing to parse.
+        Raise, whatever *kind* is: there is nothing to parse.
 
         Raises:
             RequestFailed: With the reason.

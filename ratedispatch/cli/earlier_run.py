@@ -141,13 +141,13 @@ def earlier_run(
     where: str, *, source: Source, counted: Counted, base_url: str | None = None
 ) -> EarlierRun:
     """
-    Return what the former run of ``--like`` *where* shows.
+    Return what the earlier run named by ``--like`` shows.
 
     Args:
-        where: An event log, an output, or the word for what is remembered.
-        source: The input that is asked about.
-        counted: Its rows.
-        base_url: Where requests go, for what is remembered; None for OpenAI.
+        where: An event log, an output, or the word ``memory``.
+        source: The current input.
+        counted: The rows of the current input.
+        base_url: The account whose memory is read; None for OpenAI.
 
     Raises:
         click.UsageError: It shows nothing.

@@ -34,7 +34,7 @@ async def in_time(
     call: InFlight, waiting: Coroutine[None, None, None], seconds: float = 0.0
 ) -> None:
     """
-    Wait on behalf of *call*, for so many *seconds* at least.
+    Wait on behalf of *call*, for at least *seconds*.
 
     Raises:
         DeadlineMissed: It was not, or cannot be, sent again by its deadline.

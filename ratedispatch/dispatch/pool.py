@@ -28,7 +28,7 @@ class Priced(Protocol):
         """USD per million output tokens."""
 
     def usd(self, input_tokens: int, output_tokens: int) -> float:
-        """Return what so many tokens cost, in USD."""
+        """Return what *input_tokens* and *output_tokens* cost, in USD."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

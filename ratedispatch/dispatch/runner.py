@@ -204,7 +204,7 @@ class Runner:
             self.stop(code, message)
 
     def skip(self, request: Request, attempts: int) -> None:
-        """Tell that *request*, sent so many times, is left unanswered."""
+        """Tell listeners that *request* is left unanswered after *attempts* attempts."""
         if self._listeners.are_there:
             now = asyncio.get_running_loop().time()
             self._listeners.tell(RequestSkipped(request, attempts, now))

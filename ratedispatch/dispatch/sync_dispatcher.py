@@ -330,7 +330,7 @@ class SyncPermit:
 
     def report(self, feedback: Feedback) -> Sequence[Change]:
         """
-        Close the permit with what its attempt has shown; return the changes that this makes.
+        Close the permit with *feedback* on its attempt; return the changes that this causes.
 
         Raises:
             RuntimeError: The permit is already closed.

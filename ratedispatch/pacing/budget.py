@@ -106,13 +106,24 @@ class Budget(Protocol):
         """
 
     def slow_down(self, until: float, now: float) -> None:
-        """Spend nothing that has piled up at the provider before *until*."""
+        """
+        Spend nothing of what has accumulated at the provider before *until*.
+
+        Args:
+            until: An instant in seconds.
+            now: Seconds of the same clock.
+        """
 
     def forget_refusals(self, now: float) -> None:
-        """Discard the rates learned from refusals: these were about something else."""
+        """
+        Discard the rates learned from refusals, which turned out to have another cause.
+
+        Args:
+            now: Seconds of the same clock.
+        """
 
     def granted(self) -> Sequence[float]:
         """Return what was reserved in each dimension since the start, given back or not."""
 
     def levels(self, now: float) -> tuple[Level, ...]:
-        """Return the state of each bucket, in the order of :meth:`granted`."""
+        """Return the state of each bucket at *now*, in the order of :meth:`granted`."""

@@ -28,7 +28,7 @@ class CooldownTuning:
         strikes_of_the_living: Refusals in a row that count at most while answers still come.
         ramp_start: The share of the rate at which the ramp after a pause begins.
         longest_ramp_seconds: The ramp is as long as the pause, and at most this long.
-        overload_share: After an overload the queue goes on at most at this share of its speed,
+        overload_share: After an overload the queue resumes at most at this share of its speed,
             and no faster than in the last seconds on average ...
         least_overload_share: ... but at no less than this share of its limit.
         recovery_per_second: From there it rises by this share of the limit each second. OpenAI's

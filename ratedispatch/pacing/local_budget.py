@@ -95,7 +95,13 @@ class LocalBudget:
         self._is_resuming = False
 
     def check(self, cost: Cost, name: Callable[[], str]) -> None:
-        """Raise :class:`CostExceedsLimit` if *cost* is above a whole minute (or day) of a limit."""
+        """
+        Do nothing if *cost* can ever be paid; see :meth:`Budget.check`.
+
+        Raises:
+            CostExceedsLimit: It is above a whole minute (or day) of a limit. The message calls
+                the request what *name* returns.
+        """
         for of_cost, limit in self._parts:
             amount = of_cost(cost)
             if (
@@ -104,7 +110,9 @@ class LocalBudget:
                 raise CostExceedsLimit(name(), limit.dimension, amount, limit.most)
 
     def reserve(self, cost: Cost, now: float, speed: float = 1.0) -> Reservation | NotUntil:
-        """Debit *cost* in every dimension, or tell how long it takes until that is possible."""
+        """
+        Debit *cost* in every dimension, or return how long to wait; see :meth:`Budget.reserve`.
+        """
         with self._lock:
             if not self._has_started or self._is_resuming:
                 self._begin(cost, now)
@@ -171,20 +179,24 @@ class LocalBudget:
     def observe(
         self, reservation: Reservation, readings: Sequence[Reading], now: float
     ) -> Sequence[LimitChange]:
-        """Correct the buckets by the head of the answer to *reservation*, which stays open."""
+        """
+        Correct the buckets by the *readings* in the head of an answer that is not complete.
+
+        *reservation* stays open; one that is closed changes nothing. *now* is in seconds.
+        """
         with self._lock:
             if reservation not in self._open:
                 return ()
             return self._read(reservation, readings, now, refused=False)
 
     def slow_down(self, until: float, now: float) -> None:
-        """Spend nothing that has piled up at the provider before *until*."""
+        """Spend nothing of what has accumulated at the provider before *until*, in seconds."""
         with self._lock:
             for limit in self._limits:
                 limit.drop_surplus_until(until, now)
 
     def forget_refusals(self, now: float) -> None:
-        """Drop what refusals taught of rates: they were about something else."""
+        """Discard the rates learned from refusals, which turned out to have another cause."""
         with self._lock:
             for limit in self._limits:
                 limit.forget_refusals(now)
@@ -195,12 +207,12 @@ class LocalBudget:
         return [limit.account.spent + limit.account.given_back for limit in self._limits]
 
     def found(self, now: float) -> tuple[LimitMemory, ...]:
-        """Return what another run may begin with, for each limit."""
+        """Return, for each limit, what the next run can start with."""
         with self._lock:
             return tuple([limit.found(now, self._reserved) for limit in self._limits])
 
     def levels(self, now: float) -> tuple[Level, ...]:
-        """Return the state of each bucket."""
+        """Return the state of each bucket at *now*, in seconds."""
         with self._lock:
             return tuple([self._level(limit, now) for limit in self._limits])
 

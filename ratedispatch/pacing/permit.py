@@ -74,7 +74,10 @@ class Permit:
 
     def report(self, feedback: Feedback) -> Sequence[Change]:
         """
-        Close the permit with everything that its attempt has shown; return the changes.
+        Close the permit with *feedback*: all that its attempt has shown.
+
+        Returns:
+            The changes that this causes.
 
         Raises:
             RuntimeError: The permit is already closed.
@@ -90,7 +93,7 @@ class Permit:
 
     def observe(self, readings: tuple[Reading, ...]) -> Sequence[Change]:
         """
-        Report what the headers of an answer say about the buckets, before its body has arrived.
+        Report the *readings* in the headers of an answer before its body has arrived.
 
         Returns:
             The changes that this causes.

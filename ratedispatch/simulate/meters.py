@@ -109,7 +109,7 @@ class GroupCounts:
         self.per_second[second] += 1
 
     def report(self, seconds: int) -> dict[str, Any]:
-        """Return everything, with numbers for each of so many *seconds*."""
+        """Return everything, with numbers for each of the first *seconds* seconds."""
         per_second = self.per_second.tolist()
         return {
             "admitted": self.admitted,

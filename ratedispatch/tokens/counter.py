@@ -152,7 +152,7 @@ class Counter:
         self, body: Mapping[str, Any], endpoint: str = CHAT, *, encoding: str | None = None
     ) -> int:
         """
-        Return the prompt tokens of *body* as the tokenizer counts them.
+        Return the prompt tokens of *body*, a request to *endpoint*, as the tokenizer counts them.
 
         Raises:
             InvalidRequest: A field has the wrong type; the message names it.

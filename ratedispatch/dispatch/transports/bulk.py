@@ -168,7 +168,7 @@ class BulkTransport:
             await self._session.close()
 
     async def warm_up(self, connections: int) -> None:
-        """Open so many connections, and send nothing on them; what fails is left to a request."""
+        """Open *connections* without sending anything; a failure is left to the next request."""
         if not self._can_be_direct:
             return
         session, url = self._session or self._open(), self._url(CHAT)

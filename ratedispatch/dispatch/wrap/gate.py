@@ -269,7 +269,7 @@ class Gate:
             return self._guess(ticket)
 
     def learn(self, ticket: Ticket, usage: Usage | None, changes: Sequence[Change]) -> None:
-        """Take in what the answer to the call of *ticket* used, if it was told, and has changed."""
+        """Learn the *usage* and *changes* that the answer to the call of *ticket* reported."""
         cost = ticket.cost
         if usage is not None and cost is not None and cost.counted_tokens:
             with self._lock:  # what it learns with goes over all samples

@@ -46,7 +46,7 @@ class FormerRun(NamedTuple):
 
     Args:
         fit: What the provider is like.
-        answered: Of the rows that are asked about, those that it has answered: by line, the tokens
+        answered: The rows of the current input that it has answered: line number to the tokens
             billed for prompt and output.
     """
 
@@ -61,15 +61,15 @@ def like(
     counted: Counted | None = None,
 ) -> FormerRun:
     """
-    Return what the former run shows whose file is *where*.
+    Return what the file *where* shows of an earlier run.
 
     Args:
         where: An event log, or an output of `run`: lines in Batch format, or a table.
-        source: The input that is asked about.
-        counted: Its rows; those of them that the run has answered are told.
+        source: The current input.
+        counted: The rows of the current input; the result tells which of them were answered.
 
     Raises:
-        JobError: The file is missing, or shows nothing; says the way out.
+        JobError: The file is missing or shows nothing; the message says what to give instead.
     """
     path = Path(where)
     if not path.exists():

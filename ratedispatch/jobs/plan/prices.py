@@ -51,7 +51,7 @@ class Price:
                 raise ValueError(f"the {name} price must be 0 or more USD, not {value!r}")
 
     def usd(self, input_tokens: int, output_tokens: int) -> float:
-        """Return what so many tokens cost, in USD."""
+        """Return what *input_tokens* and *output_tokens* cost, in USD."""
         return (input_tokens * self.input + output_tokens * self.output) / 1_000_000
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 class SharingNews:
     """
-    Tells listeners what comes from several processes, but news of sharing only once.
+    Passes events of several processes to listeners, but news of sharing only once.
 
     Args:
         listeners: Who is told.

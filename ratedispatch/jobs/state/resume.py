@@ -99,7 +99,7 @@ def open_job(
         manifest: What the job is made from now.
         file: The input; not buffered.
         scan: What there is in it.
-        options: How it goes on.
+        options: How it resumes.
         journal: The journal of the job, if it is open already; closed if the job is refused.
 
     Raises:

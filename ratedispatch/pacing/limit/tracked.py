@@ -61,7 +61,7 @@ class TrackedLimit(LimitState):
             bucket.lower_to(opening, now)
 
     def resume(self, amount: float, now: float) -> None:
-        """Go on after a pause with *amount*: what piled up meanwhile is not ours to burst."""
+        """Resume after a pause with *amount*: what accumulated in it must not go in a burst."""
         if not self.is_daily:
             self._bucket.lower_to(amount, now)
 

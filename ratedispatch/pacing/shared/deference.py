@@ -1,8 +1,8 @@
 """
 What a process may spend while requests with a higher priority wait in other processes.
 
-What those leave, and once it has got nothing for long, a small share of what they take: as the
-lower priorities in one queue do. Pure in the instants that it is handed.
+It may spend what those leave. Once it has received nothing for long, it may also spend a small
+share of what they take, like the lower priorities in one queue. Pure in the instants it is given.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from ratedispatch.pacing.ageing import AgeingTuning
 
-#: Seconds after which one that asks no more is taken to want nothing: it asks a few times a second.
+#: Seconds without a question after which a process wants nothing: it asks a few times a second.
 _LATELY_SECONDS = 1.0
 
 
 class Deference:
     """
-    How long a process has held back, and what it may have for that.
+    How long a process has held back, and which share its age earns.
 
     Args:
-        tuning: When a share for its age begins, and how much it is.
+        tuning: After which wait a share is earned, and how large it is.
     """
 
     __slots__ = ("_asked_at", "_marks", "_since", "_tuning")
@@ -50,14 +50,14 @@ class Deference:
         now: float,
     ) -> bool:
         """
-        Return whether its age pays for a place in the line, and count it as taken then.
+        Return whether its age has earned a place in the line; if so, count it as used.
 
         Args:
-            amounts: What the request costs in each dimension.
-            place: The dimension that is scarcest.
-            others: What others have taken of each so far.
-            wanting: Processes that want something: those that wait share one share.
-            now: The instant.
+            amounts: Shape (dimensions,), what the request costs in each.
+            place: The index of the scarcest dimension.
+            others: Shape (dimensions,), what others have taken of each so far.
+            wanting: How many processes want something; those that wait divide one share.
+            now: The instant in seconds.
         """
         if not self.waits(now):
             self._since, self._marks = now, None
@@ -73,5 +73,5 @@ class Deference:
         return True
 
     def end(self) -> None:
-        """Note that it need not hold back any more, or that it got something all the same."""
+        """Note that the process need not hold back any more, or was granted something anyway."""
         self._asked_at = -math.inf

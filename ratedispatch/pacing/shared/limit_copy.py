@@ -141,19 +141,19 @@ class LimitCopy:
 
     def most_spent(self, seconds: float) -> float:
         """
-        Return up to which sum it may be spent before the store is told.
+        Return the sum up to which the limit may be spent before the store is told.
 
-        That is what flows in in so many *seconds* since the last note; of a day all there is.
+        That is what flows in within *seconds* of the last note; for a limit per day, everything.
         """
         limit = self.limit
         return math.inf if limit.is_daily else self._sums[SPENT] + limit.bucket.flow * seconds
 
     def outruns(self, seconds: float) -> bool:
-        """Whether more was spent since the last note than flows in in so many seconds."""
+        """Whether more was spent since the last note than flows in within *seconds*."""
         return self.limit.account.spent > self.most_spent(seconds)
 
     def part(self, processes: int, now: float) -> None:
-        """Keep, of what is left and of the burst, the part of one of so many *processes*."""
+        """Keep an equal part of the level and of the burst, as one of *processes* processes."""
         bucket = self.limit.bucket
         available = bucket.available(now) / processes
         self._set_parts(processes, now)
@@ -172,7 +172,7 @@ class LimitCopy:
         return self._parts * self.limit.bucket.available(now)
 
     def undo(self) -> None:
-        """Count the last note as not told: it did not arrive."""
+        """Undo the last note, which did not arrive."""
         self._sums, self._told, self.unpaid, self._learned, was_corrected = self._undo  # type: ignore[assignment]
         self._stamp = ()
         self.may_have_learned = True
@@ -191,18 +191,19 @@ class LimitCopy:
         """
         Take over the content of the store.
 
-        After a time apart, in which each had its part, what was spent meanwhile is part of the
-        sums, but is not taken from the store's bucket: most of it has flowed in while nobody could
-        see it. What is left is judged by the own part: the others will be as full.
+        After a time without the store, in which each process had its part, what was spent counts in
+        the sums but is not taken from the store's bucket, because most of it has flowed in again
+        unseen. What is left is estimated from the own part, as if the other parts were as full.
 
         Args:
-            sheet: This limit of it.
+            sheet: What the store holds of this limit.
             now: Seconds of this process's clock.
-            offset: What the store's clock is ahead of ours.
-            is_anew: Whether the sums of the store have nothing to do with those of before.
-            is_back: Whether it comes after a time apart, in answer to a `greeting`.
-            knows_best: Whether what is left here counts, and not what was left in the store a
-                moment ago, unless somebody has taken something of it.
+            offset: By how many seconds the store's clock is ahead of this process's.
+            is_anew: Whether the store has started over, so that its sums are unrelated to those
+                before.
+            is_back: Whether this answers a `greeting` after a time without the store.
+            knows_best: Whether the level of the copy counts, and not the store's level of a moment
+                ago, unless somebody has spent since.
 
         Returns:
             The limit per minute, if it is a new one.

@@ -1,8 +1,8 @@
 """
-One process's place in a store: what is told there, and what comes back.
+One process's membership in a store: the notes that it sends, and the sheets that come back.
 
-Notes say what is new in the copies of the limits; sheets bring what others have done. Knows when
-the store cannot be reached, and how to come back to it. Waits for nothing and reads no clock.
+Notes say what is new in the copies of the limits; sheets say what others have done. Knows when the
+store cannot be reached, and how to return to it. Waits for nothing and reads no clock.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True, slots=True)
 class SharedTuning:
     """
-    What can be tuned of sharing.
+    The constants of sharing.
 
     Args:
-        tell_seconds: Seconds after which what was spent is told to the store, where nothing has
-            to be asked: a process that comes sees at most so much too little.
-        stale_seconds: Seconds after which a copy is too old to be spent from before the store
-            has answered.
-        fresh_seconds: Seconds in which what the store has said counts as what stands there.
-        beat_seconds: Seconds after which one that waits says that it still does.
+        tell_seconds: Seconds after which the store is told what was spent, if there is nothing to
+            ask: a process that joins overlooks at most what was spent in that time.
+        stale_seconds: Seconds after which a copy is too old to spend from before the store has
+            answered.
+        fresh_seconds: Seconds for which a reply of the store counts as its present content.
+        beat_seconds: Seconds after which a process that waits repeats that it does.
         probe_seconds: Seconds between two attempts to reach a store that is gone.
-        lease_per_second: From so many requests a second on, who asks takes for some that follow,
-            too: with fewer, an exchange for each costs almost nothing.
-        near_lease_seconds: So much of the rate, divided by those that want something.
-        far_lease_seconds: The same where the store is a round trip away.
-        most_leased: Requests at most.
+        lease_per_second: The rate, in requests per second, from which on a process takes for some
+            of the following requests as well: below it, an exchange for each costs almost nothing.
+        near_lease_seconds: How many seconds of the rate are taken then, divided by the processes
+            that want something.
+        far_lease_seconds: The same for a store that is a round trip away.
+        most_leased: The most requests that are taken for at once.
     """
 
     tell_seconds: float = 0.1
@@ -56,7 +57,7 @@ class SharedTuning:
     most_leased: int = 32
 
     def lease(self, per_second: float, members: int, *, is_remote: bool) -> int:
-        """Return for how many that follow something is taken, at so many requests a second."""
+        """Return for how many following requests to take as well, at *per_second* requests."""
         if per_second < self.lease_per_second:
             return 0
         seconds = self.far_lease_seconds if is_remote else self.near_lease_seconds
@@ -83,22 +84,22 @@ class Membership:
         store: The argument of this name.
         tuning: The argument of this name.
         is_asking: Whether a note is on its way, so that no other can be sent.
-        is_apart: Whether the store cannot be reached, and this process goes on with its share.
-        has_sheet: Whether the store was ever heard.
+        is_apart: Whether the store cannot be reached, so that this process uses its share only.
+        has_sheet: Whether the store has ever answered.
         has_left: Whether nothing is sent any more.
-        inbox: What the store has said and was not taken in.
-        told_at: When the last note left.
-        heard_at: When the last sheet came.
+        inbox: Replies of the store that are not processed yet.
+        told_at: When the last note was sent, in seconds.
+        heard_at: When the last sheet arrived, in seconds.
         members: Processes that share the limits now, this one included, as far as is known.
         wanting: Those of them that want something.
         rival: The highest priority of requests that wait in others; None if none does.
-        pause: An episode of refusals that is to be told, by this process's clock.
-        changes: What has happened to the limits, to be told to listeners.
-        on_meet: Called after a sheet was taken in, with it, the instant, and whether the store has
-            started over.
-        on_part: Called before this process goes on with its share, with the instant.
-        on_reply: Called from another thread when a store that is remote has answered.
-        on_change: Called when something is to be told to listeners.
+        pause: An episode of refusals that the next note reports, by this process's clock.
+        changes: Changes of the limits that listeners are still to hear of.
+        on_meet: Called after a sheet was processed, with the sheet, the instant, and whether the
+            store has started over.
+        on_part: Called before this process continues with its share only, with the instant.
+        on_reply: Called from another thread when a remote store has answered.
+        on_change: Called when listeners are to hear of a change.
     """
 
     def __init__(
@@ -128,21 +129,21 @@ class Membership:
         return not self.store.is_remote and self.store.news() != self._news
 
     def is_due(self, now: float, seconds: float) -> bool:
-        """Whether the last note left so many seconds ago, or there are news."""
+        """Whether *seconds* have passed since the last note, or there is news."""
         return now - self.told_at >= seconds or self.has_news
 
     def outruns(self, now: float) -> bool:
         """
-        Whether more was spent since the last note than a process that comes may see too little.
+        Whether more was spent since the last note than a joining process may overlook.
 
-        Both could spend a burst that is there once. In a store that is remote, what the other does
-        is not seen either before the next reply.
+        Otherwise both could spend the same burst. In a remote store, what the other process does
+        is also not seen before the next reply.
         """
         seconds = self._unseen_seconds(now)
         return any(copy.outruns(seconds) for copy in self._copies)
 
     def followers(self, per_second: float) -> int:
-        """Return for how many that follow one something is taken, at so many a second."""
+        """Return for how many following requests to take as well, at *per_second* requests."""
         return self.tuning.lease(per_second, self.wanting, is_remote=self.store.is_remote)
 
     def trust(self, solitude: Solitude, now: float) -> None:
@@ -164,11 +165,11 @@ class Membership:
         leaves: bool = False,
     ) -> None:
         """
-        Send what is new to the store; what it says is taken in at once if it answers at once.
+        Send what is new to the store; process its reply at once if it is immediate.
 
         Args:
-            now: The instant.
-            held: What was taken and is not sent, in the order of the copies.
+            now: The instant in seconds.
+            held: Shape (copies,), amounts that were taken for requests not sent yet.
             waits: Whether a request waits.
             priority: The priority of that request.
             leaves: Whether this is the last note.
@@ -200,7 +201,7 @@ class Membership:
         self.take_in(now)
 
     def take_in(self, now: float) -> None:
-        """Take in what the store has said."""
+        """Process the replies of the store."""
         if not self.inbox:
             return
         while self.inbox:
@@ -216,11 +217,11 @@ class Membership:
             self.on_change()
 
     def local(self, pause: Pause) -> Pause:
-        """Return *pause*, which a sheet has told, by this process's clock."""
+        """Return *pause*, as a sheet reports it, by this process's clock."""
         return Pause(pause.began - self._offset, pause.until - self._offset)
 
     def leave(self) -> None:
-        """Send nothing any more: what is still open here is closed for this process alone."""
+        """Send nothing any more; permits that are still open count for this process only."""
         self.has_left = self.is_apart = True
         self.store.close()
 
@@ -234,14 +235,14 @@ class Membership:
             self._is_sending = False
 
     def _hear(self, reply: Sheet | StoreGone) -> None:
-        """Put a reply aside, from whatever thread it comes."""
+        """Keep a reply for later; called from any thread."""
         self.inbox.append(reply)
         # who is sending looks itself, and has locks that `on_reply` asks for
         if self.store.is_remote and not self._is_sending and self.on_reply is not None:
             self.on_reply()
 
     def _part(self, gone: StoreGone, now: float) -> None:
-        """Go on with the last known share."""
+        """Continue with the last known share."""
         if not self.store.is_remote:  # one that is remote delivers the note when it is back
             for copy in self._copies:
                 copy.undo()
@@ -259,7 +260,7 @@ class Membership:
         )
 
     def _meet(self, sheet: Sheet, now: float) -> None:
-        """Go on with what stands for all."""
+        """Continue with the shared state."""
         is_anew = sheet.epoch != self._epoch
         is_back, self.is_apart = self.is_apart, False
         is_first = not self.has_sheet

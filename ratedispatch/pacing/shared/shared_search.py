@@ -116,7 +116,7 @@ class SharedSearch:
         return self._search.limit if self._leads or found is None else int(found.total)
 
     def follow_rate(self) -> None:
-        """Leave the shared search, as a rate is known now, and keep a number of one's own."""
+        """Leave the shared search, because a rate is known now, and keep a number of its own."""
         part, has_own = max(1, self._part), self._leads and self._wanting == 1
         if not self._has_left:
             self._leave(self._now)
@@ -221,7 +221,7 @@ class SharedSearch:
         return has_news or since >= self._tuning.tell_seconds
 
     def _tell(self, now: float, *, leaves: bool = False) -> None:
-        """Send what is new to the store; what it says is taken in at once if it answers at once."""
+        """Send what is new to the store; process its reply at once if it is immediate."""
         if self._is_asking:
             return
         learned = None

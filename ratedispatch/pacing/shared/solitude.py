@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 class Solitude:
     """
-    What a process knows of being alone since it last looked.
+    How long, and how much, a process may spend before it looks at the store again.
 
     Attributes:
-        until: When it has to look again, in seconds; minus infinity while it has to at once.
-        bounds: Of each limit, its sums, and up to what may be spent by them without another look.
+        until: When it must look again, in seconds; minus infinity if at once.
+        bounds: The account of each limit, and the sum up to which it may be spent.
     """
 
     __slots__ = ("bounds", "until")
@@ -34,12 +34,12 @@ class Solitude:
 
     def begin(self, until: float, copies: Sequence[LimitCopy], seconds: float) -> None:
         """
-        Note that nobody else was there just now.
+        Note that no other process was there just now.
 
         Args:
-            until: As above.
+            until: When the process must look again, in seconds.
             copies: The copies of the limits.
-            seconds: What flows into each in so long may be spent before the store is told.
+            seconds: How many seconds of the rate may be spent before the store is told.
         """
         self.until = until
         self.bounds = [(copy.limit.account, copy.most_spent(seconds)) for copy in copies]

@@ -30,7 +30,7 @@ def interleaved(count: int) -> list[int]:
 
 
 def reading_order(rows: int, order: str) -> Sequence[int]:
-    """Return the numbers of so many *rows*, from 0, in the *order* in which they are read."""
+    """Return the numbers 0 to *rows* - 1 in the *order* in which the rows are read."""
     if order != "interleave":
         return range(rows)
     stride = 1

@@ -120,7 +120,7 @@ def scene_of(setting: Setting, scene: Scene) -> Scene:
 
 
 def with_burst(limits: Limits | LimitGroups, seconds: float) -> Limits | LimitGroups:
-    """Return *limits* of which so many *seconds* may go at once."""
+    """Return *limits* with a burst of *seconds*."""
     return _changed(limits, lambda one: replace(one, burst_seconds=seconds))
 
 
@@ -212,7 +212,7 @@ def lowered(workload: Workload, most_tokens: int, default_tokens: int) -> Worklo
 
 
 def sample(workload: Workload, rows: int) -> Workload:
-    """Return at most so many *rows* of *workload*, evenly spread over it."""
+    """Return at most *rows* rows of *workload*, evenly spread over it."""
     if len(workload) <= rows:
         return workload
     return workload.chosen(index * len(workload) // rows for index in range(rows))

@@ -81,7 +81,7 @@ def search(play: Callable[[Setting], Trial], knobs: Sequence[Knob], default: Set
     Return the best setting with *knobs*.
 
     Args:
-        play: Says what comes of a setting.
+        play: Returns the trial of a setting.
         knobs: Those that may be changed; the others stay.
         default: Where they are now.
     """
