@@ -14,6 +14,7 @@ from ratedispatch.cli.console import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from urllib.parse import SplitResult
 
 #: The transports.
 BULK = "bulk"
@@ -83,7 +84,28 @@ def checked_url(url: str | None) -> str | None:
         raise click.UsageError(
             f"--base-url {url!r} is not a URL; a base URL looks like https://api.openai.com/v1"
         )
+    _check_path(parts)
     return url
+
+
+def _check_path(parts: SplitResult) -> None:
+    """Raise a usage error if an endpoint cannot be added to the end of a base URL."""
+    from ratedispatch.request import ENDPOINTS
+
+    if parts.query:
+        raise click.UsageError(
+            f"--base-url contains the query {parts.query:.100}, but the endpoint of each row is "
+            f"added to its end; remove the query"
+        )
+    path = parts.path.rstrip("/")
+    tails = (endpoint.removeprefix("/v1") for endpoint in ENDPOINTS)
+    tail = max((tail for tail in tails if path.endswith(tail)), key=len, default="")
+    if tail:
+        base = parts._replace(path=path.removesuffix(tail)).geturl()
+        raise click.UsageError(
+            f"--base-url ends with {tail}, but the endpoint of each row is added to its end; give "
+            f"{base}"
+        )
 
 
 def check_descriptors() -> None:

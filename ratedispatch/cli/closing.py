@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: The advice after a stop, by its code.
 _ADVICE = {
     "authentication": "check the key in {key_env} (--api-key-env names another variable)",
+    "proxy_authentication": "give the user name and the password of the proxy in its URL, such as "
+    "HTTPS_PROXY=http://user:password@host:3128",
     "not_found": "check the model names in the input, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
     "outage": "check the server and --base-url ({base_url}), then run the same command again",
@@ -42,7 +44,10 @@ _ADVICE = {
 
 #: Stops that mean a mistake in the command if nothing was answered before.
 _MISTAKES = frozenset(
-    {"authentication", "not_found", "unreachable", "outage", "all_failed", "no_price"}
+    {
+        *("authentication", "proxy_authentication", "not_found", "unreachable"),
+        *("outage", "all_failed", "no_price"),
+    }
 )
 
 

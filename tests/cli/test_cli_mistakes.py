@@ -103,6 +103,8 @@ def test_an_unreachable_host_stops_within_seconds(job: Path) -> None:
         (("--model-alias", "mine=nomodel"), "'nomodel' is neither a known model"),
         (("--errors-file", "-"), "standard output"),
         (("--base-url", "http://127.0.0.1:99999/v1"), "is not a URL"),
+        (("--base-url", "https://a.example/v1?key=1"), "contains the query key=1"),
+        (("--base-url", "https://a.example/v1/chat/completions/"), "give https://a.example/v1"),
         (("--errors-file", "{folder}/out.jsonl.job"), "same file"),
         (("-o", "/dev/null"), "not a regular file"),
         (("--charge-policy", "mine"), "openai, azure"),

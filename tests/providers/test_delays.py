@@ -64,6 +64,9 @@ def test_in_words(text: str, delay: float | None) -> None:
         (refused(retry__after="3, " * 9_000), 3),
         (refused(retry__after__ms="20, 20"), 0.02),
         (refused(retry__after=f"{SOON}, {SOON}", date=f"{DATE}, {DATE}"), 30),
+        (refused(retry__after="3 seconds"), 3),
+        (refused(retry__after='"3"'), 3),
+        (refused(retry__after="3 requests"), None),
         (refused(retry__after="٧"), None),
         (refused(retry__after="nan"), None),
         (refused(retry__after="9" * 400), None),
@@ -73,6 +76,12 @@ def test_in_words(text: str, delay: float | None) -> None:
         (refused(retry__after="Sun, 31 May 2026 10:04:30 -0000", date=DATE), 30),
         (refused(retry__after="1780221870", date=DATE), 30),
         (refused(retry__after="1780221870"), None),
+        # a field of the error
+        (refused("slow", {"retry_after": 3.5}), 3.5),
+        (refused("slow", {"retryAfter": "3s"}), 3),
+        (refused("slow", {"retry_after_ms": 3_000}), 3),
+        (refused("slow", {"retry-after": 10**400, "retry_after": True}), None),
+        (Response(429, {}, {"error": "slow", "retry_after_seconds": 3}), 3),
         # Google's details
         (refused("retry in 9s", {"details": [{"retryDelay": "34.5s"}]}), 34.5),
         (refused("retry in 9s", {"details": [{"retryDelay": 34}, 5]}), 9),

@@ -37,6 +37,16 @@ ANSWERS: list[tuple[str, Any]] = [
     (CHAT, chat({"role": "assistant", "content": ""}, "length")),  # the cap went into thinking
     (CHAT, chat({"role": "assistant", "content": None}, "content_filter")),
     (CHAT, chat(None, "content_filter")),
+    *(
+        (
+            CHAT,
+            {
+                **chat({"content": None}, reason),
+                "usage": {"prompt_tokens": 9, "completion_tokens": 5},
+            },
+        )
+        for reason in ("MAX_TOKENS", "SAFETY", "end_turn", "refusal")
+    ),
     (CHAT, {"choices": [{"error": {"code": 502}}, *chat({"content": "fine"})["choices"]]}),
     (CHAT, {"error": {"message": "told late"}, **chat({"content": "fine"})}),
     (COMPLETIONS, {"choices": [{"text": "fine", "finish_reason": "length"}]}),
@@ -75,6 +85,9 @@ NOTHING: list[tuple[str, Any, str]] = [
     (CHAT, chat({"content": "", "provider_specific_fields": {"citations": None}}, ""), "no_answer"),
     (CHAT, {**chat({"content": ""}), "usage": {"prompt_tokens": 9, "completion_tokens": 0}},
      "no_answer"),
+    (CHAT, chat({"content": ""}, "end_turn"), "no_answer"),
+    (CHAT, {**chat({"content": "half"}, "network_error"),
+            "usage": {"prompt_tokens": 9, "completion_tokens": 5}}, "no_answer"),
     (CHAT, {"output": [{"type": "message"}]}, "no_answer"),
     (CHAT, chat({"content": ""}, "stop", error={"message": "Provider failed"}), "error_in_answer"),
     (CHAT, {"status": "error", "message": "no worker"}, "error_in_answer"),
@@ -90,6 +103,7 @@ NOTHING: list[tuple[str, Any, str]] = [
     (RESPONSES, {"status": "cancelled", "output": []}, "no_answer"),
     (RESPONSES, {"status": "failed", "error": {"code": "server_error", "message": "x"}},
      "server_error"),
+    (RESPONSES, {"status": "completed", "output": [], "error": {"code": "x", "message": "y"}}, "x"),
     (RESPONSES, chat({"content": "fine"}), "no_answer"),
     (MODERATIONS, {"results": []}, "no_answer"),
     ("/v1/audio/speech", {"object": "error"}, "no_answer"),
@@ -175,9 +189,11 @@ def test_an_error_is_found_in_any_shape(body: Any, message: str) -> None:
     assert interpret(Response(500, {}, body)).message == message
 
 
-@pytest.mark.parametrize("status", [*PASSING, 101, 304, 307, 500, 502, 504, 520, 524, 530, 599])
+@pytest.mark.parametrize(
+    "status", [*PASSING, 101, 304, 307, 420, 444, 460, 500, 502, 504, 520, 524, 530, 599]
+)
 def test_statuses_that_pass(status: int) -> None:
-    """By the table, whatever the body is."""
+    """By the table, or because nobody has said what they mean; whatever the body is."""
     assert interpret(Response(status, {}, "", is_json=False)).decision is Decision.TRANSIENT
 
 
@@ -193,6 +209,7 @@ def test_statuses_that_last(status: int) -> None:
         (460, {}, {"error": {"message": "No room now. Please try again later."}}),
         (400, {"retry-after": "2"}, {}),
         (403, {}, {"message": "secondary limit, retry in a few minutes"}),
+        (400, {}, {"message": "Service temporarily unavailable"}),
         (404, {}, {"error": "The model is loading, try again in 20 seconds"}),
     ],
 )
@@ -240,3 +257,9 @@ def test_depth_counts_as_said() -> None:
     assert not holds_answer(chat({"content": None, "role": value}), CHAT, Usage(1, 1))
     interpret(Response(500, {}, {"error": value}))
     interpret(Response(500, {}, {"a": value}))
+
+
+def test_a_proxy_that_asks_for_a_password_stops_the_job() -> None:
+    """No row is at fault, and neither is the key."""
+    found = interpret(Response(407, {}, "", is_json=False))
+    assert (found.decision, found.code) == (Decision.STOP, "proxy_authentication")

@@ -31,7 +31,7 @@ _NIGHT = 3600.0
 
 #: A server that asks to come again, in words: a hint that it is worth asking again.
 _LATER = re.compile(
-    r"\b(?:try|retry|retrying|again)\b[^.]{0,30}?\b"
+    r"\btemporarily\b|\b(?:try|retry|retrying|again)\b[^.]{0,30}?\b"
     r"(?:later|soon|shortly|in a (?:few|moment|while))\b",
     re.IGNORECASE,
 )
@@ -113,6 +113,8 @@ def classify(
         return Decision.STOP, "quota"
     if status == 401:
         return Decision.STOP, "authentication"
+    if status == 407:
+        return Decision.STOP, "proxy_authentication"
     if refusal is not None:
         if refusal.is_hopeless or error.message.startswith("Request too large"):
             return Decision.FAIL, "request_too_large"

@@ -81,7 +81,7 @@ def read_error(response: Response) -> ErrorBody:
         message = " ".join(error[:LONGEST_TEXT].split())[:200]
         more = _sentence_of(body)
         message = f"{message}: {more}" if more and more != message else message
-        return ErrorBody(number=outer_number, message=message)
+        return ErrorBody(number=outer_number, message=message, fields=body)
     if not isinstance(error, dict):
         error = body if _has_code(body) or _sentence_of(body) else _inner(body, _LEVELS) or body
     code = next(filter(None, (_name(error.get(name)) for name in _CODES)), "")

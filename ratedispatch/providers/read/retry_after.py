@@ -9,7 +9,7 @@ Follows: the order in which the openai SDK reads ``retry-after-ms`` and ``retry-
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedispatch.providers.read.amounts import once, parse_amount
 from ratedispatch.providers.read.durations import parse_duration
@@ -26,6 +26,12 @@ _TRY_AGAIN = re.compile(
     r"(?:try again|retry) (?:in|after) ([0-9.][0-9.a-zµμ]*)(?: ([a-z]+))?", re.IGNORECASE
 )
 _UNITS = {"millisecond": 1e-3, "second": 1.0, "sec": 1.0, "minute": 60.0, "hour": 3600.0}
+
+#: The same in a header that has only words: "3 seconds".
+_SPELLED = re.compile(r"([0-9.]+) ?(milliseconds?|seconds?|secs?|minutes?|hours?)", re.IGNORECASE)
+
+#: Fields of errors that hold the wait, without case and punctuation, and their units in seconds.
+_FIELDS = {"retryafter": 1.0, "retryafterseconds": 1.0, "retryafterms": 1e-3}
 
 #: Values of a repeated header that are examined.
 _MOST_VALUES = 8
@@ -44,14 +50,18 @@ def read_delay(
     milliseconds = parse_amount(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    after = once(_retry_after(headers, quirks))
+    after = once(_retry_after(headers, quirks)).strip(' "')
     seconds = _longest(after) if "," in after else parse_duration(after)
+    if seconds is None and (match := _SPELLED.fullmatch(after)) is not None:
+        seconds = _in_units(match)
     if seconds is not None and seconds < EPOCH:
         ends = _first(quirk.window_end(error, headers) for quirk in quirks)
         return seconds if ends is None or ends > seconds else ends
     if after and (gap := seconds_until(after, headers)) is not None:
         return max(0.0, gap)
     delay = _first(quirk.delay(error) for quirk in quirks)
+    if delay is None:
+        delay = _read_fields(error.fields)
     if delay is None:
         delay = _read_text(error.text)
     if delay is None:
@@ -78,10 +88,27 @@ def _first(delays: Iterable[float | None]) -> float | None:
     return next((delay for delay in delays if delay is not None), None)
 
 
+def _read_fields(fields: Mapping[str, Any]) -> float | None:
+    for name, value in fields.items():
+        unit = _FIELDS.get(str(name).lower().replace("_", "").replace("-", ""))
+        if unit is None or isinstance(value, bool):
+            continue
+        if isinstance(value, str):
+            seconds = parse_duration(value)
+        else:
+            is_number = isinstance(value, int | float) and 0 <= value < EPOCH
+            seconds = float(value) if is_number else None
+        if seconds is not None and seconds < EPOCH:
+            return seconds * unit
+    return None
+
+
 def _read_text(text: str) -> float | None:
     match = _TRY_AGAIN.search(text)
-    if match is None:
-        return None
+    return None if match is None else _in_units(match)
+
+
+def _in_units(match: re.Match[str]) -> float | None:
     number = match[1].rstrip(".")
     unit = (match[2] or "").lower().removesuffix("s")
     bare = parse_amount(number)

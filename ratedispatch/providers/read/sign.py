@@ -28,8 +28,9 @@ ENDED = frozenset({"stop", "length", "tool_calls", "function_call", "content_fil
 #: took out what was said. The same request ends so again.
 _MAY_BE_SILENT = frozenset({"length", "content_filter"})
 
-#: Ends of a choice that failed on the way, whatever it had said by then.
-_BROKEN_OFF = frozenset({"error", "abort", "insufficient_system_resource"})
+#: Ends of a choice that failed on the way, whatever it had said by then; and all whose name says
+#: so, such as ``network_error``.
+_BROKEN_OFF = frozenset({"abort", "insufficient_system_resource"})
 
 #: What a message holds beside what it says, and what a part of one does.
 _LABELS = frozenset({"role", "name", "id", "type", "object", "index"})
@@ -82,7 +83,7 @@ def _of_response(body: Mapping[str, Any], _: Usage | None) -> bool:
     state = body.get("status")
     if state is None:
         return bool(body.get("output")) and not body.get("error")
-    return isinstance(state, str) and state in _DONE
+    return isinstance(state, str) and state in _DONE and not body.get("error")
 
 
 def _of_results(body: Mapping[str, Any], _: Usage | None) -> bool:
@@ -109,7 +110,7 @@ def _is_whole(choice: object, usage: Usage | None) -> bool:
     if isinstance(reason, dict):  # SGLang's own form of it
         reason = reason.get("type")
     reason = reason.lower() if isinstance(reason, str) else ""
-    if reason in _BROKEN_OFF:
+    if reason in _BROKEN_OFF or "error" in reason:
         return False
     message = choice.get("message")
     said = choice.get("text") if message is None else message
@@ -121,6 +122,8 @@ def _is_whole(choice: object, usage: Usage | None) -> bool:
         return True
     if reason in _MAY_BE_SILENT:
         return True
+    if reason and reason not in ENDED:  # an end by a name of its own, after what is billed for
+        return usage is not None and usage.output_tokens > 0
     text = said.get("content") if isinstance(said, dict) else said
     # an empty text is one that the model chose, if it generated anything at all
     is_chosen = usage is None or usage.output_tokens > 0

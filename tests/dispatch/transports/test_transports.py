@@ -119,7 +119,8 @@ CHUNKED = (
         (answer(b"", status="204 No Content"), "", False),
         (answer(b'{"ok": true}', "Content-Type: text/html"), {"ok": True}, True),
         (answer(b"no", "Content-Type: application/json"), "no", False),
-        (answer(b'{"a": "\xff"}', "Content-Type: application/json"), '{"a": "\ufffd"}', False),
+        (answer(b'{"a": "\xff"}', "Content-Type: application/json"), {"a": "\ufffd"}, True),
+        (answer(b'{"a": "b\n\tc"}'), {"a": "b\n\tc"}, True),
         (answer("\ufeff{}".encode()), {}, True),
         (answer(b'{"a": 10000000000000000000000000}'), {"a": 10**25}, True),
         (answer(b"[" * 100_000), "[" * 100_000, False),
@@ -132,12 +133,12 @@ CHUNKED = (
         (answer(b"{}", status="302 Found"), {}, True),
     ],
     ids=[
-        *("empty", "none", "html_type", "no_json", "no_utf8", "bom", "long_int", "deep"),
+        *("empty", "none", "html_type", "no_json", "no_utf8", "raw", "bom", "long_int", "deep"),
         *("large", "gzip", "deflate", "chunked", "400", "418", "nowhere"),
     ],
 )  # fmt: skip
 def test_a_body_means_what_it_is(kind: str, content: bytes, body: Any, is_json: bool) -> None:
-    """JSON is JSON whatever its type says, and everything else is text."""
+    """JSON is JSON whatever its type says, also with a damaged text; everything else is text."""
     response, _ = over(kind, content)
     assert response.is_json is is_json
     assert response.body == body
