@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ class Benchmark:
         return f"{__package__}.{self.name}"
 
 
+@functools.cache
 def find_benchmarks(root: Path = _HERE) -> tuple[Benchmark, ...]:
     """Return the benchmarks below *root*, room by room and there by name."""
     found = (one for room in ROOMS for one in _of_room(root / room))

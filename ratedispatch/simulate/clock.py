@@ -23,20 +23,44 @@ T = TypeVar("T")
 #: Less than any wait, and more than what rounding makes of the instants of a week.
 _RESOLUTION_SECONDS = 1e-9
 
+#: What a loop watches that has no socket: the pipe by which threads and signals wake it.
+_PIPES = 1
+
 
 class DeadlockError(RuntimeError):
     """Every task waits for something that no timer and no socket will ever bring."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """A selector that, instead of waiting, moves the loop's clock."""
+    """
+    A selector that, instead of waiting, moves the loop's clock.
+
+    Where the loop watches nothing but the pipe by which it is woken, there is nothing to ask the
+    system for: what wakes it from a wait does so for none that would last.
+    """
 
     def __init__(self, start: float) -> None:
         super().__init__()
         self.now = start
+        self._watched = 0
+
+    def register(self, *args: Any, **kwargs: Any) -> selectors.SelectorKey:
+        """Watch something more."""
+        key = super().register(*args, **kwargs)
+        self._watched += 1
+        return key
+
+    def unregister(self, *args: Any, **kwargs: Any) -> selectors.SelectorKey:
+        """Watch something no longer."""
+        key = super().unregister(*args, **kwargs)
+        self._watched -= 1
+        return key
 
     def select(self, timeout: float | None = None) -> Any:
         """Move the clock to the next timer instead of waiting for it."""
+        if self._watched <= _PIPES and timeout is not None:
+            self.now += timeout
+            return ()
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
