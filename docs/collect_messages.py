@@ -77,6 +77,12 @@ class Message:
     place: str
 
 
+@functools.cache
+def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module or a function, which are gone through many times."""
+    return tuple(ast.walk(tree))
+
+
 class Module:
     """A module of the package, and what its names stand for."""
 
@@ -87,11 +93,11 @@ class Module:
         self.values: dict[str, ast.expr] = {}
         self.imports: dict[str, tuple[str, str]] = {}
         self.owners: dict[ast.AST, ast.FunctionDef | ast.AsyncFunctionDef] = {}
-        for node in ast.walk(self.tree):
+        for node in _nodes(self.tree):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     self.functions.setdefault(node.name, node)
-                    self.owners.update(dict.fromkeys(ast.walk(node), node))
+                    self.owners.update(dict.fromkeys(_nodes(node), node))
                 case ast.ImportFrom(module=str(module)) if module.startswith("ratedispatch"):
                     for alias in node.names:
                         self.imports[alias.asname or alias.name] = (module, alias.name)
@@ -195,7 +201,7 @@ def _values_given(owner: ast.AST, name: str) -> list[ast.expr | None]:
     """Return what the name is set to in the function *owner*; None where that is not simple."""
     found: list[ast.expr | None] = []
     simple: set[ast.expr] = set()
-    for node in ast.walk(owner):  # a statement comes before the names in it
+    for node in _nodes(owner):  # a statement comes before the names in it
         match node:
             case ast.Assign(targets=[ast.Name(id=target) as one], value=value) if target == name:
                 simple.add(one)
@@ -222,7 +228,7 @@ def _returned(name: str, module: Module, depth: int) -> list[str]:
     function = module.functions[name]
     returns = [
         text
-        for one in ast.walk(function)
+        for one in _nodes(function)
         if isinstance(one, ast.Return) and one.value is not None
         for text in _texts(one.value, module, depth)
     ]
@@ -235,7 +241,7 @@ def _errors() -> frozenset[str]:
     own = {
         node.name
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(Module.read(path).tree)
+        for node in _nodes(Module.read(path).tree)
         if isinstance(node, ast.ClassDef)
         and any(re.search(r"(Error|Exception|Warning)$", ast.unparse(base)) for base in node.bases)
     }
@@ -257,10 +263,9 @@ def _called(node: ast.Call) -> str:
 def _spoken(node: ast.Call) -> Iterator[ast.expr]:
     """Yield the arguments of *node* that are messages."""
     name = _called(node)
-    target = ast.unparse(node.func)
-    is_told = (
-        _is_error(name) or name in _SAYS or target.endswith(("notes.append", "super().__init__"))
-    )
+    is_told = _is_error(name) or name in _SAYS
+    if name in {"append", "__init__"}:  # of notes, and of an error
+        is_told = ast.unparse(node.func).endswith(("notes.append", "super().__init__"))
     if name == "echo":
         is_told = any(word.arg == "err" for word in node.keywords)
     if is_told:
@@ -307,7 +312,7 @@ def _left_out(node: ast.AST) -> Iterator[ast.AST]:
 
 def _sentences(module: Module) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of every string of *module* that may be a message."""
-    nodes = list(ast.walk(module.tree))
+    nodes = _nodes(module.tree)
     left_out = {one for node in nodes for one in _left_out(node)}
     for node in nodes:
         if node not in left_out and isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
@@ -320,7 +325,7 @@ def messages_of(modules: Iterable[Module]) -> Iterator[tuple[str, str]]:
     modules = list(modules)
     found: set[str] = set()
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in _nodes(module.tree):
             if isinstance(node, ast.Call):
                 for argument in _spoken(node):
                     for text in _texts(argument, module):
