@@ -11,6 +11,7 @@ import pytest
 import ratedispatch
 
 PACKAGE = Path(ratedispatch.__file__).parent
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LONGEST_MODULE = 350
@@ -34,8 +35,10 @@ def bodies(module: Path) -> list[tuple[str, int]]:
 
 
 def test_no_module_is_long() -> None:
-    """A module holds one noun, in at most 350 lines."""
-    lines = {name_of(one): len(one.read_text("utf-8").splitlines()) for one in MODULES}
+    """A module holds one noun, in at most 350 lines; so does one of the benchmarks."""
+    modules = {name_of(one): one for one in MODULES}
+    modules |= {str(one): one for one in BENCHMARKS.rglob("*.py")}
+    lines = {name: len(one.read_text("utf-8").splitlines()) for name, one in modules.items()}
     assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
 
 

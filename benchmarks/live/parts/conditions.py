@@ -342,10 +342,7 @@ TRIALS: tuple[Trial, ...] = (
         _FIXED_FLIGHT,
         name="queue",
         run=("--max-in-flight", "auto"),
-        targets=(
-            Target("throughput_share", least=0.9),
-            Target("p95_ratio", most=2.0),
-        ),
+        targets=(Target("throughput_share", least=0.9), Target("p95_ratio", most=2.0)),
         beside=_FIXED_FLIGHT,
         compare=_beside_fixed,
     ),
