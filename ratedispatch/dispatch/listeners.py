@@ -2,11 +2,14 @@
 Listeners, isolated from what they listen to.
 
 A listener that raises changes nothing: the error is counted, and logged once for each listener.
+What could never hear an event is refused at once: what cannot be called, and a coroutine
+function, which nobody would await.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING
 
@@ -29,12 +32,15 @@ class Listeners:
     Attributes:
         are_there: Whether there is any listener.
         errors: Exceptions that listeners have raised so far.
+
+    Raises:
+        TypeError: *listeners* are not callables, or one of them is a coroutine function.
     """
 
     __slots__ = ("_blamed", "_by_kind", "_listeners", "are_there", "errors")
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
-        self._listeners = tuple(listeners)
+        self._listeners = hearing(listeners)
         self._by_kind: dict[type[Event], tuple[Listener, ...]] = {}
         self.are_there = bool(self._listeners)
         self._blamed: set[int] = set()
@@ -67,3 +73,32 @@ class Listeners:
                 listener,
                 type(event).__name__,
             )
+
+
+def hearing(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
+    """
+    Return *listeners*, once it is sure that each can hear an event.
+
+    Raises:
+        TypeError: *listeners* are not callables, or one of them is a coroutine function.
+    """
+    if callable(listeners):
+        raise TypeError(
+            f"listeners must be a list of callables; write listeners=[{_name(listeners)}]"
+        )
+    heard = tuple(listeners)
+    for listener in heard:
+        if not callable(listener):
+            raise TypeError(f"a listener must be callable with one event, got {listener!r:.100}")
+        if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(
+            type(listener).__call__
+        ):
+            raise TypeError(
+                f"the listener {_name(listener)} is a coroutine function, but listeners are called "
+                "and not awaited; give an ordinary function, which may start a task of its own"
+            )
+    return heard
+
+
+def _name(listener: object) -> str:
+    return getattr(listener, "__name__", type(listener).__name__)

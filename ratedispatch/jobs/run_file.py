@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratedispatch.dispatch.listeners import hearing
 from ratedispatch.dispatch.options import DispatcherOptions
 from ratedispatch.jobs.inputs.streams import STDIN
 from ratedispatch.jobs.job import Job, open_and_run
@@ -61,9 +62,11 @@ def run_file(
     Raises:
         JobError: A file is missing or already exists; nothing was changed.
         TypeError: Limits are given together with a pool, or are missing without one; or several
-            processes should send, and the client cannot be recreated in each.
+            processes should send, and the client cannot be recreated in each; or a listener
+            cannot be called, or would have to be awaited.
     """
     limits = limits_beside(client, limits)
+    listeners = hearing(listeners)
     out = Path(output)
     job_options = (job_options or JobOptions()).for_client(client)
     files = files_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from typing import TYPE_CHECKING, Any
@@ -180,3 +181,38 @@ def test_a_map_over_a_provider_ends_well_though_each_event_breaks_its_listener(
             return len(outcomes), sender.listener_errors
 
     assert run_virtual(main()) == (100, 100)
+
+
+class Awaited:
+    """A listener whose call is a coroutine."""
+
+    async def __call__(self, event: Event) -> None:
+        raise AssertionError(event)
+
+
+async def awaited(event: Event) -> None:
+    """A listener that nobody would await."""
+    raise AssertionError(event)
+
+
+@pytest.mark.parametrize(
+    ("listeners", "words"),
+    [
+        ([awaited], "awaited is a coroutine function"),
+        ([Awaited()], "Awaited is a coroutine function"),
+        ([functools.partial(awaited)], "partial is a coroutine function"),
+        (print, r"write listeners=\[print\]"),
+        ([3], "callable with one event, got 3"),
+    ],
+    ids=["function", "object", "partial", "no list", "number"],
+)
+def test_what_could_never_hear_an_event_is_refused_at_once(
+    listeners: Any, words: str, tmp_path: Path
+) -> None:
+    """A listener that does nothing would look like one that hears nothing; no file is touched."""
+    with pytest.raises(TypeError, match=words):
+        Dispatcher(Server(), LIMITS, listeners=listeners)
+    with pytest.raises(TypeError, match=words):
+        _ = run_file(
+            tmp_path / "in", tmp_path / "out", client=Server(), limits=LIMITS, listeners=listeners
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 import pytest
 
-from ratedispatch.request import CHAT, EMBEDDINGS
+from ratedispatch.request import CHAT, EMBEDDINGS, MODERATIONS
 from ratedispatch.simulate.provider.calls import Problem, parse_body
 from ratedispatch.simulate.provider.provider import Provider, ProviderSettings
 from tests.simulate.providers import ask, chat, error, make_provider
@@ -38,6 +39,13 @@ def test_nonsense_is_refused_as_such(
     inner = error(reply)
     assert (inner["code"], inner["param"], inner["type"]) == (code, param, "invalid_request_error")
     assert ask(provider, chat()).status == 200
+
+
+def test_a_moderation_needs_no_model() -> None:
+    """As at OpenAI, whose latest model then judges."""
+    reply = ask(make_provider(), {"input": "Hello"}, path=MODERATIONS)
+    assert reply.status == 200
+    assert json.loads(reply.body)["model"] == "omni-moderation-latest"
 
 
 def test_a_body_that_cannot_be_counted_is_refused() -> None:

@@ -48,6 +48,9 @@ _REQUIRED = {
 #: Endpoints that generate nothing.
 _SILENT = frozenset({EMBEDDINGS, MODERATIONS})
 
+#: The model where a body may do without: OpenAI's reference of the endpoint names it.
+_DEFAULT_MODELS = {MODERATIONS: "omni-moderation-latest"}
+
 #: The one text of all bodies that say the same; kept, since making an encoder costs as much
 #: as encoding a short body.
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -179,7 +182,7 @@ def read_call(
     """
     if endpoint not in ENDPOINTS:
         raise Problem(404, f"Unknown request URL: POST {endpoint}.", code="unknown_url")
-    model = _model(body)
+    model = _model(endpoint, body)
     given = _given(endpoint, body)
     if client_id is not None and (len(client_id) > _LONGEST_ID or not client_id.isascii()):
         raise Problem(
@@ -214,8 +217,8 @@ def read_call(
     )
 
 
-def _model(body: Mapping[str, Any]) -> str:
-    model = body.get("model")
+def _model(endpoint: str, body: Mapping[str, Any]) -> str:
+    model = body.get("model", _DEFAULT_MODELS.get(endpoint))
     if not isinstance(model, str) or not model:
         raise Problem(400, "you must provide a model parameter", param="model")
     if model.startswith("no-such-model"):
