@@ -21,7 +21,7 @@ _ADVICE = {
     "authentication": "check the key in {key_env} (--api-key-env names another variable)",
     "proxy_authentication": "give the user name and the password of the proxy in its URL, such as "
     "HTTPS_PROXY=http://user:password@host:3128",
-    "not_found": "check the model names in the input, and --base-url",
+    "not_found": "check the model names in the input, what the key may use, and --base-url",
     "unreachable": "check --base-url ({base_url}) and the network",
     "outage": "check the server and --base-url ({base_url}), then run the same command again",
     "refused": "check the limits and the balance of the account, then run the same command again",

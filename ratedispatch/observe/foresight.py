@@ -80,9 +80,9 @@ def seconds_left(state: Snapshot, tally: Tally, ahead: Ahead, lately: Lately) ->
     """
     Return the seconds to the end of a run; None if that is not known.
 
-    What the limits and the number in flight need for the rest, and where they are not what holds
-    the job back, at least what the rest takes at the speed of the last seconds; then what the
-    last answer takes. Where others seem to take a limit whole, that speed alone.
+    What the limits, the number in flight and a pause need for the rest, and where they are not
+    what holds the job back, at least what the rest takes at the speed of the last seconds; then
+    what the last answer takes. Where others seem to take a limit whole, that speed alone.
 
     Args:
         state: The queue now.
@@ -93,7 +93,7 @@ def seconds_left(state: Snapshot, tally: Tally, ahead: Ahead, lately: Lately) ->
     rows = ahead.rows * tally.sent
     latencies = latencies_of(tally)
     if rows <= 0:
-        return latencies.rest_of(state.in_flight, lately.since_last)
+        return _until_answered(state, tally, latencies, lately.since_last)
     levels = [level for level in state.levels if _is_known(level)]
     sending = _by_limits(levels, state, tally, ahead, lately.flows)
     at_speed = rows / lately.speed if lately.speed else None
@@ -105,9 +105,26 @@ def seconds_left(state: Snapshot, tally: Tally, ahead: Ahead, lately: Lately) ->
         sending = max(sending, 0.0 if is_growing else at_speed or 0.0)
     elif at_speed is not None and any(map(_is_all_elsewhere, levels)):
         sending = at_speed
-    sending = max(sending, in_flight)
+    sending = max(sending, in_flight, state.paused)
     rate = min(rows / sending, max(rows, state.in_flight)) if sending > 0 else float(rows)
     return sending + latencies.last_of(rate)
+
+
+def _until_answered(
+    state: Snapshot, tally: Tally, latencies: Latencies, since_last: float
+) -> float | None:
+    """
+    Return the seconds until the last answer, when every row has been sent at least once.
+
+    None if all of them were refused or failed so far: how long that lasts, nobody knows.
+    """
+    rest = latencies.rest_of(state.in_flight, since_last)
+    ended = tally.answered + tally.failed - tally.bad_rows
+    if tally.sent - ended <= state.in_flight:
+        return rest
+    if not tally.answers:
+        return None
+    return max(rest, state.paused + latencies.mean)  # the others are sent again
 
 
 def latencies_of(tally: Tally) -> Latencies:

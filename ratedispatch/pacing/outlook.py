@@ -187,7 +187,7 @@ def check_deadline(
 
 def _before_it(ahead: Ahead) -> str:
     if not (ahead.requests or ahead.tokens):
-        return "nothing waits before it"
+        return "the limits or a pause hold it back, not other requests"
     requests = "1 request" if ahead.requests == 1 else f"{ahead.requests:,} requests"
     if ahead.tokens <= ahead.requests:  # nothing limits tokens, and each stands for one
         return f"{requests} {'goes' if ahead.requests == 1 else 'go'} before it"

@@ -23,15 +23,17 @@ def left(
     lately: Lately = LATELY,
     is_doubling: bool = False,
     latency: float = 0.0,
+    paused: float = 0.0,
     **state: Any,
 ) -> float | None:
-    """Of a run that has sent 100 rows, at 10 a second, all of which have an answer."""
+    """Of a run that has sent 100 rows, at 10 a second; if nothing is said, all are answered."""
+    answers, again = state.pop("answers", 100), state.pop("again", 0)
     tally = Tally()
-    tally.attempts = tally.answers = 100
-    tally.answer_seconds, tally.answer_squares = 100 * latency, 100 * latency**2
+    tally.attempts, tally.answers, tally.answered = 100, answers, answers - again - in_flight
+    tally.answer_seconds, tally.answer_squares = answers * latency, answers * latency**2
     values = {"per_minute": 600.0, "per_second": 10.0, "available": 0.0, "spent": 100.0}
     level = Level("requests", **{**values, **state})
-    snapshot = Snapshot(in_flight, room, 0, 0.0, (level,), is_doubling=is_doubling)
+    snapshot = Snapshot(in_flight, room, 0, paused, (level,), is_doubling=is_doubling)
     return seconds_left(snapshot, tally, Ahead(rows, rows, parts), lately)
 
 
@@ -71,6 +73,17 @@ def test_when_all_have_left_the_answers_are_waited_for() -> None:
     lately = Lately("requests", since_last=3.0)
     assert left(rows=0.0, in_flight=5, latency=4.0, lately=lately) == pytest.approx(1, abs=0.01)
     assert left(rows=0.0) == 0
+
+
+def test_what_is_to_be_sent_again_is_waited_for() -> None:
+    """Rows that have left once, and were refused, are not done; without any answer it is open."""
+    assert left(rows=0.0, again=5, paused=20.0, latency=4.0) == pytest.approx(24)
+    assert left(rows=0.0, paused=20.0, answers=0) is None
+
+
+def test_nothing_is_sent_in_a_pause() -> None:
+    assert left(paused=120.0) == pytest.approx(120)
+    assert left(paused=60.0) == pytest.approx(90)
 
 
 def test_without_a_known_limit_the_speed_tells() -> None:

@@ -95,6 +95,17 @@ def test_what_cannot_go_in_time_is_told_at_once_with_the_earliest_time() -> None
     run(main())
 
 
+def test_what_is_next_is_told_that_the_limits_do_not_allow_it_earlier() -> None:
+    async def main() -> None:
+        sender = Sender(admission(LIMITS))
+        await sender.join("a")
+        with pytest.raises(DeadlineMissed, match="in 1 s, because the limits or a pause"):
+            await sender.wait("late", within(0.5))
+        await sender.end()
+
+    run(main())
+
+
 def test_what_waits_is_failed_at_the_instant() -> None:
     """A higher priority came between; those behind it take its place."""
 
