@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat
 
 from ratedispatch.dimension import dimension_named
 from ratedispatch.typed.schema import chat_format_of, text_format_of
@@ -59,8 +59,9 @@ class Request:
             are never shown, because one may be a key.
 
     Raises:
-        ValueError: *timeout* is not above 0, or a header cannot be sent.
-        TypeError: *timeout* is not a number, or a header is not a string.
+        ValueError: *timeout* is not above 0, a cost is below 0, or a header cannot be sent.
+        TypeError: *body* is not a mapping, *timeout* or a cost is not a number, or a header is not
+            a string.
     """
 
     body: Mapping[str, Any]
@@ -75,13 +76,18 @@ class Request:
     """The model named in the body; an empty string if there is none."""
 
     def __post_init__(self) -> None:
-        model = self.body.get("model")
+        try:
+            model = self.body.get("model")
+        except AttributeError:
+            raise TypeError(f"body must be a mapping, got {type(self.body).__name__}") from None
         # frozen: a derived field can only be set this way
         object.__setattr__(self, "model", model if isinstance(model, str) else "")
         if self.timeout is not None:
             _check_timeout(self.timeout)
         if self.headers is not None:
             _check_headers(self.headers)
+        if self.custom is not None:
+            _check_custom(self.custom)
 
     @classmethod
     def chat(
@@ -195,6 +201,14 @@ def _check_timeout(seconds: object) -> None:
         raise TypeError(f"timeout must be a number of seconds, not a {type(seconds).__name__}")
     if not 0 < seconds < math.inf:
         raise ValueError(f"timeout must be above 0 seconds and finite, not {seconds}")
+
+
+def _check_custom(costs: Mapping[str, float]) -> None:
+    for name, cost in costs.items():
+        if isinstance(cost, bool) or not isinstance(cost, SupportsFloat):
+            raise TypeError(f"custom[{name!r}] must be a number, not a {type(cost).__name__}")
+        if not 0 <= cost < math.inf:
+            raise ValueError(f"custom[{name!r}] must be a finite number of at least 0, not {cost}")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

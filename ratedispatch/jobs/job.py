@@ -80,8 +80,12 @@ class Job:
         self._ending = Ending()
         self._halt = Halt()
         self._listeners = Listeners(())
-        self._outlook = Outlook(self._files, self._options, limits)
         self.tally = Tally()
+        try:
+            self._outlook = Outlook(self._files, self._options, limits)
+        except BaseException:
+            self._files.close()  # or the next run would wait for this process
+            raise
 
     @property
     def total(self) -> int:
@@ -142,7 +146,7 @@ class Job:
         self._halt.limit(timeout)
 
     def close(self) -> None:
-        """Close the files of a job that is not run."""
+        """Close the files, as `run` does at its end; again does nothing."""
         self._files.close()
 
     async def run(
@@ -179,15 +183,16 @@ class Job:
         with contextlib.closing(self._files), chronicle.kept(self._ending):
             flushed = [*flushable(listeners), chronicle]
             self._writer = writer = self._open_writer(keys, flushed, spending)
-            chronicle.begin(writer)
-            source = self._source(writer)
-            limits = None if isinstance(client, Pool) else self._limits
-            means = Means(client, limits, options, self._files.journal, writer, listeners)
-            heard: list[Listener] = [self.tally, spending, source, *told]
-            self._dispatcher = dispatcher = sender_of(means, heard, crew, self._on_write_error)
-            self._halt.attach(dispatcher)
-            cpu_start = options.cpu_clock()
-            await self._send_all(dispatcher, source, writer, spending)
+            with contextlib.closing(writer):
+                chronicle.begin(writer)
+                source = self._source(writer)
+                limits = None if isinstance(client, Pool) else self._limits
+                means = Means(client, limits, options, self._files.journal, writer, listeners)
+                heard: list[Listener] = [self.tally, spending, source, *told]
+                self._dispatcher = dispatcher = sender_of(means, heard, crew, self._on_write_error)
+                self._halt.attach(dispatcher)
+                cpu_start = options.cpu_clock()
+                await self._send_all(dispatcher, source, writer, spending)
             await self._make_table(writer)
         self._halt.end()
         self._look_back(writer)
@@ -242,7 +247,6 @@ class Job:
             keeper.cancel()
             await ended(keeper)
             self._halt.detach()
-            writer.close()
 
     def _source(self, writer: Writer) -> RowSource:
         """Return the rows that are not done; those that are not requests fail at once."""
@@ -314,9 +318,8 @@ async def open_and_run(
         progress: Whether it is shown how far it is; None for in a notebook only.
         starting: Gives the processes that send, if there are any.
     """
-    with starting as crew:
-        # in a thread: the scan of a large file takes seconds, for which the loop would be held
-        job = await opened(open_job)
+    # in a thread: the scan of a large file takes seconds, for which the loop would be held
+    with starting as crew, contextlib.closing(await opened(open_job)) as job:
         async with shown(job, progress) as told:
             every = (*listeners, *told)
             return await job.run(client, listeners=every, dispatcher_options=options, crew=crew)

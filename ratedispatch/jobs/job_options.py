@@ -17,6 +17,7 @@ from ratedispatch.jobs.writer import FLUSH_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from enum import StrEnum
 
     from ratedispatch.jobs.inputs.template import Template
     from ratedispatch.jobs.plan.spending import Caps
@@ -91,8 +92,7 @@ class JobOptions:
             value = getattr(self, name)
             if value is not None:
                 # frozen: what is derived once can only be set this way
-                object.__setattr__(self, name, kind(value))
-
+                object.__setattr__(self, name, _named(name, kind, value))
         if isinstance(self.shard, str):
             object.__setattr__(self, "shard", Shard.parse(self.shard))
 
@@ -109,3 +109,12 @@ class JobOptions:
         clients = [one.client for one in client] if isinstance(client, Pool) else [client]
         names = [origin_of(getattr(one, "base_url", "")) for one in clients]
         return replace(self, origin=together(names))
+
+
+def _named(option: str, kind: type[StrEnum], value: str) -> StrEnum:
+    """Return what *value* names of *kind*."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(kind)
+        raise ValueError(f"{option} must be one of {names}, not {value!r}") from None

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ratedispatch.dispatch.pool import Pool
 from ratedispatch.dispatch.transports import as_transport
 from ratedispatch.errors import TransportError
+from ratedispatch.groups import LimitGroups
+from ratedispatch.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from ratedispatch.dispatch.transports.protocol import Transport
-    from ratedispatch.groups import LimitGroups
-    from ratedispatch.limits import Limits
     from ratedispatch.outcome import Response
     from ratedispatch.request import Request
 
@@ -74,7 +74,7 @@ def limits_beside(client: Any, limits: Limits | LimitGroups | None) -> Limits | 
     Return *limits*, or those of the members of a pool together.
 
     Raises:
-        TypeError: A pool is given limits, or nothing else is.
+        TypeError: A pool is given limits, or nothing else is; or they are no limits.
     """
     if isinstance(client, Pool):
         if limits is not None:
@@ -84,4 +84,6 @@ def limits_beside(client: Any, limits: Limits | LimitGroups | None) -> Limits | 
         return client.limits
     if limits is None:
         raise TypeError("the limits of the account are missing: limits=Limits(...)")
+    if not isinstance(limits, Limits | LimitGroups):
+        raise TypeError(f"expected Limits or LimitGroups, got {type(limits).__name__}")
     return limits

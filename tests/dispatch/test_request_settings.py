@@ -33,6 +33,9 @@ HI = [{"role": "user", "content": "hi"}]
         ({"headers": {"X-A": b"sk-secret"}}, TypeError, "'X-A' is not"),
         ({"headers": {"Content-Length": "5"}}, ValueError, "is set from the body"),
         ({"headers": {"host": "a"}}, ValueError, "is set from the body"),
+        ({"custom": {"pages": -5}}, ValueError, r"custom\['pages'\] must be .* at least 0, not -5"),
+        ({"custom": {"pages": math.nan}}, ValueError, "a finite number"),
+        ({"custom": {"pages": "3"}}, TypeError, "must be a number, not a str"),
     ],
 )
 def test_what_cannot_be_sent_is_said_when_the_request_is_made(
@@ -42,6 +45,12 @@ def test_what_cannot_be_sent_is_said_when_the_request_is_made(
     with pytest.raises(error, match=message) as caught:
         rd.Request({"model": "gpt-4o"}, **settings)
     assert "secret" not in str(caught.value)
+
+
+def test_a_body_that_is_no_mapping_is_refused() -> None:
+    body: Any = "Is 7 a prime?"
+    with pytest.raises(TypeError, match="body must be a mapping, got str"):
+        rd.Request(body)
 
 
 def test_headers_are_shown_nowhere() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import errno
+import random
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,8 +16,13 @@ from ratedispatch.errors import JobError
 from ratedispatch.events import RequestEnded
 from ratedispatch.jobs import writer as writer_module
 from ratedispatch.jobs.job_options import JobOptions
+from ratedispatch.jobs.run_file import run_file
 from ratedispatch.jobs.sink import LineSink
 from ratedispatch.jobs.state.journal import Journal
+from ratedispatch.limits import Limits
+from ratedispatch.simulate.clock import run_virtual
+from ratedispatch.simulate.settings import ProviderSettings
+from ratedispatch.simulate.transport import ProviderTransport
 from tests.jobs.job_files import text_of
 from tests.jobs.played_job import ALL, ROWS, at_end, names, play
 
@@ -220,3 +226,53 @@ def test_an_output_that_is_cut_at_the_very_end_is_noticed(tmp_path: Path) -> Non
     assert report.stop_code == "output"
     assert "was truncated by another program" in (report.stop_message or "")
     assert play(tmp_path).answered == 10
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"job_options": JobOptions(caps=5)}, AttributeError),  # type: ignore[arg-type]
+        ({"client": object()}, TypeError),
+    ],
+    ids=["caps", "client"],
+)
+def test_a_mistake_of_the_caller_leaves_the_output_to_the_next_call(
+    wrong: dict[str, Any], error: type[Exception], tmp_path: Path
+) -> None:
+    """A notebook keeps the exception, and with it all that it refers to."""
+    (tmp_path / "in.jsonl").write_bytes(text_of(*ROWS))
+
+    def call(**changes: Any) -> Any:
+        right = {"client": None, "limits": Limits(60_000), "job_options": JobOptions()}
+        settings = ProviderSettings(requests_per_minute=60_000)
+
+        async def main() -> Any:
+            chosen = {**right, **changes}
+            if chosen["client"] is None:
+                chosen["client"] = ProviderTransport(settings, rng=random.Random(1))
+            return await run_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", **chosen)
+
+        return run_virtual(main())
+
+    with pytest.raises(error) as kept:
+        call(**wrong)
+    assert call().answered == len(ROWS)
+    assert kept.value is not None
+
+
+def test_what_are_no_limits_is_refused_before_a_file_is_touched(tmp_path: Path) -> None:
+    wrong: Any = 3_000
+    with pytest.raises(TypeError, match="expected Limits or LimitGroups, got int"):
+        _ = run_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", client=wrong, limits=wrong)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "names"),
+    [("order", "auto, interleave, file"), ("fsync", "interval"), ("output_format", "csv")],
+)
+def test_a_name_that_an_option_does_not_know_is_told_with_those_that_it_knows(
+    option: str, names: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be one of .*{names}.*, not 'fast'"):
+        JobOptions(**{option: "fast"})  # type: ignore[arg-type]
