@@ -34,8 +34,11 @@ _QUEUE_WAITS = REFUSALS | {Decision.UNREACHABLE, Decision.DAY_LIMIT}
 #: After these a request lets others go first.
 _STEPS_ASIDE = frozenset({Verdict.ALONE, Verdict.UNTESTED, Verdict.LEFT})
 
-#: Seconds for which it does at first; doubled each time.
+#: Seconds for which it does at first; doubled each time, up to the longest. Where few rows are
+#: left, all of them step aside, and an outage ends for them so much later; ``max_refusals`` of
+#: the longest last longer than the patience with a server that only refuses.
 _FIRST_ASIDE_SECONDS = 1.0
+_LONGEST_ASIDE_SECONDS = 16.0
 
 #: What is left of so many waits while others are answered. A fault that strikes by chance seldom
 #: strikes a request again, and at its end a job waits for nothing else: where one answer in ten is
@@ -180,7 +183,8 @@ class RetryWaits:
 
     def _aside(self, times: int) -> float:
         """Return the seconds for which the request lets others go first."""
-        return min(self._policy.max_delay, _FIRST_ASIDE_SECONDS * 2.0 ** (times - 1))
+        longest = min(self._policy.max_delay, _LONGEST_ASIDE_SECONDS)
+        return min(longest, _FIRST_ASIDE_SECONDS * 2.0 ** (times - 1))
 
     def _longer(self, own: float, result: Interpretation) -> float:
         """Return *own* with jitter, but no less than *result* asks for."""

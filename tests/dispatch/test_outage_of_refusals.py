@@ -46,6 +46,16 @@ def test_no_row_fails_while_the_same_few_are_tried_in_turn(seed: int) -> None:
     assert len(played.outcomes) == 120
 
 
+@pytest.mark.parametrize(("rows", "seconds"), [(1, 260.0), (2, 260.0), (4, 60.0), (7, 60.0)])
+def test_few_rows_are_answered_soon_after_the_outage(rows: int, seconds: float) -> None:
+    """All of them step aside, again and again, which once took up to a minute each time."""
+    played = play(
+        [row(str(number)) for number in range(rows)], Limits(120), refusing(0.0, seconds), seed=1
+    )
+    assert len(played.answered) == rows
+    assert seconds < played.seconds < seconds + 20
+
+
 def test_a_row_is_given_up_while_an_open_source_has_nothing_to_say() -> None:
     """What may come some day is no reason to stop all that waits for it."""
 

@@ -101,6 +101,13 @@ def test_a_request_is_given_up_when_it_is_refused_while_others_are_answered(
     assert [retry.next(REFUSED, verdict) for verdict in verdicts] == expected
 
 
+def test_a_request_steps_aside_for_16_s_at_most() -> None:
+    """So much later does an outage end for it at most, if nothing else is left to be sent."""
+    retry = RetryWaits(RetryPolicy(), Chance(1))
+    waited = [retry.next(REFUSED, Verdict.UNTESTED) for _ in range(7)]
+    assert waited == [1, 2, 4, 8, 16, 16, 16]
+
+
 @pytest.mark.parametrize("decision", [Decision.UNREACHABLE, Decision.DAY_LIMIT])
 def test_a_server_that_cannot_be_reached_and_a_day_use_up_nothing(decision: Decision) -> None:
     """The queue holds and probes, or pauses; the request only waits."""
