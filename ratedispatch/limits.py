@@ -99,9 +99,11 @@ class Reading:
         period: The period of *limit* in seconds, if its name or the provider's documentation says
             so.
         ends_in: Seconds until the counter is reset (at most one second too many), if the provider
-            counts by clock minutes; None for a bucket that refills continuously.
-        reset: Seconds until the reset that is stated (at most one second too many), if it is not
-            known what *limit* is given for; None if that is known.
+            counts in windows; None for a bucket that refills continuously.
+        counts_arrivals: Whether such a counter counts a request when it arrives, and tells no more
+            than what it has counted: the window may be unknown then.
+        ends_after_arrival: Whether *ends_in* counts from the arrival of the request, not from
+            the answer.
     """
 
     dimension: str
@@ -110,7 +112,8 @@ class Reading:
     window: float | None = None
     period: float = MINUTE
     ends_in: float | None = None
-    reset: float | None = None
+    counts_arrivals: bool = False
+    ends_after_arrival: bool = False
 
     @property
     def proves_surplus(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import MINUTE, Reading
-from ratedispatch.providers import anthropic, cerebras, fireworks, mistral, openrouter, together
+from ratedispatch.providers import anthropic, cerebras, fireworks, mistral, together
 from ratedispatch.providers.base import Profile
 from ratedispatch.providers.openai import PROJECT_TOKENS
 from ratedispatch.providers.quirks import Quirks
@@ -47,7 +47,6 @@ _UNMISTAKABLE: HeaderTable = (
     *cerebras.HEADERS,
     *fireworks.TOKENS,
     *together.TOKENS,
-    *openrouter.HEADERS,
 )
 
 #: Headers that show that there is more to read than OpenAI's names.

@@ -29,7 +29,7 @@ _RESET = "x-ratelimit-reset"
 
 #: Names without a dimension, as web APIs at large have them: requests, in a window of any length.
 HEADERS: HeaderTable = (
-    HeaderNames("requests", "x-ratelimit-remaining", "x-ratelimit-limit", _RESET, is_vague=True),
+    HeaderNames("requests", "x-ratelimit-remaining", "x-ratelimit-limit", _RESET),
 )
 
 

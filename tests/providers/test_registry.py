@@ -108,6 +108,7 @@ NAMES = sorted(
     }
     | {"date", "retry-after", "retry-after-ms", "reset_at", "x-litellm-version"}
     | {"x-ratelimit-team-remaining-tokens", "x-ratelimit-team-limit-tokens"}
+    | {"ratelimit", "ratelimit-policy", "ratelimit-limit", "ratelimit-remaining"}
 )
 FIELDS = st.sampled_from(
     [

@@ -65,7 +65,6 @@ class CountedWindow:
         "_end",
         "_first",
         "_lowest",
-        "_newest",
         "_of_before",
         "_tuning",
         "is_confirmed",
@@ -75,7 +74,6 @@ class CountedWindow:
     def __init__(self, tuning: CountedTuning = _TUNING) -> None:
         self._tuning = tuning
         self._began = self._end = -math.inf
-        self._newest = 0  # number of the newest request whose answer was read
         self._begin()
 
     def _begin(self) -> None:
@@ -93,9 +91,10 @@ class CountedWindow:
         """Give *amount* back, which was not sent."""
         self.left += amount
 
-    def close(self) -> None:
-        """Send nothing more before its end: it has refused."""
+    def close(self) -> bool:
+        """Send nothing more before its end: it has refused. Return that this is why."""
         self.left = min(self.left, 0.0)
+        return True
 
     def wait(self, amount: float, now: float) -> float:
         """Return the seconds until *amount* may be sent: none, or those to the end."""
@@ -108,14 +107,7 @@ class CountedWindow:
         return 0.0
 
     def read(
-        self,
-        remaining: float,
-        mark: SpendMark,
-        now: float,
-        *,
-        ends_in: float,
-        period: float,
-        since: float | None = None,
+        self, remaining: float, mark: SpendMark, now: float, *, ends_in: float, period: float
     ) -> None:
         """
         Take a reading into account.
@@ -126,8 +118,6 @@ class CountedWindow:
             now: Seconds of the caller's clock.
             ends_in: Seconds to the end of the window, a second too many at most.
             period: Seconds from its beginning to its end.
-            since: What was sent after that request, where the counter counts a request as it
-                comes; None where it may count it only when it is answered.
         """
         tuning, end, amount = self._tuning, now + ends_in, mark.amount
         known = self._end
@@ -148,7 +138,7 @@ class CountedWindow:
         ):
             self._begin()  # what was read at its beginning was of the one before
         self._end = min(self._end, end)
-        began = self._began
+        since = self._began
         if not self._answers:
             self._first = remaining
         self._lowest = min(self._lowest, remaining)
@@ -156,12 +146,7 @@ class CountedWindow:
         if self._answers >= tuning.least_answers * amount:
             self.is_confirmed = fallen >= tuning.least_share * self._answers
         self._answers += amount
-        if since is not None:
-            if mark.number >= self._newest:
-                self._newest = mark.number
-                self.left = remaining - since
-            return
-        if mark.sent_at < began:
+        if mark.sent_at < since:
             self._of_before += amount
             amount = 0.0
-        self.left = min(self.left, remaining + self._of_before - mark.in_flight(began) - amount)
+        self.left = min(self.left, remaining + self._of_before - mark.in_flight(since) - amount)

@@ -17,13 +17,13 @@ from ratedispatch.pacing.limit.limit_memory import LimitMemory
 from ratedispatch.pacing.limit.limit_source import LimitSource
 from ratedispatch.pacing.limit.opening import Opening
 from ratedispatch.pacing.limit.rule_finder import RuleFinder
-from ratedispatch.pacing.limit.stated_reset import StatedReset
 from ratedispatch.pacing.limit.tuning import DEFAULT, LimitTuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ratedispatch.limits import Rate
+    from ratedispatch.pacing.limit.arrival_window import ArrivalWindow
     from ratedispatch.pacing.limit.charge_rule import ChargeRule
     from ratedispatch.pacing.limit.counted_window import CountedWindow
     from ratedispatch.request import Cost
@@ -50,12 +50,12 @@ class LimitState:
     """
 
     __slots__ = (
+        "_arrivals",
         "_bucket",
         "_finder",
         "_level",
         "_newest",
         "_opening",
-        "_resets",
         "_spent_before",
         "_tuning",
         "_window",
@@ -99,8 +99,9 @@ class LimitState:
             self._bucket, self.account, self.source, refunds=refunds, tuning=tuning
         )
         self._tuning = tuning
-        self._window: CountedWindow | None = None  # where a counter starts over as a whole
-        self._resets = StatedReset()  # where the limit comes without its window
+        self._arrivals: ArrivalWindow | None = None
+        # where a counter starts over as a whole
+        self._window: ArrivalWindow | CountedWindow | None = None
         self._newest = 0  # number of the newest request whose reading is known
 
     @property

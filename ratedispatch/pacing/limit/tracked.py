@@ -7,9 +7,11 @@ dimension; nothing of the queue, of other limits or of HTTP, and reads no clock.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ratedispatch.pacing.limit.account import NOTHING, SpendMark, sums_at
+from ratedispatch.pacing.limit.arrival_window import ArrivalWindow
 from ratedispatch.pacing.limit.charge_rule import ChargeRule, amount_by
 from ratedispatch.pacing.limit.counted_window import CountedWindow
 from ratedispatch.pacing.limit.limit_source import INSTANTS as SOURCE_INSTANTS
@@ -153,11 +155,11 @@ class TrackedLimit(LimitState):
     def observe(self, reading: Reading | None, mark: SpendMark, now: float) -> float | None:
         """Correct the bucket by an answer; return the limit per minute if it is a new one."""
         source, readings = self.source, self._level.readings
-        if reading is not None and reading.reset is not None:
-            reading = self._resets.judged(reading)
         if reading is None:
             source.silent_answers += 1
             return None
+        if reading.counts_arrivals:
+            return self._read_arrivals(reading, mark, now)
         if reading.ends_in is not None and reading.remaining is not None and not mark.refused:
             return self._read_window(reading, reading.remaining, reading.ends_in, mark, now)
         if mark.number < self._newest:  # newer readings are known
@@ -194,8 +196,8 @@ class TrackedLimit(LimitState):
         source.on_refusal(bucket.per_second, resumes_at)
         if self._level.on_refusal(amount, now):
             source.come_closer()
-        elif self._window is not None:
-            self._window.close()
+        elif self._window is not None and self._window.close():
+            pass
         elif not self._level.readings.seen and not source.is_named:
             admitted = self.account.spent - self.account.refused
             if source.search(now, amount=amount, admitted=admitted, resumes_at=resumes_at):
@@ -209,19 +211,36 @@ class TrackedLimit(LimitState):
     ) -> float | None:
         """Take a reading of a counter into account that does not refill, but starts over."""
         window = self._window
-        if window is None:
+        if not isinstance(window, CountedWindow):
             window = self._window = CountedWindow(self._tuning.window)
-        is_prompt = reading.reset is not None
-        since = self.account.spent - self.account.refused - mark.charged if is_prompt else None
-        window.read(remaining, mark, now, ends_in=ends_in, period=reading.period, since=since)
+        window.read(remaining, mark, now, ends_in=ends_in, period=reading.period)
         if window.is_confirmed:
             self._level.use_window(window.left, mark, now)
         source = self.source
         if (reading.limit, reading.period) == source.adopted:
             return None
         is_adopted = source.adopt(reading, mark, self._level.readings)
-        if reading.reset is not None:
-            source.forget_search()  # it was met before it was known to be a counter
+        return self._put_in_force(now) if is_adopted else None
+
+    def _read_arrivals(self, reading: Reading, mark: SpendMark, now: float) -> float | None:
+        """Take a reading of a counter into account whose window may have to be found out."""
+        window, source = self._arrivals, self.source
+        if window is None:
+            window = self._arrivals = ArrivalWindow(self._tuning.arrivals)
+        window.read(reading, mark, now)
+        self._window = window if window.is_known else None
+        if not (window.is_known and window.is_confirmed):
+            source.silent_answers += 1
+            return None
+        if mark.refused:
+            return None
+        self._level.use_window(window.left, mark, now)
+        period = window.period
+        is_set = source.is_known and source.told is None  # by the user: the window is enough
+        if is_set or (reading.limit, period) == source.adopted:
+            return None
+        told = replace(reading, window=period, period=period)
+        is_adopted = source.adopt(told, mark, self._level.readings)
         return self._put_in_force(now) if is_adopted else None
 
     def _correct_by_rule(

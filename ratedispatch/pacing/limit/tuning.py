@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ratedispatch.pacing.limit.arrival_window import ArrivalTuning
 from ratedispatch.pacing.limit.counted_window import CountedTuning
 from ratedispatch.pacing.limit.level import SharingTuning
 from ratedispatch.pacing.limit.limit_source import SourceTuning
@@ -23,6 +24,7 @@ class LimitTuning:
     readings: FilterTuning = field(default_factory=FilterTuning)
     rules: FinderTuning = field(default_factory=FinderTuning)
     window: CountedTuning = field(default_factory=CountedTuning)
+    arrivals: ArrivalTuning = field(default_factory=ArrivalTuning)
     sharing: SharingTuning = field(default_factory=SharingTuning)
 
 

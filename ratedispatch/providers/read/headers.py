@@ -44,7 +44,6 @@ class HeaderNames:
         period: Its window in seconds; empty if that is not sent.
         window: Its window where the provider documents one. A *reset* that can only be that of
             a bucket of a day overrules it; a *period* that is sent overrules both.
-        is_vague: Whether the limit may be for any length of time, which only the resets tell.
     """
 
     dimension: str
@@ -53,7 +52,6 @@ class HeaderNames:
     reset: str = ""
     period: str = ""
     window: float | None = None
-    is_vague: bool = False
 
 
 HeaderTable = tuple[HeaderNames, ...]
@@ -121,12 +119,7 @@ def read_headers(table: HeaderTable, headers: Mapping[str, str]) -> tuple[Readin
             inferred = _window(limit, remaining, get(names.reset, ""), headers)
             if inferred is not None and (period is None or inferred > 2 * period):
                 window = inferred
-        reset = None
-        if names.is_vague and not (window and window > SHORT_WINDOW):
-            reset = _until_reset(get(names.reset, ""), headers)
-        readings.append(
-            Reading(names.dimension, remaining, limit, window, period or MINUTE, reset=reset)
-        )
+        readings.append(Reading(names.dimension, remaining, limit, window, period or MINUTE))
     return strictest(readings)
 
 
@@ -158,14 +151,6 @@ def _window(limit: float, remaining: float, text: str, headers: Mapping[str, str
         return infer_window(limit, remaining, reset, 1.0 if text.isdigit() else _MILLISECOND)
     gap = seconds_until(text, headers)
     return None if gap is None else infer_window(limit, remaining, gap, 1.0)
-
-
-def _until_reset(text: str, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that *text* gives until a reset, 0 for one that is past."""
-    reset = parse_duration(text) if ":" not in text else None
-    if reset is None or reset >= EPOCH:
-        reset = seconds_until(text, headers)
-    return None if reset is None else max(0.0, reset)
 
 
 def infer_window(limit: float, remaining: float, reset: float, error: float) -> float | None:
