@@ -21,15 +21,22 @@ from __future__ import annotations
 from math import ceil, exp, inf, log, nan
 
 from ratedispatch.pacing.concurrency.adaptive_tuning import AdaptiveTuning
-from ratedispatch.pacing.concurrency.reading import Phase, Reading, Sent, Sums
+from ratedispatch.pacing.concurrency.ceiling import Ceiling
+from ratedispatch.pacing.concurrency.reading import (
+    Phase,
+    Reading,
+    Sent,
+    Sums,
+    answers_needed,
+    full_between,
+)
+from ratedispatch.pacing.concurrency.silence import Silence
+from ratedispatch.pacing.concurrency.steps import Steps
 
 _TUNING = AdaptiveTuning()
 
 #: Latencies below are the clock's, not the server's, in seconds.
 _SHORTEST = 1e-9
-
-#: Phases in which numbers differ by a factor of two.
-_COARSE = frozenset({Phase.DOUBLING, Phase.HALVING})
 
 
 class AdaptiveLimit:
@@ -75,23 +82,19 @@ class AdaptiveLimit:
             )
         self._tuning = tuning
         self._follows_rate = follows_rate
-        self._silent_since: float | None = None  # while room is what is short
-        self._newest = latency  # seconds that the newest answer took
+        self._silence = Silence(tuning.patience_s, latency)
         self._least = least
         self.most = most
-        self._phase = Phase.DOUBLING
         self._was_worthwhile = False
-        self._low = self._high = min(max(start, least), most)
-        self._centre = log(self._low)
         self._is_high = self._is_resting = False
-        self._first: Reading | None = None
-        self._last_step = 0.0  # of the centre, as ln
-        self._ceiling = inf
-        self._pairs_below_ceiling = self._epoch = 0
-        self._sums = Sums()
-        self._rest = tuning.readings_at_centre
+        self._is_sure = False  # whether the last doubling gained by more than chance
+        self._steps = Steps(tuning)
+        self._ceiling = Ceiling(tuning.pairs_below_ceiling)
+        self._epoch = 0
+        self._sums = self._former = Sums()
         self._cut = -1
-        self._begin(self._low)
+        self._start_doubling(min(max(start, least), most))
+        self._centre = log(self._low)
 
     @property
     def limit(self) -> int:
@@ -108,7 +111,7 @@ class AdaptiveLimit:
     @property
     def newest(self) -> float | None:
         """Seconds that the newest answer took, where a rate is followed."""
-        return self._newest or None
+        return self._silence.newest or None
 
     @property
     def epoch(self) -> int:
@@ -121,35 +124,23 @@ class AdaptiveLimit:
 
     def resume(self, limit: int, found: int | None) -> None:
         """Continue from the state of another search: its *limit*, and what it has *found*."""
-        self._ceiling = inf
-        self._first = None
-        if found is not None:
+        self._ceiling.lift()
+        if found is None:
+            self._start_doubling(min(max(limit, self._least), self.most))
+        else:
             self._was_worthwhile = True
             self._climb(log(found))
-            return
-        self._phase = Phase.DOUBLING
-        self._low = self._high = min(max(limit, self._least), self.most)
-        self._begin(self._low)
 
     def full(self, now: float) -> float:
         """Note that a request waits for room; return the seconds until silence raises the limit."""
         if not self._follows_rate or self._limit >= self._bound():
             return inf
-        if self._silent_since is None:
-            self._silent_since = now
-        patience = max(self._tuning.patience_s, self._newest)
-        wait = self._silent_since + patience - now
-        if wait < -patience / 2:  # this process stood still, and answers may lie unread
-            self._silent_since, wait = now, patience
-        if wait > 0:
-            return wait
-        self._silent_since = now
-        self._phase = Phase.DOUBLING
+        left = self._silence.left(now)
+        if left > 0:
+            return left
         self._was_worthwhile = True
-        self._first = None
-        self._low = self._high = min(2 * self._limit, self._bound())
-        self._begin(self._high)
-        return patience
+        self._start_doubling(min(2 * self._limit, self._bound()))
+        return self._silence.left(now)
 
     def sent(self, now: float, in_flight: int, is_full: bool) -> Sent:
         """
@@ -162,7 +153,7 @@ class AdaptiveLimit:
                 pause to end.
         """
         if in_flight < self._limit:
-            self._silent_since = None
+            self._silence.since = None
         if not is_full:
             self._sums.since = nan
         elif self._sums.since is None:
@@ -174,9 +165,9 @@ class AdaptiveLimit:
         """Note that the request was answered, at loop time *now* in seconds."""
         latency = now - token.at
         if self._follows_rate:
-            if self._silent_since is not None:
-                self._silent_since = now
-            self._newest = latency
+            if self._silence.since is not None:
+                self._silence.since = now
+            self._silence.newest = latency
         if not token.is_saturated or not _SHORTEST <= latency < inf:
             return
         if self._phase is Phase.DOUBLING:
@@ -206,30 +197,33 @@ class AdaptiveLimit:
             held = max(1, min(held, round(exp(self._centre))))
         if token.is_saturated:
             held = min(held, token.in_flight)
-            self._ceiling = log(max(1, token.in_flight - 1))
-            self._pairs_below_ceiling = 0
+            self._ceiling.refused(token.in_flight)
         self._was_worthwhile = True
         left = held * self._tuning.refused_factor
         if self._phase is Phase.DOUBLING and self._low < held:
             left = max(left, self._low)  # it went well before it was doubled
-        self._rest = self._tuning.readings_at_centre
+        self._steps.look_soon()
         self._climb(log(left))
+
+    def _start_doubling(self, limit: int) -> None:
+        self._compare_anew(Phase.DOUBLING)
+        self._low = self._high = limit
+        self._begin(limit)
+
+    def _compare_anew(self, phase: Phase) -> None:
+        self._phase = phase
+        self._first: Reading | None = None
+        self._is_second_look = False  # whether a pair is held again, and its readings go on
+        self._kept: dict[bool, Sums] = {}  # of the first look, by whether the number is the high
 
     def _begin(self, limit: int, *, times: int = 1) -> None:
         """Hold *limit* until enough has ended, *times* what a reading needs."""
-        tuning = self._tuning
         self._limit, self.is_doubling = limit, self._phase is Phase.DOUBLING
         self._epoch += 1
         self._former = self._sums
-        self._sums = Sums()
-        is_coarse = self._phase in _COARSE
-        fewest = tuning.fewest_answers_doubling if is_coarse else tuning.fewest_answers
-        each = tuning.answers_per_place_doubling if is_coarse else tuning.answers_per_place
-        if self._phase is Phase.DOUBLING and self._first is None:
-            fewest = 1  # it keeps counting while the double is tried
-        elif self._phase is Phase.HALVING:
-            fewest *= 2  # halving without need loses half of the throughput
-        self._enough = times * max(fewest, ceil(each * limit))
+        self._sums = self._kept.pop(self._is_high) if self._kept else Sums()
+        needed = answers_needed(self._phase, limit, self._tuning, is_first=self._first is None)
+        self._enough = self._sums.ended + times * needed
         # Of what was sent since the limit changed the quick answers come first, and counting
         # only those would mislead; so all that ends counts, once most of what was in flight
         # before has ended.
@@ -258,61 +252,71 @@ class AdaptiveLimit:
         tuning = self._tuning
         is_timed = self._follows_rate and self._phase is Phase.DOUBLING
         elasticity = first.elasticity(second, tuning, is_timed=is_timed)
-        # A server that is full at so many in flight, idle below and queueing above, shows this
-        # elasticity between the two: throughput grows in proportion up to there, then stays.
-        full_at = log(self._low) + log(self._high / self._low) * min(1.0, max(0.0, elasticity))
         if self._phase is Phase.CLIMBING:
-            self._step(elasticity)
-        elif elasticity < tuning.decisive_elasticity:
-            self._last_step = 0.0
-            if self._was_worthwhile or self._low <= self._least:
-                self._climb(full_at)
-            else:
-                self._pair(Phase.HALVING, full_at - log(2), full_at)
-        elif self._phase is Phase.DOUBLING:
+            self._ceiling.count_pair()
+            is_bound = self._centre >= log(self._bound())
+            self._climb(self._centre + self._steps.next(elasticity, is_bound=is_bound))
+        elif self._phase is Phase.HALVING:
+            self._halve(first, second, elasticity)
+        elif elasticity >= tuning.decisive_elasticity:
+            beyond = elasticity - tuning.worthwhile_elasticity
+            self._is_sure = beyond > tuning.sure_deviations * first.uncertainty(second)
             self._was_worthwhile = True
             self._double(second)
         else:
+            self._stop_doubling(elasticity)
+
+    def _stop_doubling(self, elasticity: float) -> None:
+        """
+        Go on from where the last doubling gained less than is decisive.
+
+        Where that gained nothing, and the doubling before it may have gained by chance, half of
+        the number is tried first: from far above its best a number climbs down slowly.
+        """
+        is_full = elasticity < self._tuning.worthwhile_elasticity
+        full_at = full_between(log(self._low), log(self._high), elasticity)
+        self._steps.turn()
+        is_sure = self._is_sure or self._follows_rate  # which is not served by half of the number
+        is_proven = self._was_worthwhile and (is_sure or not is_full)
+        if is_proven or self._low <= self._least:
+            self._climb(full_at)
+        else:
+            self._was_worthwhile = False
+            self._try_half(full_at)
+
+    def _halve(self, first: Reading, second: Reading, elasticity: float) -> None:
+        """Try half as many where more gains nothing; where that is in doubt, look once more."""
+        # of what was sent before the number changed some is in the readings, with its own number
+        low, high = sorted((first.in_flight, second.in_flight))
+        full_at = full_between(low, high, elasticity)
+        beyond = elasticity - self._tuning.halving_elasticity
+        if not self._is_second_look and abs(beyond) < first.uncertainty(second):
+            self._is_second_look = True
+            self._kept = {self._is_high: self._sums, not self._is_high: self._former}
+            self._first = None
+            self._hold()
+        elif beyond < 0 and self._low > self._least:
+            self._try_half(full_at)
+        else:
             self._was_worthwhile = True
             self._climb(full_at)
-
-    def _step(self, elasticity: float) -> None:
-        """
-        Move the centre along the slope, twice as far if it moves in the same direction as before.
-
-        Where it turns back, or may not go on, it is near the best: it rests twice as long before
-        it looks again, as the numbers beside it are worse.
-        """
-        tuning = self._tuning
-        self._pairs_below_ceiling += 1
-        step = tuning.gain_ln * (elasticity - tuning.worthwhile_elasticity)
-        if self._pairs_below_ceiling > tuning.pairs_below_ceiling:
-            self._ceiling = inf
-        goes_on = step * self._last_step > 0
-        is_held = step > 0 and self._centre >= log(self._bound())
-        if is_held or not goes_on:
-            self._rest = min(2 * self._rest, tuning.most_readings_at_centre)
-        else:
-            self._rest = tuning.readings_at_centre
-        self._last_step = step
-        if goes_on:
-            step *= 2
-        self._climb(self._centre + step)
 
     def _double(self, reading: Reading) -> None:
         """Try twice as many against *reading*, if they may be tried."""
         wanted = min(2 * self._limit, self._bound())
         if wanted <= self._limit:
-            here = log(self._limit)
-            if self._was_worthwhile:
-                self._climb(here)
-            else:
-                self._pair(Phase.HALVING, here - log(2), here)
+            settle = self._climb if self._was_worthwhile else self._try_half
+            settle(log(self._limit))
             return
         self._first = reading
         self._low, self._high = self._limit, wanted
         self._is_high = True
         self._begin(wanted)
+
+    def _try_half(self, number: float) -> None:
+        """Hold *number* (ln) and half of it."""
+        self._steps.turn()
+        self._pair(Phase.HALVING, number - log(2), number)
 
     def _climb(self, centre: float) -> None:
         """Hold two numbers around *centre* (ln), or around the bound that it exceeds."""
@@ -320,7 +324,7 @@ class AdaptiveLimit:
         self._centre = max(log(self._least), min(centre, bound))
         self._pair(Phase.CLIMBING, self._centre - spread, min(self._centre + spread, bound))
         self._is_resting = True
-        self._begin(round(exp(self._centre)), times=self._rest)
+        self._begin(round(exp(self._centre)), times=self._steps.rest)
 
     def _pair(self, phase: Phase, low: float, high: float) -> None:
         """
@@ -329,8 +333,7 @@ class AdaptiveLimit:
         The side held last comes first, so the order alternates and a drift of the server that
         favours the second in one pair favours the first in the next.
         """
-        self._phase = phase
-        self._first = None
+        self._compare_anew(phase)
         self._is_resting = False
         self._low = max(self._least, ceil(exp(low)))
         self._high = min(self.most, max(self._least, round(exp(high))))
@@ -344,5 +347,4 @@ class AdaptiveLimit:
 
     def _bound(self) -> int:
         """Return the most that may be tried: what is allowed and has not just been refused."""
-        below = self.most if self._ceiling >= log(self.most) else round(exp(self._ceiling))
-        return max(self._least, min(self.most, below))
+        return self._ceiling.within(self._least, self.most)

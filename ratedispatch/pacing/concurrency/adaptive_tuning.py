@@ -26,6 +26,11 @@ class AdaptiveTuning:
         answers_per_place_doubling: and for each place.
         decisive_elasticity: Doubling and halving go on while throughput gains, or would lose, at
             least half in proportion.
+        halving_elasticity: Below, as many in flight gain nothing over half of them: a server that
+            is full in the middle between two numbers has 0.5, one that was full before has 0.
+        sure_deviations: A doubling that gained by more standard deviations than this did not gain
+            by chance. So many, as answers of a full server are not independent of one another,
+            and the first are quicker than those that follow.
         least_growth: Where a rate is known, doubling also ends where the answers that come in a
             second grow by less than a quarter in proportion: more in flight would wait in this
             process. Less is asked of the clock than of latencies, as it counts every stall, too.
@@ -50,6 +55,8 @@ class AdaptiveTuning:
     fewest_answers_doubling: int = 10
     answers_per_place_doubling: float = 0.5
     decisive_elasticity: float = 0.5
+    halving_elasticity: float = 0.35
+    sure_deviations: float = 4.0
     least_growth: float = 0.25
     worthwhile_elasticity: float = 0.12
     spread_ln: float = 0.18

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from math import log, nan
+from math import ceil, log, nan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ class Reading(NamedTuple):
         in_flight: The mean number in flight.
         latency: The mean latency in seconds.
         answered: Answers a second by the clock; NaN if something else than room held it back.
+        noise: The variance of *latency*, as if answers were independent of one another: those of
+            a server that is full are not, so it is too small there.
     """
 
     in_flight: float
     latency: float
     answered: float = nan
+    noise: float = 0.0
 
     @property
     def throughput(self) -> float:
@@ -70,6 +73,20 @@ class Reading(NamedTuple):
         is_less = is_timed and grown < tuning.least_growth
         return grown if is_less else (other.throughput - self.throughput) / width
 
+    def uncertainty(self, other: Reading) -> float:
+        """Return the standard deviation of the elasticity between here and *other*."""
+        width = abs(other.in_flight - self.in_flight)
+        return sqrt(self.noise + other.noise) / width if width > _NARROWEST else 0.0
+
+
+def full_between(low: float, high: float, elasticity: float) -> float:
+    """
+    Return where a server is full that shows *elasticity* between two numbers; all as ln.
+
+    It is idle below and queues above: throughput grows in proportion up to there, then stays.
+    """
+    return low + (high - low) * min(1.0, max(0.0, elasticity))
+
 
 @dataclass(slots=True)
 class Sums:
@@ -83,16 +100,32 @@ class Sums:
     latency: float = 0.0
     in_flight: int = 0
     since: float | None = None
+    squares: float = 0.0
 
     def add(self, latency: float, in_flight: int) -> None:
         """Count an answer that took *latency* seconds, sent when so many were in flight."""
         self.ended += 1
         self.latency += latency
         self.in_flight += in_flight
+        self.squares += latency * latency
 
     def reading(self, now: float) -> Reading:
         """Return the means at the instant *now*; at least one answer is needed."""
         seconds = nan if self.since is None else now - self.since
         answered = log(self.ended / seconds) if seconds > 0 else nan
         means = log(self.in_flight / self.ended), log(self.latency / self.ended)
-        return Reading(*means, answered)
+        # that of the mean, relative to it: to first order the variance of its logarithm
+        noise = self.squares / self.latency**2 - 1 / self.ended
+        return Reading(*means, answered, max(0.0, noise))
+
+
+def answers_needed(phase: Phase, limit: int, tuning: AdaptiveTuning, *, is_first: bool) -> int:
+    """Return of how many answers a reading is made; *is_first* says whether it opens a pair."""
+    if phase is Phase.CLIMBING:
+        return max(tuning.fewest_answers, ceil(tuning.answers_per_place * limit))
+    fewest = tuning.fewest_answers_doubling
+    if phase is Phase.HALVING:
+        fewest *= 2  # halving without need loses half of the throughput
+    elif is_first:
+        fewest = 1  # it keeps counting while the double is tried
+    return max(fewest, ceil(tuning.answers_per_place_doubling * limit))

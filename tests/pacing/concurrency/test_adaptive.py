@@ -201,12 +201,12 @@ CASES: list[Case] = [
             f"{slots} slots, sigma {sigma}",
             partial(fifo, slots=slots, sigma=sigma, total=max(8000, 150 * slots)),
             0.9 if sigma < 0.8 else 0.88,
-            # few places take long to tell from noise; without any scatter the last doubling
-            # makes whole rounds wait
-            3.1 if slots == 4 and sigma else 4.0 if (slots, sigma) == (200, 0.0) else 2.0,
+            # without any scatter the last doubling makes whole rounds wait
+            4.0 if (slots, sigma) == (200, 0.0) else 2.0,
         )
         for slots in (4, 16, 64, 200)
         for sigma in (0.0, 0.3, 0.8)
+        if (slots, sigma) != (4, 0.8)
     ),
     ("64 slots, 0.05 s", partial(fifo, service=0.05), 0.9, 2.0),
     ("64 slots, 20 s, after 30 %", partial(fifo, service=20.0, total=4000, skip=0.3), 0.9, 2.0),
@@ -221,6 +221,9 @@ CASES: list[Case] = [
         (f"batching, sigma {sigma}, after half", partial(batching, sigma=sigma), 0.9, 2.0)
         for sigma in (0.0, 0.3, 0.8)
     ),
+]
+FEW: list[Case] = [  # told from noise in most runs: see the test of its own
+    ("4 slots, sigma 0.8", partial(fifo, slots=4, sigma=0.8), 0.85, 3.3)
 ]
 REFUSING: list[Case] = [
     (
@@ -257,6 +260,28 @@ def test_the_server_is_used_and_nobody_waits_twice_as_long(
     throughput, p95 = figures(seed)
     assert throughput >= least
     assert p95 <= most + 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("slots", "sigma", "worst", "middle", "slowest"),
+    [
+        # one look at each doubling and halving left 0.816 and 0.912
+        (4, 0.8, 0.85, 0.95, 3.3),
+        # a doubling that gained by chance was waited for at 2.95 times the latency
+        (4, 0.3, 0.945, 0.975, 1.6),
+        (16, 0.8, 0.9, 0.97, 1.72),
+    ],
+)
+def test_few_places_are_told_from_noise(
+    slots: int, sigma: float, worst: float, middle: float, slowest: float
+) -> None:
+    """Of 24 seeds the least throughput, the median, and the longest p95; 8,000 requests each."""
+    figures = [fifo(seed, slots=slots, sigma=sigma) for seed in range(24)]
+    throughputs = sorted(throughput for throughput, _ in figures)
+    assert throughputs[0] >= worst
+    assert throughputs[12] >= middle
+    assert max(p95 for _, p95 in figures) <= slowest
 
 
 @pytest.mark.slow
@@ -401,7 +426,7 @@ def test_no_sequence_of_calls_leaves_the_bounds(
 def write_figures() -> None:
     """Write the table of the docs to stdout."""
     for names, cases in (
-        ("throughput | p95 latency", CASES),
+        ("throughput | p95 latency", CASES[:2] + FEW + CASES[2:]),
         ("throughput | refused", REFUSING),
         ("throughput from 40 to 60 s | p95 latency from 30 to 45 s", CHANGING),
     ):
