@@ -130,6 +130,8 @@ HELD_BY = {
     "BlackoutTuning.repeating_seconds": "tests/pacing/test_blackout.py",
     "RecordTuning.forgotten_seconds": "tests/pacing/shared",  # members that left long ago
     "RedisTuning.": "tests/sharing/test_redis_store.py",  # waits for a real server
+    # no provider in virtual time rounds the instant of a reset to a whole second
+    "ResetTuning.error_seconds": "tests/pacing/limit/test_stated_reset.py",
     # leases are from 150 requests a second on, at which a trial would take a minute
     "SharedTuning.far_lease_seconds": "tests/pacing/shared",
     "SharedTuning.most_leased": "tests/pacing/shared",
