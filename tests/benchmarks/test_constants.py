@@ -126,12 +126,12 @@ HELD_BY = {
     # only where this process's own loop is what is slow, and virtual time has none that is
     "AdaptiveTuning.least_growth": "tests/pacing/concurrency/test_adaptive.py",
     "AgeTuning.most_": "tests/memory/test_facts.py",  # sizes of a file
+    # the limiters of the trials send no headers
+    "ArrivalTuning.": "tests/pacing/limit/test_arrival_window.py",
     # two windows that follow each other are hardly apart, two outages are by hours
     "BlackoutTuning.repeating_seconds": "tests/pacing/test_blackout.py",
     "RecordTuning.forgotten_seconds": "tests/pacing/shared",  # members that left long ago
     "RedisTuning.": "tests/sharing/test_redis_store.py",  # waits for a real server
-    # no provider in virtual time rounds the instant of a reset to a whole second
-    "ResetTuning.error_seconds": "tests/pacing/limit/test_stated_reset.py",
     # leases are from 150 requests a second on, at which a trial would take a minute
     "SharedTuning.far_lease_seconds": "tests/pacing/shared",
     "SharedTuning.most_leased": "tests/pacing/shared",
