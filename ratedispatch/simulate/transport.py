@@ -11,6 +11,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from ratedispatch import _json
 from ratedispatch.errors import TransportError
 from ratedispatch.outcome import Response
 from ratedispatch.simulate.provider.provider import Provider
@@ -126,7 +127,7 @@ class ProviderTransport:
         if reply.stream is not None:
             reply.body = b"".join(event.frame for event in reply.stream.events)
         try:
-            return Response(reply.status, reply.headers, json.loads(reply.body))
+            return Response(reply.status, reply.headers, _json.loads(reply.body))
         except ValueError:
             text = reply.body.decode()
             return Response(reply.status, reply.headers, text, is_json=False)
