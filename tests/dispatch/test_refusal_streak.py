@@ -18,12 +18,12 @@ ALL = Outage(0, math.inf)
 @pytest.mark.parametrize(
     ("rows", "limits", "headers", "requests", "seconds"),
     [
-        (1, NUMBERED, {}, 22, 903.3),
+        (1, NUMBERED, {}, 62, 911.4),
         (200, NUMBERED, {}, 98, 923.2),
         (200, UNTOLD, {}, 102, 922.8),
         (200, NUMBERED, {"retry-after": "1"}, 98, 927.3),
-        (200, NUMBERED, {"retry-after": "20"}, 95, 945.7),
-        (1, NUMBERED, {"retry-after": "3600"}, 22, 4551.4),
+        (200, NUMBERED, {"retry-after": "20"}, 98, 947.9),
+        (1, NUMBERED, {"retry-after": "3600"}, 59, 4511.5),
     ],
 )
 def test_a_server_that_only_refuses_stops_the_job_resumably(
