@@ -1,5 +1,5 @@
 """
-The view of a circuit breaker on its dispatcher: what it can see of its route, and do with it.
+What a circuit breaker sees of its dispatcher, and what it can do with its route.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Gate(Protocol):
 
 class Feeders:
     """
-    Counts who may still bring requests.
+    Counts the callers that may still bring requests.
 
     Args:
-        on_last: Called when nobody may any more.
+        on_last: Called when there are none left.
     """
 
     def __init__(self, on_last: Callable[[], None]) -> None:
@@ -55,12 +55,12 @@ class Feeders:
 
 class Site:
     """
-    The route of a breaker, and what is around it.
+    The route of a breaker, and its surroundings.
 
     Args:
         route: The route of the breaker.
-        calls: All requests that have had a permit and no outcome.
-        feeders: Who may bring more.
+        calls: All requests that were granted a permit and have no outcome.
+        feeders: The callers that may bring more.
         not_found: What holds the queue after a first 403 or 404.
         stopping: Whether and why nothing more is sent.
         give_up: Called with the route, a code and a message when the breaker gives it up.
@@ -89,11 +89,11 @@ class Site:
         self.has_stand_in: Callable[[], bool] = bool  # there is none
 
     def is_held(self) -> bool:
-        """Whether a doubt holds the queue."""
+        """Whether a first 403 or 404 holds the queue."""
         return self._not_found.is_open
 
     def on_ended(self) -> None:
-        """A permit was closed."""
+        """Note that a permit was closed."""
         self._not_found.on_ended()
 
     def undecided(self, number: int) -> int:

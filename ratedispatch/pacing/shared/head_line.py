@@ -63,7 +63,7 @@ class HeadLine:
             cost: The cost of the request that waits.
             now: The instant.
             number: The number of its reservation.
-            followers: Returns how many follow, where so many go in a second.
+            followers: Returns for how many following requests to take, at a rate per second.
         """
         amounts, marks = [], []
         for limit in self._limits:

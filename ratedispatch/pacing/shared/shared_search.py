@@ -41,18 +41,18 @@ _SHORT_SECONDS = 1.0
 
 class SharedSearch:
     """
-    The number that one of several processes may have in flight.
+    How many requests one of several processes may have in flight.
 
     Args:
-        search: Looks for the number if nobody else does.
-        store: Where it is shared; for nothing else.
+        search: Searches for the number if no other process does.
+        store: Where the number is shared; used for nothing else.
         owner: A number that no other process has; not 0.
         tuning: The constants.
 
     Attributes:
-        changes: What has happened to sharing, to be told to listeners.
-        on_reply: Called from another thread when a store that is remote has answered.
-        on_change: Called when something is to be told to listeners.
+        changes: Changes of sharing that listeners are still to hear of.
+        on_reply: Called from another thread when a remote store has answered.
+        on_change: Called when listeners are to hear of a change.
     """
 
     learns = True
@@ -90,7 +90,7 @@ class SharedSearch:
 
     @property
     def found(self) -> int | None:
-        """The number for all together that has proved itself; None while nothing has."""
+        """The number for all processes together that has proved itself; None while none has."""
         if self._leads or self._found is None:
             return self._search.found
         return int(self._found.proven) or None
@@ -102,12 +102,12 @@ class SharedSearch:
 
     @property
     def _leads(self) -> bool:
-        """Whether it looks for the number itself, as one does that has heard of no other."""
+        """Whether this process searches itself, as it does until it hears of another one."""
         return self._has_left or self._searches or self._found is None
 
     @property
     def _is_frozen(self) -> bool:
-        """Whether it keeps its part, as others have theirs and the store cannot be reached."""
+        """Whether it keeps its part, because the store cannot be reached and others have theirs."""
         return self._is_apart and self._wanting > 1 and not self._has_left
 
     @property
@@ -180,21 +180,21 @@ class SharedSearch:
             self._counts.refused(token.epoch)
 
     def close(self, now: float) -> None:
-        """Let others search, and leave."""
+        """Leave the search to others, and close the store."""
         if not self._is_closed:
             self._leave(now)
             self._is_closed = True
             self._store.close()
 
     def _leave(self, now: float) -> None:
-        """Let others search; use a separate number from now on."""
+        """Leave the search to others; use a separate number from now on."""
         if not self._has_left:
             self._tell(now, leaves=True)
             self._has_left = True
             self._divide(now)
 
     def _look(self, now: float) -> None:
-        """Tell and hear what is new, and take the part of this instant."""
+        """Exchange what is new with the store, and take this instant's part of the number."""
         self._now = now
         if not self._has_left:
             self._take_in(now)
