@@ -250,3 +250,17 @@ def test_a_code_of_the_provider_that_is_spelt_like_one_of_ours_steers_nothing(co
     assert (found.decision, found.code) == (Decision.RATE_LIMIT, code)
     found = interpret(error(503, "Try later", code=code))
     assert (found.decision, found.code) == (Decision.OVERLOADED, code)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"__type": "com.amazon.coral#ThrottlingException", "message": "Slow down"}),
+        (400, {"error": {"code": "TooManyRequestsException", "message": "Slow down"}}),
+        (403, {"error": {"code": "rateLimitExceeded", "message": "Slow down"}}),
+    ],
+)
+def test_a_code_that_names_a_rate_is_a_refusal(status: int, body: Any) -> None:
+    """Whatever its status: gateways pass on what has another meaning in their own protocol."""
+    found = PROVIDERS["generic"].interpret(Response(status, {}, body))
+    assert found.decision is Decision.RATE_LIMIT

@@ -27,6 +27,8 @@ def error(status: int, message: str = "", **fields: Any) -> Response:
         error(403, "The account has an overdue amount", code="AccountOverdueError"),
         error(403, "用户额度不足", code="insufficient_user_quota"),
         error(404, "Your team does not have any credits yet"),
+        error(429, "The daily free allocation is used up, please upgrade"),
+        error(429, "Trial keys may make 1000 calls / month; for higher rate limits, see our site"),
         Response(403, {}, "Insufficient funds", is_json=False),
         Response(200, {}, {"base_resp": {"status_code": 1008, "status_msg": "low balance"}}),
     ],

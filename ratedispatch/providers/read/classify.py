@@ -36,6 +36,10 @@ _LATER = re.compile(
     re.IGNORECASE,
 )
 
+#: Codes and types that name a limit on the rate, which some servers send with a 400 or a 403:
+#: ``ThrottlingException`` (Amazon), ``rateLimitExceeded`` (Google).
+_RATE_CODE = re.compile(r"throttl|too_?many_?requests|rate_?limit", re.IGNORECASE)
+
 _PER_DAY = re.compile(r"per[ -]day|\((?:RPD|TPD)\)")
 
 
@@ -144,7 +148,7 @@ def is_quota(error: ErrorBody, quirks: Sequence[Quirks]) -> bool:
 
 
 def _by_status(status: int, error: ErrorBody) -> tuple[Decision, str]:
-    if status == 429:
+    if status == 429 or (status in {400, 403} and _names_rate(error)):
         return Decision.RATE_LIMIT, error.code or "429"
     if status in {503, 529}:  # what it is about is measured, not read
         return Decision.OVERLOADED, error.code or str(status)
@@ -153,3 +157,7 @@ def _by_status(status: int, error: ErrorBody) -> tuple[Decision, str]:
     if status in {403, 404}:
         return Decision.MISSING, error.code or "not_found"
     return Decision.FAIL, error.code or str(status)
+
+
+def _names_rate(error: ErrorBody) -> bool:
+    return bool(_RATE_CODE.search(error.code) or _RATE_CODE.search(error.kind))

@@ -3,8 +3,9 @@ The bodies of errors, in whatever shape a server wraps them.
 
 Pure. Finds the code, the type and the message; decides nothing about them.
 Shapes: OpenAI's ``{"error": {…}}``; Gemini's list around it; FastAPI's ``{"detail": …}``; the
-bare object of vLLM, SGLang and Mistral; a text or a web page. In any other shape, the outermost
-object with a message is the error, wherever it stands; without one, the body itself is told.
+bare object of vLLM, SGLang and Mistral, and Amazon's with a ``__type``; a text or a web page. In
+any other shape, the outermost object with a message is the error, wherever it stands; without one,
+the body itself is told.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def read_error(response: Response) -> ErrorBody:
     if not isinstance(error, dict):
         error = body if _has_code(body) or _sentence_of(body) else _inner(body, _LEVELS) or body
     code = next(filter(None, (_name(error.get(name)) for name in _CODES)), "")
-    kind = _name(error.get("type"))
+    kind = _name(error.get("type")) or _name(error.get("__type")).rpartition("#")[2]
     message = _sentence_of(error)
     is_told = bool(code or kind or message)
     if not is_told:

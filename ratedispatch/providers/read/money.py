@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MONEY = re.compile(
     r"credit|(?<!load)(?<!load[\s_-])balance(?![rd])|billing|recharge|top[\s_-]?up|arrear|over_?due|unpaid|past[\s_-]due|payment"
     r"|prepaid|wallet|insufficient[\s_-](?:\w+[\s_-])?(?:fund|quota)|good[\s_-]standing"
-    r"|free[\s_-](?:tier|allocation)|trial[\s_-]key|spend|budget[\s_-](?:\w+\s){0,3}exceeded|usage[\s_-]limit|exceeded[\s_-](?:your[\s_-])?current[\s_-]quota"
+    r"|free[\s_-](?:tier|allocation)|trial[\s_-]key|month|spend|budget[\s_-](?:\w+\s){0,3}exceeded|usage[\s_-]limit|exceeded[\s_-](?:your[\s_-])?current[\s_-]quota"
     r"|余额|欠费|充值|额度|残高|잔액|크레딧",
     re.IGNORECASE,
 )
@@ -52,5 +52,5 @@ def weigh(decision: Decision, status: int, error: ErrorBody, delay: float | None
     said = f"{error.code} {error.kind} {error.text}"
     if not _MONEY.search(said):
         return decision
-    is_rate = decision is Decision.RATE_LIMIT and _RATE.search(said)
+    is_rate = decision is Decision.RATE_LIMIT and _RATE.search(said) and "month" not in said
     return decision if is_rate else Decision.UNPAID
