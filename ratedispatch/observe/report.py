@@ -103,8 +103,11 @@ class Report:
     routes: Mapping[str, RouteFigures] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, for JSON."""
-        return asdict(self)
+        """Return the fields by name, for JSON; the tokens are None if no answer has told them."""
+        fields = asdict(self)
+        if self.answered > self.resumed and not (self.prompt_tokens or self.output_tokens):
+            fields |= {"prompt_tokens": None, "output_tokens": None}
+        return fields
 
     @property
     def deviation(self) -> str:

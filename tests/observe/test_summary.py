@@ -66,3 +66,12 @@ def test_rows_that_failed_are_summed_up_by_reason() -> None:
 def test_the_reasons_beyond_the_first_eight_are_counted_together() -> None:
     report = Report(failed=20, failures={f"code_{number}": 2 for number in range(10)})
     assert failures_text(report).endswith("2 × code_7, 4 for other reasons)")
+
+
+def test_tokens_that_no_answer_has_told_are_unknown() -> None:
+    """A server that counts nothing has not generated nothing."""
+    told = Report(answered=3, resumed=2, prompt_tokens=9).as_dict()
+    assert (told["prompt_tokens"], told["output_tokens"]) == (9, 0)
+    untold = Report(answered=3, resumed=2).as_dict()
+    assert (untold["prompt_tokens"], untold["output_tokens"]) == (None, None)
+    assert Report(answered=2, resumed=2).as_dict()["prompt_tokens"] == 0

@@ -47,6 +47,8 @@ def fault_of(
         case aiohttp.ClientResponseError():
             text = " ".join(f"a response that is not HTTP: {error.message}".split())
             return TransportError(text[:300])
+        case aiohttp.ServerDisconnectedError(message=message) if not isinstance(message, str):
+            return TransportError("the answer ends within its headers")  # aiohttp tells what it has
     return TransportError(sentence(error))
 
 

@@ -6,11 +6,13 @@ import asyncio
 import gzip
 import json
 import zlib
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import pytest
 
 import ratedispatch as rd
+from ratedispatch.dispatch.transports.broken import fault_of
 from ratedispatch.dispatch.transports.bulk import BulkTransport
 from ratedispatch.errors import AttemptTimeout, TransportError
 from ratedispatch.simulate.provider.faults import FAULTS
@@ -159,6 +161,12 @@ def test_what_cannot_be_read_was_reached(kind: str, content: bytes) -> None:
         over(kind, content)
     assert caught.value.reached
     assert not isinstance(caught.value, AttemptTimeout)
+
+
+def test_headers_that_break_off_are_told_in_words() -> None:
+    """Not as the object that aiohttp has got by then."""
+    found = fault_of(aiohttp.ServerDisconnectedError(cast("Any", object())), 5.0)
+    assert (found.reached, str(found)) == (True, "the answer ends within its headers")
 
 
 def test_repeated_headers_are_joined(kind: str) -> None:
