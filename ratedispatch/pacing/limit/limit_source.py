@@ -39,6 +39,8 @@ class SourceTuning:
             over less time than it is told for, as Azure's over seconds: each such refusal makes
             the rate lower by a hundredth.
         closest_share: What such refusals leave of the limit at least.
+        search_burst_seconds: Seconds of the rate that may go at once while it is searched for: a
+            limiter may hold no more than one request, as nginx's does without ``burst``.
         search: Of the search between refusals.
     """
 
@@ -48,6 +50,7 @@ class SourceTuning:
     clearly_lower_share: float = 0.8
     closer_factor: float = 0.99
     closest_share: float = 0.95
+    search_burst_seconds: float = 0.05
     search: SearchTuning = field(default_factory=SearchTuning)
 
 
@@ -177,12 +180,16 @@ class LimitSource:
     def new_rate(self, rate: Rate, now: float) -> Rate | None:
         """Return what to put in force in place of *rate*; None if that is no news."""
         limit, is_auto = self.limit(now), not self.is_known
-        is_near = abs(limit - rate.per_minute) <= self._tuning.news_share * rate.per_minute
-        if is_near and rate.is_auto == is_auto:
+        tuning, search = self._tuning, self._search
+        is_near = abs(limit - rate.per_minute) <= tuning.news_share * rate.per_minute
+        most = math.inf
+        if search.is_set and not (rate.is_daily or search.is_recalled or self.is_named):
+            most = max(1.0, limit / 60 * tuning.search_burst_seconds)
+        if is_near and rate.is_auto == is_auto and rate.burst <= most * (1 + tuning.news_share):
             return None
         # of a day the whole budget may go at once
         burst = limit / 60 * self._told_span if rate.is_daily else self._burst_of(limit)
-        return replace(rate, per_minute=limit, burst=max(1.0, burst), is_auto=is_auto)
+        return replace(rate, per_minute=limit, burst=min(max(1.0, burst), most), is_auto=is_auto)
 
     def advance(self, now: float) -> None:
         """Let a guess begin to rise after silent answers; end a search that found no limit."""
