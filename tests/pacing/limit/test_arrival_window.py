@@ -86,6 +86,7 @@ def test_a_refusal_closes_it_whatever_was_seen() -> None:
         ([10, 9, 8], None, True, 10),
         ([3, 2, 10], None, True, 10),
         ([4, 3], None, False, 4),
+        ([6, 5], None, True, 6),
         ([3600], None, False, 3600),
         ([10_000, 90], None, False, 10_000),  # milliseconds
         ([1], 1.0, True, 1),
@@ -137,6 +138,21 @@ def test_the_next_window_shows_before_or_after_its_time(sent: float, began: floa
     window.read(reading, mark, sent + 0.1)
     assert window.left == 99
     assert asked == [pytest.approx(began)]
+
+
+@pytest.mark.parametrize(("remaining", "is_closed"), [(2, True), (3, False)])
+def test_a_refusal_was_to_be_expected_where_two_are_left(remaining: float, is_closed: bool) -> None:
+    window = ArrivalWindow()
+    read(window, remaining, 0.5, 9.5)
+    assert window.close() == is_closed
+
+
+def test_ends_that_differ_by_rounding_are_of_one_window() -> None:
+    """Of a window of a second, told in whole seconds; what is left does not rise."""
+    window = ArrivalWindow()
+    read(window, 90, 0.1, 1.0, length=1.0)
+    read(window, 95, 0.2, 1.9, length=1.0)
+    assert window.left == 90
 
 
 def test_nothing_is_known_before_the_first_reading() -> None:
