@@ -81,15 +81,30 @@ def interruptible(*, is_resumable: bool = True) -> Iterator[None]:
         is_resumable: Whether the same command resumes what SIGTERM has ended.
     """
     before: dict[signal.Signals, Any] = {}
+    hook = sys.unraisablehook
+
+    def end(error: KeyboardInterrupt) -> int:
+        say("cancelled; run the same command again to start over or resume")
+        return code_of(error) if is_resumable else _INTERRUPTED
+
+    def end_unraised(of: Any) -> None:
+        """End all the same where Python only prints an error: while it forgets an object."""
+        if not isinstance(of.exc_value, KeyboardInterrupt):
+            hook(of)
+            return
+        code = end(of.exc_value)
+        os._exit(code)
+
     with contextlib.suppress(ValueError):  # elsewhere than in the main thread there is none
         for number in _signals():
             before[number] = signal.signal(number, interrupt_once)
+    sys.unraisablehook = end_unraised
     try:
         yield
     except KeyboardInterrupt as error:
-        say("cancelled; run the same command again to start over or resume")
-        sys.exit(code_of(error) if is_resumable else _INTERRUPTED)
+        sys.exit(end(error))
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

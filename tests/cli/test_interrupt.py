@@ -82,6 +82,26 @@ with interruptible(is_resumable={is_resumable}):
     assert done.stderr == b"cancelled; run the same command again to start over or resume\n"
 
 
+def test_an_interruption_ends_a_command_that_forgets_an_object_just_then() -> None:
+    """Python prints what is raised there, and went on as if nobody had pressed Ctrl-C."""
+    script = """
+import os, signal, weakref
+from ratedispatch.cli.interrupt import interruptible
+class Thing: pass
+with interruptible():
+    thing = Thing()
+    watched = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    del thing
+    for _ in range(1000): pass
+    print("went on")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "cancelled; run the same command again to start over or resume\n"
+
+
 def test_a_second_hangup_cancels_nothing() -> None:
     """A terminal that is closed sends one from the shell, and one from the system."""
     job = Drained(1)

@@ -39,10 +39,11 @@ def answer(used: int) -> Response:
         "date": f"Mon, 23 Nov 2026 10:00:{used:02} GMT",
         "x-ratelimit-limit-requests": "10000",
         "x-ratelimit-remaining-requests": str(10_000 - used),
-        "x-ratelimit-reset-requests": f"{6 * used}ms",
+        # no other test may have read these: what was read lately is not parsed again
+        "x-ratelimit-reset-requests": f"{6 * used}.7310459ms",
         "x-ratelimit-limit-tokens": "2000000",
         "x-ratelimit-remaining-tokens": str(2_000_000 - 1_001 * used),
-        "x-ratelimit-reset-tokens": f"{30 * used + 1}ms",
+        "x-ratelimit-reset-tokens": f"{30 * used + 1}.7310459ms",
     }
     usage = {"prompt_tokens": 200, "completion_tokens": used, "total_tokens": 200 + used}
     choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
