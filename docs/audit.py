@@ -121,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Look at the site as *arguments* say; return 0 if nothing is wrong with it."""
     options = _parser().parse_args(arguments)
+    if not (options.folder / "index.html").exists():
+        print(f"{options.folder}: no site; python -m docs.build writes it", file=sys.stderr)
+        return 2
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None or shutil.which("npm") is None:
         print("this needs chromium (or google-chrome), node and npm on the path", file=sys.stderr)
