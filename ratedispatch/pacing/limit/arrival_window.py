@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ratedispatch.limits import SHORT_WINDOW
+from ratedispatch.pacing.limit.spent_window import SpentWindow
 
 if TYPE_CHECKING:
     from ratedispatch.limits import Reading
@@ -46,7 +47,7 @@ class ArrivalTuning:
 _TUNING = ArrivalTuning()
 
 
-class ArrivalWindow:
+class ArrivalWindow(SpentWindow):
     """
     The window that runs now.
 
@@ -55,7 +56,6 @@ class ArrivalWindow:
     the order in which requests arrive does not matter.
 
     Attributes:
-        left: What may still be sent in it; infinite while nothing is known.
         period: Its length, as far as known.
         is_known: Whether that is a length that can be used.
         is_confirmed: Whether what is left was seen to fall by what was answered, in any window.
@@ -72,11 +72,11 @@ class ArrivalWindow:
         "_tuning",
         "is_confirmed",
         "is_known",
-        "left",
         "period",
     )
 
     def __init__(self, tuning: ArrivalTuning = _TUNING) -> None:
+        super().__init__()
         self._tuning = tuning
         self.period = 0.0
         self.is_known = self.is_confirmed = False
@@ -90,14 +90,6 @@ class ArrivalWindow:
         self._lowest = math.inf
         self._is_closed = False
         self.left = self._limit
-
-    def spend(self, amount: float) -> None:
-        """Take *amount* off what is left."""
-        self.left -= amount
-
-    def give(self, amount: float) -> None:
-        """Give *amount* back, which was not sent."""
-        self.left += amount
 
     def close(self) -> bool:
         """Send nothing more before its end, if a refusal was to be expected; return whether."""

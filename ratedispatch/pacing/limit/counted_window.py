@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ratedispatch.pacing.limit.spent_window import SpentWindow
+
 if TYPE_CHECKING:
     from ratedispatch.pacing.limit.account import SpendMark
 
@@ -45,7 +47,7 @@ class CountedTuning:
 _TUNING = CountedTuning()
 
 
-class CountedWindow:
+class CountedWindow(SpentWindow):
     """
     The window that runs now.
 
@@ -55,7 +57,6 @@ class CountedWindow:
     then, and only told in this one.
 
     Attributes:
-        left: What may still be sent in it; infinite while nothing is known.
         is_confirmed: Whether what is left was seen to fall by what was answered.
     """
 
@@ -68,10 +69,10 @@ class CountedWindow:
         "_of_before",
         "_tuning",
         "is_confirmed",
-        "left",
     )
 
     def __init__(self, tuning: CountedTuning = _TUNING) -> None:
+        super().__init__()
         self._tuning = tuning
         self._began = self._end = -math.inf
         self._begin()
@@ -82,14 +83,6 @@ class CountedWindow:
         self._answers = 0.0
         self._first = self._of_before = 0.0
         self._lowest = math.inf
-
-    def spend(self, amount: float) -> None:
-        """Take *amount* off what is left."""
-        self.left -= amount
-
-    def give(self, amount: float) -> None:
-        """Give *amount* back, which was not sent."""
-        self.left += amount
 
     def close(self) -> bool:
         """Send nothing more before its end: it has refused. Return that this is why."""
